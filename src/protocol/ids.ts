@@ -1,0 +1,24 @@
+/** Public and internal ids: 130 random bits as 26 characters of lower-case base32 (RFC 4648 alphabet). */
+export const ID_PATTERN = /^[a-z2-7]{26}$/
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+const ID_LENGTH = 26
+
+/** The right by which a media is reachable: a lease's id, and so the public id of the media. */
+export type MediaId = string
+/** An upload in progress. Only the uploader is ever told it. */
+export type UploadId = string
+/** A parcel: what one link or one message refers to. */
+export type ParcelId = string
+
+/** True when `text` has the shape of an id; says nothing of whether it exists. */
+export function isId(text: string): boolean {
+  return ID_PATTERN.test(text)
+}
+
+/** A fresh id. `random` must be a cryptographic source; each character uses 5 bits of one byte, so there is no bias. */
+export function newId(random: (byteCount: number) => Uint8Array): string {
+  let id = ''
+  for (const byte of random(ID_LENGTH)) id += ALPHABET.charAt(byte & 31)
+  return id
+}

@@ -1,0 +1,6 @@
+export * from './errors.ts'
+export * from './headers.ts'
+export * from './ids.ts'
+export * from './routes.ts'
+export * from './schemas.ts'
+export * from './units.ts'

@@ -1,0 +1,190 @@
+/**
+ * Every body that travels as JSON. These schemas make the types, validate requests on the server and answers in the
+ * client, and become the OpenAPI document and the tables of docs/protocol.md.
+ */
+import { z } from 'zod'
+
+import { ID_PATTERN } from './ids.ts'
+
+const id = (what: string) => z.string().regex(ID_PATTERN).describe(what)
+const bytes = (what: string) => z.int().min(0).max(Number.MAX_SAFE_INTEGER).describe(what)
+const instant = (what: string) => z.iso.datetime().describe(`${what} (RFC 3339, UTC)`)
+
+export const KINDS = ['image', 'video', 'audio', 'document', 'other'] as const
+
+export const kind = z
+  .enum(KINDS)
+  .describe("What the client says it sends, to pick a size cap; its word alone, and optional: without it, 'other'")
+
+export const ttlSeconds = z
+  .int()
+  .min(1)
+  .max(10 * 366 * 86_400)
+  .describe("How long to keep it; the tier's default when absent, refused above the tier's maximum")
+
+export const maxDownloads = z
+  .int()
+  .min(1)
+  .max(1_000_000)
+  .describe('How many downloads may begin before the lease ends; unlimited when absent')
+
+export const beginUploadRequest = z
+  .strictObject({
+    kind: kind.optional(),
+    sizeBytes: z
+      .int()
+      .min(1)
+      .max(Number.MAX_SAFE_INTEGER)
+      .optional()
+      .describe('Sealed size when known: reserves the quota at once and fixes the size'),
+    ttlSeconds: ttlSeconds.optional(),
+    maxDownloads: maxDownloads.optional(),
+  })
+  .describe('Begins an upload')
+
+export const uploadBegun = z.object({
+  uploadId: id('Names the upload; secret: whoever holds it may add parts'),
+  mediaId: id('The public id; readable at once, while parts arrive'),
+  partBytes: bytes('Size of every part but the last'),
+  expiresAt: instant('When the unfinished upload is given up, unless parts keep arriving'),
+})
+
+/** Runs of part indices, both ends inclusive: `[[0, 4], [6, 6]]`. */
+export const partRuns = z
+  .array(z.tuple([z.int().min(0), z.int().min(0)]))
+  .describe('Runs of durable part indices, both ends inclusive, ascending')
+
+export const uploadStatus = z.object({
+  uploadId: id('The upload'),
+  mediaId: id('The public id'),
+  state: z.enum(['uploading', 'complete']).describe('`complete` once POST complete has succeeded'),
+  partBytes: bytes('Size of every part but the last'),
+  parts: partRuns,
+  durableBytes: bytes('Bytes in all durable parts'),
+  sizeBytes: bytes('Declared or final size').optional(),
+  expiresAt: instant('When the unfinished upload is given up'),
+})
+
+export const completeUploadRequest = z
+  .strictObject({ sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Sum of the sizes of all parts') })
+  .describe('Ends an upload')
+
+export const media = z.object({
+  mediaId: id('The public id'),
+  state: z.enum(['uploading', 'complete']).describe('`uploading` while parts still arrive'),
+  sizeBytes: bytes('Final size; absent while unknown').optional(),
+  durableBytes: bytes('Bytes readable from the start without a gap'),
+  etag: z.string().describe('Strong validator of the bytes, quotes included'),
+  createdAt: instant('When this lease was made'),
+  expiresAt: instant('When this lease ends'),
+  maxDownloads: z.int().optional().describe('As given when the lease was made'),
+  downloadsLeft: z.int().optional().describe('Downloads that may still begin; absent when unlimited'),
+})
+
+export const leaseRequest = z
+  .strictObject({ ttlSeconds: ttlSeconds.optional(), maxDownloads: maxDownloads.optional() })
+  .describe('Forwards a media: a new lease, never a copy')
+
+export const problem = z
+  .looseObject({
+    type: z.string().describe('`urn:sealift:problem:<code>`'),
+    title: z.string(),
+    status: z.int(),
+    code: z.string().describe('Stable; the table of codes is in docs/protocol.md'),
+    detail: z.string().describe('What happened and what to do'),
+    limit: z.string().optional().describe('The limit that refused, by its name in GET /v1/limits'),
+    value: z.number().optional().describe('The value of that limit'),
+    remaining: z.number().optional().describe('What is left of it'),
+    requestId: z.string().optional().describe("Names the request in the server's log"),
+  })
+  .describe('RFC 9457 problem')
+
+export const formFileResult = z.object({
+  index: z.int().describe('Position of the file in the form, from 0'),
+  field: z.string().describe('Name of the form field'),
+  media: media.optional().describe('What was stored'),
+  problem: problem.optional().describe('Why this file was not stored'),
+})
+
+export const formResult = z.object({ results: z.array(formFileResult) }).describe('One result for each file, in order')
+
+const manifest = z.base64url().min(1).describe('The sealed manifest, base64url without padding')
+const coveredMedia = z
+  .array(id('A media of the same owner'))
+  .max(20_000)
+  .describe('Media whose leases end with the parcel')
+
+export const publishParcelRequest = z
+  .strictObject({ manifest, media: coveredMedia, ttlSeconds: ttlSeconds.optional() })
+  .describe('Publishes version 1 of a parcel')
+
+export const replaceManifestRequest = z
+  .strictObject({ manifest, media: coveredMedia })
+  .describe('The next version; `media` replaces the list of covered media, and may not drop any')
+
+export const parcel = z.object({
+  parcelId: id('Names the parcel'),
+  version: z.int().min(1).describe('Grows by one with each manifest'),
+  expiresAt: instant('When the parcel ends'),
+})
+
+export const tierLimits = z
+  .object({
+    concurrentUploads: z.int().describe('Transfers towards the server at once'),
+    concurrentDownloads: z.int().describe('Transfers from the server at once'),
+    queue: z.int().describe('Transfers that may wait for a slot, each way'),
+    requestsPerSecond: z.number().describe('Sustained rate of requests; 0: no limit'),
+    requestBurst: z.int().describe('Requests that may come at once'),
+    uploadBytesPerSecond: z.number().describe('0: no limit'),
+    downloadBytesPerSecond: z.number().describe('0: no limit'),
+    maxBytes: z.record(z.enum(KINDS), z.int()).describe('Largest media of each kind'),
+    storedBytes: z.int().describe('Bytes kept at once, reserved ones included'),
+    pendingUploads: z.int().describe('Unfinished uploads at once'),
+    pendingBytes: z.int().describe('Bytes in unfinished uploads'),
+    manifestBytes: z.int().describe('Largest sealed manifest'),
+    defaultTtlSeconds: z.int().describe('Expiry when none is asked for'),
+    maxTtlSeconds: z.int().describe('Longest expiry that may be asked for'),
+    devices: z.int().describe('Devices of one account'),
+  })
+  .describe('What applies to a client')
+
+export const limits = z.object({
+  client: z.object({
+    tier: z.string().describe('Name of the tier in the configuration'),
+    anonymous: z.boolean().describe('True in open mode: the client is an address'),
+  }),
+  partBytes: bytes('Part size of new uploads'),
+  limits: tierLimits,
+  usage: z.object({
+    uploads: z.int().describe('In flight now, on this node'),
+    downloads: z.int().describe('In flight now, on this node'),
+    storedBytes: bytes('Kept now'),
+    reservedBytes: bytes('Reserved by unfinished uploads'),
+    pendingUploads: z.int(),
+    devices: z.int(),
+  }),
+  remaining: z.object({ storedBytes: bytes('Still free'), pendingUploads: z.int(), pendingBytes: bytes('Still free') }),
+})
+
+export const health = z.object({
+  status: z.enum(['ok', 'failing']),
+  checks: z.record(z.string(), z.enum(['ok', 'failing'])).optional(),
+})
+
+export type Kind = z.infer<typeof kind>
+export type BeginUploadRequest = z.infer<typeof beginUploadRequest>
+export type UploadBegun = z.infer<typeof uploadBegun>
+export type UploadStatus = z.infer<typeof uploadStatus>
+export type PartRuns = z.infer<typeof partRuns>
+export type CompleteUploadRequest = z.infer<typeof completeUploadRequest>
+export type Media = z.infer<typeof media>
+export type LeaseRequest = z.infer<typeof leaseRequest>
+export type Problem = z.infer<typeof problem>
+export type FormFileResult = z.infer<typeof formFileResult>
+export type FormResult = z.infer<typeof formResult>
+export type PublishParcelRequest = z.infer<typeof publishParcelRequest>
+export type ReplaceManifestRequest = z.infer<typeof replaceManifestRequest>
+export type Parcel = z.infer<typeof parcel>
+export type TierLimits = z.infer<typeof tierLimits>
+export type Limits = z.infer<typeof limits>
+export type Health = z.infer<typeof health>

@@ -1,0 +1,82 @@
+/**
+ * Where sealed bytes live. A blob is stored as parts of `partBytes` each (the last one may be shorter), written in any
+ * order and in parallel, and readable as soon as each is stored. The store knows nothing of leases, owners or limits.
+ *
+ * The contract, for every adapter (test/contract/blob-store-contract.ts runs it on each):
+ * - `putPart` resolves only when the part survives `kill -9` and power loss. Calling it again replaces the part. The
+ *   caller never runs two `putPart` of one part at once, and never after `complete`.
+ * - when `putPart` rejects, the part's bytes are undefined until a later `putPart` of it succeeds; other parts are whole.
+ * - `complete` and `delete` are idempotent. `delete` of an unknown blob is not an error.
+ * - `read` writes exactly the asked bytes to the sink or rejects; a reader that began before `delete` either gets all
+ *   its bytes or a rejection.
+ * - errors are `SealiftError`: `storage_full` (no space, quota of the disk), `damaged` (bytes that must be there are
+ *   not), `unavailable` (anything else the store could not do; worth a retry), with the foreign error as `cause`.
+ *   An abort rejects with the signal's reason. What `source` throws is passed through as it is.
+ */
+export interface BlobStore extends AsyncDisposable {
+  putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
+
+  /** Copies bytes `range.start` (inclusive) to `range.end` (exclusive) into `sink`. All their parts must be stored. */
+  read(blob: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void>
+
+  /** Seals the blob: all parts are stored and their sizes sum up to `sizeBytes`. Durable when it resolves. */
+  complete(blob: BlobAddress, sizeBytes: number): Promise<void>
+
+  delete(blobId: BlobId): Promise<void>
+
+  /** Every blob in the store, complete or not, in no order: for the orphan sweep and fsck. */
+  list(signal: AbortSignal): AsyncIterable<StoredBlob>
+
+  /** Proves that the store can write, read and delete right now. */
+  probe(): Promise<void>
+}
+
+/** Names stored bytes; internal, never told to a client. Has the shape of `ID_PATTERN`. */
+export type BlobId = string
+
+export interface BlobAddress {
+  readonly blobId: BlobId
+  /** Size of every part but the last; fixed when the upload began. */
+  readonly partBytes: number
+}
+
+export interface PartAddress extends BlobAddress {
+  readonly index: number
+  /** Exact length; `putPart` rejects with `size_mismatch` when the source yields more or fewer bytes. */
+  readonly sizeBytes: number
+}
+
+export interface ByteRange {
+  /** First byte, inclusive. */
+  readonly start: number
+  /** Past the last byte. */
+  readonly end: number
+}
+
+/** Takes bytes in order. */
+export interface ByteSink {
+  /**
+   * Resolves when the sink no longer needs `bytes` (the store may then reuse the memory): this is the back-pressure.
+   * Returning `undefined` means the same, at once. A store may have two writes outstanding.
+   */
+  write(bytes: Uint8Array): Promise<void> | undefined
+}
+
+export interface StoredBlob {
+  readonly blobId: BlobId
+  readonly complete: boolean
+  readonly sizeBytes: number
+  /** Wall-clock ms of the last change, by the store's clock. */
+  readonly modifiedAt: number
+}
+
+/** Optional power: a store that knows how much room is left. */
+export interface MeasuresSpace {
+  freeSpace(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+}
+
+/** Optional power: a store that can say whether the bytes of a blob are all there without reading them to a client. */
+export interface ChecksBlobs {
+  /** `null` when the blob is not there; else its stored size. */
+  stat(blobId: BlobId): Promise<StoredBlob | null>
+}

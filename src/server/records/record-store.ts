@@ -1,0 +1,264 @@
+/**
+ * What the server knows: uploads, blobs, leases, parcels and what each client is charged. One implementation over
+ * Kysely (`kysely-record-store.ts`), two dialects (SQLite here; PostgreSQL).
+ *
+ * The contract, for every dialect (test/contract/record-store-contract.ts):
+ * - every method that changes anything is one transaction, durable when it resolves;
+ * - quota and counts are exact under concurrency: checked and charged in the same transaction;
+ * - charged = for each client, the size of every complete blob it holds at least one live lease of (once per blob,
+ *   however many leases), plus `reserved` of its unfinished uploads. 0 again when all is deleted;
+ * - "not there" is `null`; a refusal is a `SealiftError` with the code named at the method; a database that cannot do
+ *   its work right now rejects with `unavailable`.
+ * - times are ms since the epoch, given by the caller (`now`), so that one clock rules.
+ */
+import type { BlobId } from '../blobs/blob-store.ts'
+
+export type ClientId = string
+
+/** The caps that are checked inside a transaction. */
+export interface QuotaCaps {
+  readonly storedBytes: number
+  readonly pendingUploads: number
+  readonly pendingBytes: number
+  /** Largest size of this one media. */
+  readonly maxBytes: number
+}
+
+export interface NewLease {
+  readonly mediaId: string
+  readonly clientId: ClientId
+  /** SHA-256 (hex) of the owner secret; `null` when none was given. */
+  readonly ownerHash: string | null
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly maxDownloads: number | null
+}
+
+/** Makes a POST repeatable: stored with what it made, in the same transaction. */
+export interface Idempotency {
+  readonly clientId: ClientId
+  readonly key: string
+  /** SHA-256 (hex) of route and request; the same key with another one is `idempotency_conflict`. */
+  readonly fingerprint: string
+  readonly expiresAt: number
+}
+
+export interface NewUpload {
+  readonly uploadId: string
+  readonly blobId: BlobId
+  readonly lease: NewLease
+  readonly partBytes: number
+  /** `null`: unknown; then each part reserves its own size. */
+  readonly declaredBytes: number | null
+  readonly expiresAt: number
+  readonly caps: QuotaCaps
+  readonly idempotency: Idempotency | null
+}
+
+export interface UploadRecord {
+  readonly uploadId: string
+  readonly blobId: BlobId
+  readonly mediaId: string
+  readonly clientId: ClientId
+  readonly ownerHash: string | null
+  readonly partBytes: number
+  readonly declaredBytes: number | null
+  /** `completing`: the size is fixed and the store is being told; a crash here is repaired by repeating complete. */
+  readonly state: 'uploading' | 'completing' | 'complete'
+  readonly sizeBytes: number | null
+  readonly expiresAt: number
+  readonly maxBytes: number
+}
+
+export interface PartRecord {
+  readonly index: number
+  readonly sizeBytes: number
+  readonly durable: boolean
+}
+
+/** A lease and its blob, as the download path needs them. */
+export interface MediaRecord {
+  readonly mediaId: string
+  readonly clientId: ClientId
+  readonly ownerHash: string | null
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly maxDownloads: number | null
+  readonly downloadsUsed: number
+  /** Set once the lease has ended (deleted, expired, exhausted and swept, or its upload given up). */
+  readonly endedAt: number | null
+  readonly blobId: BlobId
+  readonly partBytes: number
+  readonly state: 'uploading' | 'complete'
+  /** Final, or declared while uploading, or `null`. */
+  readonly sizeBytes: number | null
+}
+
+export interface ParcelRecord {
+  readonly parcelId: string
+  readonly clientId: ClientId
+  readonly ownerHash: string | null
+  readonly version: number
+  readonly manifest: Uint8Array
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly endedAt: number | null
+}
+
+export interface NewParcel {
+  readonly parcelId: string
+  readonly clientId: ClientId
+  readonly ownerHash: string | null
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly idempotency: Idempotency | null
+}
+
+export interface Usage {
+  readonly storedBytes: number
+  readonly reservedBytes: number
+  readonly pendingUploads: number
+}
+
+/** Who asks to change a lease or parcel: the client it was made by, or the holder of its owner secret. */
+export interface Claim {
+  /** `null` for an anonymous client: an address proves nothing, so only the owner secret counts. */
+  readonly clientId: ClientId | null
+  readonly ownerHash: string | null
+}
+
+export interface UploadRecords {
+  /**
+   * Makes the upload, its blob and its lease, and reserves `declaredBytes`.
+   * A repeated idempotency key returns the upload made the first time.
+   * @throws quota_exceeded, too_many_pending, too_large, idempotency_conflict
+   */
+  beginUpload(upload: NewUpload): Promise<UploadRecord>
+  findUpload(uploadId: string): Promise<UploadRecord | null>
+  /**
+   * Before a part's bytes are taken: checks the state and, for an upload of unknown size, reserves the part's bytes
+   * (a second reservation of the same part replaces the first). Returns the part when it is already durable.
+   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large
+   */
+  reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>
+  /** After the bytes are durable. Moves the upload's expiry to `expiresAt`. @throws gone, upload_complete */
+  recordPart(
+    uploadId: string,
+    part: { index: number; sizeBytes: number },
+    expiresAt: number,
+  ): Promise<void>
+  /** Ascending by index; durable and merely reserved ones. */
+  listParts(blobId: BlobId): Promise<readonly PartRecord[]>
+  /**
+   * Fixes the size: checks that parts 0…n are durable without a gap, all but the last of `partBytes`, and sum up.
+   * From here no part is taken any more. Returns the upload (`completing` or, when repeated, `complete`).
+   * @throws gone, parts_missing (context: missing), size_mismatch
+   */
+  sealUpload(uploadId: string, sizeBytes: number): Promise<UploadRecord>
+  /** After the store has completed the blob: turns reservation into charge, state `complete`. Idempotent. */
+  finishUpload(uploadId: string, now: number): Promise<MediaRecord>
+  /** Gives up: lease ended, reservation freed, blob tombstoned. @throws upload_complete */
+  abortUpload(uploadId: string, now: number): Promise<void>
+}
+
+export interface MediaRecords {
+  findMedia(mediaId: string): Promise<MediaRecord | null>
+  /** Contiguous durable bytes from the start of a blob that is still uploading. */
+  durablePrefix(blobId: BlobId, partBytes: number): Promise<number>
+  /**
+   * One whole media in one go, after its bytes are complete in the store (the one-request upload).
+   * The upload must have been begun with `beginUpload` and reserved with `reservePart`.
+   */
+  addLease(
+    fromMediaId: string,
+    lease: NewLease,
+    caps: Pick<QuotaCaps, 'storedBytes'>,
+    idempotency: Idempotency | null,
+  ): Promise<MediaRecord>
+  /** Ends a lease if `claim` owns it; tombstones the blob with the last one. Repeating it is no error. @throws not_found */
+  endLease(mediaId: string, claim: Claim, now: number): Promise<void>
+  /**
+   * Takes one download off a lease with `maxDownloads` and remembers it under `grantId` until `expiresAt`.
+   * @throws downloads_exhausted, gone
+   */
+  takeDownload(mediaId: string, grant: { grantId: string; expiresAt: number }, now: number): Promise<void>
+  /** True while this grant was taken for this media and has not lapsed. */
+  hasGrant(mediaId: string, grantId: string, now: number): Promise<boolean>
+  /** Gives a download back that moved not one byte. */
+  returnDownload(mediaId: string, grantId: string): Promise<void>
+}
+
+export interface ParcelRecords {
+  /** @throws not_found (a covered media is not the caller's), idempotency_conflict */
+  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelRecord>
+  findParcel(parcelId: string): Promise<ParcelRecord | null>
+  /** @throws not_found, gone, version_mismatch (context: version), invalid_request (a covered media was dropped) */
+  replaceManifest(
+    parcelId: string,
+    next: { ifVersion: number; manifest: Uint8Array; media: readonly string[] },
+    claim: Claim,
+    now: number,
+  ): Promise<ParcelRecord>
+  /** Ends the parcel and the leases it covers. Repeating it is no error. @throws not_found */
+  endParcel(parcelId: string, claim: Claim, now: number): Promise<void>
+}
+
+export interface ClientRecords {
+  usage(clientId: ClientId): Promise<Usage>
+  /** Notes that a device of this client was seen. @throws too_many_devices */
+  seeDevice(clientId: ClientId, deviceId: string, cap: number, now: number, forgetBefore: number): Promise<void>
+  countDevices(clientId: ClientId, forgetBefore: number): Promise<number>
+}
+
+/** For the sweeper and fsck only. Each call does one bounded batch and returns how many rows it touched. */
+export interface UpkeepRecords {
+  /** Ends leases whose time is over, or whose downloads are used up with no live grant. */
+  endExpiredLeases(now: number, batch: number): Promise<number>
+  endExpiredParcels(now: number, batch: number): Promise<number>
+  /** Gives up uploads past their expiry. */
+  abortExpiredUploads(now: number, batch: number): Promise<number>
+  /** Uploads that crashed while `completing`: to be finished by repeating complete. */
+  listCompleting(batch: number): Promise<readonly UploadRecord[]>
+  /** Blobs whose bytes must be deleted. */
+  listTombstones(batch: number): Promise<readonly { readonly blobId: BlobId }[]>
+  /** After the bytes are gone. */
+  purgeBlob(blobId: BlobId): Promise<void>
+  /** Drops ended leases and parcels older than `before`, lapsed grants, idempotency keys and devices. */
+  purgeEnded(before: number, now: number, batch: number): Promise<number>
+  /** Which of these are known (in any state, tombstones included). */
+  knownBlobs(blobIds: readonly BlobId[]): Promise<ReadonlySet<BlobId>>
+  /** Every blob that must be readable, for the sweep's other direction and fsck. `after` pages by blob id. */
+  listLiveBlobs(after: BlobId | null, batch: number): Promise<readonly LiveBlob[]>
+  /** Recomputes what each client is charged and returns those that were wrong (repaired when `repair`). */
+  auditUsage(repair: boolean): Promise<readonly { clientId: ClientId; charged: Usage; actual: Usage }[]>
+  totals(): Promise<StorageTotals>
+}
+
+export interface LiveBlob {
+  readonly blobId: BlobId
+  readonly partBytes: number
+  readonly state: 'uploading' | 'completing' | 'complete'
+  readonly sizeBytes: number | null
+}
+
+export interface StorageTotals {
+  readonly blobs: number
+  readonly blobBytes: number
+  readonly reservedBytes: number
+  readonly pendingUploads: number
+  readonly leases: number
+  readonly parcels: number
+  readonly tombstones: number
+  /** ms since the epoch of the oldest unfinished upload; `null` when there is none. */
+  readonly oldestUploadAt: number | null
+}
+
+export interface RecordStore
+  extends UploadRecords, MediaRecords, ParcelRecords, ClientRecords, UpkeepRecords, AsyncDisposable {
+  /** Brings the schema up to date. @throws unavailable when the schema is newer than this program knows. */
+  migrate(): Promise<void>
+  /** Proves that the database can commit right now. */
+  probe(): Promise<void>
+}
