@@ -14,7 +14,8 @@
  *   An abort rejects with the signal's reason. What `source` throws is passed through as it is.
  */
 export interface BlobStore extends AsyncDisposable {
-  putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
+  /** Returns the number of bytes stored. */
+  putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number>
 
   /** Copies bytes `range.start` (inclusive) to `range.end` (exclusive) into `sink`. All their parts must be stored. */
   read(blob: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void>
@@ -42,8 +43,11 @@ export interface BlobAddress {
 
 export interface PartAddress extends BlobAddress {
   readonly index: number
-  /** Exact length; `putPart` rejects with `size_mismatch` when the source yields more or fewer bytes. */
-  readonly sizeBytes: number
+  /**
+   * Exact length; `putPart` rejects with `size_mismatch` when the source yields more or fewer bytes.
+   * `null`: whatever the source yields, from 1 byte to `partBytes` (a form's file, whose length nobody told).
+   */
+  readonly sizeBytes: number | null
 }
 
 export interface ByteRange {

@@ -159,6 +159,11 @@ export interface UploadRecords {
   sealUpload(uploadId: string, sizeBytes: number): Promise<UploadRecord>
   /** After the store has completed the blob: turns reservation into charge, state `complete`. Idempotent. */
   finishUpload(uploadId: string, now: number): Promise<MediaRecord>
+  /**
+   * The one-request upload, after the store has completed the blob: records every part, fixes the size and finishes,
+   * in one transaction. @throws gone, quota_exceeded, too_large (when `sizeBytes` is more than was reserved)
+   */
+  finishWhole(uploadId: string, sizeBytes: number, caps: QuotaCaps, now: number): Promise<MediaRecord>
   /** Gives up: lease ended, reservation freed, blob tombstoned. @throws upload_complete */
   abortUpload(uploadId: string, now: number): Promise<void>
 }
@@ -167,10 +172,7 @@ export interface MediaRecords {
   findMedia(mediaId: string): Promise<MediaRecord | null>
   /** Contiguous durable bytes from the start of a blob that is still uploading. */
   durablePrefix(blobId: BlobId, partBytes: number): Promise<number>
-  /**
-   * One whole media in one go, after its bytes are complete in the store (the one-request upload).
-   * The upload must have been begun with `beginUpload` and reserved with `reservePart`.
-   */
+  /** Forwards. @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, idempotency_conflict */
   addLease(
     fromMediaId: string,
     lease: NewLease,
