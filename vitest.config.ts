@@ -1,12 +1,16 @@
 import { defineConfig } from 'vitest/config'
 
+import { missingRequirements } from './test/support/requirements.ts'
+
+const long = process.env['SEALIFT_TEST_LONG'] === 'true'
+
 export default defineConfig({
   test: {
-    include: ['test/{unit,contract,http,e2e,browser}/**/*.test.ts'],
-    testTimeout: 30_000,
+    include: long ? ['test/long/**/*.test.ts'] : ['test/{unit,contract,http,e2e,browser}/**/*.test.ts'],
+    exclude: missingRequirements().flatMap(requirement => requirement.files),
+    testTimeout: long ? 3_600_000 : 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
-    passWithNoTests: false,
+    maxWorkers: long ? 1 : 2,
   },
 })

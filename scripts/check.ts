@@ -1,0 +1,21 @@
+// `npm run check`: everything but the tests that must hold before a change lands. Runs all of them, then fails if one failed.
+import { spawnSync } from 'node:child_process'
+
+const checks: readonly (readonly [name: string, program: string, ...args: string[]])[] = [
+  ['types', 'npx', 'tsc', '-p', 'tsconfig.json'],
+  ['lint', 'npx', 'oxlint', '--deny-warnings'],
+  ['format', 'npx', 'prettier', '--check', '--log-level', 'warn', '.'],
+  ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
+  ['docs', 'node', 'scripts/check-docs.ts'],
+]
+
+const failed: string[] = []
+for (const [name, program, ...args] of checks) {
+  const { status } = spawnSync(program, args, { stdio: 'inherit' })
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name}`)
+  if (status !== 0) failed.push(name)
+}
+if (failed.length > 0) {
+  console.error(`npm run check failed: ${failed.join(', ')}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,48 @@
+/**
+ * What a suite needs besides npm packages. vitest.config.ts leaves out the files of a requirement that is missing,
+ * and scripts/test.ts says so plainly (with CI=true it is a failure). Test files themselves check nothing.
+ */
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+export interface Requirement {
+  readonly name: string
+  /** Debian packages that bring it; `.ci/run` installs them. */
+  readonly packages: readonly string[]
+  /** Globs of the test files that cannot run without it. */
+  readonly files: readonly string[]
+  readonly present: () => boolean
+}
+
+/** The path of Debian's Chromium, or of the one named by `SEALIFT_CHROMIUM`; `null` when there is none. */
+export function chromiumPath(): string | null {
+  const named = process.env['SEALIFT_CHROMIUM']
+  if (named !== undefined) return isExecutable(named) ? named : null
+  return findOnPath('chromium') ?? findOnPath('chromium-browser')
+}
+
+export const requirements: readonly Requirement[] = [
+  {
+    name: 'Chromium',
+    packages: ['chromium'],
+    files: ['test/browser/**/*.test.ts'],
+    present: () => chromiumPath() !== null,
+  },
+]
+
+export const missingRequirements = (): readonly Requirement[] => requirements.filter(each => !each.present())
+
+/** The full path of a program on the PATH, or `null`. */
+export function findOnPath(program: string): string | null {
+  const folders = (process.env['PATH'] ?? '').split(delimiter)
+  return folders.map(folder => join(folder, program)).find(isExecutable) ?? null
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
