@@ -1,0 +1,30 @@
+/**
+ * The Sealift SDK, for browsers and everything else that has `fetch` and WebCrypto. In Node, `sealift/node` adds files,
+ * resuming across processes, and speed.
+ */
+export { SealiftError, isSealiftError } from '../protocol/errors.ts'
+export type { ErrorContext, SealiftErrorCode } from '../protocol/errors.ts'
+export type { Limits } from '../protocol/schemas.ts'
+export { formatLink, parseLink } from './link.ts'
+export type { LinkParts } from './link.ts'
+export type { Preview } from './manifest.ts'
+export type {
+  CallOptions,
+  DownloadOptions,
+  DownloadResume,
+  LeaseOptions,
+  PlainRange,
+  Published,
+  RetryOptions,
+  SealiftOptions,
+  SendItem,
+  SendOptions,
+  TransferOptions,
+} from './options.ts'
+export type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from './parcel.ts'
+export type { ItemProgress, Progress } from './progress.ts'
+export { Sealift } from './sealift.ts'
+export type { ForwardOptions, Sent } from './sealift.ts'
+export type { RandomSink, Sink } from './sink.ts'
+export type { RandomSource, Source } from './source.ts'
+export type { Transport, TransportRequest, TransportResponse } from './transport.ts'

@@ -1,0 +1,105 @@
+import type { CryptoSuite } from '../sealing/index.ts'
+import type { Progress } from './progress.ts'
+import type { Source } from './source.ts'
+import type { Preview } from './manifest.ts'
+import type { Transport } from './transport.ts'
+
+/** How requests are repeated. There is no other layer of retries. */
+export interface RetryOptions {
+  /** How long one request may fail before its last error is given back; moving bytes begin it anew. Default 120 000 ms. */
+  readonly patienceMs?: number
+  /** Upper bound of the first pause; it doubles with each failure. Default 250 ms. */
+  readonly baseMs?: number
+  /** Upper bound of every pause. Default 10 000 ms. */
+  readonly capMs?: number
+}
+
+export interface SealiftOptions {
+  /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
+  readonly server?: string
+  /** Bearer token. Sent to `server` alone, never to the server of a foreign link. */
+  readonly token?: string
+  /** How requests travel. Default: `fetch`. */
+  readonly transport?: Transport
+  /** Who seals. Default: WebCrypto. */
+  readonly suite?: CryptoSuite
+  /** Parts and ranges of large items in flight at once. Default 6; 1 to 64. */
+  readonly parallel?: number
+  /** Small items in flight at once. Default 32; 1 to 128. */
+  readonly parallelSmall?: number
+  readonly retry?: RetryOptions
+}
+
+export interface CallOptions {
+  /** Aborting it ends the call with the error code `aborted` and frees everything it held. */
+  readonly signal?: AbortSignal
+}
+
+export interface TransferOptions extends CallOptions {
+  /** Called at most ten times a second, and once at the end. It must not throw. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** One thing to send. */
+export interface SendItem {
+  /** As the receiver sees it; folders are written `folder/file`. At most 4096 characters. Sealed: the server never sees it. */
+  readonly name: string
+  /** Media type; sealed too. Default `application/octet-stream`. */
+  readonly type?: string
+  readonly source: Source
+  /** What to show before the bytes are there. */
+  readonly preview?: Preview
+  /** A small picture; sealed as a media of its own and sent first. At most one part. */
+  readonly thumbnail?: Uint8Array<ArrayBuffer>
+  /** Renditions and segment tables, kept in the manifest as they are. */
+  readonly video?: Readonly<Record<string, unknown>>
+}
+
+export interface LeaseOptions {
+  /** How long the server keeps it. Default: the server's. */
+  readonly ttlSeconds?: number
+  /** How often each item may be downloaded. Default: without limit. */
+  readonly maxDownloads?: number
+}
+
+export interface SendOptions extends LeaseOptions, TransferOptions {
+  /** Publishes the parcel before the bytes are sent, so that receivers follow the upload. Default false. */
+  readonly publishFirst?: boolean
+  /** Called when the link can be opened: at once with `publishFirst`, else at the end. */
+  readonly onPublished?: (published: Published) => void
+  /** Pads every item so that its size says little; costs at most 5%. Default true. */
+  readonly padding?: boolean
+}
+
+/** What the sender keeps. Both `link` and `ownerSecret` are secrets: whoever has them may read, or delete. */
+export interface Published {
+  /** For the receivers; its fragment is the key. */
+  readonly link: string
+  readonly parcelId: string
+  /** Proves that the parcel and its media are ours: needed to delete them. */
+  readonly ownerSecret: string
+  /** When the server will drop the parcel: RFC 3339, UTC. */
+  readonly expiresAt: string
+}
+
+export interface DownloadOptions extends TransferOptions {
+  /** Goes on with an earlier download of this item into the same sink. */
+  readonly resume?: DownloadResume
+}
+
+/** What a caller keeps to go on with a download later. */
+export interface DownloadResume {
+  /** Plaintext ranges that are in the sink already; never fetched again. */
+  readonly finished: readonly PlainRange[]
+  /** Called after the sink took a range. Ranges are as large as one part, or as what a cut connection brought. */
+  onFinished(range: PlainRange): void | Promise<void>
+  /** The server's name for this download, so that going on does not count as another one. */
+  readonly grant?: string
+  onGrant?(grant: string): void | Promise<void>
+}
+
+/** Plaintext bytes `start` (inclusive) to `end` (exclusive). */
+export interface PlainRange {
+  readonly start: number
+  readonly end: number
+}

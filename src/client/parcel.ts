@@ -1,0 +1,86 @@
+import type { CallOptions, DownloadOptions, PlainRange, TransferOptions } from './options.ts'
+import type { Preview } from './manifest.ts'
+import type { Sink } from './sink.ts'
+
+/** One item of a parcel, as its sender describes it. Nothing of it can be trusted: `name` least of all. */
+export interface ParcelItem {
+  /** Position in the parcel; the same in every version. */
+  readonly index: number
+  /** Untrusted: may hold `..`, slashes and control characters. `safeName` of `sealift/node` makes paths of it. */
+  readonly name: string
+  readonly type: string
+  /** True length; `null` while it is not known yet. */
+  readonly bytes: number | null
+  /** `sending`: can be downloaded already; the download follows the upload. */
+  readonly state: 'sending' | 'complete'
+  readonly preview: Preview | null
+  readonly hasThumbnail: boolean
+  readonly video: Readonly<Record<string, unknown>> | null
+}
+
+/** How one item of `downloadAll` ended. */
+export type ItemResult =
+  | { readonly item: ParcelItem; readonly ok: true }
+  | { readonly item: ParcelItem; readonly ok: false; readonly error: Error }
+
+export interface StreamOptions extends CallOptions {
+  /** Plaintext range; the whole item when absent. It is cut at the item's length. */
+  readonly range?: PlainRange
+}
+
+/** One version of what a link holds. Made by `Sealift.open`. */
+export interface Parcel {
+  readonly parcelId: string
+  /** Grows by one each time the sender publishes more of it. */
+  readonly version: number
+  /** When the sender made it: RFC 3339, UTC; the sender's word. */
+  readonly createdAt: string
+  readonly items: readonly ParcelItem[]
+  /** True when no item is being sent any more. */
+  readonly complete: boolean
+
+  /**
+   * Downloads one item, its ranges in parallel. No byte reaches the sink before its chunk is authenticated, and it
+   * resolves only when length, padding and the mark of the last chunk are right too: then the bytes are those that
+   * were sealed, all of them. When it rejects, the sink holds some authentic bytes of the item, with gaps.
+   * @throws `damaged_media`, `sender_gone`, `gone`, `downloads_exhausted`, `network`, `aborted`; what the sink throws
+   */
+  download(item: ParcelItem, sink: Sink, options?: DownloadOptions): Promise<void>
+
+  /**
+   * Downloads many items at once, small ones first. One that fails leaves the others alone.
+   * @param target gives the sink of an item when its turn comes (`null`: leave it out); it may be followed by `settle`
+   */
+  downloadAll(target: DownloadTarget, options?: TransferOptions): Promise<readonly ItemResult[]>
+
+  /**
+   * The plaintext as a stream, whole or a range of it, each chunk authenticated before it comes out. Reads ahead by a
+   * few ranges. Cancelling it ends the requests. A range says nothing of the rest of the item.
+   */
+  stream(item: ParcelItem, options?: StreamOptions): ReadableStream<Uint8Array<ArrayBuffer>>
+
+  /** A small item in memory, whole. @throws `too_large` above `maxBytes` (default 64 MiB) */
+  bytes(item: ParcelItem, options?: CallOptions & { readonly maxBytes?: number }): Promise<Uint8Array<ArrayBuffer>>
+
+  /** `null` when the item has none. */
+  thumbnail(item: ParcelItem, options?: CallOptions): Promise<Uint8Array<ArrayBuffer> | null>
+
+  /**
+   * The next version, as soon as there is one.
+   * @returns `null` when there was none within `waitSeconds` (default 30, at most 60)
+   * @throws `gone`, `not_found` when the parcel has ended
+   */
+  next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
+}
+
+export interface DownloadTarget {
+  /** Opens the sink of an item, or leaves the item out with `null`. */
+  open(item: ParcelItem): Promise<OpenedSink | null>
+}
+
+export interface OpenedSink {
+  readonly sink: Sink
+  readonly resume?: DownloadOptions['resume']
+  /** Called once when the item is whole (`null`) or has failed: the place to keep or drop what was written. */
+  settle?(error: Error | null): Promise<void>
+}

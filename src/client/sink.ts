@@ -1,0 +1,11 @@
+/**
+ * Where the plaintext of an item goes.
+ * - `RandomSink`: written at offsets, in any order, several writes at once. Finishing it (close, rename) is the caller's
+ * - `WritableStream`: written in order, closed when all bytes are in it, aborted when the download fails
+ */
+export type Sink = RandomSink | WritableStream<Uint8Array>
+
+export interface RandomSink {
+  /** Resolves when the sink no longer needs `bytes`: this is the back-pressure. */
+  write(bytes: Uint8Array<ArrayBuffer>, position: number): Promise<void>
+}

@@ -1,0 +1,32 @@
+/**
+ * How requests travel: one method, no retries, no knowledge of Sealift. `fetch-transport.ts` works everywhere;
+ * `node/undici-transport.ts` is faster in Node.
+ */
+export interface Transport extends AsyncDisposable {
+  /**
+   * Sends one request. Resolves with the answer's head, whatever its status.
+   * @throws `network` when no answer came or the connection broke (also while reading the body); the signal's reason
+   */
+  request(request: TransportRequest): Promise<TransportResponse>
+}
+
+export interface TransportRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Not copied: the caller leaves it alone until the request has ended. */
+  readonly body?: Uint8Array<ArrayBuffer>
+  readonly signal: AbortSignal
+  /** Longest silence of the other side before the request is given up as `network`. */
+  readonly stallTimeoutMs: number
+}
+
+export interface TransportResponse {
+  readonly status: number
+  /** The value of a header, its name in lower case. */
+  header(name: string): string | null
+  /** The body, to be read once. Leaving the loop early closes the connection. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Gives up the body without reading it. */
+  discard(): Promise<void>
+}
