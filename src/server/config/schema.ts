@@ -1,0 +1,218 @@
+/** Every value an operator can set: the one source of types, checks, defaults and documentation. */
+import { z } from 'zod'
+
+import { choice, count, duration, flag, list, named, optionalText, section, size, text } from './fields.ts'
+import { access } from './schema-access.ts'
+import { tier } from './schema-tiers.ts'
+import {
+  checkHttpUrl,
+  checkProxy,
+  checkPublicUrl,
+  CHUNK_BYTES,
+  DAY,
+  HOUR,
+  MiB,
+  MINUTE,
+  SECOND,
+} from './schema-units.ts'
+
+const port = (written: number, about: string) =>
+  count({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
+
+const listen = section('Where clients connect', {
+  host: text({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
+  port: port(7325, 'Port to listen on.'),
+  publicUrl: optionalText({
+    about: 'The address clients use when a reverse proxy is in front; the only source of absolute URLs',
+    range: 'an http or https URL',
+    check: checkPublicUrl,
+  }),
+  trustedProxies: list({
+    written: [],
+    item: z
+      .string({ error: 'must be a text' })
+      .refine(checkProxy, 'must be an address, a network such as 10.0.0.0/8, loopback or private'),
+    about: 'Proxies whose X-Forwarded-For is believed; nobody else can choose the address limits are counted under',
+    range: 'addresses, networks such as 10.0.0.0/8, loopback, private',
+    live: true,
+  }),
+  maxConnections: count({
+    written: 10_000,
+    min: 1,
+    max: 1_000_000,
+    about: 'Open connections in all',
+    unit: 'connections',
+  }),
+  maxConnectionsPerAddress: count({
+    written: 4096,
+    min: 0,
+    max: 1_000_000,
+    about: 'Open connections of one address (one /64 network in IPv6); trusted proxies are exempt. 0: no limit',
+    unit: 'connections',
+    live: true,
+  }),
+})
+
+const admin = section('Metrics and health, on a listener of their own', {
+  enabled: flag({ written: true, about: 'Whether that listener is opened' }),
+  host: text({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
+  port: port(7326, 'Port to listen on.'),
+})
+
+const storage = section('Where the sealed bytes are kept', {
+  kind: choice({ options: ['files'], written: 'files', about: 'files: one file for each media, on a local disk' }),
+  directory: optionalText({ about: 'Folder of the files; when null, `blobs` inside dataDirectory', range: 'a path' }),
+  refuseAbovePercent: count({
+    written: 90,
+    min: 1,
+    max: 100,
+    about: 'New uploads are refused when the disk is fuller than this; reading goes on. 100: never',
+    unit: 'percent of the disk',
+    live: true,
+  }),
+})
+
+const records = section('Where uploads, leases and parcels are recorded', {
+  kind: choice({ options: ['sqlite'], written: 'sqlite', about: 'sqlite: one file on a local disk' }),
+  file: optionalText({ about: 'The database; when null, `records.sqlite` inside dataDirectory', range: 'a path' }),
+})
+
+const transfer = section('How bytes move', {
+  partBytes: size({
+    written: '8MiB',
+    min: CHUNK_BYTES,
+    max: 256 * MiB,
+    range: '256KiB to 256MiB, a multiple of 256KiB',
+    about: 'Part size of new uploads; running ones keep theirs',
+    live: true,
+  }),
+  idleTimeout: duration({
+    written: '60s',
+    min: 100,
+    max: HOUR,
+    range: '100ms to 1h',
+    about: 'A transfer that moves no byte for this long is cut',
+    live: true,
+  }),
+  minimumBytesPerSecond: size({
+    written: 1024,
+    min: 0,
+    max: 1024 * MiB,
+    range: '0 to 1GiB',
+    unit: 'size per second',
+    about: 'A transfer slower than this, measured over idleTimeout, is cut. 0: none is',
+    live: true,
+  }),
+  uploadExpiry: duration({
+    written: '24h',
+    min: SECOND,
+    max: 30 * DAY,
+    range: '1s to 30d',
+    about: 'An unfinished upload is given up this long after its last part',
+    live: true,
+  }),
+  downloadGrantTtl: duration({
+    written: '24h',
+    min: SECOND,
+    max: 30 * DAY,
+    range: '1s to 30d',
+    about: 'How long one counted download may go on asking for ranges',
+    live: true,
+  }),
+  parcelWaitMax: duration({
+    written: '60s',
+    min: 0,
+    max: 10 * MINUTE,
+    range: '0s to 10m',
+    about: 'Longest wait for the next version of a parcel',
+    live: true,
+  }),
+  formMaxFiles: count({ written: 100, min: 1, max: 10_000, about: 'Files in one form', unit: 'files', live: true }),
+  stopGrace: duration({
+    written: '10s',
+    min: 0,
+    max: HOUR,
+    range: '0s to 1h',
+    about: 'How long running transfers may go on when the server is told to stop',
+    live: true,
+  }),
+})
+
+const upkeep = section('Cleaning up', {
+  sweepEvery: duration({ written: '60s', min: 100, max: DAY, range: '100ms to 1d', about: 'Time between two sweeps' }),
+  orphanGrace: duration({
+    written: '1h',
+    min: 0,
+    max: 30 * DAY,
+    range: '0s to 30d',
+    about: 'Stored bytes that no record knows are deleted when they are older than this',
+  }),
+  keepEnded: duration({
+    written: '7d',
+    min: 0,
+    max: 3660 * DAY,
+    range: '0s to 3660d',
+    about: 'How long an ended media or parcel answers 410 instead of 404',
+  }),
+})
+
+const log = section('What the server tells', {
+  level: choice({
+    options: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    written: 'info',
+    about: 'Least important level that is written',
+    live: true,
+  }),
+  format: choice({
+    options: ['json', 'pretty'],
+    written: 'json',
+    about: 'json: one object a line, for programs; pretty: for people',
+  }),
+})
+
+const cors = section('Web apps on other origins', {
+  origins: list({
+    written: ['*'],
+    item: z
+      .string({ error: 'must be a text' })
+      .refine(
+        value => value === '*' || (checkHttpUrl(value) === null && new URL(value).origin === value),
+        'must be * or an origin such as https://app.example',
+      ),
+    about: 'Origins whose pages may call this server; * for any: access is by bearer token, never by cookie',
+    range: '*, or origins such as https://app.example',
+    live: true,
+  }),
+})
+
+export const configSchema = section('Sealift', {
+  dataDirectory: text({
+    written: './data',
+    about: 'Where everything is kept; a relative path starts at the working directory',
+    range: 'a path',
+  }),
+  listen,
+  admin,
+  storage,
+  records,
+  access,
+  transfer,
+  tiers: named({
+    about: 'Limits, by tier. What a tier leaves out is taken from `default`',
+    entry: tier,
+    base: 'default',
+  }),
+  upkeep,
+  log,
+  cors,
+})
+
+type Parsed = z.output<typeof configSchema.schema>
+
+/** The configuration as the program uses it: checked, complete and frozen. Durations end in `Ms`, sizes in `Bytes`. */
+export type ServerConfig = Omit<Parsed, 'storage' | 'records'> & {
+  readonly storage: Omit<Parsed['storage'], 'directory'> & { readonly directory: string }
+  readonly records: Omit<Parsed['records'], 'file'> & { readonly file: string }
+}
+export type JwtConfig = NonNullable<ServerConfig['access']['jwt']>
+export type StaticToken = ServerConfig['access']['tokens'][number]
