@@ -1,0 +1,85 @@
+import { NONCE_PREFIX_BYTES, SALT_BYTES } from './constants.ts'
+import type { Role } from './constants.ts'
+import { invalidArgument } from './errors.ts'
+import { assertKeyAndRole, chunkNonce, deriveAead, deriveCommit, encodeHeader } from './keys.ts'
+import { assertChunkBytes, assertChunkIndex, plainCapacity } from './layout.ts'
+import { NonceGuard } from './nonce-guard.ts'
+import type { Aead, Awaitable, Bytes, CryptoSuite } from './suite.ts'
+
+export interface SealerOptions {
+  readonly suite: CryptoSuite
+  /** 32 random bytes that seal this one plaintext and nothing else. Copied by the suite; the caller keeps its own. */
+  readonly key: Uint8Array
+  readonly role: Role
+  /** Sealed bytes per chunk, 1 KiB to 4 MiB. */
+  readonly chunkBytes: number
+  /** 32 bytes; random when absent. Given only to take up a sealing again, with the same plaintext, or for vectors. */
+  readonly salt?: Uint8Array | undefined
+  /** 7 bytes; random when absent. Goes with `salt`: both or neither. */
+  readonly noncePrefix?: Uint8Array | undefined
+}
+
+/** Seals the chunks of one plaintext, in any order and in parallel. */
+export interface Sealer {
+  /** The 40 bytes that come before chunk 0. */
+  readonly header: Bytes
+  /** The 32-byte key commitment, for the manifest. */
+  readonly commit: Bytes
+  readonly chunkBytes: number
+  readonly suite: CryptoSuite
+  /** Plaintext bytes that chunk `index` must have unless it is the last. */
+  plainCapacity(index: number): number
+  /**
+   * Chunk `index` sealed: ciphertext and tag, without the header. Sealing the same bytes again gives the same answer.
+   * @param plain exactly `plainCapacity(index)` bytes; the last chunk 1 to that many, or none when it is also the first
+   * @throws {SealingError} `source_changed` when other bytes were sealed under this index: nothing of the new ones
+   *   leaves, and the key is spent; `invalid_argument` for a wrong length
+   */
+  sealChunk(index: number, plain: Uint8Array, last: boolean): Awaitable<Bytes>
+}
+
+/**
+ * A sealer for one plaintext under one key.
+ * @throws {SealingError} `invalid_argument` for a key, role, salt, prefix or chunk size of the wrong shape
+ */
+export async function createSealer(options: SealerOptions): Promise<Sealer> {
+  const { suite, key, role, chunkBytes } = options
+  assertKeyAndRole(key, role)
+  assertChunkBytes(chunkBytes)
+  if ((options.salt === undefined) !== (options.noncePrefix === undefined)) {
+    throw invalidArgument('Salt and nonce prefix are given together or not at all')
+  }
+  const salt = options.salt ?? suite.randomBytes(SALT_BYTES)
+  const noncePrefix = (options.noncePrefix ?? suite.randomBytes(NONCE_PREFIX_BYTES)).slice()
+  const header = encodeHeader({ salt, noncePrefix })
+  const [aead, commit] = await Promise.all([deriveAead(suite, key, salt, role), deriveCommit(suite, key, salt)])
+  const sealChunk = chunkSealer({ aead, noncePrefix, chunkBytes })
+  return { header, commit, chunkBytes, suite, plainCapacity: index => plainCapacity(index, chunkBytes), sealChunk }
+}
+
+interface ChunkSealerOptions {
+  readonly aead: Aead
+  readonly noncePrefix: Uint8Array
+  readonly chunkBytes: number
+}
+
+function chunkSealer({ aead, noncePrefix, chunkBytes }: ChunkSealerOptions): Sealer['sealChunk'] {
+  const guard = new NonceGuard()
+  return (index, plain, last) => {
+    assertChunkIndex(index)
+    assertFits(plain.byteLength, { capacity: plainCapacity(index, chunkBytes), last, mayBeEmpty: index === 0 })
+    guard.claim(index, last)
+    const guarded = (sealed: Bytes): Bytes => {
+      guard.remember(index, sealed)
+      return sealed
+    }
+    const sealed = aead.seal(chunkNonce(noncePrefix, index, last), plain)
+    return sealed instanceof Promise ? sealed.then(guarded) : guarded(sealed)
+  }
+}
+
+function assertFits(bytes: number, chunk: { capacity: number; last: boolean; mayBeEmpty: boolean }): void {
+  if (bytes === chunk.capacity) return
+  const short = bytes < chunk.capacity && (bytes > 0 || chunk.mayBeEmpty)
+  if (!chunk.last || !short) throw invalidArgument('A chunk must be full, and only the last one may be shorter')
+}
