@@ -1,0 +1,127 @@
+/** Sealift as an operator runs it: `sealift serve` with a configuration file whose limits are out of the way. */
+import { access, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { BenchContext, DownloadPeer, UploadPeer } from '../context.ts'
+import { ask } from '../load/requests.ts'
+import { timedUpload } from '../load/upload.ts'
+import { freePort, LOOPBACK } from '../net.ts'
+import { startService } from '../processes.ts'
+import { missingTools } from '../tools.ts'
+
+export const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
+
+async function missing(): Promise<string | null> {
+  try {
+    await access(CLI)
+    return null
+  } catch {
+    return 'its command line is not built'
+  }
+}
+
+export interface SealiftServer extends AsyncDisposable {
+  readonly pid: number
+  readonly origin: string
+}
+
+export interface SealiftOptions {
+  /** False: started under eatmydata, which turns every fsync into nothing. Never for real data. */
+  readonly syncs?: boolean
+  /** False where client and server are meant to share all cores. */
+  readonly pinned?: boolean
+}
+
+/** Starts a server with an empty data folder. */
+export async function startSealift(context: BenchContext, options: SealiftOptions = {}): Promise<SealiftServer> {
+  const home = await context.workspace.folder('sealift')
+  const port = await freePort()
+  await writeFile(join(home, 'sealift.yaml'), configuration(join(home, 'data'), port))
+  const service = await startService(
+    {
+      command: process.execPath,
+      args: [CLI, 'serve', '--config', join(home, 'sealift.yaml')],
+      cores: options.pinned === false ? undefined : context.cores.server,
+      cwd: home,
+      ...(options.syncs === false ? { env: { LD_PRELOAD: 'libeatmydata.so' } } : {}),
+    },
+    started => started.line(new RegExp(`http://${LOOPBACK}:${port}`)),
+  )
+  return { ...service, origin: `http://${LOOPBACK}:${port}` }
+}
+
+/** Every limit stays in the path; only the values are higher than one loopback client can reach. */
+function configuration(dataDirectory: string, port: number): string {
+  return `
+dataDirectory: ${JSON.stringify(dataDirectory)}
+listen: { host: ${LOOPBACK}, port: ${port}, maxConnections: 4096, maxConnectionsPerAddress: 4096 }
+admin: { enabled: false }
+log: { level: warn }
+access: { openTier: bench }
+tiers:
+  bench:
+    concurrentUploads: 1000
+    concurrentDownloads: 1000
+    requestsPerSecond: 1000000
+    burst: 1000000
+`
+}
+
+export const sealift: DownloadPeer = {
+  name: 'Sealift',
+  missing,
+  async serve(content, context) {
+    const server = await startSealift(context)
+    const paths: string[] = []
+    for (const name of content.names) paths.push(`/v1/media/${await store(server, join(content.folder, name))}`)
+    return { ...server, paths }
+  },
+}
+
+/** Uploads one file and returns its media id. */
+async function store(server: SealiftServer, path: string): Promise<string> {
+  const body = await readFile(path)
+  const answer = await ask({
+    method: 'POST',
+    url: `${server.origin}/v1/media`,
+    headers: { 'content-type': 'application/octet-stream' },
+    body,
+  })
+  return (JSON.parse(answer.body) as { mediaId: string }).mediaId
+}
+
+const PARALLEL_PARTS = 4
+
+/** Sealift taking parts in parallel, as it runs everywhere: each acknowledged part is on the disk. */
+export const sealiftUploads: UploadPeer = {
+  name: 'Sealift',
+  missing,
+  receive: context => receive(context, { syncs: true }),
+}
+
+/** The same with syncs turned off from outside, to compare with servers that never sync. */
+export const sealiftUploadsWithoutSync: UploadPeer = {
+  name: 'Sealift, syncs off',
+  missing: async () => (await missing()) ?? (await missingTools('eatmydata')),
+  receive: context => receive(context, { syncs: false }),
+}
+
+async function receive(context: BenchContext, options: SealiftOptions): ReturnType<UploadPeer['receive']> {
+  const server = await startSealift(context, options)
+  const owner = 'bench-owner-secret-0123456789'
+  let mediaId: string | null = null
+  return {
+    ...server,
+    async upload(sizeBytes) {
+      const load = { protocol: 'parts', origin: server.origin, sizeBytes, parallel: PARALLEL_PARTS, owner } as const
+      const done = await timedUpload(load, context)
+      mediaId = done.id
+      return done.seconds
+    },
+    async clear() {
+      if (mediaId === null) return
+      await ask({ method: 'DELETE', url: `${server.origin}/v1/media/${mediaId}`, headers: { 'sealift-owner': owner } })
+      mediaId = null
+    },
+  }
+}

@@ -1,0 +1,5 @@
+import type { Report } from './summary.ts'
+
+export function drawReport(report: Report): string {
+  return JSON.stringify(report)
+}

@@ -1,0 +1,6 @@
+import type { Row } from '../context.ts'
+import { download } from './download.ts'
+import { smallMedia } from './small-media.ts'
+import { upload } from './upload.ts'
+
+export const ROWS: readonly Row[] = [download, smallMedia, upload]
