@@ -1,0 +1,92 @@
+/** The only reader of `process.env`. */
+import { parse } from 'yaml'
+
+import type { ConfigProblem } from './config-error.ts'
+import type { FieldFacts } from './fields.ts'
+import { formatPath, setIn, type Layer, type RawMap } from './raw.ts'
+import { suggest } from './suggest.ts'
+import { findVariable, PREFIX, VARIABLES, type FoundVariable } from './variables.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export function processEnvironment(): Environment {
+  return process.env
+}
+
+/** Read by the command line, or naming the file itself; not settings of the server. */
+const OTHER_VARIABLES = ['SEALIFT_CONFIG', 'SEALIFT_SERVER', 'SEALIFT_TOKEN']
+
+/** What Kubernetes sets in every container beside a service that is called `sealift`. */
+const SERVICE_LINK = /^SEALIFT_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
+
+/** The path of the configuration file that the environment names; `null` when it names none. */
+export function configFileOf(environment: Environment): string | null {
+  return environment['SEALIFT_CONFIG'] || null
+}
+
+/** The settings in the environment. An empty variable is as good as none. */
+export function readEnvironment(environment: Environment): { layer: Layer; problems: readonly ConfigProblem[] } {
+  const problems: ConfigProblem[] = []
+  const origins = new Map<string, string>()
+  let values: RawMap = {}
+  for (const [name, found] of settingsIn(environment, problems)) {
+    const written = environment[name] ?? ''
+    const read = readValue(found, written)
+    if (!read.ok) {
+      problems.push({ key: formatPath(found.path), message: 'is not valid YAML or JSON', origin: name })
+      continue
+    }
+    const path = found.variable.file ? [...found.path.slice(0, -1), `${found.path.at(-1) ?? ''}File`] : found.path
+    values = setIn(values, path, read.value)
+    origins.set(formatPath(path), name)
+  }
+  return { layer: { values, originOf: path => nearest(origins, path) }, problems }
+}
+
+/** Whole sections first, so that a single value beside them wins. */
+function settingsIn(environment: Environment, problems: ConfigProblem[]): [string, FoundVariable][] {
+  const settings: [string, FoundVariable][] = []
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(PREFIX) || OTHER_VARIABLES.includes(name) || SERVICE_LINK.test(name)) continue
+    if (value === undefined || value === '') continue
+    const found = findVariable(name)
+    if (found === null) problems.push(unknownVariable(name))
+    else settings.push([name, found])
+  }
+  return settings.sort(([, one], [, other]) => one.path.length - other.path.length)
+}
+
+function unknownVariable(name: string): ConfigProblem {
+  const names = [...VARIABLES.map(variable => variable.name.replace('<NAME>', 'DEFAULT')), ...OTHER_VARIABLES]
+  const meant = suggest(name, names)
+  const hint = meant === null ? '' : `; did you mean ${meant}?`
+  return { key: '', message: `is not a variable of Sealift${hint}`, origin: name }
+}
+
+type Read = { readonly ok: true; readonly value: unknown } | { readonly ok: false }
+
+function readValue({ variable }: FoundVariable, written: string): Read {
+  const type: FieldFacts['type'] = variable.file ? 'text' : (variable.field?.facts.type ?? 'object')
+  if (type === 'text' || type === 'choice' || type === 'size' || type === 'duration')
+    return { ok: true, value: written }
+  try {
+    const value: unknown = parse(written, { prettyErrors: false, logLevel: 'silent' })
+    return { ok: true, value: type === 'list' && typeof value === 'string' ? splitList(value) : value }
+  } catch {
+    return { ok: false }
+  }
+}
+
+/** A list of plain words may be written without brackets: `10.0.0.0/8, loopback`. */
+function splitList(words: string): string[] {
+  return words.split(',').map(word => word.trim())
+}
+
+/** The variable that set the value at `path`, or something around it, or something in it. */
+function nearest(origins: ReadonlyMap<string, string>, path: readonly (string | number)[]): string | null {
+  for (let length = path.length; length > 0; length -= 1) {
+    const name = origins.get(formatPath(path.slice(0, length)))
+    if (name !== undefined) return name
+  }
+  return null
+}

@@ -1,0 +1,82 @@
+/** Values that are kept in files of their own: `secretFile: /run/secrets/jwt` instead of `secret`. */
+import { readFile } from 'node:fs/promises'
+
+import { parse } from 'yaml'
+
+import type { ConfigProblem } from './config-error.ts'
+import type { FieldFacts, Node } from './fields.ts'
+import { formatPath, getIn, setIn, withoutPath, type Layer, type RawMap } from './raw.ts'
+import { configSchema } from './schema.ts'
+
+const MAX_FILE_BYTES = 2 ** 22
+
+export type ReadText = (path: string) => Promise<string>
+
+export const readTextFile: ReadText = async path => {
+  const text = await readFile(path, 'utf8')
+  if (text.length > MAX_FILE_BYTES) throw new Error('larger than 4 MiB')
+  return text
+}
+
+/** Replaces every `…File` key of a layer by what its file holds. */
+export async function readValueFiles(
+  layer: Layer,
+  read: ReadText,
+): Promise<{ layer: Layer; problems: readonly ConfigProblem[] }> {
+  const problems: ConfigProblem[] = []
+  const fromFiles = new Map<string, readonly string[]>()
+  let values = layer.values
+  for (const { path, facts } of fileFields(configSchema, [])) {
+    const filePath = [...path.slice(0, -1), `${path.at(-1) ?? ''}File`]
+    const named = getIn(values, filePath)
+    if (named === undefined) continue
+    values = withoutPath(values, filePath)
+    if (named === null) continue
+    const problem = (message: string) =>
+      problems.push({ key: formatPath(filePath), message, origin: layer.originOf(filePath) })
+    if (getIn(values, path) !== undefined) problem(`and ${formatPath(path)} are both set; keep one`)
+    const content = await valueOf(named, facts, read)
+    if (!content.ok) problem(content.message)
+    // An unreadable file leaves the key unset, so that the rest is still checked.
+    else values = setIn(values, path, content.value)
+    fromFiles.set(formatPath(path), filePath)
+  }
+  return { layer: withOrigins(values, layer, fromFiles), problems }
+}
+
+function withOrigins(values: RawMap, layer: Layer, fromFiles: ReadonlyMap<string, readonly string[]>): Layer {
+  return {
+    values,
+    originOf(path) {
+      for (let length = path.length; length > 0; length -= 1) {
+        const filePath = fromFiles.get(formatPath(path.slice(0, length)))
+        if (filePath !== undefined) return layer.originOf(filePath)
+      }
+      return layer.originOf(path)
+    },
+  }
+}
+
+type Content = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string }
+
+async function valueOf(named: unknown, facts: FieldFacts, read: ReadText): Promise<Content> {
+  if (typeof named !== 'string' || named === '') return { ok: false, message: 'must be the path of a file' }
+  try {
+    const text = await read(named)
+    return { ok: true, value: facts.type === 'text' ? text.trim() : parseQuietly(text) }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : null
+    return { ok: false, message: `the file cannot be read${code === null ? '' : ` (${code})`}` }
+  }
+}
+
+function parseQuietly(text: string): unknown {
+  const value: unknown = parse(text, { prettyErrors: false, logLevel: 'silent' })
+  return value
+}
+
+function fileFields(node: Node, path: readonly string[]): { path: readonly string[]; facts: FieldFacts }[] {
+  if (node.kind === 'field') return node.facts.file ? [{ path, facts: node.facts }] : []
+  if (node.kind === 'named') return []
+  return Object.entries(node.fields).flatMap(([key, child]) => fileFields(child, [...path, key]))
+}
