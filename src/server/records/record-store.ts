@@ -63,8 +63,11 @@ export interface UploadRecord {
   readonly ownerHash: string | null
   readonly partBytes: number
   readonly declaredBytes: number | null
-  /** `completing`: the size is fixed and the store is being told; a crash here is repaired by repeating complete. */
-  readonly state: 'uploading' | 'completing' | 'complete'
+  /**
+   * `completing`: the size is fixed and the store is being told; a crash here is repaired by repeating complete.
+   * `aborted`: given up, expired, or its lease ended; whatever would change it throws `gone`, until the row is purged.
+   */
+  readonly state: 'uploading' | 'completing' | 'complete' | 'aborted'
   readonly sizeBytes: number | null
   readonly expiresAt: number
   readonly maxBytes: number
@@ -140,15 +143,12 @@ export interface UploadRecords {
   /**
    * Before a part's bytes are taken: checks the state and, for an upload of unknown size, reserves the part's bytes
    * (a second reservation of the same part replaces the first). Returns the part when it is already durable.
-   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large
+   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large,
+   *   size_mismatch (a length that the declared size, or the parts already there, do not allow at this index)
    */
   reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>
   /** After the bytes are durable. Moves the upload's expiry to `expiresAt`. @throws gone, upload_complete */
-  recordPart(
-    uploadId: string,
-    part: { index: number; sizeBytes: number },
-    expiresAt: number,
-  ): Promise<void>
+  recordPart(uploadId: string, part: { index: number; sizeBytes: number }, expiresAt: number): Promise<void>
   /** Ascending by index; durable and merely reserved ones. */
   listParts(blobId: BlobId): Promise<readonly PartRecord[]>
   /**
