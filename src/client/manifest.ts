@@ -12,7 +12,7 @@ const MAX_ITEMS = 20_000
 const MAX_NAME_CHARACTERS = 4096
 /** A chunk is held in memory whole: this bounds what a manifest can make a receiver allocate. */
 const MIN_CHUNK_BYTES = 1024
-const MAX_CHUNK_BYTES = 4 * 1024 * 1024
+const MAX_CHUNK_BYTES = 1024 * 1024
 /** 32 bytes as base64url. */
 const BYTES_32 = /^[A-Za-z0-9_-]{43}$/
 

@@ -16,6 +16,8 @@ export interface TransportRequest {
   readonly headers: Readonly<Record<string, string>>
   /** Not copied: the caller leaves it alone until the request has ended. */
   readonly body?: Uint8Array<ArrayBuffer>
+  /** Told how many more bytes of a large body have left, where the transport can see it. */
+  readonly onSent?: (bytes: number) => void
   readonly signal: AbortSignal
   /** Longest silence of the other side before the request is given up as `network`. */
   readonly stallTimeoutMs: number

@@ -1,0 +1,189 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import { paddedLength } from '../../sealing/index.ts'
+import { throwIfAborted } from '../abort.ts'
+import type { RandomSource, Source } from '../source.ts'
+
+/** Plaintext that fills one part, padding included. */
+export interface PlainPart {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** How many of them are no padding. */
+  readonly dataBytes: number
+  readonly last: boolean
+}
+
+/** The plaintext of one item, read once and in order. */
+export interface PlainParts {
+  /** True length, `null` while it is not known. */
+  readonly dataBytes: number | null
+  /** With padding; `null` while it is not known. */
+  readonly paddedBytes: number | null
+  /** The next `plainBytes`; fewer only when they are the last. */
+  next(plainBytes: number, signal: AbortSignal): Promise<PlainPart>
+  /** Whether at most `plainBytes` are left, padding included. May read ahead that far. */
+  endsWithin(plainBytes: number, signal: AbortSignal): Promise<boolean>
+  /** After the last part. @throws file_changed when the source is not what it was at the beginning */
+  checkUnchanged(): Promise<void>
+  /** Gives up the source. */
+  cancel(reason: unknown): Promise<void>
+}
+
+export function plainParts(source: Source, padding: boolean): PlainParts {
+  const pad = padding ? paddedLength : (bytes: number): number => bytes
+  return source instanceof ReadableStream ? new StreamedParts(source, pad) : new KnownParts(randomSource(source), pad)
+}
+
+/** Length of a source, `null` for a stream. */
+export function sourceBytes(source: Source): number | null {
+  return source instanceof ReadableStream ? null : randomSource(source).sizeBytes
+}
+
+function randomSource(source: Exclude<Source, ReadableStream>): RandomSource {
+  if (source instanceof Uint8Array) return bytesSource(source)
+  return source instanceof Blob ? blobSource(source) : source
+}
+
+function bytesSource(bytes: Uint8Array<ArrayBuffer>): RandomSource {
+  return {
+    sizeBytes: bytes.byteLength,
+    read: (start, end) => Promise.resolve(bytes.subarray(start, end)),
+  }
+}
+
+function blobSource(blob: Blob): RandomSource {
+  return {
+    sizeBytes: blob.size,
+    read: async (start, end) => {
+      try {
+        return new Uint8Array(await blob.slice(start, end).arrayBuffer())
+      } catch (error) {
+        // Browsers refuse to read a File whose file has changed since it was chosen.
+        throw new SealiftError('file_changed', 'The file changed, or can no longer be read', { cause: error })
+      }
+    },
+  }
+}
+
+class KnownParts implements PlainParts {
+  readonly dataBytes: number
+  readonly paddedBytes: number
+  readonly #source: RandomSource
+  #at = 0
+
+  constructor(source: RandomSource, pad: (bytes: number) => number) {
+    this.#source = source
+    this.dataBytes = source.sizeBytes
+    this.paddedBytes = pad(source.sizeBytes)
+  }
+
+  async next(plainBytes: number, signal: AbortSignal): Promise<PlainPart> {
+    throwIfAborted(signal)
+    const start = this.#at
+    const end = Math.min(start + plainBytes, this.paddedBytes)
+    this.#at = end
+    const data = await this.#data(Math.min(start, this.dataBytes), Math.min(end, this.dataBytes), signal)
+    return { bytes: withZeros(data, end - start), dataBytes: data.byteLength, last: end === this.paddedBytes }
+  }
+
+  endsWithin(plainBytes: number): Promise<boolean> {
+    return Promise.resolve(this.paddedBytes - this.#at <= plainBytes)
+  }
+
+  async checkUnchanged(): Promise<void> {
+    await this.#source.checkUnchanged?.()
+  }
+
+  cancel(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async #data(start: number, end: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    if (start === end) return new Uint8Array(0)
+    const data = await this.#source.read(start, end, signal)
+    if (data.byteLength !== end - start) throw new SealiftError('file_changed', 'The source became shorter')
+    return data
+  }
+}
+
+class StreamedParts implements PlainParts {
+  dataBytes: number | null = null
+  paddedBytes: number | null = null
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #pad: (bytes: number) => number
+  #held: Uint8Array[] = []
+  #heldBytes = 0
+  #taken = 0
+  #read = 0
+
+  constructor(stream: ReadableStream<Uint8Array>, pad: (bytes: number) => number) {
+    this.#reader = stream.getReader()
+    this.#pad = pad
+  }
+
+  async next(plainBytes: number, signal: AbortSignal): Promise<PlainPart> {
+    const last = await this.endsWithin(plainBytes, signal)
+    const bytes = new Uint8Array(last ? (this.paddedBytes ?? 0) - this.#taken : plainBytes)
+    const dataBytes = this.#takeInto(bytes)
+    this.#taken += bytes.byteLength
+    return { bytes, dataBytes, last }
+  }
+
+  async endsWithin(plainBytes: number, signal: AbortSignal): Promise<boolean> {
+    while (this.dataBytes === null && this.#heldBytes <= plainBytes) await this.#pull(signal)
+    return this.paddedBytes !== null && this.paddedBytes - this.#taken <= plainBytes
+  }
+
+  checkUnchanged(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async cancel(reason: unknown): Promise<void> {
+    this.#held = []
+    await this.#reader.cancel(reason).catch(() => undefined)
+  }
+
+  async #pull(signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const onAbort = (): void => void this.#reader.cancel(signal.reason).catch(() => undefined)
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      const { done, value } = await this.#reader.read()
+      throwIfAborted(signal)
+      if (done) this.#end()
+      else this.#hold(value)
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #end(): void {
+    this.dataBytes = this.#read
+    this.paddedBytes = this.#pad(this.#read)
+  }
+
+  #hold(piece: Uint8Array): void {
+    this.#held.push(piece)
+    this.#heldBytes += piece.byteLength
+    this.#read += piece.byteLength
+  }
+
+  /** Fills `target` from what is held; returns how many bytes there were. */
+  #takeInto(target: Uint8Array): number {
+    let at = 0
+    for (let piece = this.#held[0]; piece && at < target.byteLength; piece = this.#held[0]) {
+      const taken = piece.subarray(0, target.byteLength - at)
+      target.set(taken, at)
+      at += taken.byteLength
+      if (taken.byteLength === piece.byteLength) this.#held.shift()
+      else this.#held[0] = piece.subarray(taken.byteLength)
+    }
+    this.#heldBytes -= at
+    return at
+  }
+}
+
+function withZeros(data: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  if (data.byteLength === length) return data
+  const padded = new Uint8Array(length)
+  padded.set(data)
+  return padded
+}

@@ -1,0 +1,127 @@
+/**
+ * What a send remembers of itself. In memory for a plain send; on disk in Node, so that a later process goes on.
+ *
+ * [Note: one key, one plaintext] AES-GCM gives both plaintexts away when two of them are sealed under the same key and
+ * nonce. The key, salt and nonce prefix of an item are therefore written down with what identifies its bytes, and are
+ * only ever used again for the same bytes: whoever recalls them proves first that the source has not changed, and
+ * draws fresh ones otherwise.
+ */
+import { KEY_BYTES, NONCE_PREFIX_BYTES, SALT_BYTES } from '../../sealing/index.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import { toBase64Url } from '../base64url.ts'
+import type { SealedMedia } from '../manifest.ts'
+
+/** What seals one item, and only its bytes as they were when this was drawn. */
+export interface SealingSecrets {
+  readonly key: Uint8Array<ArrayBuffer>
+  readonly salt: Uint8Array<ArrayBuffer>
+  readonly noncePrefix: Uint8Array<ArrayBuffer>
+  /** Makes beginning or storing it a second time harmless. */
+  readonly idempotencyKey: string
+}
+
+export interface JournaledUpload {
+  readonly uploadId: string
+  readonly mediaId: string
+  readonly partBytes: number
+  readonly chunkBytes: number
+}
+
+/** What is known of one thing that is sealed: an item, or its thumbnail. */
+export interface ItemJournal {
+  readonly secrets: SealingSecrets
+  /** Begun, here or in an earlier process. */
+  readonly upload: JournaledUpload | null
+  /** Parts that the server has: their SHA-256 (base64url) by index. */
+  readonly finishedParts: ReadonlyMap<number, string>
+  /** All of it is stored. */
+  readonly stored: SealedMedia | null
+  begun(upload: JournaledUpload): Promise<void>
+  partFinished(index: number, sha256: string): Promise<void>
+  finished(media: SealedMedia): Promise<void>
+  /** Forgets everything and draws fresh secrets: the bytes are not what they were, or the server lost them. */
+  restart(): Promise<void>
+}
+
+/** What belongs to the parcel as a whole. */
+export interface ParcelSecrets {
+  readonly owner: string
+  readonly manifestKey: Uint8Array<ArrayBuffer>
+}
+
+export interface SendJournal {
+  readonly parcel: ParcelSecrets
+  /** The parcel, when an earlier process has published it. */
+  readonly published: { readonly parcelId: string; readonly expiresAt: string } | null
+  parcelPublished(parcel: { readonly parcelId: string; readonly expiresAt: string }): Promise<void>
+  /** `thing` is `item` or `thumbnail`, of the item at `index`. */
+  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal
+}
+
+export function drawParcelSecrets(suite: CryptoSuite): ParcelSecrets {
+  return { owner: toBase64Url(suite.randomBytes(32)), manifestKey: suite.randomBytes(KEY_BYTES) }
+}
+
+export function drawSecrets(suite: CryptoSuite): SealingSecrets {
+  return {
+    key: suite.randomBytes(KEY_BYTES),
+    salt: suite.randomBytes(SALT_BYTES),
+    noncePrefix: suite.randomBytes(NONCE_PREFIX_BYTES),
+    idempotencyKey: toBase64Url(suite.randomBytes(24)),
+  }
+}
+
+/** Remembers for as long as this process runs. */
+export function memoryJournal(suite: CryptoSuite): SendJournal {
+  const items = new Map<string, MemoryItemJournal>()
+  const journal = {
+    parcel: drawParcelSecrets(suite),
+    published: null as SendJournal['published'],
+    parcelPublished: (parcel: NonNullable<SendJournal['published']>) => {
+      journal.published = parcel
+      return Promise.resolve()
+    },
+    item: (index: number, thing: string) => {
+      const known = items.get(`${thing}/${index}`) ?? new MemoryItemJournal(suite)
+      items.set(`${thing}/${index}`, known)
+      return known
+    },
+  }
+  return journal
+}
+
+export class MemoryItemJournal implements ItemJournal {
+  secrets: SealingSecrets
+  upload: JournaledUpload | null = null
+  stored: SealedMedia | null = null
+  readonly finishedParts = new Map<number, string>()
+  readonly #suite: CryptoSuite
+
+  constructor(suite: CryptoSuite) {
+    this.#suite = suite
+    this.secrets = drawSecrets(suite)
+  }
+
+  begun(upload: JournaledUpload): Promise<void> {
+    this.upload = upload
+    return Promise.resolve()
+  }
+
+  partFinished(index: number, sha256: string): Promise<void> {
+    this.finishedParts.set(index, sha256)
+    return Promise.resolve()
+  }
+
+  finished(media: SealedMedia): Promise<void> {
+    this.stored = media
+    return Promise.resolve()
+  }
+
+  restart(): Promise<void> {
+    this.secrets = drawSecrets(this.#suite)
+    this.upload = null
+    this.stored = null
+    this.finishedParts.clear()
+    return Promise.resolve()
+  }
+}

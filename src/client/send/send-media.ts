@@ -1,0 +1,253 @@
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import { createSealer, DEFAULT_CHUNK_BYTES, MIN_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
+import type { CryptoSuite, IncrementalHash, Role, Sealer } from '../../sealing/index.ts'
+import { toBase64Url } from '../base64url.ts'
+import { sha256 } from '../digest.ts'
+import type { SealedMedia } from '../manifest.ts'
+import type { Semaphore } from '../semaphore.ts'
+import { TaskGroup } from '../task-group.ts'
+import { notUnderstood } from '../wire/http.ts'
+import type { Server } from '../wire/http.ts'
+import { beginUpload, completeUpload, putPart, readUploadStatus, storeMedia } from '../wire/uploads.ts'
+import type { Making } from '../wire/uploads.ts'
+import { PartSealer } from './part-sealer.ts'
+import type { PlainParts } from './plain-parts.ts'
+import type { ItemJournal, JournaledUpload } from './send-journal.ts'
+
+/** What fits into one request goes in one; also the size of a part for as long as the server has not told its own. */
+export const ONE_REQUEST_BYTES = 8 * 1024 * 1024
+
+/** What all media of one send share. */
+export interface SendContext {
+  readonly server: Server
+  readonly suite: CryptoSuite
+  readonly making: Making
+  /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
+  readonly partBuffers: Semaphore
+  readonly smallBuffers: Semaphore
+}
+
+/** One media to send: an item's bytes, or a thumbnail. */
+export interface OutgoingMedia {
+  readonly role: Role
+  readonly parts: PlainParts
+  readonly journal: ItemJournal
+  /** Begins the upload before anything is read, so that receivers can follow it from the first byte. */
+  readonly followable: boolean
+  /** Plaintext bytes that moved; fewer than none when they must be moved again. */
+  moved(bytes: number): void
+  /** Plaintext bytes that the server had already. */
+  found(bytes: number): void
+  /** Called when receivers could begin to follow. */
+  begun(media: Begun): void
+}
+
+/** What is known of a media that is only beginning. */
+export type Begun = Pick<SealedMedia, 'media' | 'key' | 'chunkBytes' | 'commit'> & {
+  readonly sealedBytes: number | null
+}
+
+/** Seals and sends one media. @throws file_changed; what the server refuses; the abort */
+export async function sendMedia(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
+  if (media.journal.stored) return alreadyStored(media, media.journal.stored)
+  await media.parts.checkUnchanged()
+  try {
+    return await sendFresh(context, media, signal)
+  } catch (error) {
+    await media.parts.cancel(error)
+    throw error
+  }
+}
+
+function alreadyStored(media: OutgoingMedia, stored: SealedMedia): SealedMedia {
+  media.found(stored.bytes)
+  return stored
+}
+
+async function sendFresh(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
+  const begun = media.journal.upload !== null || media.followable
+  const sealer = await sealerFor(context, media, DEFAULT_CHUNK_BYTES)
+  const capacity = new PartSealer(sealer, ONE_REQUEST_BYTES).plainBytes(0)
+  if (!begun && (await media.parts.endsWithin(capacity, signal))) return sendSmall(context, { media, sealer }, signal)
+  return sendLarge(context, media, signal)
+}
+
+function sealerFor(context: SendContext, { journal, role }: OutgoingMedia, chunkBytes: number): Promise<Sealer> {
+  const { key, salt, noncePrefix } = journal.secrets
+  return createSealer({ suite: context.suite, key, salt, noncePrefix, role, chunkBytes })
+}
+
+async function sendSmall(
+  context: SendContext,
+  { media, sealer }: { media: OutgoingMedia; sealer: Sealer },
+  signal: AbortSignal,
+): Promise<SealedMedia> {
+  const size = sealedLength(media.parts.paddedBytes ?? 0, sealer.chunkBytes)
+  using _ = await context.smallBuffers.acquire(size, signal)
+  const plain = await media.parts.next(size, signal)
+  const sealed = await new PartSealer(sealer, ONE_REQUEST_BYTES).seal(0, plain.bytes, true)
+  await media.parts.checkUnchanged()
+  const digest = await sha256(sealed)
+  const { idempotencyKey } = media.journal.secrets
+  const request = { ...context.making, idempotencyKey, sealed, sha256: digest, onSent: media.moved }
+  const stored = await storeMedia(context.server, request, signal)
+  return remember(media, {
+    ...describeSealer(media, sealer),
+    media: stored.mediaId,
+    bytes: plain.dataBytes,
+    sealedBytes: sealed.byteLength,
+    sha256: toBase64Url(digest),
+  })
+}
+
+async function sendLarge(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
+  const durable = await durableParts(context, media, signal)
+  const upload = media.journal.upload ?? (await begin(context, media, signal))
+  const sealer = await sealerFor(context, media, upload.chunkBytes)
+  media.begun({
+    ...describeSealer(media, sealer),
+    media: upload.mediaId,
+    sealedBytes: sealedBytesOf(media, upload.chunkBytes),
+  })
+  const sent = await new LargeSend({ context, media, upload, sealer, durable }).run(signal)
+  await media.parts.checkUnchanged()
+  const { uploadId } = upload
+  await completeUpload(context.server, { uploadId, sealedBytes: sent.sealedBytes }, signal)
+  return remember(media, { ...describeSealer(media, sealer), media: upload.mediaId, ...sent })
+}
+
+/** Which parts of a send that goes on the server has. An upload it has dropped is begun anew. */
+async function durableParts(
+  context: SendContext,
+  { journal }: OutgoingMedia,
+  signal: AbortSignal,
+): Promise<(index: number) => boolean> {
+  if (!journal.upload) return () => false
+  try {
+    const { parts, partBytes } = await readUploadStatus(context.server, journal.upload.uploadId, signal)
+    if (partBytes !== journal.upload.partBytes) throw notUnderstood()
+    return index => parts.some(([first, last]) => index >= first && index <= last)
+  } catch (error) {
+    if (!isSealiftError(error, 'not_found', 'gone')) throw error
+    await journal.restart()
+    return () => false
+  }
+}
+
+async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<JournaledUpload> {
+  const { idempotencyKey } = media.journal.secrets
+  // With chunks of another size the sealed size would be another too, but such servers are rare: they are not told it.
+  const sealedBytes = sealedBytesOf(media, DEFAULT_CHUNK_BYTES)
+  const begun = await beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes }, signal)
+  const { uploadId, mediaId, partBytes } = begun
+  const upload = { uploadId, mediaId, partBytes, chunkBytes: chunkBytesFor(partBytes) }
+  await media.journal.begun(upload)
+  return upload
+}
+
+function sealedBytesOf(media: OutgoingMedia, chunkBytes: number): number | null {
+  return media.parts.paddedBytes === null ? null : sealedLength(media.parts.paddedBytes, chunkBytes)
+}
+
+/** Parts hold whole chunks: the default size, or the largest power of two that divides the server's parts. */
+function chunkBytesFor(partBytes: number): number {
+  let chunkBytes = DEFAULT_CHUNK_BYTES
+  while (chunkBytes >= MIN_CHUNK_BYTES && partBytes % chunkBytes !== 0) chunkBytes /= 2
+  if (chunkBytes < MIN_CHUNK_BYTES || partBytes === 0) throw notUnderstood()
+  return chunkBytes
+}
+
+function describeSealer(media: OutgoingMedia, sealer: Sealer): Pick<SealedMedia, 'key' | 'chunkBytes' | 'commit'> {
+  return {
+    key: toBase64Url(media.journal.secrets.key),
+    chunkBytes: sealer.chunkBytes,
+    commit: toBase64Url(sealer.commit),
+  }
+}
+
+async function remember(media: OutgoingMedia, sealed: SealedMedia): Promise<SealedMedia> {
+  await media.journal.finished(sealed)
+  return sealed
+}
+
+interface LargeSendOptions {
+  readonly context: SendContext
+  readonly media: OutgoingMedia
+  readonly upload: JournaledUpload
+  readonly sealer: Sealer
+  readonly durable: (index: number) => boolean
+}
+
+/**
+ * Reads and seals part after part, for the hash over all of them, while earlier ones travel in parallel. A part is
+ * begun only when there is room for it in memory.
+ */
+class LargeSend {
+  readonly #options: LargeSendOptions
+  readonly #parts: PartSealer
+  readonly #whole: IncrementalHash
+  #sealedBytes = 0
+  #dataBytes = 0
+
+  constructor(options: LargeSendOptions) {
+    this.#options = options
+    this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
+    this.#whole = options.context.suite.sha256()
+  }
+
+  async run(signal: AbortSignal): Promise<Pick<SealedMedia, 'bytes' | 'sealedBytes' | 'sha256'>> {
+    const group = new TaskGroup(signal)
+    group.spawn(() => this.#sealAll(group))
+    await group.join()
+    const digest = toBase64Url(this.#whole.digest())
+    return { bytes: this.#dataBytes, sealedBytes: this.#sealedBytes, sha256: digest }
+  }
+
+  async #sealAll(group: TaskGroup): Promise<void> {
+    const { context, media, upload } = this.#options
+    for (let index = 0, last = false; !last; index += 1) {
+      const room = await context.partBuffers.acquire(upload.partBytes, group.signal)
+      try {
+        const plain = await media.parts.next(this.#parts.plainBytes(index), group.signal)
+        last = plain.last
+        const sealed = await this.#parts.seal(index, plain.bytes, last)
+        this.#sealedBytes += sealed.byteLength
+        this.#dataBytes += plain.dataBytes
+        this.#whole.update(sealed)
+        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, room }, signal))
+      } catch (error) {
+        room[Symbol.dispose]()
+        throw error
+      }
+    }
+  }
+
+  async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
+    using _ = part.room
+    const { context, media, upload, durable } = this.#options
+    const digest = await sha256(part.sealed)
+    if (durable(part.index)) return this.#compare(part, digest)
+    const { index, sealed } = part
+    const request = { uploadId: upload.uploadId, index, sealed, sha256: digest, onSent: media.moved }
+    await putPart(context.server, request, signal)
+    await media.journal.partFinished(index, toBase64Url(digest))
+  }
+
+  /** A part that an earlier process has sent: sealing it again must have given the same bytes. */
+  #compare(part: SealedPart, digest: Uint8Array): void {
+    const { journal, found } = this.#options.media
+    const before = journal.finishedParts.get(part.index)
+    if (before !== undefined && before !== toBase64Url(digest)) {
+      throw new SealiftError('file_changed', 'The file is not what it was when sending it began')
+    }
+    found(part.dataBytes)
+  }
+}
+
+interface SealedPart {
+  readonly index: number
+  readonly sealed: Uint8Array<ArrayBuffer>
+  readonly dataBytes: number
+  /** Its place in memory, given back when it is sent. */
+  readonly room: Disposable
+}

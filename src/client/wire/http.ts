@@ -1,0 +1,205 @@
+import type { z } from 'zod'
+
+import { isWireErrorCode, SealiftError } from '../../protocol/errors.ts'
+import type { WireErrorCode } from '../../protocol/errors.ts'
+import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
+import { problem } from '../../protocol/schemas.ts'
+import { throwIfAborted } from '../abort.ts'
+import { serverBase } from '../link.ts'
+import type { Retrier } from '../retry.ts'
+import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
+
+/** An answer that is read into memory is cut off here: manifests are the largest. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+const MAX_PROBLEM_BYTES = 64 * 1024
+
+export interface ServerAccess {
+  /** Base URL. */
+  readonly server: string
+  readonly token: string | null
+  readonly transport: Transport
+  readonly retrier: Retrier
+  /** Longest silence of the server that is not taken for a broken connection. */
+  readonly stallTimeoutMs: number
+}
+
+export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' | 'onSent' | 'signal'> {
+  /** From `routePath`. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | undefined>>
+  readonly headers?: Readonly<Record<string, string | undefined>>
+  /** Instead of the usual one, for answers that may be long in coming. */
+  readonly stallTimeoutMs?: number
+}
+
+/** One server: adds its address and token to requests, turns refusals into errors, repeats what is worth it. */
+export class Server {
+  readonly base: string
+  readonly retrier: Retrier
+  readonly #access: ServerAccess
+
+  constructor(access: ServerAccess) {
+    this.base = serverBase(access.server)
+    this.retrier = access.retrier
+    this.#access = access
+  }
+
+  /** One attempt. Resolves with an answer below 400. @throws the server's refusal, revived; `network`; the abort */
+  async attempt(request: ServerRequest): Promise<TransportResponse> {
+    throwIfAborted(request.signal)
+    const sent = new SentBytes(request.onSent)
+    try {
+      return await this.#exchange(request, sent)
+    } catch (error) {
+      sent.takeBack()
+      throw error
+    }
+  }
+
+  async #exchange(request: ServerRequest, sent: SentBytes): Promise<TransportResponse> {
+    const response = await this.#access.transport.request({
+      method: request.method,
+      url: `${this.base}${request.path}${queryString(request.query)}`,
+      headers: this.#headers(request.headers),
+      signal: request.signal,
+      stallTimeoutMs: request.stallTimeoutMs ?? this.#access.stallTimeoutMs,
+      onSent: bytes => sent.add(bytes),
+      ...(request.body && { body: request.body }),
+    })
+    if (response.status >= 400) throw await refusal(response)
+    return response
+  }
+
+  /** Repeats until there is an answer; reads it and checks its shape. */
+  json<T>(request: ServerRequest, schema: z.ZodType<T>): Promise<T> {
+    return this.retrier.run(request.signal, async () => {
+      const bytes = await readAll(await this.attempt(request), MAX_ANSWER_BYTES)
+      const parsed = schema.safeParse(parseJson(bytes))
+      if (!parsed.success) throw notUnderstood()
+      return parsed.data
+    })
+  }
+
+  /** Repeats until there is an answer, whose body does not matter. */
+  async done(request: ServerRequest): Promise<void> {
+    await this.retrier.run(request.signal, async () => (await this.attempt(request)).discard())
+  }
+
+  #headers(given: ServerRequest['headers'] = {}): Record<string, string> {
+    const headers: Record<string, string> = {}
+    for (const [name, value] of Object.entries(given)) if (value !== undefined) headers[name] = value
+    if (this.#access.token !== null) headers['authorization'] = `Bearer ${this.#access.token}`
+    return headers
+  }
+}
+
+/** What an attempt has sent; taken back when it fails, for the next one sends it again. */
+class SentBytes {
+  readonly #report: ((bytes: number) => void) | undefined
+  #bytes = 0
+
+  constructor(report: ((bytes: number) => void) | undefined) {
+    this.#report = report
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes
+    this.#report?.(bytes)
+  }
+
+  takeBack(): void {
+    this.#report?.(-this.#bytes)
+    this.#bytes = 0
+  }
+}
+
+/** A JSON body and the header that goes with it. */
+export function jsonBody(value: unknown): { body: Uint8Array<ArrayBuffer>; headers: { 'content-type': string } } {
+  return { body: new TextEncoder().encode(JSON.stringify(value)), headers: { 'content-type': 'application/json' } }
+}
+
+/** @throws invalid_response when there is more than `maxBytes` */
+export async function readAll(response: TransportResponse, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of response.body) {
+    length += piece.byteLength
+    if (length > maxBytes) throw notUnderstood()
+    pieces.push(piece)
+  }
+  const all = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.byteLength
+  }
+  return all
+}
+
+export function notUnderstood(): SealiftError {
+  return new SealiftError('invalid_response', 'The server answered in a way this client does not understand')
+}
+
+function queryString(query: ServerRequest['query'] = {}): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  return search.size > 0 ? `?${search.toString()}` : ''
+}
+
+async function refusal(response: TransportResponse): Promise<SealiftError> {
+  const retryAfterSeconds = parseRetryAfter(response.header('retry-after'))
+  const isProblem = response.header('content-type')?.startsWith(PROBLEM_JSON) ?? false
+  if (!isProblem) {
+    await response.discard()
+    return foreignRefusal(response.status, retryAfterSeconds)
+  }
+  const parsed = problem.safeParse(parseJson(await readAll(response, MAX_PROBLEM_BYTES)))
+  if (!parsed.success || !isWireErrorCode(parsed.data.code)) return foreignRefusal(response.status, retryAfterSeconds)
+  const { limit, value, remaining, requestId, code, detail } = parsed.data
+  const facts = Object.entries({ limit, value, remaining, requestId }).filter(([, fact]) => fact !== undefined)
+  return new SealiftError(code, detail, { context: { ...Object.fromEntries(facts), ...retryAfterSeconds } })
+}
+
+/** What a proxy between us and the server may answer of its own. */
+const FOREIGN: Readonly<Record<number, WireErrorCode>> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'not_found',
+  408: 'stalled',
+  410: 'gone',
+  413: 'too_large',
+  429: 'rate_limited',
+  500: 'internal',
+  502: 'unavailable',
+  503: 'unavailable',
+  504: 'unavailable',
+  507: 'storage_full',
+}
+
+function foreignRefusal(status: number, retryAfter: { retryAfterSeconds?: number }): SealiftError {
+  const code = FOREIGN[status]
+  if (!code) return notUnderstood()
+  return new SealiftError(code, `The server, or a proxy before it, answered ${status}`, {
+    context: { status, ...retryAfter },
+  })
+}
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3). */
+function parseRetryAfter(header: string | null): { retryAfterSeconds?: number } {
+  if (header === null) return {}
+  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000
+  return Number.isFinite(seconds) ? { retryAfterSeconds: Math.max(0, seconds) } : {}
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes))
+  } catch {
+    throw notUnderstood()
+  }
+}
+
+/** Headers of what a sender makes: its owner secret and the key that makes a repeat harmless. */
+export function makingHeaders(owner: string, idempotencyKey: string): Record<string, string> {
+  return { [HEADER.owner]: owner, [HEADER.idempotencyKey]: idempotencyKey }
+}

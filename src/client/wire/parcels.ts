@@ -1,0 +1,140 @@
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import { HEADER } from '../../protocol/headers.ts'
+import { routePath } from '../../protocol/routes.ts'
+import { limits, media, parcel } from '../../protocol/schemas.ts'
+import type { Limits, Media, Parcel } from '../../protocol/schemas.ts'
+import { toBase64Url } from '../base64url.ts'
+import type { LeaseOptions } from '../options.ts'
+import { jsonBody, makingHeaders, notUnderstood, readAll } from './http.ts'
+import type { Server } from './http.ts'
+import { leaseFields } from './uploads.ts'
+
+const MAX_MANIFEST_BYTES = 32 * 1024 * 1024
+
+export interface SealedManifest {
+  readonly sealed: Uint8Array<ArrayBuffer>
+  /** Media whose leases end with the parcel. */
+  readonly media: readonly string[]
+}
+
+export interface PublishRequest extends SealedManifest {
+  readonly owner: string
+  readonly idempotencyKey: string
+  readonly ttlSeconds: number | undefined
+}
+
+export function publishParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<Parcel> {
+  const { body, headers } = jsonBody({
+    manifest: toBase64Url(request.sealed),
+    media: request.media,
+    ...(request.ttlSeconds !== undefined && { ttlSeconds: request.ttlSeconds }),
+  })
+  const making = makingHeaders(request.owner, request.idempotencyKey)
+  const path = routePath('publishParcel', {})
+  return server.json({ method: 'POST', path, headers: { ...headers, ...making }, body, signal }, parcel)
+}
+
+export interface ReplaceRequest extends SealedManifest {
+  readonly parcelId: string
+  readonly owner: string
+  readonly ifVersion: number
+}
+
+/**
+ * Publishes the next version. When an answer was lost on the way, the repeat is refused with `version_mismatch`
+ * though it is ours that stands there: then the parcel is read to see.
+ */
+export async function replaceManifest(server: Server, request: ReplaceRequest, signal: AbortSignal): Promise<number> {
+  const path = routePath('replaceManifest', { parcelId: request.parcelId })
+  const { body, headers } = jsonBody({ manifest: toBase64Url(request.sealed), media: request.media })
+  const precondition = { [HEADER.owner]: request.owner, 'if-match': `"${request.ifVersion}"` }
+  try {
+    const answer = { method: 'PUT', path, headers: { ...headers, ...precondition }, body, signal } as const
+    return (await server.json(answer, parcel)).version
+  } catch (error) {
+    if (!isSealiftError(error, 'version_mismatch')) throw error
+    const standing = await readParcel(server, { parcelId: request.parcelId }, signal)
+    if (!standing || !sameBytes(standing.sealed, request.sealed)) throw error
+    return standing.version
+  }
+}
+
+export interface ParcelVersion {
+  readonly version: number
+  readonly sealed: Uint8Array<ArrayBuffer>
+}
+
+export interface ReadParcelRequest {
+  readonly parcelId: string
+  /** Asks only for a version after this one. */
+  readonly after?: number
+  readonly waitSeconds?: number
+}
+
+/** `null` when there is no version after `after`. */
+export function readParcel(
+  server: Server,
+  { parcelId, after, waitSeconds = 0 }: ReadParcelRequest,
+  signal: AbortSignal,
+): Promise<ParcelVersion | null> {
+  return server.retrier.run(signal, async () => {
+    const response = await server.attempt({
+      method: 'GET',
+      path: routePath('readParcel', { parcelId }),
+      headers: {
+        'if-none-match': after === undefined ? undefined : `"${after}"`,
+        prefer: waitSeconds > 0 ? `wait=${waitSeconds}` : undefined,
+      },
+      signal,
+    })
+    const version = Number(response.header(HEADER.version))
+    const sealed = await readAll(response, MAX_MANIFEST_BYTES)
+    if (response.status === 304) return null
+    if (!Number.isSafeInteger(version) || version < 1) throw notUnderstood()
+    return { version, sealed }
+  })
+}
+
+export function endParcel(
+  server: Server,
+  parcel: { readonly parcelId: string; readonly owner: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  const path = routePath('endParcel', { parcelId: parcel.parcelId })
+  return server.done({ method: 'DELETE', path, headers: { [HEADER.owner]: parcel.owner }, signal })
+}
+
+export interface LeaseRequest {
+  readonly mediaId: string
+  readonly owner: string
+  readonly idempotencyKey: string
+  readonly lease: LeaseOptions
+}
+
+export function forwardMedia(server: Server, request: LeaseRequest, signal: AbortSignal): Promise<Media> {
+  const { body, headers } = jsonBody(leaseFields(request.lease))
+  const making = makingHeaders(request.owner, request.idempotencyKey)
+  const path = routePath('forwardMedia', { mediaId: request.mediaId })
+  return server.json({ method: 'POST', path, headers: { ...headers, ...making }, body, signal }, media)
+}
+
+export function endLease(
+  server: Server,
+  lease: { readonly mediaId: string; readonly owner: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const path = routePath('endLease', { mediaId: lease.mediaId })
+  return server.done({ method: 'DELETE', path, headers: { [HEADER.owner]: lease.owner }, signal })
+}
+
+export async function readLimits(server: Server, signal: AbortSignal): Promise<Limits> {
+  return server.json({ method: 'GET', path: routePath('limits', {}), signal }, limits)
+}
+
+export function noServer(): SealiftError {
+  return new SealiftError('invalid_request', 'Which server? Give its address as `server`')
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.byteLength === right.byteLength && left.every((byte, at) => byte === right[at])
+}

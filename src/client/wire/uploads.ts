@@ -1,0 +1,112 @@
+import { formatContentDigest, HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
+import { routePath } from '../../protocol/routes.ts'
+import { media, uploadBegun, uploadStatus } from '../../protocol/schemas.ts'
+import type { Media, UploadBegun, UploadStatus } from '../../protocol/schemas.ts'
+import { toBase64 } from '../base64url.ts'
+import type { LeaseOptions } from '../options.ts'
+import { jsonBody, makingHeaders } from './http.ts'
+import type { Server } from './http.ts'
+
+/** How media of this send are made. */
+export interface Making {
+  readonly owner: string
+  readonly lease: LeaseOptions
+}
+
+export interface StoreRequest extends Making {
+  readonly idempotencyKey: string
+  readonly sealed: Uint8Array<ArrayBuffer>
+  /** SHA-256 of `sealed`. */
+  readonly sha256: Uint8Array
+  readonly onSent?: (bytes: number) => void
+}
+
+/** A whole media in one request. */
+export function storeMedia(server: Server, request: StoreRequest, signal: AbortSignal): Promise<Media> {
+  return server.json(
+    {
+      method: 'POST',
+      path: routePath('storeMedia', {}),
+      query: { ttlSeconds: request.lease.ttlSeconds, maxDownloads: request.lease.maxDownloads },
+      headers: {
+        ...makingHeaders(request.owner, request.idempotencyKey),
+        ...bytesHeaders(request.sha256),
+      },
+      body: request.sealed,
+      ...(request.onSent && { onSent: request.onSent }),
+      signal,
+    },
+    media,
+  )
+}
+
+export interface BeginRequest extends Making {
+  readonly idempotencyKey: string
+  /** `null` while it is not known. */
+  readonly sealedBytes: number | null
+}
+
+export function beginUpload(server: Server, request: BeginRequest, signal: AbortSignal): Promise<UploadBegun> {
+  const { body, headers } = jsonBody({
+    ...(request.sealedBytes !== null && { sizeBytes: request.sealedBytes }),
+    ...leaseFields(request.lease),
+  })
+  return server.json(
+    {
+      method: 'POST',
+      path: routePath('beginUpload', {}),
+      headers: { ...headers, ...makingHeaders(request.owner, request.idempotencyKey) },
+      body,
+      signal,
+    },
+    uploadBegun,
+  )
+}
+
+export interface PartRequest {
+  readonly uploadId: string
+  readonly index: number
+  readonly sealed: Uint8Array<ArrayBuffer>
+  /** SHA-256 of `sealed`: the server stores nothing else. */
+  readonly sha256: Uint8Array
+  readonly onSent?: (bytes: number) => void
+}
+
+export function putPart(server: Server, part: PartRequest, signal: AbortSignal): Promise<void> {
+  return server.done({
+    method: 'PUT',
+    path: routePath('putPart', { uploadId: part.uploadId, index: part.index }),
+    headers: bytesHeaders(part.sha256),
+    body: part.sealed,
+    ...(part.onSent && { onSent: part.onSent }),
+    signal,
+  })
+}
+
+export function readUploadStatus(server: Server, uploadId: string, signal: AbortSignal): Promise<UploadStatus> {
+  return server.json({ method: 'GET', path: routePath('uploadStatus', { uploadId }), signal }, uploadStatus)
+}
+
+export function completeUpload(
+  server: Server,
+  upload: { readonly uploadId: string; readonly sealedBytes: number },
+  signal: AbortSignal,
+): Promise<Media> {
+  const path = routePath('completeUpload', { uploadId: upload.uploadId })
+  return server.json({ method: 'POST', path, ...jsonBody({ sizeBytes: upload.sealedBytes }), signal }, media)
+}
+
+export function abortUpload(server: Server, uploadId: string, signal: AbortSignal): Promise<void> {
+  return server.done({ method: 'DELETE', path: routePath('abortUpload', { uploadId }), signal })
+}
+
+export function leaseFields(lease: LeaseOptions): { ttlSeconds?: number; maxDownloads?: number } {
+  return {
+    ...(lease.ttlSeconds !== undefined && { ttlSeconds: lease.ttlSeconds }),
+    ...(lease.maxDownloads !== undefined && { maxDownloads: lease.maxDownloads }),
+  }
+}
+
+function bytesHeaders(sha256: Uint8Array): Record<string, string> {
+  return { 'content-type': OCTET_STREAM, [HEADER.contentDigest]: formatContentDigest(toBase64(sha256)) }
+}
