@@ -1,0 +1,50 @@
+/** The small answers: JSON, empty and raw bytes that fit into memory. */
+import { OCTET_STREAM } from '../../protocol/headers.ts'
+import type { Exchange } from './exchange.ts'
+
+const JSON_HEADERS = [
+  'Content-Type',
+  'application/json; charset=utf-8',
+  'Cache-Control',
+  'no-store',
+  'X-Content-Type-Options',
+  'nosniff',
+]
+
+export function sendJson(exchange: Exchange, status: number, value: unknown, headers: readonly string[] = []): void {
+  sendText(exchange, status, JSON.stringify(value), [...JSON_HEADERS, ...headers])
+}
+
+export function sendText(exchange: Exchange, status: number, text: string, headers: readonly string[]): void {
+  const body = Buffer.from(text)
+  exchange.sentBytes = body.length
+  exchange.res.writeHead(status, exchange.headers('Content-Length', String(body.length), ...headers))
+  exchange.res.end(exchange.req.method === 'HEAD' ? undefined : body)
+}
+
+/** 204, 304: no body and no length. */
+export function sendEmpty(exchange: Exchange, status: 204 | 304, headers: readonly string[] = []): void {
+  exchange.res.writeHead(status, exchange.headers(...headers))
+  exchange.res.end()
+}
+
+/** Headers of everything opaque: never shown inline, never sniffed, usable from any origin that may read it. */
+export const OPAQUE_HEADERS = [
+  'Content-Type',
+  OCTET_STREAM,
+  'Content-Disposition',
+  'attachment',
+  'X-Content-Type-Options',
+  'nosniff',
+  'Content-Security-Policy',
+  "sandbox; default-src 'none'",
+  'Cross-Origin-Resource-Policy',
+  'cross-origin',
+]
+
+export function sendOpaque(exchange: Exchange, bytes: Uint8Array, headers: readonly string[]): void {
+  exchange.sentBytes = bytes.length
+  const all = exchange.headers('Content-Length', String(bytes.length), ...OPAQUE_HEADERS, ...headers)
+  exchange.res.writeHead(200, all)
+  exchange.res.end(exchange.req.method === 'HEAD' ? undefined : bytes)
+}

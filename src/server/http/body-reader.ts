@@ -1,0 +1,118 @@
+import type { IncomingMessage } from 'node:http'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import type { Pace, StallWatch, Watched } from './stall-watch.ts'
+
+export interface BodyReaderOptions {
+  readonly req: IncomingMessage
+  readonly watch: StallWatch
+  readonly pace: Pace
+  /** Called before the first byte is asked for: the moment to say `100 Continue`. */
+  readonly begin: () => void
+}
+
+interface Waiter {
+  readonly resolve: (result: IteratorResult<Uint8Array>) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/**
+ * A request's body as a pull stream. Nothing is read ahead of the consumer but what Node buffers (64 KiB), so a slow
+ * disk slows the sender down. A sender that stands still or trickles is `stalled`; only the time the consumer waits
+ * for the sender counts against it, never the time the server takes. Stopping early leaves the connection open, so
+ * that a refusal can still be answered.
+ */
+export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
+  readonly #options: BodyReaderOptions
+  #waiter: Waiter | null = null
+  #failure: unknown = null
+  #started = false
+  #waitingSinceMs = 0
+  #waitedMs = 0
+  /** Bytes taken from the connection so far. */
+  receivedBytes = 0
+
+  constructor(options: BodyReaderOptions) {
+    this.#options = options
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    if (!this.#started) this.#start()
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject }
+      this.#waitingSinceMs = performance.now()
+      this.#serve()
+    })
+  }
+
+  return(): Promise<IteratorResult<Uint8Array>> {
+    this.#stop()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  overdue(nowMs: number): boolean {
+    if (!this.#waiter) return false
+    const { idleMs, minimumBytesPerSecond } = this.#options.pace
+    const stillMs = nowMs - this.#waitingSinceMs
+    if (stillMs >= idleMs) return true
+    const waitedMs = this.#waitedMs + stillMs
+    return waitedMs >= idleMs && this.receivedBytes < (minimumBytesPerSecond * waitedMs) / 1000
+  }
+
+  stall(): void {
+    this.fail(new SealiftError('stalled', 'The sender stood still for too long; send it again'))
+  }
+
+  /** Ends the body with an error, also for a consumer that waits right now. */
+  fail(error: unknown): void {
+    this.#failure ??= error
+    this.#serve()
+  }
+
+  #start(): void {
+    this.#started = true
+    const { req, watch, begin } = this.#options
+    req.on('readable', this.#serve)
+    req.on('end', this.#serve)
+    req.on('error', this.#serve)
+    req.on('close', this.#serve)
+    watch.add(this)
+    begin()
+  }
+
+  #stop(): void {
+    const { req, watch } = this.#options
+    watch.delete(this)
+    req.off('readable', this.#serve)
+    req.off('end', this.#serve)
+    req.off('close', this.#serve)
+  }
+
+  #serve = (): void => {
+    const waiter = this.#waiter
+    if (!waiter) return
+    const { req } = this.#options
+    if (this.#failure) return this.#settle(() => waiter.reject(this.#failure))
+    const chunk = req.read() as Buffer | null
+    if (chunk) {
+      this.receivedBytes += chunk.length
+      return this.#settle(() => waiter.resolve({ done: false, value: chunk }))
+    }
+    if (req.readableEnded) return this.#settle(() => waiter.resolve({ done: true, value: undefined }), true)
+    if (req.destroyed) {
+      this.#failure = new SealiftError('aborted', 'The sender closed the connection')
+      this.#settle(() => waiter.reject(this.#failure), true)
+    }
+  }
+
+  #settle(answer: () => void, over = false): void {
+    this.#waiter = null
+    this.#waitedMs += performance.now() - this.#waitingSinceMs
+    if (over || this.#failure) this.#stop()
+    answer()
+  }
+}

@@ -1,0 +1,107 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { HEADER } from '../../protocol/headers.ts'
+import type { RouteName } from '../../protocol/routes.ts'
+
+/** Header names and values in turn, as `writeHead` takes them without copying. */
+export type HeaderList = readonly string[]
+
+export interface ExchangeOptions {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly requestId: string
+  /** Headers that every answer carries: CORS. */
+  readonly baseHeaders: HeaderList
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean
+  /** How long a connection may stand still. */
+  readonly idleMs: number
+}
+
+/** One request and its answer: owns the abort signal of all work done for it, and ends with the response. */
+export class Exchange {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly requestId: string
+  readonly startedAtMs = performance.now()
+  readonly path: string
+  readonly query: string
+  readonly idleMs: number
+  route: RouteName | null = null
+  clientId: string | null = null
+  /** What refused or failed it, for the log. */
+  error: unknown = null
+  sentBytes = 0
+  receivedBytes = 0
+  closed = false
+  readonly #baseHeaders: HeaderList
+  #expectsContinue: boolean
+  #controller: AbortController | null = null
+  #abortReason: Error | null = null
+
+  constructor({ req, res, requestId, baseHeaders, expectsContinue, idleMs }: ExchangeOptions) {
+    this.req = req
+    this.res = res
+    this.requestId = requestId
+    this.idleMs = idleMs
+    this.#baseHeaders = baseHeaders
+    this.#expectsContinue = expectsContinue
+    const url = req.url ?? '/'
+    const queryAt = url.indexOf('?')
+    this.path = queryAt < 0 ? url : url.slice(0, queryAt)
+    this.query = queryAt < 0 ? '' : url.slice(queryAt + 1)
+  }
+
+  /** Aborts when the client goes away or the exchange is cut. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#abortReason && !this.#controller.signal.aborted) this.#controller.abort(this.#abortReason)
+    return this.#controller.signal
+  }
+
+  /** True while the client still holds its body back. */
+  get awaitsContinue(): boolean {
+    return this.#expectsContinue
+  }
+
+  /** Lets the client send its body. */
+  sendContinue(): void {
+    if (!this.#expectsContinue) return
+    this.#expectsContinue = false
+    this.res.writeContinue()
+  }
+
+  /** Stops the work; what has not been answered yet is answered with `reason`, what has begun is cut. */
+  abort(reason: Error): void {
+    this.#abortReason ??= reason
+    this.#controller?.abort(reason)
+  }
+
+  /** Breaks the connection: the only honest end of an answer that cannot be finished. */
+  cut(reason: Error): void {
+    this.error ??= reason
+    this.abort(reason)
+    this.res.destroy()
+  }
+
+  /** The connection's end, however it came. */
+  onClose(): void {
+    this.closed = true
+    if (!this.res.writableFinished) this.abort(new SealiftError('aborted', 'The client closed the connection'))
+  }
+
+  /** While `work` runs, a silent connection is the server's doing and not cut as idle. */
+  async patiently<T>(work: Promise<T>): Promise<T> {
+    this.req.socket.setTimeout(0)
+    try {
+      return await work
+    } finally {
+      this.req.socket.setTimeout(this.idleMs)
+    }
+  }
+
+  headers(...more: string[]): string[] {
+    return [HEADER.requestId, this.requestId, ...this.#baseHeaders, ...more]
+  }
+}

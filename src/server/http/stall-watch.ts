@@ -1,0 +1,51 @@
+/** Something that must make progress. */
+export interface Watched {
+  /** True when it stood still for too long at `nowMs` (of `performance.now()`). */
+  overdue(nowMs: number): boolean
+  /** Called once, when it did. */
+  stall(): void
+}
+
+const LOOK_EVERY_MS = 100
+
+/** One timer for all transfers: a transfer costs no timer of its own, only a place in a set. */
+export class StallWatch implements Disposable {
+  readonly #watched = new Set<Watched>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor() {
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS)
+    this.#timer.unref()
+  }
+
+  add(watched: Watched): void {
+    this.#watched.add(watched)
+  }
+
+  delete(watched: Watched): void {
+    this.#watched.delete(watched)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+    this.#watched.clear()
+  }
+
+  #look(): void {
+    if (this.#watched.size === 0) return
+    const now = performance.now()
+    for (const watched of this.#watched) {
+      if (!watched.overdue(now)) continue
+      this.#watched.delete(watched)
+      watched.stall()
+    }
+  }
+}
+
+/** How slow a transfer may be. */
+export interface Pace {
+  /** Longest time without a byte. */
+  readonly idleMs: number
+  /** Slowest average, measured over at least `idleMs`; 0: any. */
+  readonly minimumBytesPerSecond: number
+}

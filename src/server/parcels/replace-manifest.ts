@@ -1,0 +1,36 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import { isId } from '../../protocol/ids.ts'
+import type { ReplaceManifestRequest } from '../../protocol/schemas.ts'
+import { claimOf, type Caller } from '../caller.ts'
+import type { Clock } from '../clock.ts'
+import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
+import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import { manifestBytes } from './manifest-bytes.ts'
+
+export interface ReplaceManifest {
+  readonly records: ParcelRecords
+  readonly feed: ChangeFeed
+  readonly clock: Clock
+}
+
+export interface NextVersion extends ReplaceManifestRequest {
+  readonly parcelId: string
+  /** The version this one is made from. */
+  readonly ifVersion: number
+}
+
+/**
+ * Publishes the next version of a parcel and wakes those who wait for it.
+ * @throws not_found, gone, version_mismatch, too_large, invalid_request (a covered media was dropped)
+ */
+export async function replaceManifest(
+  { records, feed, clock }: ReplaceManifest,
+  caller: Caller,
+  { parcelId, ifVersion, manifest, media }: NextVersion,
+): Promise<ParcelRecord> {
+  if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
+  const next = { ifVersion, manifest: manifestBytes(manifest, caller.tier), media }
+  const parcel = await records.replaceManifest(parcelId, next, claimOf(caller), clock())
+  feed.announce(parcelTopic(parcelId))
+  return parcel
+}

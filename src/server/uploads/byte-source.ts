@@ -1,0 +1,119 @@
+/** Bytes on their way in, as pull streams: each stage takes a chunk only when the next one asks for it. */
+import { createHash } from 'node:crypto'
+
+import { SealiftError } from '../../protocol/errors.ts'
+
+export type ByteSource = AsyncIterable<Uint8Array>
+
+/** Ends with `digest_mismatch` unless the SHA-256 (base64) of all bytes is `sha256Base64`; hashes as they pass. */
+export async function* verifyDigest(source: ByteSource, sha256Base64: string): AsyncGenerator<Uint8Array> {
+  const hash = createHash('sha256')
+  for await (const chunk of source) {
+    hash.update(chunk)
+    yield chunk
+  }
+  if (hash.digest('base64') !== sha256Base64) {
+    throw new SealiftError('digest_mismatch', 'The bytes that arrived are not those of Content-Digest; send them again')
+  }
+}
+
+/**
+ * A source that gives up the moment `signal` aborts, also while it waits for a chunk that may never come: whoever
+ * reads it needs not listen to the signal while it pulls.
+ */
+export function interruptible(source: ByteSource, signal: AbortSignal): ByteSource {
+  return { [Symbol.asyncIterator]: () => new InterruptibleIterator(source[Symbol.asyncIterator](), signal) }
+}
+
+class InterruptibleIterator implements AsyncIterator<Uint8Array> {
+  readonly #inner: AsyncIterator<Uint8Array>
+  readonly #signal: AbortSignal
+  #rejectPending: ((reason: unknown) => void) | null = null
+
+  constructor(inner: AsyncIterator<Uint8Array>, signal: AbortSignal) {
+    this.#inner = inner
+    this.#signal = signal
+    signal.addEventListener('abort', this.#interrupt, { once: true })
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    return new Promise((resolve, reject) => {
+      if (this.#signal.aborted) return reject(this.#signal.reason as Error)
+      this.#rejectPending = reject
+      this.#inner.next().then(result => {
+        if (result.done) this.#forget()
+        resolve(result)
+      }, reject)
+    })
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#forget()
+    await this.#inner.return?.()
+    return { done: true, value: undefined }
+  }
+
+  #interrupt = (): void => {
+    this.#rejectPending?.(this.#signal.reason)
+  }
+
+  #forget(): void {
+    this.#signal.removeEventListener('abort', this.#interrupt)
+  }
+}
+
+/**
+ * Cuts one source into runs of at most `sizeBytes`, for a media that arrives in one piece and is stored in parts.
+ * Each run must be read to its end before the next is asked for.
+ */
+export class RunCutter {
+  readonly #iterator: AsyncIterator<Uint8Array>
+  /** Pulled, but not given out yet. */
+  readonly #ahead: Uint8Array[] = []
+  #aheadBytes = 0
+
+  constructor(source: ByteSource) {
+    this.#iterator = source[Symbol.asyncIterator]()
+  }
+
+  /** True when at least one more byte is there; waits for it. */
+  async hasMore(): Promise<boolean> {
+    while (this.#aheadBytes === 0) {
+      if (!(await this.#pull())) return false
+    }
+    return true
+  }
+
+  /** Pulls until the source ends, and tells its size, or until it has more than `limitBytes` ahead: `null`. */
+  async lookAhead(limitBytes: number): Promise<number | null> {
+    while (this.#aheadBytes <= limitBytes) {
+      if (!(await this.#pull())) return this.#aheadBytes
+    }
+    return null
+  }
+
+  async *run(sizeBytes: number): AsyncGenerator<Uint8Array> {
+    let missing = sizeBytes
+    while (missing > 0 && (await this.hasMore())) {
+      const taken = this.#take(missing)
+      missing -= taken.length
+      yield taken
+    }
+  }
+
+  async #pull(): Promise<boolean> {
+    const { done, value } = await this.#iterator.next()
+    if (done) return false
+    if (value.length > 0) this.#ahead.push(value)
+    this.#aheadBytes += value.length
+    return true
+  }
+
+  #take(atMostBytes: number): Uint8Array {
+    const chunk = this.#ahead.shift() ?? new Uint8Array()
+    const taken = chunk.subarray(0, atMostBytes)
+    if (taken.length < chunk.length) this.#ahead.unshift(chunk.subarray(taken.length))
+    this.#aheadBytes -= taken.length
+    return taken
+  }
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import { quotaCaps, type Caller } from '../caller.ts'
+import type { Clock } from '../clock.ts'
+import type { SlotLimiter } from '../limits/limiter.ts'
+import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
+import type { UploadRecord, UploadRecords } from '../records/record-store.ts'
+import { slotRequest } from '../transfer-slot.ts'
+import { interruptible, verifyDigest, type ByteSource } from './byte-source.ts'
+import type { PartsInFlight } from './parts-in-flight.ts'
+import { findOwnUpload } from './upload-rights.ts'
+import type { UploadTerms } from './upload-terms.ts'
+
+export interface PutPart {
+  readonly records: UploadRecords
+  readonly blobs: BlobStore
+  readonly feed: ChangeFeed
+  readonly slots: SlotLimiter
+  readonly inFlight: PartsInFlight
+  readonly clock: Clock
+  readonly terms: () => UploadTerms
+}
+
+export interface IncomingPart {
+  readonly uploadId: string
+  readonly index: number
+  readonly sizeBytes: number
+  /** SHA-256 as base64, when the sender told it. */
+  readonly sha256: string | null
+  /** Not pulled from before every check has passed and a slot is held. */
+  readonly source: ByteSource
+}
+
+/**
+ * Stores one part; resolves when it is durable. A part that is durable already is compared instead and never changes.
+ * @throws not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
+ * too_many_uploads, digest_mismatch, part_conflict, storage_full
+ */
+export async function putPart(
+  deps: PutPart,
+  caller: Caller,
+  part: IncomingPart,
+  signal: AbortSignal,
+): Promise<void> {
+  const upload = await findOwnUpload(deps.records, part.uploadId, caller)
+  checkPlace(upload, part)
+  using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
+  await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
+    const stop = AbortSignal.any([signal, slot.signal, takenOver])
+    const durable = await deps.records.reservePart(upload.uploadId, part, {
+      ...quotaCaps(caller.tier),
+      maxBytes: upload.maxBytes,
+    })
+    const source = sourceOf(part, stop)
+    if (durable) await compareStored(deps.blobs, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
+    else await store(deps, { upload, part, source }, stop)
+  })
+}
+
+/** @throws size_mismatch, too_large */
+function checkPlace(upload: UploadRecord, { index, sizeBytes }: IncomingPart): void {
+  const { partBytes } = upload
+  const totalBytes = upload.sizeBytes ?? upload.declaredBytes
+  if (sizeBytes > partBytes) {
+    throw new SealiftError('too_large', `A part of this upload holds at most ${partBytes} bytes`, {
+      context: { limit: 'partBytes', value: partBytes },
+    })
+  }
+  if (totalBytes === null) return
+  const expectedBytes = Math.min(partBytes, totalBytes - index * partBytes)
+  if (sizeBytes === expectedBytes) return
+  const message =
+    expectedBytes > 0
+      ? `Part ${index} of an upload of ${totalBytes} bytes holds ${expectedBytes} bytes, not ${sizeBytes}`
+      : `An upload of ${totalBytes} bytes has no part ${index}`
+  throw new SealiftError('size_mismatch', message, { context: { sizeBytes: totalBytes } })
+}
+
+function sourceOf({ source, sha256 }: IncomingPart, stop: AbortSignal): ByteSource {
+  const guarded = interruptible(source, stop)
+  return sha256 === null ? guarded : verifyDigest(guarded, sha256)
+}
+
+interface PartAtWork {
+  readonly upload: UploadRecord
+  readonly part: IncomingPart
+  readonly source: ByteSource
+}
+
+/** [Note: bytes, then record] The record says durable only after the store has said so; then those who wait are woken. */
+async function store(deps: PutPart, { upload, part, source }: PartAtWork, stop: AbortSignal): Promise<void> {
+  const { blobId, partBytes } = upload
+  const { index, sizeBytes } = part
+  await deps.blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop)
+  const expiresAt = deps.clock() + deps.terms().uploadExpiryMs
+  await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, expiresAt)
+  deps.feed.announce(blobTopic(blobId))
+}
+
+/** @throws part_conflict when the bytes differ from the stored ones */
+async function compareStored(
+  blobs: BlobStore,
+  { upload, part, source, storedBytes }: PartAtWork & { storedBytes: number },
+  stop: AbortSignal,
+): Promise<void> {
+  const same = part.sizeBytes === storedBytes && (await hashOf(source)) === (await storedHash(blobs, upload, part, stop))
+  if (same) return
+  throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
+}
+
+async function hashOf(source: ByteSource): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of source) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+async function storedHash(
+  blobs: BlobStore,
+  { blobId, partBytes }: UploadRecord,
+  { index, sizeBytes }: IncomingPart,
+  stop: AbortSignal,
+): Promise<string> {
+  const hash = createHash('sha256')
+  const start = index * partBytes
+  const sink = { write: (bytes: Uint8Array) => void hash.update(bytes) }
+  await blobs.read({ blobId, partBytes }, { start, end: start + sizeBytes }, sink, stop)
+  return hash.digest('hex')
+}
