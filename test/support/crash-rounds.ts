@@ -1,0 +1,85 @@
+/** Rounds of: send at random, `kill -9` at a random moment, start again, hold the server against what it acknowledged. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { expect } from 'vitest'
+
+import { audit, type UploadHistory } from './crash-history.ts'
+import { type CrashSender, endEverything, keepSending, PART_BYTES } from './crash-sender.ts'
+import { seededRandom } from './random.ts'
+import { startServerProcess } from './server-process.ts'
+
+const OWNER = 'an-owner-secret-of-the-crash-tests'
+
+const CONFIG = {
+  transfer: { partBytes: PART_BYTES },
+  upkeep: { sweepEvery: '100ms', orphanGrace: '0s', keepEnded: '0s' },
+} as const
+
+export interface CrashRounds {
+  readonly directory: string
+  readonly seed: number
+  readonly rounds: number
+  readonly senders: number
+}
+
+export interface CrashResult {
+  readonly media: number
+  readonly acknowledgedParts: number
+}
+
+export async function runCrashRounds({ directory, seed, rounds, senders }: CrashRounds): Promise<CrashResult> {
+  const random = seededRandom(seed)
+  const histories = Array.from({ length: senders }, (): UploadHistory[] => [])
+  const everything = (): UploadHistory[] => histories.flat()
+  const sendersAt = (url: string): CrashSender[] =>
+    histories.map((history, index) => ({
+      url,
+      owner: OWNER,
+      history,
+      random: seededRandom(seed + index + random.int(2 ** 20)),
+    }))
+
+  for (let round = 0; round < rounds; round += 1) {
+    await using server = await startServerProcess({ directory, config: CONFIG })
+    await audit(server.url, everything())
+    const stop = new AbortController()
+    const running = sendersAt(server.url).map(sender => keepSending(sender, stop.signal))
+    await Promise.race([pause(20 + random.int(400)), ...running])
+    await server.kill()
+    stop.abort()
+    await Promise.all(running)
+  }
+  await expectCleanEnd(directory, sendersAt, everything())
+  return {
+    media: everything().length,
+    acknowledgedParts: everything().reduce((sum, upload) => sum + upload.acknowledgedParts.size, 0),
+  }
+}
+
+/** Last start: everything acknowledged is there; then all is ended, and neither a byte nor a charge may be left. */
+async function expectCleanEnd(
+  directory: string,
+  sendersAt: (url: string) => CrashSender[],
+  history: readonly UploadHistory[],
+): Promise<void> {
+  await using server = await startServerProcess({ directory, config: CONFIG })
+  await audit(server.url, history)
+  for (const sender of sendersAt(server.url)) await endEverything(sender)
+  const usage = async (): Promise<Record<string, number>> => {
+    const answer = await fetch(`${server.url}/v1/limits`)
+    return ((await answer.json()) as { usage: Record<string, number> }).usage
+  }
+  await expect
+    .poll(() => filesBelow(join(directory, 'data', 'blobs')), { timeout: 20_000, message: 'files left behind' })
+    .toEqual([])
+  expect(await usage()).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0, uploads: 0, downloads: 0 })
+  expect(await server.stop()).toBe(0)
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => entry.name)
+}
