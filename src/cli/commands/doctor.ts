@@ -1,0 +1,38 @@
+import { serverBase } from '../../client/link.ts'
+import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { DEFAULT_SERVER, openServer, type ServerOptions } from '../client.ts'
+import { checkClient } from '../doctor/check-client.ts'
+import type { Check } from '../doctor/check.ts'
+import { EXIT } from '../exit-codes.ts'
+import { packageVersion } from '../package-version.ts'
+import { fit, printable } from '../terminal/text.ts'
+
+export interface DoctorOptions extends ServerOptions, OutputOptions {
+  readonly config?: string
+  readonly data?: string
+}
+
+/** `sealift doctor`: the way to a server, or with --config or --data the server of this machine. */
+export async function doctor(io: CliIo, options: DoctorOptions): Promise<number> {
+  const output = new Output(io, options)
+  const checks: Check[] = []
+  for await (const check of checksOf(io, options)) {
+    checks.push(check)
+    await output.line(`${fit(check.status, 4)}  ${fit(check.name, 12)}  ${printable(check.detail)}`)
+  }
+  const ok = checks.every(check => check.status !== 'fail')
+  output.note(ok ? 'Nothing is wrong.' : 'Something is wrong; see above.')
+  await output.result({ ok, checks })
+  return ok ? EXIT.ok : EXIT.failed
+}
+
+async function* checksOf(io: CliIo, options: DoctorOptions): AsyncGenerator<Check> {
+  if (options.config !== undefined || options.data !== undefined) {
+    const { checkServer } = await import('../doctor/check-server.ts')
+    yield* checkServer({ file: options.config ?? null, data: options.data ?? null, io })
+    return
+  }
+  const server = serverBase(options.server ?? DEFAULT_SERVER)
+  await using sealift = openServer(options)
+  yield* checkClient({ server, sealift, version: packageVersion(), signal: io.signal })
+}

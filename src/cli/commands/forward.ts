@@ -1,0 +1,26 @@
+import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { openForLink, type LinkOptions } from '../client.ts'
+import { EXIT } from '../exit-codes.ts'
+import { localTime } from '../words.ts'
+
+export interface ForwardCommandOptions extends LinkOptions, OutputOptions {
+  /** Seconds. */
+  readonly ttl?: number
+  readonly maxDownloads?: number
+}
+
+/** `sealift forward`: the new link is the last line on stdout. */
+export async function forward(io: CliIo, link: string, options: ForwardCommandOptions): Promise<number> {
+  const output = new Output(io, options)
+  await using sealift = openForLink(link, options)
+  const published = await sealift.forward(link, {
+    signal: io.signal,
+    ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
+    ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
+  })
+  output.note(`Whoever has the new link can read it until ${localTime(published.expiresAt)}:`)
+  await output.line(published.link)
+  const { parcelId, expiresAt } = published
+  await output.result({ ok: true, link: published.link, parcelId, expiresAt })
+  return EXIT.ok
+}

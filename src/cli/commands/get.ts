@@ -1,0 +1,90 @@
+import { matchesGlob } from 'node:path'
+
+import type { NodeSealift, ParcelItem, Received, ReceivedItem } from '../../client/node/index.ts'
+import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { openForLink, type LinkOptions } from '../client.ts'
+import { EXIT, UsageError } from '../exit-codes.ts'
+import { explain } from '../explain.ts'
+import { countOf } from '../terminal/progress-frame.ts'
+import { printable } from '../terminal/text.ts'
+import { summary } from '../words.ts'
+import { getToStdout } from './get-to-stdout.ts'
+
+export interface GetCommandOptions extends LinkOptions, OutputOptions {
+  readonly output: string
+  readonly only?: readonly string[]
+  readonly stdout?: boolean
+}
+
+/** `sealift get`: everything a link holds, into a folder (or one item to stdout). */
+export async function get(io: CliIo, link: string, options: GetCommandOptions): Promise<number> {
+  await using sealift = openForLink(link, options)
+  const only = options.only === undefined ? undefined : selectorOf(options.only)
+  if (options.stdout) return getToStdout(io, sealift, { link, only, quiet: options.quiet ?? false })
+  const output = new Output(io, options)
+  const startedAtMs = performance.now()
+  const received = await receive(io, sealift, { link, only, output, directory: options.output })
+  const elapsedMs = performance.now() - startedAtMs
+  if (received.items.length === 0 && only) throw new UsageError('No item of this link has a name that matches --only.')
+  tell(output, received, { elapsedMs, directory: options.output })
+  await output.result(resultOf(received, { elapsedMs, directory: options.output }))
+  return received.complete ? EXIT.ok : EXIT.failed
+}
+
+/** A pattern without a slash is for the last part of a name, wherever its folder. */
+export function selectorOf(patterns: readonly string[]): (item: Pick<ParcelItem, 'name'>) => boolean {
+  return ({ name }) => {
+    const base = name.slice(name.lastIndexOf('/') + 1)
+    return patterns.some(pattern => pattern === name || matchesGlob(pattern.includes('/') ? name : base, pattern))
+  }
+}
+
+interface ReceiveCall {
+  readonly link: string
+  readonly directory: string
+  readonly only: ((item: ParcelItem) => boolean) | undefined
+  readonly output: Output
+}
+
+async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Promise<Received> {
+  using view = call.output.progress('receiving')
+  return await sealift.receive(call.link, {
+    directory: call.directory,
+    signal: io.signal,
+    onProgress: progress => view.update(progress),
+    ...(call.only ? { only: call.only } : {}),
+  })
+}
+
+interface Told {
+  readonly elapsedMs: number
+  readonly directory: string
+}
+
+function tell(output: Output, { items }: Received, { elapsedMs, directory }: Told): void {
+  const done = items.filter(item => item.error === null)
+  const failed = items.filter(item => item.error !== null)
+  const facts = { items: done.length, bytes: bytesOf(done), elapsedMs }
+  output.note(`Received ${summary(facts)} into ${printable(directory)}.`)
+  if (failed.length === 0) return
+  output.warn(`${countOf(failed.length)} could not be received:`)
+  for (const { item, error } of failed) output.warn(`  ${printable(item.name)}: ${explain(error).message}`)
+  const hints = new Set(failed.map(({ error }) => explain(error).hint).filter(hint => hint !== undefined))
+  for (const hint of hints) output.warn(hint)
+}
+
+function resultOf({ parcel, items, complete }: Received, { elapsedMs, directory }: Told): object {
+  const bytes = bytesOf(items.filter(item => item.error === null))
+  const seconds = Math.round(elapsedMs) / 1000
+  return { ok: complete, parcelId: parcel.parcelId, directory, bytes, seconds, items: items.map(itemResult) }
+}
+
+function itemResult({ item, path, error }: ReceivedItem): object {
+  const { index, name, type, bytes } = item
+  const base = { index, name, type, bytes, path, ok: error === null }
+  return error === null ? base : { ...base, error: explain(error) }
+}
+
+function bytesOf(items: readonly ReceivedItem[]): number {
+  return items.reduce((sum, { item }) => sum + (item.bytes ?? 0), 0)
+}

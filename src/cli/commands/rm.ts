@@ -1,0 +1,50 @@
+import { isSealiftError, parseLink, SealiftError } from '../../client/node/index.ts'
+import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { openForLink, type LinkOptions } from '../client.ts'
+import { EXIT } from '../exit-codes.ts'
+import { explain, type Explanation } from '../explain.ts'
+
+interface Removal {
+  readonly parcelId: string
+  readonly ok: boolean
+  readonly error?: Explanation
+}
+
+/** `sealift rm`: deletes what each link holds; one that fails leaves the others alone. */
+export async function rm(io: CliIo, links: readonly string[], options: LinkOptions & OutputOptions): Promise<number> {
+  const output = new Output(io, options)
+  const ids = links.map(link => parseLink(link).parcelId)
+  const removals: Removal[] = []
+  for (const [index, link] of links.entries()) {
+    const removal = await removeOne(io, { link, parcelId: ids[index] ?? '' }, options)
+    removals.push(removal)
+    if (removal.ok) output.note(`Deleted ${removal.parcelId}.`)
+    else output.warn(`${removal.parcelId}: ${removal.error?.message} ${removal.error?.hint ?? ''}`.trimEnd())
+  }
+  const ok = removals.every(removal => removal.ok)
+  await output.result({ ok, parcels: removals })
+  return ok ? EXIT.ok : EXIT.failed
+}
+
+async function removeOne(
+  io: CliIo,
+  { link, parcelId }: { link: string; parcelId: string },
+  options: LinkOptions,
+): Promise<Removal> {
+  try {
+    await using sealift = openForLink(link, options)
+    await sealift.delete(link, undefined, { signal: io.signal })
+    return { parcelId, ok: true }
+  } catch (error) {
+    if (io.signal.aborted) throw error
+    return { parcelId, ok: false, error: explain(isSealiftError(error, 'not_found') ? notOurs(error) : error) }
+  }
+}
+
+/** The server does not tell what is not ours from what is not there, so neither can this. */
+function notOurs(cause: unknown): SealiftError {
+  const message =
+    'There is no such parcel, or it is not yours to delete: that takes the token it was sent with (--token), ' +
+    'or, without one, the machine and user that sent it.'
+  return new SealiftError('forbidden', message, { cause })
+}

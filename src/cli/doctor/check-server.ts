@@ -1,0 +1,120 @@
+/** The server of this machine: its configuration, disk, records and ports. Nothing is changed but a file that is removed again. */
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, open, rm, statfs } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+
+import { formatDuration, formatSize } from '../../protocol/units.ts'
+import { loadConfig } from '../../server/config/load-config.ts'
+import type { ServerConfig } from '../../server/config/schema.ts'
+import type { CliIo } from '../cli-io.ts'
+import { explain } from '../explain.ts'
+import { fail, ok, warn, type Check } from './check.ts'
+import { checkRecords } from './check-records.ts'
+
+export interface ServerCheckOptions {
+  readonly file: string | null
+  readonly data: string | null
+  readonly io: Pick<CliIo, 'env' | 'signal'>
+}
+
+const SLOW_SYNC_MS = 50
+const LOW_SPACE_BYTES = 2 ** 30
+
+/** Stops after the configuration when that is wrong. */
+export async function* checkServer({ file, data, io }: ServerCheckOptions): AsyncGenerator<Check> {
+  const overrides = data === null ? {} : { dataDirectory: data }
+  let config: ServerConfig
+  try {
+    config = await loadConfig({ file, environment: io.env, overrides })
+  } catch (error) {
+    yield fail('configuration', explain(error).message)
+    return
+  }
+  yield ok('configuration', file === null ? 'valid (defaults and environment)' : 'valid')
+  for (const [name, folder] of folders(config)) yield await checkFolder(name, folder)
+  yield await checkSpace(config)
+  yield await checkRecords(resolve(config.records.file))
+  yield await checkPort('port', config.listen)
+  if (config.admin.enabled) yield await checkPort('admin port', config.admin)
+}
+
+function folders(config: ServerConfig): [string, string][] {
+  return [
+    ['data', resolve(config.dataDirectory)],
+    ['storage', resolve(config.storage.directory)],
+  ]
+}
+
+/** Writes, syncs and removes a file: what the server does for every part. */
+async function checkFolder(name: string, folder: string): Promise<Check> {
+  const existing = await nearestExisting(folder)
+  const probe = join(existing, `.sealift-doctor-${randomUUID()}`)
+  const startedAtMs = performance.now()
+  try {
+    await using handle = await open(probe, 'wx', 0o600)
+    await handle.writeFile(new Uint8Array(4096))
+    await handle.datasync()
+    const elapsedMs = performance.now() - startedAtMs
+    const place = existing === folder ? folder : `${folder} (not there yet; it will be made)`
+    const text = `${place} can be written and synced (${formatDuration(elapsedMs)})`
+    return elapsedMs > SLOW_SYNC_MS ? warn(name, `${text}; each part waits for that`) : ok(name, text)
+  } catch (error) {
+    return fail(name, explain(error).message)
+  } finally {
+    await rm(probe, { force: true }).catch(() => {})
+  }
+}
+
+async function nearestExisting(folder: string): Promise<string> {
+  const there = await access(folder, constants.F_OK).then(
+    () => true,
+    () => false,
+  )
+  return there || dirname(folder) === folder ? folder : nearestExisting(dirname(folder))
+}
+
+async function checkSpace({ storage }: ServerConfig): Promise<Check> {
+  const { bavail, blocks, bfree, bsize } = await statfs(await nearestExisting(resolve(storage.directory)))
+  const freeBytes = bavail * bsize
+  // As `df` counts: what only root may use is neither free nor used.
+  const usedPercent = Math.ceil(((blocks - bfree) / Math.max(1, blocks - bfree + bavail)) * 100)
+  const text = `${formatSize(freeBytes)} free, ${usedPercent}% used`
+  if (usedPercent > storage.refuseAbovePercent)
+    return fail(
+      'disk',
+      `${text}: uploads are refused above ${storage.refuseAbovePercent}% (storage.refuseAbovePercent)`,
+    )
+  return freeBytes < LOW_SPACE_BYTES ? warn('disk', `${text}: that is little`) : ok('disk', text)
+}
+
+/** A port that is taken is fine when it is taken by the server itself. */
+async function checkPort(name: string, { host, port }: { host: string; port: number }): Promise<Check> {
+  const error = await listenOnce(host, port)
+  const address = `${host}:${port}`
+  if (error === null) return ok(name, `${address} is free`)
+  if (error.code !== 'EADDRINUSE') return fail(name, `${address} cannot be used (${error.code ?? error.message})`)
+  const ours = await isSealift(host, port)
+  if (ours) return ok(name, `${address} is taken by a Sealift server, which answers`)
+  return fail(name, `${address} is taken by another program`)
+}
+
+function listenOnce(host: string, port: number): Promise<NodeJS.ErrnoException | null> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', resolve)
+    server.listen({ host, port }, () => server.close(() => resolve(null)))
+  })
+}
+
+async function isSealift(host: string, port: number): Promise<boolean> {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
+  try {
+    const answer = await fetch(`http://${reachable}:${port}/healthz`, { signal: AbortSignal.timeout(3000) })
+    const body: unknown = await answer.json()
+    return typeof body === 'object' && body !== null && 'status' in body
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,125 @@
+/** The one place that turns an error into words for people: what happened, and what to do about it. */
+import { isSealiftError, type SealiftError, type SealiftErrorCode } from '../protocol/errors.ts'
+import { formatSize } from '../protocol/units.ts'
+import { OutputClosed, UsageError } from './exit-codes.ts'
+
+export interface Explanation {
+  /** Stable, for programs: a code of `SealiftError`, `usage`, or `unexpected`. */
+  readonly code: SealiftErrorCode | 'usage' | 'output_closed' | 'unexpected'
+  /** What happened. */
+  readonly message: string
+  /** What to do; absent when the message says it all. */
+  readonly hint?: string
+  /** Facts of a refusal by a limit. */
+  readonly limit?: string
+  readonly value?: number
+  readonly remaining?: number
+  readonly retryAfterSeconds?: number
+}
+
+const HINTS: Partial<Record<SealiftErrorCode, string>> = {
+  network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
+  unauthorized: 'Give a token with --token or SEALIFT_TOKEN.',
+  forbidden: 'The server does not allow this to you; ask whoever runs it.',
+  not_found: 'Check that the link is complete. It may also have been deleted long ago.',
+  gone: 'It has expired or its sender deleted it; ask for a new link.',
+  downloads_exhausted: 'It could be downloaded only so many times; ask its sender for a new link.',
+  damaged_media:
+    'Nothing of it was kept. The link may be incomplete or wrong, or the bytes were altered on the way or on the server; ask its sender to send it again.',
+  unsupported_version: 'Install a newer version of Sealift.',
+  invalid_link: 'Put the whole link between quotes: the part behind # is its key.',
+  sender_gone: 'Ask its sender to send it again.',
+  storage_full: "The server's disk is full: ask whoever runs it, or try again later.",
+  unavailable: 'Try again in a moment.',
+  shutting_down: 'Try again in a moment.',
+  rate_limited: 'Try again later, or with a smaller --parallel.',
+  too_many_uploads: 'Try again later, or with a smaller --parallel.',
+  too_many_downloads: 'Try again later, or with a smaller --parallel.',
+  too_many_pending: 'Too many sends were begun and not finished; the server drops them after a while.',
+  quota_exceeded: 'Delete something with `sealift rm LINK`, or ask whoever runs the server for more room.',
+  file_changed: 'Send it again once it no longer changes.',
+  upload_in_progress: 'Its sender has not finished yet; try again later.',
+}
+
+const SYSTEM_MESSAGES: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be used by this user (permission denied)',
+  EPERM: 'may not be used by this user (operation not permitted)',
+  EISDIR: 'is a folder',
+  ENOTDIR: 'is no folder',
+  EEXIST: 'exists already',
+  ENOSPC: 'could not be written: the disk is full',
+  EDQUOT: 'could not be written: the disk quota is used up',
+  EROFS: 'could not be written: the file system is read-only',
+  EMFILE: 'could not be opened: too many files are open',
+  ENAMETOOLONG: 'has a name that is too long',
+  EIO: 'could not be read or written: the disk reports an error',
+}
+
+/** Explains any error. Never holds a key, a token or a stack. */
+export function explain(error: unknown): Explanation {
+  if (error instanceof UsageError) return { code: 'usage', message: error.message }
+  if (error instanceof OutputClosed) return { code: 'output_closed', message: 'Nobody reads the output any more.' }
+  if (isSealiftError(error)) return explainSealiftError(error)
+  const local = explainSystemError(error)
+  if (local) return local
+  const message = error instanceof Error ? error.message : String(error)
+  return {
+    code: 'unexpected',
+    message: `Something unexpected went wrong: ${scrub(message)}`,
+    hint: 'Run it again with SEALIFT_DEBUG=1 to see where; that is worth a report.',
+  }
+}
+
+function explainSealiftError(error: SealiftError): Explanation {
+  const { limit, value, remaining, retryAfterSeconds } = error.context
+  const hint = hintFor(error)
+  return {
+    code: error.code,
+    message: scrub(error.message),
+    ...(hint === undefined ? {} : { hint }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(value === undefined ? {} : { value }),
+    ...(remaining === undefined ? {} : { remaining }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  }
+}
+
+function hintFor(error: SealiftError): string | undefined {
+  const { limit, value } = error.context
+  if (error.code === 'too_large' && value !== undefined)
+    return `The largest that this server takes from you is ${formatSize(value)}${limit ? ` (${limit})` : ''}.`
+  return HINTS[error.code]
+}
+
+interface SystemError extends Error {
+  readonly code: string
+  readonly path?: string
+  readonly dest?: string
+}
+
+function explainSystemError(error: unknown): Explanation | null {
+  if (!isSystemError(error)) return null
+  const what = SYSTEM_MESSAGES[error.code]
+  if (what === undefined) return null
+  return { code: 'local_file', message: `${error.dest ?? error.path ?? 'A file'} ${what}.` }
+}
+
+function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+}
+
+const LINK_KEY = /#[A-Za-z0-9_-]{20,}/g
+const BEARER = /(bearer\s+)[^\s"']+/gi
+
+/** Takes keys of links and bearer tokens out of a text that is about to be shown. */
+export function scrub(text: string): string {
+  return text.replaceAll(LINK_KEY, '#…').replaceAll(BEARER, '$1…')
+}
+
+/** The stack of an error and of its causes, for `SEALIFT_DEBUG`. */
+export function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return scrub(String(error))
+  const cause = error.cause === undefined ? '' : `\ncaused by ${stackOf(error.cause)}`
+  return scrub(error.stack ?? error.message) + cause
+}

@@ -1,0 +1,212 @@
+/**
+ * The command line: names, options, help. What a command does is loaded only when it runs, so that `--help` and `send`
+ * never load the server.
+ */
+import { Command, CommanderError, Option } from 'commander'
+
+import type { CliIo } from './cli-io.ts'
+import { EXIT } from './exit-codes.ts'
+import * as help from './help.ts'
+import { packageVersion } from './package-version.ts'
+import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
+import { reportError } from './report-error.ts'
+
+/** Runs one command line (without `node` and the script) and returns the exit code. Never rejects. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const outcome = { exitCode: EXIT.ok as number }
+  const program = createProgram(io, async (options, command) => {
+    try {
+      outcome.exitCode = await command()
+    } catch (error) {
+      outcome.exitCode = await reportError(error, io, {
+        json: options.json ?? false,
+        resumes: options.resumes ?? false,
+      })
+    }
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    return reportError(error, io, { json: false, resumes: false })
+  }
+  return outcome.exitCode
+}
+
+interface RunOptions {
+  readonly json?: boolean
+  /** True when the same command, given again, goes on where this one stopped. */
+  readonly resumes?: boolean
+}
+
+type Runner = (options: RunOptions, command: () => Promise<number>) => Promise<void>
+
+function createProgram(io: CliIo, run: Runner): Command {
+  const program = new Command('sealift')
+    .description(help.program.about)
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .configureOutput({ writeOut: text => void io.stdout.write(text), writeErr: text => void io.stderr.write(text) })
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText('after', help.program.after)
+  addServe(program, io, run)
+  addSend(program, io, run)
+  addGet(program, io, run)
+  addLinkCommands(program, io, run)
+  addConfig(program, io, run)
+  addCare(program, io, run)
+  return program
+}
+
+function addServe(program: Command, io: CliIo, run: Runner): void {
+  describe(program.command('serve'), help.serve)
+    .addOption(configOption())
+    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', nonEmpty)
+    .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
+    .option('--data <directory>', 'where everything is kept', nonEmpty)
+    .action(options => run({}, async () => (await import('./commands/serve.ts')).serve(io, options)))
+}
+
+function addSend(program: Command, io: CliIo, run: Runner): void {
+  const command = describe(program.command('send'), help.send)
+    .argument('<paths...>', 'files and folders; - for standard input')
+    .addOption(serverOption())
+    .addOption(tokenOption())
+    .addOption(ttlOption())
+    .addOption(maxDownloadsOption())
+    .addOption(parallelOption())
+    .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
+    .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
+  addOutputOptions(command).action((paths, options) =>
+    run({ ...options, resumes: !paths.includes('-') }, async () =>
+      (await import('./commands/send.ts')).send(io, paths, options),
+    ),
+  )
+}
+
+function addGet(program: Command, io: CliIo, run: Runner): void {
+  const command = describe(program.command('get'), help.get)
+    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .addOption(new Option('-o, --output <directory>', 'where the files go').default('.').conflicts('stdout'))
+    .option(
+      '--only <pattern>',
+      'only items whose name matches, such as "*.jpg" or "holiday/**"; may be repeated',
+      collect,
+    )
+    .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
+    .addOption(serverOption())
+    .addOption(tokenOption())
+    .addOption(parallelOption())
+  addOutputOptions(command).action((link, options, self) =>
+    run({ ...options, resumes: !options.stdout }, async () =>
+      (await import('./commands/get.ts')).get(io, link, withSources(options, self)),
+    ),
+  )
+}
+
+function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
+  const ls = describe(program.command('ls'), help.ls).argument('<link>', 'what `sealift send` printed')
+  addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options, self) =>
+    run(options, async () => (await import('./commands/ls.ts')).ls(io, link, withSources(options, self))),
+  )
+  const forward = describe(program.command('forward'), help.forward)
+    .argument('<link>', 'the link to forward')
+    .addOption(serverOption())
+    .addOption(tokenOption())
+    .addOption(ttlOption())
+    .addOption(maxDownloadsOption())
+  addOutputOptions(forward).action((link, options, self) =>
+    run(options, async () => (await import('./commands/forward.ts')).forward(io, link, withSources(options, self))),
+  )
+  const rm = describe(program.command('rm'), help.rm)
+    .argument('<links...>', 'links of what was sent or forwarded from here')
+    .addOption(serverOption())
+    .addOption(tokenOption())
+  addOutputOptions(rm).action((links, options, self) =>
+    run(options, async () => (await import('./commands/rm.ts')).rm(io, links, withSources(options, self))),
+  )
+}
+
+function addConfig(program: Command, io: CliIo, run: Runner): void {
+  const config = describe(program.command('config'), help.config)
+  const fileArgument = 'the configuration file; only defaults and environment without it'
+  const check = describe(config.command('check'), help.configCheck).argument('[file]', fileArgument)
+  addJsonOption(check).action((file, options) =>
+    run(options, async () => (await import('./commands/config-check.ts')).configCheck(io, file, options)),
+  )
+  const print = describe(config.command('print'), help.configPrint).argument('[file]', fileArgument)
+  addJsonOption(print).action((file, options) =>
+    run(options, async () => (await import('./commands/config-print.ts')).configPrint(io, file, options)),
+  )
+  const token = describe(config.command('token'), help.configToken)
+    .requiredOption('--subject <name>', 'whom limits and charges are counted under', nonEmpty)
+    .option('--tier <tier>', 'the tier whose limits apply', nonEmpty)
+    .option('--device <device>', 'the device that uses this token', nonEmpty)
+  addJsonOption(token).action(options =>
+    run(options, async () => (await import('./commands/config-token.ts')).configToken(io, options)),
+  )
+}
+
+function addCare(program: Command, io: CliIo, run: Runner): void {
+  const doctor = describe(program.command('doctor'), help.doctor)
+    .addOption(serverOption())
+    .addOption(tokenOption())
+    .addOption(configOption())
+    .option('--data <directory>', 'look at the server that keeps its data here', nonEmpty)
+  addJsonOption(doctor).action(options =>
+    run(options, async () => (await import('./commands/doctor.ts')).doctor(io, options)),
+  )
+  const fsck = describe(program.command('fsck'), help.fsck)
+    .addOption(configOption())
+    .option('--data <directory>', 'where everything is kept', nonEmpty)
+    .option('--repair', 'repair what can be repaired without losing anything')
+  addJsonOption(fsck).action(options =>
+    run(options, async () => (await import('./commands/fsck.ts')).fsck(io, options)),
+  )
+}
+
+function describe(command: Command, text: help.HelpText): Command {
+  command.summary(text.summary).description(text.about)
+  return text.after === '' ? command : command.addHelpText('after', text.after)
+}
+
+const serverOption = () =>
+  new Option('--server <url>', 'address of the server').env('SEALIFT_SERVER').argParser(nonEmpty)
+const tokenOption = () =>
+  new Option('--token <token>', 'proves who you are; better in SEALIFT_TOKEN than in sight of others')
+    .env('SEALIFT_TOKEN')
+    .argParser(nonEmpty)
+const configOption = () =>
+  new Option('-c, --config <file>', 'configuration file').env('SEALIFT_CONFIG').argParser(nonEmpty)
+const ttlOption = () =>
+  new Option('--ttl <duration>', "how long the server keeps it: 12h, 7d, 4w (default: the server's)").argParser(
+    ttlSeconds,
+  )
+const maxDownloadsOption = () =>
+  new Option('--max-downloads <n>', 'how often each item may be downloaded (default: any number)').argParser(
+    wholeNumber(1, 1_000_000),
+  )
+const parallelOption = () =>
+  new Option('--parallel <n>', 'parts in flight at once, 1 to 64 (default: 6, and 32 small files)').argParser(
+    wholeNumber(1, 64),
+  )
+
+function addJsonOption(command: Command): Command {
+  return command.option('--json', 'print one JSON object and nothing else')
+}
+
+function addOutputOptions(command: Command): Command {
+  return addJsonOption(command).option('-q, --quiet', 'say nothing but results and errors')
+}
+
+function collect(value: string, earlier: readonly string[] | undefined): string[] {
+  return [...(earlier ?? []), nonEmpty(value)]
+}
+
+/** A token on the command line is meant for this link; one in the environment only for the server it belongs to. */
+function withSources<Options extends object>(options: Options, command: Command): Options & { tokenForLink: boolean } {
+  const given = (name: string) => command.getOptionValueSource(name) === 'cli'
+  return { ...options, tokenForLink: given('token') && !given('server') }
+}

@@ -1,0 +1,47 @@
+import { isSealiftError } from '../protocol/errors.ts'
+import { type CliIo, writeAll } from './cli-io.ts'
+import { EXIT, Interrupted, OutputClosed, UsageError } from './exit-codes.ts'
+import { explain, stackOf, type Explanation } from './explain.ts'
+import { safeJson } from './terminal/text.ts'
+
+export interface ReportOptions {
+  readonly json: boolean
+  /** True when the same command, given again, goes on where this one stopped. */
+  readonly resumes: boolean
+}
+
+const RESUME_HINT = 'The same command goes on where this one stopped.'
+/** After these it is worth giving the same command again. */
+const PASSING = ['network', 'unavailable', 'shutting_down', 'stalled', 'storage_full'] as const
+
+/** Tells what went wrong and returns the exit code that says so. Never rejects. */
+export async function reportError(error: unknown, io: CliIo, options: ReportOptions): Promise<number> {
+  const reason: unknown = io.signal.aborted ? io.signal.reason : null
+  if (reason instanceof OutputClosed || error instanceof OutputClosed) return EXIT.failed
+  if (reason instanceof Interrupted) return reportInterrupted(reason, io, options)
+  if (io.env['SEALIFT_DEBUG']) io.stderr.write(`${stackOf(error)}\n`)
+  const explanation = explain(error)
+  const again = options.resumes && isSealiftError(error, ...PASSING)
+  io.stderr.write(sentencesOf(explanation) + (again ? `${RESUME_HINT}\n` : ''))
+  if (options.json) await writeJson(io, explanation)
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed
+}
+
+async function reportInterrupted(reason: Interrupted, io: CliIo, options: ReportOptions): Promise<number> {
+  io.stderr.write(`Stopped.${options.resumes ? ` ${RESUME_HINT}` : ''}\n`)
+  if (options.json) await writeJson(io, { code: 'aborted', message: 'Stopped.' })
+  return reason.exitCode
+}
+
+function sentencesOf({ message, hint, retryAfterSeconds }: Explanation): string {
+  const retry = retryAfterSeconds === undefined ? '' : `The server asks to wait ${retryAfterSeconds} s.\n`
+  return `sealift: ${message}\n${hint === undefined ? '' : `${hint}\n`}${retry}`
+}
+
+async function writeJson(io: CliIo, error: Explanation): Promise<void> {
+  try {
+    await writeAll(io.stdout, `${safeJson({ ok: false, error })}\n`)
+  } catch {
+    // Whoever read the output has gone; the exit code still says it.
+  }
+}
