@@ -14,7 +14,7 @@ export function processEnvironment(): Environment {
 }
 
 /** Read by the command line, or naming the file itself; not settings of the server. */
-const OTHER_VARIABLES = ['SEALIFT_CONFIG', 'SEALIFT_SERVER', 'SEALIFT_TOKEN']
+const OTHER_VARIABLES = ['SEALIFT_CONFIG', 'SEALIFT_SERVER', 'SEALIFT_TOKEN', 'SEALIFT_DEBUG']
 
 /** What Kubernetes sets in every container beside a service that is called `sealift`. */
 const SERVICE_LINK = /^SEALIFT_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
