@@ -45,6 +45,8 @@ export interface OpenBytesOptions extends Omit<OpeningKey, 'chunkBytes'> {
   readonly sealed: Uint8Array
   /** 256 KiB unless said otherwise. */
   readonly chunkBytes?: number | undefined
+  /** The length of `sealed` that the manifest tells: another one is refused. */
+  readonly sealedBytes?: number | undefined
   /** The true length: what is behind it must be zeros and is left out. Without it the padding stays on. */
   readonly plainBytes?: number | undefined
 }
@@ -55,6 +57,7 @@ export interface OpenBytesOptions extends Omit<OpeningKey, 'chunkBytes'> {
  */
 export async function openBytes(options: OpenBytesOptions): Promise<Bytes> {
   const { sealed, chunkBytes = DEFAULT_CHUNK_BYTES } = options
+  if (sealed.byteLength !== (options.sealedBytes ?? sealed.byteLength)) throw damaged()
   const count = sealedChunkCount(sealed.byteLength, chunkBytes)
   const opener = await createOpener({ ...options, chunkBytes, header: sealed.subarray(0, HEADER_BYTES) })
   const plain = new Uint8Array(sealed.byteLength)
