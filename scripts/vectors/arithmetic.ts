@@ -1,7 +1,7 @@
 /** Lengths, ranges and padding by counting and by whole-number powers: slow ways that are plainly right. */
 
 export function paddingVectors(): object[] {
-  const borders = [130, 131, 140, 200, 250, 300, 365, 400, 461, 500, 600, 700, 740, 752].map(bucket)
+  const borders = [130, 131, 140, 200, 250, 300, 365, 400, 461, 500, 600, 700, 740, 751].map(bucket)
   const around = borders.flatMap(border => [border - 1n, border, border + 1n])
   const round = [0, 1, 100, 540, 541, 542, 1000, 65_536, 1_000_000, 2 ** 31, 2 ** 32, 2 ** 40, 2 ** 50].map(BigInt)
   const lengths = [...round, ...around].sort((a, b) => Number(a - b))

@@ -37,7 +37,7 @@ async function* slicesOfStream(
   }
 }
 
-/** Everything a source gives, of which at most `limitBytes` are expected. Gives up once there is more. */
+/** Everything a source gives, of which at most `limitBytes` are expected: nothing when there is more. */
 export async function collect(source: ByteSource, limitBytes: number, signal: AbortSignal): Promise<Uint8Array> {
   const whole = new Uint8Array(limitBytes)
   let length = 0

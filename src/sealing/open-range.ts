@@ -3,7 +3,7 @@ import { damaged } from './errors.ts'
 import { chunkStart, plainCapacity, sealedChunkCount, sealedRangeFor, sealedRangeOfChunk } from './layout.ts'
 import type { ByteRange, SealedRange } from './layout.ts'
 import type { Opener } from './opener.ts'
-import { inOrder } from './read-ahead.ts'
+import { begun, inOrder } from './read-ahead.ts'
 import type { Begun } from './read-ahead.ts'
 import type { SealedSource } from './sealed-source.ts'
 import { Slicer } from './slicer.ts'
@@ -69,13 +69,14 @@ async function* openedChunks(
   for await (const slice of slicesOf(await options.read(start, end, signal), signal)) {
     for (const { index, bytes } of slicer.push(slice)) {
       if (firstChunk + index > lastChunk) throw damaged()
-      yield { result: openPiece(firstChunk + index, bytes) }
+      yield begun(openPiece(firstChunk + index, bytes))
     }
   }
   const rest = slicer.end()
   if (rest.bytes.byteLength === 0) return
-  if (firstChunk + rest.index > lastChunk) throw damaged()
-  yield { result: openPiece(firstChunk + rest.index, rest.bytes) }
+  // Where the length is told, every chunk has its size: a shorter one is a cut, even if it would authenticate.
+  if (options.sealedBytes !== undefined || firstChunk + rest.index > lastChunk) throw damaged()
+  yield begun(openPiece(firstChunk + rest.index, rest.bytes))
 }
 
 /** Opens a chunk as what it must be; while the length is unknown, as what it can be. */

@@ -3,40 +3,44 @@ export interface Begun<T> {
   readonly result: Promise<T>
 }
 
+/** Marks work as begun. Its failure is seen when its turn comes, if ever: until then it does not count as unhandled. */
+export function begun<T>(result: Promise<T>): Begun<T> {
+  result.catch(ignore)
+  return { result }
+}
+
 /**
  * The results of begun work, in order, each as soon as it is there: while one is awaited, the next ones are begun, up
- * to `parallel` at a time.
+ * to `parallel` at a time. Ends the source of work when the caller stops early or a result fails, without waiting for
+ * it: a source that hangs must be stopped by other means.
  */
-export async function* inOrder<T>(work: AsyncIterator<Begun<T>, void>, parallel: number): AsyncGenerator<T, void> {
-  const begun: Promise<T>[] = []
+export async function* inOrder<T>(work: AsyncGenerator<Begun<T>, void>, parallel: number): AsyncGenerator<T, void> {
+  const waiting: Begun<T>[] = []
   let arriving: Promise<IteratorResult<Begun<T>, void>> | undefined
   let ended = false
-  for (;;) {
-    if (!ended && begun.length < parallel) arriving ??= work.next()
-    const [head] = begun
-    if (head === undefined && arriving === undefined) return
-    if (await isFirst(head, arriving)) {
-      const value = await head
-      void begun.shift()
-      if (value !== undefined) yield value
-      continue
+  try {
+    for (;;) {
+      if (!ended && waiting.length < parallel) arriving ??= work.next()
+      const [head] = waiting
+      if (head !== undefined && (await isFirst(head.result, arriving))) {
+        waiting.shift()
+        yield await head.result
+      } else if (arriving !== undefined) {
+        const next = await arriving
+        arriving = undefined
+        if (next.done === true) ended = true
+        else waiting.push(next.value)
+      } else return
     }
-    const next = await arriving
-    arriving = undefined
-    if (next === undefined || next.done === true) ended = true
-    else begun.push(handled(next.value.result))
+  } finally {
+    work.return().catch(ignore)
   }
 }
 
 /** Whether the result of `head` is there before another piece of work is. */
-async function isFirst(head: Promise<unknown> | undefined, arriving: Promise<unknown> | undefined): Promise<boolean> {
-  if (head === undefined) return false
+async function isFirst(head: Promise<unknown>, arriving: Promise<unknown> | undefined): Promise<boolean> {
   if (arriving === undefined) return true
   return Promise.race([head.then(() => true), arriving.then(() => false)])
 }
 
-/** Failures are seen when their turn comes; until then they must not count as unhandled. */
-function handled<T>(result: Promise<T>): Promise<T> {
-  result.catch(() => {})
-  return result
-}
+function ignore(): void {}

@@ -1,6 +1,7 @@
 import { collect } from './byte-source.ts'
 import type { ReadSealed } from './byte-source.ts'
 import { HEADER_BYTES } from './constants.ts'
+import { damaged } from './errors.ts'
 import { plainLength, sealedChunkCount, sealedRangeOfChunk } from './layout.ts'
 import { createOpener } from './opener.ts'
 import type { Opener, OpeningKey } from './opener.ts'
@@ -35,6 +36,7 @@ export async function provePlainLength(
   const lastChunk = sealedChunkCount(sealedBytes, chunkBytes) - 1
   const { start, end } = sealedRangeOfChunk(lastChunk, sealedBytes, chunkBytes)
   const sealed = await collect(await options.read(start, end, signal), end - start, signal)
+  if (sealed.byteLength !== end - start) throw damaged()
   await opener.openChunk(lastChunk, sealed, true)
   return plainLength(sealedBytes, chunkBytes)
 }
