@@ -70,7 +70,7 @@ function readValue({ variable }: FoundVariable, written: string): Read {
   if (type === 'text' || type === 'choice' || type === 'size' || type === 'duration')
     return { ok: true, value: written }
   try {
-    const value: unknown = parse(written, { prettyErrors: false, logLevel: 'silent' })
+    const value: unknown = parse(written, { prettyErrors: false, logLevel: 'error' })
     return { ok: true, value: type === 'list' && typeof value === 'string' ? splitList(value) : value }
   } catch {
     return { ok: false }

@@ -63,16 +63,21 @@ async function valueOf(named: unknown, facts: FieldFacts, read: ReadText): Promi
   if (typeof named !== 'string' || named === '') return { ok: false, message: 'must be the path of a file' }
   try {
     const text = await read(named)
-    return { ok: true, value: facts.type === 'text' ? text.trim() : parseQuietly(text) }
+    return facts.type === 'text' ? { ok: true, value: text.trim() } : parseQuietly(text)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : null
     return { ok: false, message: `the file cannot be read${code === null ? '' : ` (${code})`}` }
   }
 }
 
-function parseQuietly(text: string): unknown {
-  const value: unknown = parse(text, { prettyErrors: false, logLevel: 'silent' })
-  return value
+/** The message of a parser quotes what it cannot read, so it goes no further. */
+function parseQuietly(text: string): Content {
+  try {
+    const value: unknown = parse(text, { prettyErrors: false, logLevel: 'error' })
+    return { ok: true, value }
+  } catch {
+    return { ok: false, message: 'the file is not valid YAML or JSON' }
+  }
 }
 
 function fileFields(node: Node, path: readonly string[]): { path: readonly string[]; facts: FieldFacts }[] {

@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+
+import { expect, test } from 'vitest'
+
+import { generatedFiles } from '../../../scripts/make-config-docs.ts'
+import { configWarnings } from '../../../src/server/config/print-config.ts'
+import { loadConfig } from '../../../src/server/config/load-config.ts'
+import { parseConfig } from '../../../src/server/config/parse-config.ts'
+import { readYaml } from '../../../src/server/config/yaml-file.ts'
+
+const folder = fileURLToPath(new URL('../../../config/', import.meta.url))
+const examples = (await readdir(folder)).filter(name => name.endsWith('.yaml'))
+
+test('config/default.yaml and docs/configuration.md are current', async () => {
+  for (const { path, content } of await generatedFiles()) {
+    expect(await readFile(path, 'utf8'), `${path}: run scripts/make-config-docs.ts`).toBe(content)
+  }
+})
+
+test('the annotated default says what holds without it', async () => {
+  const file = `${folder}default.yaml`
+  expect(await loadConfig({ file, environment: {} })).toEqual(parseConfig({}))
+})
+
+test('every commented line of the optional sections is valid once uncommented', async () => {
+  const text = await readFile(`${folder}default.yaml`, 'utf8')
+  const shown = text
+    .replace('  jwt: null', '  jwt:')
+    .replaceAll(/^ {2}# {3}(\w+: .*)$/gm, '    $1')
+    .replace('secret: null', 'secret: vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef')
+    .replace(/algorithms: .*/, 'algorithms: [HS256]')
+  const { layer, problems } = readYaml(shown, 'default.yaml')
+  expect(problems).toEqual([])
+  expect(parseConfig(layer.values).access.jwt).toMatchObject({ jwksCacheMs: 600_000, tierClaim: 'tier' })
+})
+
+test.each(examples)('config/%s is a valid configuration', async name => {
+  const config = await loadConfig({ file: `${folder}${name}`, environment: {} })
+  expect(config.tiers['default']).toBeDefined()
+  // The one example that leaves the tokens to be filled in.
+  expect(configWarnings(config)).toHaveLength(name === 'behind-a-proxy.yaml' ? 1 : 0)
+})
