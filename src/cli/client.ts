@@ -1,29 +1,37 @@
-/** Makes SDK clients from options of the command line. */
+/** Makes SDK clients from the command line and the environment. */
 import { createSealift, parseLink, type NodeSealift } from '../client/node/index.ts'
+import type { CliIo } from './cli-io.ts'
 import { parallelism } from './option-values.ts'
 
 /** Where `sealift serve` listens by default. */
 export const DEFAULT_SERVER = 'http://127.0.0.1:7325'
 
+/** As given on the command line. */
 export interface ServerOptions {
   readonly server?: string
   readonly token?: string
   readonly parallel?: number
 }
 
-export interface LinkOptions extends ServerOptions {
-  /** The token is meant for the link's own server, whichever that is. */
-  readonly tokenForLink?: boolean
+/** The address that is meant: the command line's, else the environment's, else the default. */
+export function serverOf(io: Pick<CliIo, 'env'>, options: ServerOptions): string {
+  return options.server ?? (io.env['SEALIFT_SERVER'] || DEFAULT_SERVER)
 }
 
-/** A client of the server that is named, or of the default one. */
-export function openServer(options: ServerOptions): NodeSealift {
-  const { server = DEFAULT_SERVER, token, parallel } = options
-  return createSealift({ server, ...(token === undefined ? {} : { token }), ...parallelism(parallel) })
+/** A client of that server. */
+export function openServer(io: Pick<CliIo, 'env'>, options: ServerOptions): NodeSealift {
+  const token = options.token ?? (io.env['SEALIFT_TOKEN'] || undefined)
+  const server = serverOf(io, options)
+  return createSealift({ server, ...(token === undefined ? {} : { token }), ...parallelism(options.parallel) })
 }
 
-/** A client for a link. A token goes only to the server it was given for. @throws invalid_link */
-export function openForLink(link: string, options: LinkOptions): NodeSealift {
+/**
+ * A client for a link. A token goes only to the server it belongs to: one from the environment to the server that is
+ * named there, one given beside the link to the link's own server.
+ * @throws invalid_link
+ */
+export function openForLink(io: Pick<CliIo, 'env'>, link: string, options: ServerOptions): NodeSealift {
   const { server } = parseLink(link)
-  return openServer(options.tokenForLink ? { ...options, server } : options)
+  const tokenIsForLink = options.token !== undefined && options.server === undefined
+  return openServer(io, tokenIsForLink ? { ...options, server } : options)
 }

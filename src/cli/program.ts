@@ -99,17 +99,17 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
     .addOption(serverOption())
     .addOption(tokenOption())
     .addOption(parallelOption())
-  addOutputOptions(command).action((link, options, self) =>
+  addOutputOptions(command).action((link, options) =>
     run({ ...options, resumes: !options.stdout }, async () =>
-      (await import('./commands/get.ts')).get(io, link, withSources(options, self)),
+      (await import('./commands/get.ts')).get(io, link, options),
     ),
   )
 }
 
 function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
   const ls = describe(program.command('ls'), help.ls).argument('<link>', 'what `sealift send` printed')
-  addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options, self) =>
-    run(options, async () => (await import('./commands/ls.ts')).ls(io, link, withSources(options, self))),
+  addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options) =>
+    run(options, async () => (await import('./commands/ls.ts')).ls(io, link, options)),
   )
   const forward = describe(program.command('forward'), help.forward)
     .argument('<link>', 'the link to forward')
@@ -117,15 +117,15 @@ function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
     .addOption(tokenOption())
     .addOption(ttlOption())
     .addOption(maxDownloadsOption())
-  addOutputOptions(forward).action((link, options, self) =>
-    run(options, async () => (await import('./commands/forward.ts')).forward(io, link, withSources(options, self))),
+  addOutputOptions(forward).action((link, options) =>
+    run(options, async () => (await import('./commands/forward.ts')).forward(io, link, options)),
   )
   const rm = describe(program.command('rm'), help.rm)
     .argument('<links...>', 'links of what was sent or forwarded from here')
     .addOption(serverOption())
     .addOption(tokenOption())
-  addOutputOptions(rm).action((links, options, self) =>
-    run(options, async () => (await import('./commands/rm.ts')).rm(io, links, withSources(options, self))),
+  addOutputOptions(rm).action((links, options) =>
+    run(options, async () => (await import('./commands/rm.ts')).rm(io, links, options)),
   )
 }
 
@@ -173,13 +173,13 @@ function describe(command: Command, text: help.HelpText): Command {
 }
 
 const serverOption = () =>
-  new Option('--server <url>', 'address of the server').env('SEALIFT_SERVER').argParser(nonEmpty)
+  new Option('--server <url>', 'address of the server (env: SEALIFT_SERVER)').argParser(nonEmpty)
 const tokenOption = () =>
-  new Option('--token <token>', 'proves who you are; better in SEALIFT_TOKEN than in sight of others')
-    .env('SEALIFT_TOKEN')
-    .argParser(nonEmpty)
+  new Option('--token <token>', 'proves who you are; better in SEALIFT_TOKEN than in sight of others').argParser(
+    nonEmpty,
+  )
 const configOption = () =>
-  new Option('-c, --config <file>', 'configuration file').env('SEALIFT_CONFIG').argParser(nonEmpty)
+  new Option('-c, --config <file>', 'configuration file (env: SEALIFT_CONFIG)').argParser(nonEmpty)
 const ttlOption = () =>
   new Option('--ttl <duration>', "how long the server keeps it: 12h, 7d, 4w (default: the server's)").argParser(
     ttlSeconds,
@@ -203,10 +203,4 @@ function addOutputOptions(command: Command): Command {
 
 function collect(value: string, earlier: readonly string[] | undefined): string[] {
   return [...(earlier ?? []), nonEmpty(value)]
-}
-
-/** A token on the command line is meant for this link; one in the environment only for the server it belongs to. */
-function withSources<Options extends object>(options: Options, command: Command): Options & { tokenForLink: boolean } {
-  const given = (name: string) => command.getOptionValueSource(name) === 'cli'
-  return { ...options, tokenForLink: given('token') && !given('server') }
 }

@@ -1,6 +1,6 @@
 import { serverBase } from '../../client/link.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { DEFAULT_SERVER, openServer, type ServerOptions } from '../client.ts'
+import { openServer, serverOf, type ServerOptions } from '../client.ts'
 import { checkClient } from '../doctor/check-client.ts'
 import type { Check } from '../doctor/check.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -32,7 +32,7 @@ async function* checksOf(io: CliIo, options: DoctorOptions): AsyncGenerator<Chec
     yield* checkServer({ file: options.config ?? null, data: options.data ?? null, io })
     return
   }
-  const server = serverBase(options.server ?? DEFAULT_SERVER)
-  await using sealift = openServer(options)
+  const server = serverBase(serverOf(io, options))
+  await using sealift = openServer(io, options)
   yield* checkClient({ server, sealift, version: packageVersion(), signal: io.signal })
 }

@@ -1,9 +1,9 @@
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { openForLink, type LinkOptions } from '../client.ts'
+import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
 import { localTime } from '../words.ts'
 
-export interface ForwardCommandOptions extends LinkOptions, OutputOptions {
+export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
   /** Seconds. */
   readonly ttl?: number
   readonly maxDownloads?: number
@@ -12,7 +12,7 @@ export interface ForwardCommandOptions extends LinkOptions, OutputOptions {
 /** `sealift forward`: the new link is the last line on stdout. */
 export async function forward(io: CliIo, link: string, options: ForwardCommandOptions): Promise<number> {
   const output = new Output(io, options)
-  await using sealift = openForLink(link, options)
+  await using sealift = openForLink(io, link, options)
   const published = await sealift.forward(link, {
     signal: io.signal,
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),

@@ -2,7 +2,7 @@ import { matchesGlob } from 'node:path'
 
 import type { NodeSealift, ParcelItem, Received, ReceivedItem } from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { openForLink, type LinkOptions } from '../client.ts'
+import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
 import { countOf } from '../terminal/progress-frame.ts'
@@ -10,7 +10,7 @@ import { printable } from '../terminal/text.ts'
 import { summary } from '../words.ts'
 import { getToStdout } from './get-to-stdout.ts'
 
-export interface GetCommandOptions extends LinkOptions, OutputOptions {
+export interface GetCommandOptions extends ServerOptions, OutputOptions {
   readonly output: string
   readonly only?: readonly string[]
   readonly stdout?: boolean
@@ -18,7 +18,7 @@ export interface GetCommandOptions extends LinkOptions, OutputOptions {
 
 /** `sealift get`: everything a link holds, into a folder (or one item to stdout). */
 export async function get(io: CliIo, link: string, options: GetCommandOptions): Promise<number> {
-  await using sealift = openForLink(link, options)
+  await using sealift = openForLink(io, link, options)
   const only = options.only === undefined ? undefined : selectorOf(options.only)
   if (options.stdout) return getToStdout(io, sealift, { link, only, quiet: options.quiet ?? false })
   const output = new Output(io, options)

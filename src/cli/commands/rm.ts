@@ -1,6 +1,6 @@
 import { isSealiftError, parseLink, SealiftError } from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { openForLink, type LinkOptions } from '../client.ts'
+import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explain, type Explanation } from '../explain.ts'
 
@@ -11,7 +11,7 @@ interface Removal {
 }
 
 /** `sealift rm`: deletes what each link holds; one that fails leaves the others alone. */
-export async function rm(io: CliIo, links: readonly string[], options: LinkOptions & OutputOptions): Promise<number> {
+export async function rm(io: CliIo, links: readonly string[], options: ServerOptions & OutputOptions): Promise<number> {
   const output = new Output(io, options)
   const ids = links.map(link => parseLink(link).parcelId)
   const removals: Removal[] = []
@@ -29,10 +29,10 @@ export async function rm(io: CliIo, links: readonly string[], options: LinkOptio
 async function removeOne(
   io: CliIo,
   { link, parcelId }: { link: string; parcelId: string },
-  options: LinkOptions,
+  options: ServerOptions,
 ): Promise<Removal> {
   try {
-    await using sealift = openForLink(link, options)
+    await using sealift = openForLink(io, link, options)
     await sealift.delete(link, undefined, { signal: io.signal })
     return { parcelId, ok: true }
   } catch (error) {

@@ -63,7 +63,7 @@ async function transfer(
   items: readonly (FileItem | SendItem)[],
   { options, output }: { options: SendCommandOptions; output: Output },
 ): Promise<SentFiles> {
-  await using sealift = openServer(options)
+  await using sealift = openServer(io, options)
   using view = output.progress('sending')
   const printed: Promise<void>[] = []
   const print = ({ link }: Published) => void printed.push(output.line(link))
