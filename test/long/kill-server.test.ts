@@ -12,6 +12,7 @@ it('keeps every acknowledged byte through 200 times kill -9, and leaves nothing 
   for (let run = 0; run < 10; run += 1) {
     const directory = mkdtempSync(join(tmpdir(), 'sealift-kill-'))
     const result = await runCrashRounds({ directory, seed: seed + run, rounds: 20, senders: 6 })
+    expect(result.acknowledgedParts).toBeGreaterThan(0)
     console.log(
       `SEALIFT_SEED=${seed + run}: ${result.media} media, ${result.acknowledgedParts} acknowledged parts, nothing lost`,
     )
