@@ -4,7 +4,9 @@ import type { Bytes, CryptoSuite } from '../../src/sealing/index.ts'
 
 /** The plaintext of every vector: byte i is (7 i + 13 floor(i / 256)) mod 256. */
 export function patternBytes(length: number): Bytes {
-  return Uint8Array.from({ length }, (_, index) => 7 * index + 13 * Math.floor(index / 256))
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index++) bytes[index] = 7 * index + 13 * Math.floor(index / 256)
+  return bytes
 }
 
 export function fromHex(text: string): Bytes {
@@ -84,7 +86,9 @@ export async function allOf(source: ReadableStream<Uint8Array> | AsyncIterable<U
 
 /** Whether both hold the same bytes: quick even for megabytes, unlike a deep comparison. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
+  if (a.byteLength !== b.byteLength) return false
+  for (let index = 0; index < a.byteLength; index++) if (a[index] !== b[index]) return false
+  return true
 }
 
 export const isDamaged = (error: unknown): boolean => isSealingError(error, 'damaged')
