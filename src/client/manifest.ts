@@ -62,10 +62,12 @@ const sendingItem = z.looseObject({
   commit: bytes32.optional(),
 })
 
+export const manifestItemSchema = z.discriminatedUnion('state', [completeItem, sendingItem])
+
 export const manifestSchema = z.looseObject({
   v: z.literal(MANIFEST_VERSION),
   createdAt: z.iso.datetime(),
-  items: z.array(z.discriminatedUnion('state', [completeItem, sendingItem])).max(MAX_ITEMS),
+  items: z.array(manifestItemSchema).max(MAX_ITEMS),
 })
 
 export type Manifest = z.infer<typeof manifestSchema>

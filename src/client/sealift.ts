@@ -1,6 +1,34 @@
+import pLimit from 'p-limit'
+import type { LimitFunction } from 'p-limit'
+
 import type { Limits } from '../protocol/schemas.ts'
+import { webSuite } from '../sealing/index.ts'
+import type { CryptoSuite } from '../sealing/index.ts'
+import { NO_SIGNAL } from './abort.ts'
+import { systemClock } from './clock.ts'
+import { fetchTransport } from './fetch-transport.ts'
+import { forwardParcel } from './forward.ts'
+import { parseLink, serverBase } from './link.ts'
 import type { CallOptions, LeaseOptions, Published, SealiftOptions, SendItem, SendOptions } from './options.ts'
 import type { Parcel } from './parcel.ts'
+import { OpenedParcel } from './receive/opened-parcel.ts'
+import { ParcelFeed } from './receive/parcel-feed.ts'
+import { Retrier } from './retry.ts'
+import { Semaphore } from './semaphore.ts'
+import { ONE_REQUEST_BYTES } from './send/send-media.ts'
+import { sendParcel } from './send/send-parcel.ts'
+import type { SendJournal } from './send/send-journal.ts'
+import { MemoryJournal } from './send/send-journal.ts'
+import { undo } from './send/undo.ts'
+import type { Transport } from './transport.ts'
+import { Server } from './wire/http.ts'
+import { endParcel, noServer, readLimits } from './wire/parcels.ts'
+
+const STALL_TIMEOUT_MS = 60_000
+/** Large items at once; their parts share the parts in flight. */
+const LARGE_AT_ONCE = 6
+/** Small items wait for their answers rather than for the wire: many fit into little memory. */
+const SMALL_BUFFER_BYTES = 32 * 1024 * 1024
 
 /** What `send` gives back. */
 export interface Sent extends Published {
@@ -16,10 +44,25 @@ export interface ForwardOptions extends LeaseOptions, CallOptions {}
  * In Node, `createSealift` of `sealift/node` makes one that is faster and that resumes across processes.
  */
 export class Sealift implements AsyncDisposable {
-  protected readonly options: SealiftOptions
+  readonly #options: SealiftOptions
+  readonly #transport: Transport
+  readonly #retrier: Retrier
+  readonly #ranges: LimitFunction
+  readonly #parallel: number
+  readonly #parallelSmall: number
+  /** Who seals. */
+  protected readonly suite: CryptoSuite
 
-  constructor(options: SealiftOptions) {
-    this.options = options
+  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` */
+  constructor(options: SealiftOptions = {}) {
+    if (options.server !== undefined) serverBase(options.server)
+    this.#options = options
+    this.#parallel = bounded('parallel', options.parallel ?? 6, 64)
+    this.#parallelSmall = bounded('parallelSmall', options.parallelSmall ?? 32, 128)
+    this.#transport = options.transport ?? fetchTransport()
+    this.suite = options.suite ?? webSuite
+    this.#retrier = new Retrier({ retry: options.retry, clock: systemClock, random: Math.random })
+    this.#ranges = pLimit(this.#parallel)
   }
 
   /**
@@ -29,16 +72,28 @@ export class Sealift implements AsyncDisposable {
    * When it fails, what was sent is deleted from the server again, and the parcel too.
    * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …
    */
-  send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
-    return Promise.reject(new Error(`not built yet ${String(items)} ${String(options)}`))
+  async send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
+    const journal = new MemoryJournal(this.suite)
+    try {
+      return await this.sendWith(journal, Array.from(items), options)
+    } catch (error) {
+      await undo(this.#ownServer(), journal, journal.items)
+      throw error
+    }
   }
 
   /**
    * Reads what a link holds; no item is downloaded yet.
    * @throws `invalid_link`, `not_found`, `gone`, `damaged_media` (wrong key), `invalid_manifest`, `unsupported_version`
    */
-  open(link: string, options: CallOptions = {}): Promise<Parcel> {
-    return Promise.reject(new Error(`not built yet ${link} ${String(options)}`))
+  async open(link: string, options: CallOptions = {}): Promise<Parcel> {
+    const { server: base, parcelId, key } = parseLink(link)
+    const server = this.#serverOf(base)
+    const { suite } = this
+    const feed = new ParcelFeed({ server, parcelId, key, suite, clock: systemClock })
+    const version = await feed.read(options.signal ?? NO_SIGNAL)
+    const context = { server, suite, feed, ranges: this.#ranges, parallel: this.#parallel }
+    return new OpenedParcel({ context, clock: systemClock, parallelSmall: this.#parallelSmall }, version)
   }
 
   /**
@@ -46,8 +101,13 @@ export class Sealift implements AsyncDisposable {
    * All items must be complete.
    * @throws as `open`; `upload_in_progress`, `downloads_exhausted`, `quota_exceeded`
    */
-  forward(link: string, options: ForwardOptions = {}): Promise<Published> {
-    return Promise.reject(new Error(`not built yet ${link} ${String(options)}`))
+  async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+    const { server: base, parcelId, key } = parseLink(link)
+    const server = this.#serverOf(base)
+    const { signal = NO_SIGNAL, ...lease } = options
+    const feed = new ParcelFeed({ server, parcelId, key, suite: this.suite, clock: systemClock })
+    const { manifest } = await feed.read(signal)
+    return forwardParcel({ server, suite: this.suite, manifest, lease, parallel: this.#parallelSmall }, signal)
   }
 
   /**
@@ -55,14 +115,59 @@ export class Sealift implements AsyncDisposable {
    * @param ownerSecret of `send` or `forward`; not needed when the same token made the parcel
    * @throws `not_found` also when it is another's
    */
-  delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
-    return Promise.reject(new Error(`not built yet ${link} ${ownerSecret} ${String(options)}`))
+  async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
+    const { server, parcelId } = parseLink(link)
+    await endParcel(this.#serverOf(server), { parcelId, owner: ownerSecret }, options.signal ?? NO_SIGNAL)
   }
 
   /** What the server allows this client, what it uses and what is left. */
-  limits(options: CallOptions = {}): Promise<Limits> {
-    return Promise.reject(new Error(`not built yet ${String(options)}`))
+  async limits(options: CallOptions = {}): Promise<Limits> {
+    return readLimits(this.#ownServer(), options.signal ?? NO_SIGNAL)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  /** Ends all connections, and the requests that still run on them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]()
+  }
+
+  /** `send` with a journal of the caller's, and nothing undone when it fails. */
+  protected sendWith(journal: SendJournal, items: readonly SendItem[], options: SendOptions): Promise<Sent> {
+    const { ttlSeconds, maxDownloads } = options
+    const lease = {
+      ...(ttlSeconds !== undefined && { ttlSeconds }),
+      ...(maxDownloads !== undefined && { maxDownloads }),
+    }
+    const context = {
+      server: this.#ownServer(),
+      suite: this.suite,
+      making: { owner: journal.parcel.owner, lease },
+      partBuffers: new Semaphore(this.#parallel * ONE_REQUEST_BYTES),
+      smallBuffers: new Semaphore(SMALL_BUFFER_BYTES),
+    }
+    const limits = { small: this.#parallelSmall, large: LARGE_AT_ONCE }
+    return sendParcel({ context, clock: systemClock, journal, items, options, limits })
+  }
+
+  #ownServer(): Server {
+    if (this.#options.server === undefined) throw noServer()
+    return this.#serverOf(this.#options.server)
+  }
+
+  /** The token is for the server it was given with, and never follows a link to another. */
+  #serverOf(server: string): Server {
+    const own = this.#options.server
+    const isOwn = own !== undefined && serverBase(own) === serverBase(server)
+    return new Server({
+      server,
+      token: isOwn ? (this.#options.token ?? null) : null,
+      transport: this.#transport,
+      retrier: this.#retrier,
+      stallTimeoutMs: STALL_TIMEOUT_MS,
+    })
+  }
+}
+
+function bounded(name: string, value: number, max: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value
+  throw new RangeError(`${name} must be a whole number from 1 to ${max}`)
 }

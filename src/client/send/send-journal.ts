@@ -72,25 +72,35 @@ export function drawSecrets(suite: CryptoSuite): SealingSecrets {
 }
 
 /** Remembers for as long as this process runs. */
-export function memoryJournal(suite: CryptoSuite): SendJournal {
-  const items = new Map<string, MemoryItemJournal>()
-  const journal = {
-    parcel: drawParcelSecrets(suite),
-    published: null as SendJournal['published'],
-    parcelPublished: (parcel: NonNullable<SendJournal['published']>) => {
-      journal.published = parcel
-      return Promise.resolve()
-    },
-    item: (index: number, thing: string) => {
-      const known = items.get(`${thing}/${index}`) ?? new MemoryItemJournal(suite)
-      items.set(`${thing}/${index}`, known)
-      return known
-    },
+export class MemoryJournal implements SendJournal {
+  readonly parcel: ParcelSecrets
+  published: SendJournal['published'] = null
+  readonly #suite: CryptoSuite
+  readonly #items = new Map<string, MemoryItemJournal>()
+
+  constructor(suite: CryptoSuite) {
+    this.#suite = suite
+    this.parcel = drawParcelSecrets(suite)
   }
-  return journal
+
+  get items(): Iterable<ItemJournal> {
+    return this.#items.values()
+  }
+
+  parcelPublished(parcel: NonNullable<SendJournal['published']>): Promise<void> {
+    this.published = parcel
+    return Promise.resolve()
+  }
+
+  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal {
+    const key = `${thing}/${index}`
+    const item = this.#items.get(key) ?? new MemoryItemJournal(this.#suite)
+    this.#items.set(key, item)
+    return item
+  }
 }
 
-export class MemoryItemJournal implements ItemJournal {
+class MemoryItemJournal implements ItemJournal {
   secrets: SealingSecrets
   upload: JournaledUpload | null = null
   stored: SealedMedia | null = null

@@ -1,6 +1,7 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import { createSealer, DEFAULT_CHUNK_BYTES, MIN_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
+import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
 import type { CryptoSuite, IncrementalHash, Role, Sealer } from '../../sealing/index.ts'
+import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
 import { sha256 } from '../digest.ts'
 import type { SealedMedia } from '../manifest.ts'
@@ -49,6 +50,7 @@ export type Begun = Pick<SealedMedia, 'media' | 'key' | 'chunkBytes' | 'commit'>
 
 /** Seals and sends one media. @throws file_changed; what the server refuses; the abort */
 export async function sendMedia(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
+  throwIfAborted(signal)
   if (media.journal.stored) return alreadyStored(media, media.journal.stored)
   await media.parts.checkUnchanged()
   try {
@@ -136,25 +138,18 @@ async function durableParts(
 
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<JournaledUpload> {
   const { idempotencyKey } = media.journal.secrets
-  // With chunks of another size the sealed size would be another too, but such servers are rare: they are not told it.
   const sealedBytes = sealedBytesOf(media, DEFAULT_CHUNK_BYTES)
   const begun = await beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes }, signal)
   const { uploadId, mediaId, partBytes } = begun
-  const upload = { uploadId, mediaId, partBytes, chunkBytes: chunkBytesFor(partBytes) }
+  // The protocol's word: a part is a whole number of chunks of the default size.
+  if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
+  const upload = { uploadId, mediaId, partBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
   await media.journal.begun(upload)
   return upload
 }
 
 function sealedBytesOf(media: OutgoingMedia, chunkBytes: number): number | null {
   return media.parts.paddedBytes === null ? null : sealedLength(media.parts.paddedBytes, chunkBytes)
-}
-
-/** Parts hold whole chunks: the default size, or the largest power of two that divides the server's parts. */
-function chunkBytesFor(partBytes: number): number {
-  let chunkBytes = DEFAULT_CHUNK_BYTES
-  while (chunkBytes >= MIN_CHUNK_BYTES && partBytes % chunkBytes !== 0) chunkBytes /= 2
-  if (chunkBytes < MIN_CHUNK_BYTES || partBytes === 0) throw notUnderstood()
-  return chunkBytes
 }
 
 function describeSealer(media: OutgoingMedia, sealer: Sealer): Pick<SealedMedia, 'key' | 'chunkBytes' | 'commit'> {
@@ -226,7 +221,7 @@ class LargeSend {
     using _ = part.room
     const { context, media, upload, durable } = this.#options
     const digest = await sha256(part.sealed)
-    if (durable(part.index)) return this.#compare(part, digest)
+    if (durable(part.index)) return this.#compare(part, toBase64Url(digest))
     const { index, sealed } = part
     const request = { uploadId: upload.uploadId, index, sealed, sha256: digest, onSent: media.moved }
     await putPart(context.server, request, signal)
@@ -234,11 +229,12 @@ class LargeSend {
   }
 
   /** A part that an earlier process has sent: sealing it again must have given the same bytes. */
-  #compare(part: SealedPart, digest: Uint8Array): void {
+  async #compare(part: SealedPart, digest: string): Promise<void> {
     const { journal, found } = this.#options.media
     const before = journal.finishedParts.get(part.index)
-    if (before !== undefined && before !== toBase64Url(digest)) {
-      throw new SealiftError('file_changed', 'The file is not what it was when sending it began')
+    if (before !== undefined && before !== digest) {
+      await journal.restart()
+      throw new SealiftError('file_changed', 'The file is not what it was when sending it began: send it again')
     }
     found(part.dataBytes)
   }

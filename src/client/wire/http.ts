@@ -156,7 +156,10 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
   const parsed = problem.safeParse(parseJson(await readAll(response, MAX_PROBLEM_BYTES)))
   if (!parsed.success || !isWireErrorCode(parsed.data.code)) return foreignRefusal(response.status, retryAfterSeconds)
   const { limit, value, remaining, requestId, code, detail } = parsed.data
-  const facts = Object.entries({ limit, value, remaining, requestId }).filter(([, fact]) => fact !== undefined)
+  const sizeBytes = parseUnsatisfiedSize(response.header('content-range'))
+  const facts = Object.entries({ limit, value, remaining, requestId, sizeBytes }).filter(
+    ([, fact]) => fact !== undefined,
+  )
   return new SealiftError(code, detail, { context: { ...Object.fromEntries(facts), ...retryAfterSeconds } })
 }
 
@@ -182,6 +185,12 @@ function foreignRefusal(status: number, retryAfter: { retryAfterSeconds?: number
   return new SealiftError(code, `The server, or a proxy before it, answered ${status}`, {
     context: { status, ...retryAfter },
   })
+}
+
+/** The size that a 416 tells in its Content-Range (RFC 9110, 15.5.17). */
+function parseUnsatisfiedSize(header: string | null): number | undefined {
+  const match = /^bytes \*\/(\d{1,15})$/.exec(header ?? '')
+  return match ? Number(match[1]) : undefined
 }
 
 /** Seconds or an HTTP date (RFC 9110, 10.2.3). */

@@ -1,0 +1,99 @@
+import pLimit from 'p-limit'
+
+import { SealiftError } from '../protocol/errors.ts'
+import { KEY_BYTES } from '../sealing/index.ts'
+import type { CryptoSuite } from '../sealing/index.ts'
+import { toBase64Url } from './base64url.ts'
+import { formatLink } from './link.ts'
+import { MANIFEST_VERSION } from './manifest.ts'
+import type { Manifest, ManifestItem } from './manifest.ts'
+import { sealManifest } from './manifest-codec.ts'
+import type { LeaseOptions, Published } from './options.ts'
+import { TaskGroup } from './task-group.ts'
+import type { Server } from './wire/http.ts'
+import { endLease, forwardMedia, publishParcel } from './wire/parcels.ts'
+
+export interface ForwardRequest {
+  readonly server: Server
+  readonly suite: CryptoSuite
+  readonly manifest: Manifest
+  readonly lease: LeaseOptions
+  readonly parallel: number
+}
+
+/** New leases of all media of a manifest, and a new parcel over them. What was made is undone when it fails. */
+export async function forwardParcel(request: ForwardRequest, signal: AbortSignal): Promise<Published> {
+  const { server, suite, manifest } = request
+  if (manifest.items.some(item => item.state !== 'complete')) {
+    throw new SealiftError('upload_in_progress', 'This is still being sent: forward it when all of it is there')
+  }
+  const owner = toBase64Url(suite.randomBytes(32))
+  const leases = new Map<string, string>()
+  try {
+    await leaseAll(request, { owner, leases }, signal)
+    const items = manifest.items.map(item => renamed(item, leases))
+    return await publish(request, { owner, items, media: Array.from(leases.values()) }, signal)
+  } catch (error) {
+    await endAll(server, owner, leases)
+    throw error
+  }
+}
+
+async function leaseAll(
+  { server, suite, manifest, lease, parallel }: ForwardRequest,
+  { owner, leases }: { owner: string; leases: Map<string, string> },
+  signal: AbortSignal,
+): Promise<void> {
+  const group = new TaskGroup(signal)
+  const limit = pLimit(parallel)
+  for (const mediaId of new Set(manifest.items.flatMap(mediaOf))) {
+    const idempotencyKey = toBase64Url(suite.randomBytes(24))
+    group.spawn(inner =>
+      limit(async () => {
+        const made = await forwardMedia(server, { mediaId, owner, idempotencyKey, lease }, inner)
+        leases.set(mediaId, made.mediaId)
+      }),
+    )
+  }
+  await group.join()
+}
+
+async function publish(
+  { server, suite, lease }: ForwardRequest,
+  made: { owner: string; items: readonly ManifestItem[]; media: readonly string[] },
+  signal: AbortSignal,
+): Promise<Published> {
+  const { owner, items, media } = made
+  const key = suite.randomBytes(KEY_BYTES)
+  const createdAt = new Date().toISOString()
+  const sealed = await sealManifest({ v: MANIFEST_VERSION, createdAt, items: [...items] }, { suite, key })
+  const idempotencyKey = toBase64Url(suite.randomBytes(24))
+  const parcel = await publishParcel(
+    server,
+    { sealed, media, owner, idempotencyKey, ttlSeconds: lease.ttlSeconds },
+    signal,
+  )
+  const { parcelId, expiresAt } = parcel
+  return { link: formatLink({ server: server.base, parcelId, key }), parcelId, ownerSecret: owner, expiresAt }
+}
+
+function mediaOf(item: ManifestItem): string[] {
+  return [item.media, item.thumbnail?.media].filter(media => media !== undefined)
+}
+
+function renamed(item: ManifestItem, leases: ReadonlyMap<string, string>): ManifestItem {
+  const leaseOf = (media: string): string => leases.get(media) ?? media
+  const thumbnail = item.thumbnail && { ...item.thumbnail, media: leaseOf(item.thumbnail.media) }
+  return {
+    ...item,
+    ...(thumbnail && { thumbnail }),
+    ...(item.media !== undefined && { media: leaseOf(item.media) }),
+  }
+}
+
+async function endAll(server: Server, owner: string, leases: ReadonlyMap<string, string>): Promise<void> {
+  const signal = AbortSignal.timeout(5000)
+  const limit = pLimit(16)
+  const ends = Array.from(leases.values(), mediaId => limit(() => endLease(server, { mediaId, owner }, signal)))
+  await Promise.allSettled(ends)
+}

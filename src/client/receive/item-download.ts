@@ -1,0 +1,215 @@
+import type { LimitFunction } from 'p-limit'
+
+import { abortReason } from '../abort.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import type { CompleteItem, ManifestItem, SealedMedia } from '../manifest.ts'
+import type { DownloadResume, PlainRange } from '../options.ts'
+import type { RandomSink, Sink } from '../sink.ts'
+import type { Server } from '../wire/http.ts'
+import { receiveError } from './errors.ts'
+import { followPlain } from './follow-plain.ts'
+import { MediaSource } from './media-source.ts'
+import { orderedPlain } from './ordered-plain.ts'
+import type { ParcelFeed } from './parcel-feed.ts'
+import { downloadAtRandom } from './random-download.ts'
+import { SealedItem } from './sealed-item.ts'
+import type { SealedFacts } from './sealed-item.ts'
+
+/** Runs of a download in order: read-ahead in memory is this times the ranges in flight. */
+const ORDERED_RUN_BYTES = 4 * 1024 * 1024
+/** Runs of a stream: smaller, for a player waits for the first byte. */
+const STREAM_RUN_BYTES = 1024 * 1024
+/** Ranges at once of an item that is still being sent: its bytes come in order anyway. */
+const SENDING_PARALLEL = 2
+
+/** What all downloads of a client share. */
+export interface DownloadContext {
+  readonly server: Server
+  readonly suite: CryptoSuite
+  readonly feed: ParcelFeed
+  readonly ranges: LimitFunction
+  readonly parallel: number
+}
+
+export interface ItemDownload {
+  readonly index: number
+  readonly item: ManifestItem
+  readonly resume?: DownloadResume | undefined
+  moved(bytes: number): void
+}
+
+/** Far enough along to be read: either its length is known, or it can be followed. */
+type Readable = { readonly sealed: SealedItem } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
+
+/** Brings one item into a sink; resolves with its true length. */
+export async function downloadItem(
+  context: DownloadContext,
+  download: ItemDownload & { readonly sink: Sink },
+  signal: AbortSignal,
+): Promise<number> {
+  const { sink } = download
+  try {
+    const readable = await open(context, download, signal)
+    if (sink instanceof WritableStream) return await intoStream(context, { readable, sink, download }, signal)
+    if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
+    await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
+    return readable.sealed.bytes
+  } catch (error) {
+    throw receiveError(error, isSending(download.item))
+  }
+}
+
+/** The plaintext of an item, or a range of it, in order. */
+export async function* readItem(
+  context: DownloadContext,
+  download: ItemDownload & { readonly range: PlainRange },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { range } = download
+  try {
+    const readable = await open(context, download, signal)
+    if ('followed' in readable) yield* clipped(readable.followed, range)
+    else yield* ordered(context, { item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
+  } catch (error) {
+    throw receiveError(error, isSending(download.item))
+  }
+}
+
+/** A thumbnail, whole. */
+export async function readThumbnail(
+  context: DownloadContext,
+  thumbnail: SealedMedia,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array<ArrayBuffer>>> {
+  const { server, suite } = context
+  const { media: mediaId, sealedBytes } = thumbnail
+  const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
+  const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
+  const range = { start: 0, end: item.bytes }
+  return ordered(context, { item, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
+}
+
+async function open(context: DownloadContext, download: ItemDownload, signal: AbortSignal): Promise<Readable> {
+  const { feed, suite } = context
+  const { index, resume } = download
+  const item = isReadable(download.item) ? download.item : await feed.waitForItem(index, isReadable, signal)
+  const sending = item.state === 'sending'
+  const sealedBytes = item.bytes === undefined ? null : (item.sealedBytes ?? null)
+  const source = new MediaSource({
+    server: context.server,
+    mediaId: item.media,
+    sealedBytes,
+    sending,
+    grant: resume?.grant,
+    onGrant: resume?.onGrant?.bind(resume),
+  })
+  if (hasLength(item)) return { sealed: new SealedItem({ source, suite, role: 'media', facts: item }) }
+  const finalBytes = async (inner: AbortSignal): Promise<number> =>
+    (await feed.waitForItem(index, isComplete, inner)).bytes
+  return { followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
+}
+
+type ReadableItem = ManifestItem & Pick<SealedMedia, 'media' | 'key' | 'commit' | 'chunkBytes'>
+
+function isReadable(item: ManifestItem): item is ReadableItem {
+  return ![item.media, item.key, item.commit, item.chunkBytes].includes(undefined)
+}
+
+function isComplete(item: ManifestItem): item is CompleteItem {
+  return item.state === 'complete'
+}
+
+function isSending(item: ManifestItem): boolean {
+  return item.state === 'sending'
+}
+
+function hasLength(item: ReadableItem): item is ReadableItem & SealedFacts {
+  return item.bytes !== undefined && item.sealedBytes !== undefined
+}
+
+function randomOptions(
+  context: DownloadContext,
+  { item, resume, moved }: ItemDownload,
+): Pick<Parameters<typeof downloadAtRandom>[0], 'resume' | 'ranges' | 'parallel' | 'moved'> {
+  const parallel = isSending(item) ? Math.min(SENDING_PARALLEL, context.parallel) : context.parallel
+  return { resume, ranges: context.ranges, parallel, moved }
+}
+
+function ordered(
+  context: DownloadContext,
+  read: { item: SealedItem; range: PlainRange; runBytes: number; sending: boolean },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const parallel = read.sending ? Math.min(SENDING_PARALLEL, context.parallel) : context.parallel
+  return orderedPlain({ ...read, parallel, ranges: context.ranges }, signal)
+}
+
+async function intoStream(
+  context: DownloadContext,
+  { readable, sink, download }: { readable: Readable; sink: WritableStream<Uint8Array>; download: ItemDownload },
+  signal: AbortSignal,
+): Promise<number> {
+  const writer = sink.getWriter()
+  const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
+  // A sink whose reader stands still must not hold up an abort.
+  const onAbort = (): void => void writer.abort(abortReason(signal)).catch(() => undefined)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    const write = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
+      await writer.ready
+      await writer.write(bytes)
+    }
+    const length = await follow(plain, { write, download })
+    await writer.close()
+    return length
+  } catch (error) {
+    const reason = signal.aborted ? abortReason(signal) : error
+    await writer.abort(reason).catch(() => undefined)
+    throw reason
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    writer.releaseLock()
+  }
+}
+
+function wholeItem(
+  context: DownloadContext,
+  item: SealedItem,
+  download: ItemDownload,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  const range = { start: 0, end: item.bytes }
+  return ordered(context, { item, range, runBytes: ORDERED_RUN_BYTES, sending: isSending(download.item) }, signal)
+}
+
+interface Following {
+  readonly download: ItemDownload
+  write(bytes: Uint8Array<ArrayBuffer>, at: number): Promise<void>
+}
+
+async function follow(plain: AsyncIterable<Uint8Array<ArrayBuffer>>, { write, download }: Following): Promise<number> {
+  let at = 0
+  for await (const bytes of plain) {
+    await write(bytes, at)
+    at += bytes.byteLength
+    download.moved(bytes.byteLength)
+  }
+  return at
+}
+
+function writerAt(sink: RandomSink): Following['write'] {
+  return (bytes, at) => sink.write(bytes, at)
+}
+
+async function* clipped(
+  plain: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  range: PlainRange,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let at = 0
+  for await (const bytes of plain) {
+    const part = bytes.subarray(Math.max(0, range.start - at), Math.max(0, range.end - at))
+    at += bytes.byteLength
+    if (part.byteLength > 0) yield part
+    if (at >= range.end) return
+  }
+}

@@ -1,0 +1,92 @@
+import { HEADER, parseContentRange } from '../../protocol/headers.ts'
+import { routePath } from '../../protocol/routes.ts'
+import type { TransportResponse } from '../transport.ts'
+import { notUnderstood } from '../wire/http.ts'
+import type { Server } from '../wire/http.ts'
+import { damagedMedia } from './errors.ts'
+
+/** A media that is still being sent may be silent for as long as its sender needs for a part. */
+const SENDING_STALL_MS = 180_000
+
+export interface MediaSourceOptions {
+  readonly server: Server
+  readonly mediaId: string
+  /** As the manifest says; `null` while it is not known. */
+  readonly sealedBytes: number | null
+  readonly sending: boolean
+  /** The server's name for a download that is gone on with. */
+  readonly grant?: string | undefined
+  readonly onGrant?: ((grant: string) => void | Promise<void>) | undefined
+}
+
+export interface SealedBytes {
+  readonly body: AsyncIterable<Uint8Array>
+  /** First sealed byte, inclusive; past the last one. */
+  readonly start: number
+  readonly end: number
+  /** Length of the whole media, `null` while it is not known. */
+  readonly totalBytes: number | null
+}
+
+/** One media on the server: its ranges, all within one counted download. */
+export class MediaSource {
+  readonly server: Server
+  readonly sending: boolean
+  readonly #options: MediaSourceOptions
+  #grant: string | null
+
+  constructor(options: MediaSourceOptions) {
+    this.server = options.server
+    this.sending = options.sending
+    this.#options = options
+    this.#grant = options.grant ?? null
+  }
+
+  /**
+   * One attempt at sealed bytes `start` to `end`; fewer may come while the length is not known.
+   * The first request of a media must have been answered before others are made: its answer names the download.
+   */
+  async read(start: number, end: number, signal: AbortSignal): Promise<SealedBytes> {
+    const response = await this.server.attempt({
+      method: 'GET',
+      path: routePath('readMedia', { mediaId: this.#options.mediaId }),
+      headers: { range: `bytes=${start}-${end - 1}`, [HEADER.download]: this.#grant ?? undefined },
+      signal,
+      ...(this.sending && { stallTimeoutMs: SENDING_STALL_MS }),
+    })
+    try {
+      await this.#keepGrant(response)
+      return this.#checked(response, start, end)
+    } catch (error) {
+      await response.discard()
+      throw error
+    }
+  }
+
+  async #keepGrant(response: TransportResponse): Promise<void> {
+    const grant = response.header(HEADER.download)
+    if (grant === null || grant === this.#grant) return
+    this.#grant = grant
+    await this.#options.onGrant?.(grant)
+  }
+
+  #checked(response: TransportResponse, start: number, end: number): SealedBytes {
+    const range = answeredRange(response)
+    if (!range || range.start !== start) throw notUnderstood()
+    const expected = this.#options.sealedBytes
+    if (expected !== null && range.totalBytes !== null && range.totalBytes !== expected) throw damagedMedia()
+    const isShort = range.end < end && !(expected === null && range.end > start)
+    if (isShort || (response.status === 206 && range.end > end)) throw notUnderstood()
+    return { ...range, end: Math.min(range.end, end), body: response.body }
+  }
+}
+
+type AnsweredRange = Omit<SealedBytes, 'body'>
+
+function answeredRange(response: TransportResponse): AnsweredRange | null {
+  const length = Number(response.header('content-length') ?? Number.NaN)
+  if (response.status === 200)
+    return Number.isSafeInteger(length) ? { start: 0, end: length, totalBytes: length } : null
+  const range = response.status === 206 ? parseContentRange(response.header('content-range') ?? '') : null
+  return range && { start: range.start, end: range.end + 1, totalBytes: range.size }
+}

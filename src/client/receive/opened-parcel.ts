@@ -1,0 +1,198 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import pLimit from 'p-limit'
+
+import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../abort.ts'
+import type { Clock } from '../clock.ts'
+import type { ManifestItem } from '../manifest.ts'
+import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
+import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
+import { ProgressMeter } from '../progress-meter.ts'
+import type { Sink } from '../sink.ts'
+import { streamOf } from '../stream-of.ts'
+import { downloadItem, readItem, readThumbnail } from './item-download.ts'
+import type { DownloadContext } from './item-download.ts'
+import type { ParcelVersion } from './parcel-feed.ts'
+import { merged, RUN_BYTES } from './runs.ts'
+
+const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
+const DEFAULT_WAIT_SECONDS = 30
+/** Large items at once; their ranges share the ranges in flight of the client. */
+const LARGE_AT_ONCE = 3
+/** Items at once that are still being sent: each holds a connection that mostly waits. */
+const SENDING_AT_ONCE = 16
+
+export interface OpenedParcelOptions {
+  readonly context: DownloadContext
+  readonly clock: Clock
+  readonly parallelSmall: number
+}
+
+export class OpenedParcel implements Parcel {
+  readonly parcelId: string
+  readonly version: number
+  readonly createdAt: string
+  readonly items: readonly ParcelItem[]
+  readonly complete: boolean
+  readonly #options: OpenedParcelOptions
+  readonly #entries: readonly ManifestItem[]
+
+  constructor(options: OpenedParcelOptions, { version, manifest }: ParcelVersion) {
+    this.#options = options
+    this.#entries = manifest.items
+    this.parcelId = options.context.feed.parcelId
+    this.version = version
+    this.createdAt = manifest.createdAt
+    this.items = manifest.items.map(describe)
+    this.complete = manifest.items.every(item => item.state === 'complete')
+  }
+
+  async download(item: ParcelItem, sink: Sink, options: DownloadOptions = {}): Promise<void> {
+    const meter = new ProgressMeter(this.#options.clock, options.onProgress)
+    meter.add({ index: item.index, name: item.name, totalBytes: item.bytes })
+    const { resume, signal = NO_SIGNAL } = options
+    await this.#download(item, { sink, ...(resume && { resume }) }, { meter, signal })
+    meter.flush()
+  }
+
+  async downloadAll(target: DownloadTarget, options: TransferOptions = {}): Promise<readonly ItemResult[]> {
+    const { signal = NO_SIGNAL } = options
+    const meter = new ProgressMeter(this.#options.clock, options.onProgress)
+    for (const { index, name, bytes } of this.items) meter.add({ index, name, totalBytes: bytes })
+    const results = await Promise.all(this.#scheduled(item => this.#settled(item, target, { meter, signal })))
+    throwIfAborted(signal)
+    meter.flush()
+    return results.filter(result => result !== null).sort((a, b) => a.item.index - b.item.index)
+  }
+
+  stream(item: ParcelItem, options: StreamOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const range = options.range ?? { start: 0, end: Number.MAX_SAFE_INTEGER }
+    const end = Math.min(range.end, item.bytes ?? Number.MAX_SAFE_INTEGER)
+    const clipped = { start: Math.min(range.start, end), end }
+    if (!Number.isSafeInteger(range.start) || !Number.isSafeInteger(range.end) || range.start < 0) {
+      throw new SealiftError('invalid_request', 'A range begins and ends at whole numbers from 0')
+    }
+    return streamOf(options.signal ?? NO_SIGNAL, signal => {
+      const download = { index: item.index, item: this.#entry(item), moved: () => undefined, range: clipped }
+      return readItem(this.#options.context, download, signal)
+    })
+  }
+
+  async bytes(
+    item: ParcelItem,
+    options: CallOptions & { readonly maxBytes?: number } = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { maxBytes = DEFAULT_MEMORY_BYTES, signal = NO_SIGNAL } = options
+    if ((item.bytes ?? 0) > maxBytes) throw tooLarge(maxBytes)
+    return collect(this.stream(item, { signal }), maxBytes)
+  }
+
+  async thumbnail(item: ParcelItem, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { thumbnail } = this.#entry(item)
+    if (!thumbnail) return null
+    const { signal = NO_SIGNAL } = options
+    if (thumbnail.bytes > RUN_BYTES) throw tooLarge(RUN_BYTES)
+    const { context } = this.#options
+    return collect(
+      streamOf(signal, inner => readThumbnail(context, thumbnail, inner)),
+      RUN_BYTES,
+    )
+  }
+
+  async next(options: CallOptions & { readonly waitSeconds?: number } = {}): Promise<Parcel | null> {
+    const { waitSeconds = DEFAULT_WAIT_SECONDS, signal = NO_SIGNAL } = options
+    const version = await this.#options.context.feed.next(this.version, waitSeconds, signal)
+    return version && new OpenedParcel(this.#options, version)
+  }
+
+  /** Small items first, by size; large ones beside them in their order; those still being sent beside both. */
+  #scheduled<T>(run: (item: ParcelItem) => Promise<T>): Promise<T>[] {
+    const small = pLimit(this.#options.parallelSmall)
+    const large = pLimit(LARGE_AT_ONCE)
+    const sending = pLimit(SENDING_AT_ONCE)
+    const bySize = this.items.toSorted((a, b) => (a.bytes ?? 0) - (b.bytes ?? 0))
+    const isSmall = (item: ParcelItem): boolean => (item.bytes ?? Infinity) < RUN_BYTES
+    const complete = (item: ParcelItem): boolean => item.state === 'complete'
+    return [
+      ...bySize.filter(item => complete(item) && isSmall(item)).map(item => small(() => run(item))),
+      ...this.items.filter(item => complete(item) && !isSmall(item)).map(item => large(() => run(item))),
+      ...this.items.filter(item => !complete(item)).map(item => sending(() => run(item))),
+    ]
+  }
+
+  async #settled(item: ParcelItem, target: DownloadTarget, run: Run): Promise<ItemResult | null> {
+    let opened: OpenedSink | null = null
+    try {
+      throwIfAborted(run.signal)
+      opened = await target.open(item)
+      if (!opened) return null
+      await this.#download(item, opened, run)
+      await opened.settle?.(null)
+      return { item, ok: true }
+    } catch (thrown) {
+      const error = asError(run.signal.aborted ? abortReason(run.signal) : thrown)
+      await opened?.settle?.(error).catch(() => undefined)
+      run.meter.drop(item.index)
+      return { item, ok: false, error }
+    }
+  }
+
+  async #download(item: ParcelItem, { sink, resume }: { sink: Sink; resume?: DownloadResume | undefined }, run: Run) {
+    const { index } = item
+    const { meter, signal } = run
+    meter.begin(index)
+    for (const range of merged(resume?.finished ?? [])) meter.found(index, range.end - range.start)
+    const moved = (bytes: number): void => meter.moved(index, bytes)
+    const download = { index, item: this.#entry(item), sink, resume, moved }
+    meter.finish(index, await downloadItem(this.#options.context, download, signal))
+  }
+
+  #entry({ index }: ParcelItem): ManifestItem {
+    const entry = this.#entries[index]
+    if (!entry) throw new SealiftError('invalid_request', 'This parcel has no such item')
+    return entry
+  }
+}
+
+interface Run {
+  readonly meter: ProgressMeter
+  readonly signal: AbortSignal
+}
+
+function describe(item: ManifestItem, index: number): ParcelItem {
+  return {
+    index,
+    name: item.name,
+    type: item.type,
+    bytes: item.bytes ?? null,
+    state: item.state,
+    preview: item.preview ?? null,
+    hasThumbnail: item.thumbnail !== undefined,
+    video: item.video ?? null,
+  }
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array<ArrayBuffer>[] = []
+  let length = 0
+  const reader = stream.getReader()
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.byteLength
+    pieces.push(read.value)
+    if (length > maxBytes) {
+      await reader.cancel()
+      throw tooLarge(maxBytes)
+    }
+  }
+  const all = new Uint8Array(length)
+  pieces.reduce((at, piece) => (all.set(piece, at), at + piece.byteLength), 0)
+  return all
+}
+
+function tooLarge(maxBytes: number): SealiftError {
+  return new SealiftError('too_large', 'This item is too large to be held in memory: download it to a sink', {
+    context: { limit: 'maxBytes', value: maxBytes },
+  })
+}

@@ -1,0 +1,98 @@
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import type { Clock } from '../clock.ts'
+import type { Manifest, ManifestItem } from '../manifest.ts'
+import { openManifest } from '../manifest-codec.ts'
+import { Semaphore } from '../semaphore.ts'
+import type { Server } from '../wire/http.ts'
+import { readParcel } from '../wire/parcels.ts'
+
+/** Server and reader agree on at most this long a wait. */
+const MAX_WAIT_SECONDS = 60
+const WAIT_SECONDS = 30
+/** A sender that publishes nothing new for so long is taken for gone. */
+const SENDER_PATIENCE_MS = 10 * 60_000
+
+export interface ParcelAddress {
+  readonly server: Server
+  readonly parcelId: string
+  readonly key: Uint8Array<ArrayBuffer>
+}
+
+export interface ParcelVersion {
+  readonly version: number
+  readonly manifest: Manifest
+}
+
+export interface ParcelFeedOptions extends ParcelAddress {
+  readonly suite: CryptoSuite
+  readonly clock: Clock
+}
+
+/** The versions of one parcel, as they come. */
+export class ParcelFeed {
+  readonly #options: ParcelFeedOptions
+  /** One long poll serves all who wait. */
+  readonly #polling = new Semaphore(1)
+  #latest: ParcelVersion | null = null
+
+  constructor(options: ParcelFeedOptions) {
+    this.#options = options
+  }
+
+  get parcelId(): string {
+    return this.#options.parcelId
+  }
+
+  /** The version that stands now. @throws not_found, gone, damaged_media, invalid_manifest, unsupported_version */
+  async read(signal: AbortSignal): Promise<ParcelVersion> {
+    const version = await this.#read({}, signal)
+    if (!version) throw new SealiftError('invalid_response', 'The server gave no manifest')
+    return version
+  }
+
+  /** A version after `after`, `null` when there is none within the wait. */
+  async next(after: number, waitSeconds: number, signal: AbortSignal): Promise<ParcelVersion | null> {
+    using _ = await this.#polling.acquire(1, signal)
+    if (this.#latest && this.#latest.version > after) return this.#latest
+    return this.#read({ after, waitSeconds: Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds)) }, signal)
+  }
+
+  /** Waits until the item at `index` is as `wanted` says. @throws sender_gone */
+  async waitForItem<T extends ManifestItem>(
+    index: number,
+    wanted: (item: ManifestItem) => item is T,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { clock } = this.#options
+    let version = this.#latest ?? (await this.read(signal))
+    let newsAt = clock.now()
+    for (;;) {
+      const item = version.manifest.items[index]
+      if (item && wanted(item)) return item
+      const next = await this.next(version.version, WAIT_SECONDS, signal).catch(rethrowAsGone)
+      if (next) newsAt = clock.now()
+      else if (clock.now() - newsAt > SENDER_PATIENCE_MS) throw senderGone()
+      version = next ?? version
+    }
+  }
+
+  async #read(ask: { after?: number; waitSeconds?: number }, signal: AbortSignal): Promise<ParcelVersion | null> {
+    const { server, parcelId, suite, key } = this.#options
+    const answer = await readParcel(server, { parcelId, ...ask }, signal)
+    if (!answer) return null
+    // Versions only grow: an older one is an answer that was overtaken, or a server that turns back time.
+    if (this.#latest && answer.version < this.#latest.version) return null
+    const manifest = await openManifest(answer.sealed, { suite, key })
+    this.#latest = { version: answer.version, manifest }
+    return this.#latest
+  }
+}
+
+function rethrowAsGone(error: unknown): never {
+  throw isSealiftError(error, 'gone', 'not_found') ? senderGone(error) : error
+}
+
+function senderGone(cause?: unknown): SealiftError {
+  return new SealiftError('sender_gone', 'The sender stopped before everything was sent', { cause })
+}

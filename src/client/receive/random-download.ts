@@ -1,0 +1,82 @@
+import type { LimitFunction } from 'p-limit'
+
+import type { DownloadResume } from '../options.ts'
+import type { RandomSink } from '../sink.ts'
+import { TaskGroup } from '../task-group.ts'
+import { missingRuns, plainOfRun } from './runs.ts'
+import type { ChunkRun, SealedItem } from './sealed-item.ts'
+
+/** Writes of one run that may be on their way at once. */
+const WRITES_AHEAD = 4
+
+export interface RandomDownload {
+  readonly item: SealedItem
+  readonly sink: RandomSink
+  readonly resume: Pick<DownloadResume, 'finished' | 'onFinished'> | undefined
+  /** Shared by all downloads of a client. */
+  readonly ranges: LimitFunction
+  /** Ranges of this item at once. */
+  readonly parallel: number
+  moved(bytes: number): void
+}
+
+/** Downloads what is missing of an item, its runs in parallel, into a sink that takes them in any order. */
+export async function downloadAtRandom(download: RandomDownload, signal: AbortSignal): Promise<void> {
+  const { item, resume, ranges, parallel } = download
+  const runs = missingRuns(item, resume?.finished ?? [])
+  const group = new TaskGroup(signal)
+  for (let worker = 0; worker < parallel; worker += 1) {
+    group.spawn(async inner => {
+      for (let next = runs.next(); next.done !== true; next = runs.next()) {
+        const run = next.value
+        await ranges(() => downloadRun(download, run, inner))
+      }
+    })
+  }
+  await group.join()
+}
+
+async function downloadRun(download: RandomDownload, run: ChunkRun, signal: AbortSignal): Promise<void> {
+  const { item, sink, resume, moved } = download
+  const { start } = plainOfRun(item, run)
+  const writes = new Writes(sink)
+  let end = start
+  try {
+    await item.read(
+      run,
+      async (bytes, at) => {
+        await writes.add(bytes, at)
+        end = at + bytes.byteLength
+        moved(bytes.byteLength)
+      },
+      signal,
+    )
+  } finally {
+    // What a cut left behind counts too, once the sink has it.
+    await writes.all()
+    if (end > start) await resume?.onFinished({ start, end })
+  }
+}
+
+/** A few writes at a time. */
+class Writes {
+  readonly #sink: RandomSink
+  readonly #running: Promise<void>[] = []
+
+  constructor(sink: RandomSink) {
+    this.#sink = sink
+  }
+
+  async add(bytes: Uint8Array<ArrayBuffer>, at: number): Promise<void> {
+    if (bytes.byteLength === 0) return
+    const write = this.#sink.write(bytes, at)
+    // Its rejection is met below; until then it must not count as unhandled.
+    write.catch(() => undefined)
+    this.#running.push(write)
+    if (this.#running.length >= WRITES_AHEAD) await this.#running.shift()
+  }
+
+  async all(): Promise<void> {
+    await Promise.all(this.#running)
+  }
+}

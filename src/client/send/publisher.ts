@@ -1,0 +1,177 @@
+import { isSealiftError } from '../../protocol/errors.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import { throwIfAborted } from '../abort.ts'
+import { toBase64Url } from '../base64url.ts'
+import type { Clock } from '../clock.ts'
+import { formatLink } from '../link.ts'
+import { MANIFEST_VERSION } from '../manifest.ts'
+import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import { openManifest, sealManifest } from '../manifest-codec.ts'
+import type { Published, SendItem } from '../options.ts'
+import type { TaskGroup } from '../task-group.ts'
+import type { Server } from '../wire/http.ts'
+import { publishParcel, readParcel, replaceManifest } from '../wire/parcels.ts'
+import type { Begun } from './send-media.ts'
+import type { SendJournal } from './send-journal.ts'
+
+/** Versions that only tell of more finished items come no faster than this. */
+const UPDATE_EVERY_MS = 500
+
+export interface PublisherOptions {
+  readonly server: Server
+  readonly suite: CryptoSuite
+  readonly clock: Clock
+  readonly journal: SendJournal
+  readonly ttlSeconds: number | undefined
+  readonly items: readonly SendItem[]
+  /** Wall-clock time for the manifest. */
+  readonly createdAt: Date
+}
+
+/** Keeps the manifest of one send and puts its versions on the server, one at a time. */
+export class Publisher {
+  readonly #options: PublisherOptions
+  readonly #items: ManifestItem[]
+  readonly #media = new Set<string>()
+  #version: number | null = null
+  #published: Published | null = null
+  #changed = false
+  #updating: Promise<void> = Promise.resolve()
+  #updateDue = false
+  readonly #hurried = new AbortController()
+
+  constructor(options: PublisherOptions) {
+    this.#options = options
+    this.#items = options.items.map(item => ({ ...described(item), state: 'sending' }))
+  }
+
+  get published(): Published | null {
+    return this.#published
+  }
+
+  thumbnailSent(index: number, thumbnail: SealedMedia): void {
+    const item = this.#items[index]
+    if (item) this.#set(index, { ...item, thumbnail }, thumbnail.media)
+  }
+
+  itemBegun(index: number, begun: Begun, bytes: number | null): void {
+    const { sealedBytes, ...known } = begun
+    const sizes = sealedBytes === null || bytes === null ? {} : { sealedBytes, bytes }
+    const item = this.#items[index]
+    if (item) this.#set(index, { ...item, ...known, ...sizes, state: 'sending' }, begun.media)
+  }
+
+  itemSent(index: number, sealed: SealedMedia): void {
+    const item = this.#items[index]
+    if (item) this.#set(index, { ...item, ...sealed, state: 'complete' }, sealed.media)
+  }
+
+  /** Puts the parcel where receivers find it, in the state it is in now. */
+  async publish(signal: AbortSignal): Promise<Published> {
+    const { journal, server } = this.#options
+    if (journal.published && (await this.#resume(journal.published.parcelId, signal))) {
+      return this.#announce(journal.published)
+    }
+    const parcel = await publishParcel(
+      server,
+      {
+        ...(await this.#sealed()),
+        owner: journal.parcel.owner,
+        idempotencyKey: toBase64Url(this.#options.suite.randomBytes(24)),
+        ttlSeconds: this.#options.ttlSeconds,
+      },
+      signal,
+    )
+    this.#version = parcel.version
+    const { parcelId, expiresAt } = parcel
+    await journal.parcelPublished({ parcelId, expiresAt })
+    return this.#announce({ parcelId, expiresAt })
+  }
+
+  /** Lets followers know what has changed, soon; several changes become one version. */
+  updateSoon(group: TaskGroup): void {
+    if (this.#version === null || this.#updateDue) return
+    this.#updateDue = true
+    group.spawn(async signal => {
+      await this.#pause(signal)
+      this.#updateDue = false
+      await this.update(signal)
+    })
+  }
+
+  /** Nothing more will change: what `updateSoon` still waits with, it does now. */
+  hurry(): void {
+    this.#hurried.abort()
+  }
+
+  /** Publishes what has changed since the last version; resolves when it is readable. */
+  async update(signal: AbortSignal): Promise<void> {
+    this.#updating = this.#updating.then(() => this.#replace(signal))
+    await this.#updating
+  }
+
+  async #replace(signal: AbortSignal): Promise<void> {
+    if (!this.#changed || this.#version === null || !this.#published) return
+    this.#changed = false
+    const { server, journal } = this.#options
+    const { parcelId } = this.#published
+    const request = { ...(await this.#sealed()), parcelId, owner: journal.parcel.owner, ifVersion: this.#version }
+    this.#version = await replaceManifest(server, request, signal)
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.clock.sleep(UPDATE_EVERY_MS, AbortSignal.any([signal, this.#hurried.signal]))
+    } catch {
+      throwIfAborted(signal)
+    }
+  }
+
+  /** Goes on with the parcel that an earlier process published; false when the server has it no more. */
+  async #resume(parcelId: string, signal: AbortSignal): Promise<boolean> {
+    const { server, suite, journal } = this.#options
+    const standing = await readParcel(server, { parcelId }, signal).catch((error: unknown) => {
+      if (isSealiftError(error, 'not_found', 'gone')) return null
+      throw error
+    })
+    if (!standing) return false
+    const { items } = await openManifest(standing.sealed, { suite, key: journal.parcel.manifestKey })
+    // A parcel never drops a media it covers, not even one that was begun anew since.
+    for (const item of items) {
+      for (const media of [item.media, item.thumbnail?.media]) if (media !== undefined) this.#media.add(media)
+    }
+    this.#version = standing.version
+    this.#changed = true
+    return true
+  }
+
+  async #sealed(): Promise<{ sealed: Uint8Array<ArrayBuffer>; media: string[] }> {
+    this.#changed = false
+    const { suite, journal, createdAt } = this.#options
+    const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items: this.#items } as const
+    const sealed = await sealManifest(manifest, { suite, key: journal.parcel.manifestKey })
+    return { sealed, media: Array.from(this.#media) }
+  }
+
+  #announce(parcel: { readonly parcelId: string; readonly expiresAt: string }): Published {
+    const { server, journal } = this.#options
+    const link = formatLink({ server: server.base, parcelId: parcel.parcelId, key: journal.parcel.manifestKey })
+    this.#published = { link, ownerSecret: journal.parcel.owner, ...parcel }
+    return this.#published
+  }
+
+  #set(index: number, item: ManifestItem, media: string): void {
+    this.#items[index] = item
+    this.#media.add(media)
+    this.#changed = true
+  }
+}
+
+function described(item: SendItem): Pick<ManifestItem, 'name' | 'type' | 'preview' | 'video'> {
+  return {
+    name: item.name,
+    type: item.type ?? 'application/octet-stream',
+    ...(item.preview && { preview: item.preview }),
+    ...(item.video && { video: item.video }),
+  }
+}

@@ -1,0 +1,172 @@
+import pLimit from 'p-limit'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { NO_SIGNAL } from '../abort.ts'
+import type { Clock } from '../clock.ts'
+import { manifestItemSchema } from '../manifest.ts'
+import type { SealedMedia } from '../manifest.ts'
+import type { SendItem, SendOptions } from '../options.ts'
+import { ProgressMeter } from '../progress-meter.ts'
+import type { Sent } from '../sealift.ts'
+import { TaskGroup } from '../task-group.ts'
+import { plainParts } from './plain-parts.ts'
+import type { PlainParts } from './plain-parts.ts'
+import { Publisher } from './publisher.ts'
+import { ONE_REQUEST_BYTES, sendMedia } from './send-media.ts'
+import type { Begun, SendContext } from './send-media.ts'
+import type { SendJournal } from './send-journal.ts'
+
+export interface SendParcelOptions {
+  readonly context: SendContext
+  readonly clock: Clock
+  readonly journal: SendJournal
+  readonly items: readonly SendItem[]
+  readonly options: SendOptions
+  /** Media at once: those of one request, and those of many parts. */
+  readonly limits: { readonly small: number; readonly large: number }
+}
+
+/** Sends items and publishes them. What was sent stays where it is when it fails: see `undo.ts`. */
+export async function sendParcel(send: SendParcelOptions): Promise<Sent> {
+  for (const item of send.items) assertSendable(item)
+  const run = new SendRun(send)
+  return run.run(send.options.signal ?? NO_SIGNAL)
+}
+
+function assertSendable(item: SendItem): void {
+  const { name, type = 'application/octet-stream', preview, video } = item
+  const checked = manifestItemSchema.safeParse({ name, type, preview, video, state: 'sending' })
+  if (checked.success) return
+  const fields = checked.error.issues.map(issue => issue.path.join('.')).join(', ')
+  throw new SealiftError('invalid_request', `An item cannot be sent: look at its ${fields}`)
+}
+
+interface Outgoing {
+  readonly index: number
+  readonly item: SendItem
+  readonly parts: PlainParts
+}
+
+class SendRun {
+  readonly #send: SendParcelOptions
+  readonly #publisher: Publisher
+  readonly #progress: ProgressMeter
+  readonly #outgoing: readonly Outgoing[]
+  #bytes = 0
+  #left: number
+
+  constructor(send: SendParcelOptions) {
+    const { context, clock, journal, items, options } = send
+    const { server, suite } = context
+    const createdAt = new Date()
+    this.#send = send
+    this.#left = items.length
+    this.#publisher = new Publisher({ server, suite, clock, journal, ttlSeconds: options.ttlSeconds, items, createdAt })
+    this.#progress = new ProgressMeter(clock, options.onProgress)
+    this.#outgoing = items.map((item, index) => {
+      const parts = plainParts(item.source, options.padding ?? true)
+      this.#progress.add({ index, name: item.name, totalBytes: parts.dataBytes })
+      return { index, item, parts }
+    })
+  }
+
+  async run(signal: AbortSignal): Promise<Sent> {
+    const { options } = this.#send
+    const group = new TaskGroup(signal)
+    const early = options.publishFirst === true
+    if (early) await this.#publish(group.signal)
+    this.#spawnAll(group, early)
+    await group.join()
+    const published = early ? await this.#finish(signal) : await this.#publish(signal)
+    this.#progress.flush()
+    return { ...published, items: this.#outgoing.length, bytes: this.#bytes }
+  }
+
+  /** Thumbnails and small items first, by size; large ones beside them, in the order they were given. */
+  #spawnAll(group: TaskGroup, early: boolean): void {
+    const small = pLimit(this.#send.limits.small)
+    const large = pLimit(this.#send.limits.large)
+    const spawn = (limit: typeof small, run: (signal: AbortSignal) => Promise<void>): void =>
+      group.spawn(signal => limit(() => run(signal)))
+    const changed = (): void => this.#publisher.updateSoon(group)
+    for (const outgoing of this.#outgoing) {
+      if (outgoing.item.thumbnail) spawn(small, signal => this.#sendThumbnail(outgoing, signal).then(changed))
+    }
+    const isSmall = ({ parts }: Outgoing): boolean => (parts.paddedBytes ?? Infinity) < ONE_REQUEST_BYTES
+    const smallFirst = this.#outgoing
+      .filter(isSmall)
+      .sort((a, b) => (a.parts.dataBytes ?? 0) - (b.parts.dataBytes ?? 0))
+    for (const outgoing of smallFirst) {
+      spawn(small, signal => this.#sendItem(outgoing, { signal, followable: false, changed }))
+    }
+    for (const outgoing of this.#outgoing.filter(outgoing => !isSmall(outgoing))) {
+      spawn(large, signal => this.#sendItem(outgoing, { signal, followable: early, changed }))
+    }
+  }
+
+  async #sendThumbnail({ index, item }: Outgoing, signal: AbortSignal): Promise<void> {
+    const sealed = await sendMedia(
+      this.#send.context,
+      {
+        role: 'thumbnail',
+        parts: plainParts(item.thumbnail ?? new Uint8Array(0), true),
+        journal: this.#send.journal.item(index, 'thumbnail'),
+        followable: false,
+        moved: () => undefined,
+        found: () => undefined,
+        begun: () => undefined,
+      },
+      signal,
+    )
+    this.#publisher.thumbnailSent(index, sealed)
+  }
+
+  async #sendItem(
+    outgoing: Outgoing,
+    how: { signal: AbortSignal; followable: boolean; changed(): void },
+  ): Promise<void> {
+    const { index, parts } = outgoing
+    this.#progress.begin(index)
+    const sealed = await sendMedia(
+      this.#send.context,
+      {
+        role: 'media',
+        parts,
+        journal: this.#send.journal.item(index, 'item'),
+        followable: how.followable,
+        moved: bytes => this.#progress.moved(index, bytes),
+        found: bytes => this.#progress.found(index, bytes),
+        begun: begun => this.#begun(outgoing, begun, how.changed),
+      },
+      how.signal,
+    )
+    this.#sent(outgoing, sealed)
+    how.changed()
+  }
+
+  #begun({ index, parts }: Outgoing, begun: Begun, changed: () => void): void {
+    this.#publisher.itemBegun(index, begun, parts.dataBytes)
+    changed()
+  }
+
+  #sent({ index }: Outgoing, sealed: SealedMedia): void {
+    this.#bytes += sealed.bytes
+    this.#progress.finish(index, sealed.bytes)
+    this.#publisher.itemSent(index, sealed)
+    this.#left -= 1
+    if (this.#left === 0) this.#publisher.hurry()
+  }
+
+  async #publish(signal: AbortSignal): ReturnType<Publisher['publish']> {
+    const published = await this.#publisher.publish(signal)
+    // A parcel that an earlier process published may lack what has been sent since.
+    await this.#publisher.update(signal)
+    this.#send.options.onPublished?.(published)
+    return published
+  }
+
+  async #finish(signal: AbortSignal): ReturnType<Publisher['publish']> {
+    await this.#publisher.update(signal)
+    return this.#publisher.published ?? this.#publish(signal)
+  }
+}
