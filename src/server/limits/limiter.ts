@@ -3,6 +3,8 @@
  * serve a cluster. Quota (bytes, pending uploads) is not here: it is exact in the record store.
  */
 
+import type { Credential } from '../access/access.ts'
+
 export type TransferDirection = 'upload' | 'download'
 
 /** A slot held by one transfer. Disposing it (once or more) frees it, however the transfer ended. */
@@ -13,6 +15,8 @@ export interface TransferSlot extends Disposable {
 
 export interface SlotRequest {
   readonly clientId: string
+  /** What the client proved itself with; the slot is taken away when that is revoked. */
+  readonly credential?: Credential | undefined
   readonly direction: TransferDirection
   /** Transfers at once. */
   readonly cap: number
@@ -44,7 +48,11 @@ export interface RateLimiter {
    * Takes `cost` units if they are there.
    * `retryAfterMs` says when they will be, when they are not.
    */
-  take(key: string, cost: number, rate: Rate): { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
+  take(
+    key: string,
+    cost: number,
+    rate: Rate,
+  ): { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
   /**
    * Takes `cost` units in any case and returns for how long the caller must pause (0: not at all), so that a stream
    * keeps to the rate on average. Several streams of one key share it.

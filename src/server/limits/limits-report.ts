@@ -1,0 +1,43 @@
+/** The answer of GET /v1/limits. */
+import { tierLimits, type Limits } from '../../protocol/schemas.ts'
+import type { Client, Tier } from '../access/access.ts'
+import type { Clock } from '../clock.ts'
+import type { LiveConfig } from '../config/live-config.ts'
+import type { ClientRecords } from '../records/record-store.ts'
+import type { SlotLimiter } from './limiter.ts'
+import { knownTier, tierOf } from './tiers.ts'
+
+export interface LimitsReport {
+  readonly live: LiveConfig
+  readonly records: Pick<ClientRecords, 'usage' | 'countDevices'>
+  readonly slots: Pick<SlotLimiter, 'held'>
+  readonly clock: Clock
+}
+
+/** What applies to a client, what it uses, and what is left. @throws unavailable */
+export async function reportLimits({ live, records, slots, clock }: LimitsReport, client: Client): Promise<Limits> {
+  const config = live.current
+  const tier = tierOf(config, client)
+  const forgetBefore = clock() - config.access.forgetDevicesAfterMs
+  const [usage, devices] = await Promise.all([
+    records.usage(client.clientId),
+    records.countDevices(client.clientId, forgetBefore),
+  ])
+  return {
+    client: { tier: knownTier(config, client.tier), anonymous: client.anonymous },
+    partBytes: config.transfer.partBytes,
+    // Without what only the server needs.
+    limits: tierLimits.parse(tier),
+    usage: {
+      uploads: slots.held(client.clientId, 'upload'),
+      downloads: slots.held(client.clientId, 'download'),
+      ...usage,
+      devices,
+    },
+    remaining: {
+      storedBytes: Math.max(0, tier.storedBytes - usage.storedBytes - usage.reservedBytes),
+      pendingUploads: Math.max(0, tier.pendingUploads - usage.pendingUploads),
+      pendingBytes: Math.max(0, tier.pendingBytes - usage.reservedBytes),
+    },
+  }
+}
