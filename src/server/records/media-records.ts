@@ -1,0 +1,171 @@
+import type { Selectable } from 'kysely'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { owns } from './claims.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { endLeases } from './end-leases.ts'
+import { claimKey } from './idempotency.ts'
+import { adjustUsage, checkStored, lockUsage } from './ledger.ts'
+import { lockBlobs } from './open-upload.ts'
+import { prepared } from './prepared.ts'
+import type { Claim, Idempotency, MediaRecord, MediaRecords, NewLease, QuotaCaps } from './record-store.ts'
+import { findMedia, type MediaRow, selectMedia, toMedia } from './rows.ts'
+import type { LeasesTable } from './schema.ts'
+import { newLease } from './upload-records.ts'
+
+interface Forward {
+  readonly fromMediaId: string
+  readonly lease: NewLease
+  readonly caps: Pick<QuotaCaps, 'storedBytes'>
+  readonly idempotency: Idempotency | null
+}
+
+export function createMediaRecords(database: RecordDatabase): MediaRecords {
+  const { read } = database
+  const mediaById = prepared<MediaRow>(read, () => selectMedia(read, ''))
+  const prefixOf = prepared<{ prefix_bytes: number }>(read, () =>
+    read.selectFrom('blobs').select('prefix_bytes').where('blob_id', '=', ''),
+  )
+  const liveGrant = prepared<{ grant_id: string }>(read, () =>
+    read
+      .selectFrom('grants')
+      .select('grant_id')
+      .where('media_id', '=', '')
+      .where('grant_id', '=', '')
+      .where('expires_at', '>', 0),
+  )
+  return {
+    async findMedia(mediaId) {
+      const [row] = await mediaById(mediaId)
+      return row ? toMedia(row) : null
+    },
+    async durablePrefix(blobId) {
+      const [row] = await prefixOf(blobId)
+      return row?.prefix_bytes ?? 0
+    },
+    addLease: (fromMediaId, lease, caps, idempotency) =>
+      database.write(db => addLease(db, { fromMediaId, lease, caps, idempotency })),
+    endLease: (mediaId, claim, now) => database.write(db => endLease(db, mediaId, claim, now)),
+    takeDownload: (mediaId, grant, now) => database.write(db => takeDownload(db, mediaId, grant, now)),
+    async hasGrant(mediaId, grantId, now) {
+      return (await liveGrant(mediaId, grantId, now)).length > 0
+    },
+    returnDownload: (mediaId, grantId) => database.write(db => returnDownload(db, mediaId, grantId)),
+  }
+}
+
+async function addLease(db: Db, { fromMediaId, lease, caps, idempotency }: Forward): Promise<MediaRecord> {
+  const madeId = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
+  if (madeId !== null) return existingMedia(db, madeId)
+  const source = await lockedSource(db, fromMediaId)
+  assertForwardable(source, lease.createdAt)
+  await chargeHolder(db, source, lease.clientId, caps)
+  await db.insertInto('leases').values(newLease(lease, source.blobId)).execute()
+  return existingMedia(db, lease.mediaId)
+}
+
+/** @throws gone when it was purged since */
+async function existingMedia(db: Db, mediaId: string): Promise<MediaRecord> {
+  const media = await findMedia(db, mediaId)
+  if (!media) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  return media
+}
+
+/** @throws not_found */
+async function lockedSource(db: Db, mediaId: string): Promise<MediaRecord> {
+  const seen = await findMedia(db, mediaId)
+  if (seen) await lockBlobs(db, [seen.blobId])
+  const source = seen && (await findMedia(db, mediaId))
+  if (!source) throw new SealiftError('not_found', 'There is no such media')
+  return source
+}
+
+/** @throws gone, downloads_exhausted, upload_in_progress */
+function assertForwardable(source: MediaRecord, now: number): void {
+  if (source.endedAt !== null || source.expiresAt <= now) throw new SealiftError('gone', 'The media is gone by now')
+  if (source.maxDownloads !== null && source.downloadsUsed >= source.maxDownloads) throw exhausted()
+  if (source.state === 'complete') return
+  throw new SealiftError('upload_in_progress', 'The media is still being uploaded: forward it when it is complete')
+}
+
+/** A client is charged once for a blob, however many leases of it it holds. @throws quota_exceeded */
+async function chargeHolder(
+  db: Db,
+  { blobId, sizeBytes }: MediaRecord,
+  clientId: string,
+  caps: Pick<QuotaCaps, 'storedBytes'>,
+): Promise<void> {
+  const held = await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('blob_id', '=', blobId)
+    .where('client_id', '=', clientId)
+    .where('ended_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst()
+  if (held) return
+  const bytes = sizeBytes ?? 0
+  checkStored(await lockUsage(db, clientId), bytes, caps)
+  await adjustUsage(db, clientId, { storedBytes: bytes })
+}
+
+async function endLease(db: Db, mediaId: string, claim: Claim, now: number): Promise<void> {
+  const lease = await findLease(db, mediaId)
+  if (!lease || !owns(claim, lease)) throw new SealiftError('not_found', 'There is no such media')
+  await endLeases(db, [mediaId], now)
+}
+
+function findLease(db: Db, mediaId: string): Promise<Selectable<LeasesTable> | undefined> {
+  return db.selectFrom('leases').selectAll().where('media_id', '=', mediaId).executeTakeFirst()
+}
+
+async function takeDownload(
+  db: Db,
+  mediaId: string,
+  grant: { grantId: string; expiresAt: number },
+  now: number,
+): Promise<void> {
+  const taken = await db
+    .updateTable('leases')
+    .set(eb => ({ downloads_used: eb('downloads_used', '+', 1) }))
+    .where('media_id', '=', mediaId)
+    .where('ended_at', 'is', null)
+    .where('expires_at', '>', now)
+    .where('max_downloads', 'is not', null)
+    .whereRef('downloads_used', '<', 'max_downloads')
+    .returning('media_id')
+    .executeTakeFirst()
+  if (!taken) return refuseDownload(db, mediaId, now)
+  await db
+    .insertInto('grants')
+    .values({ media_id: mediaId, grant_id: grant.grantId, expires_at: grant.expiresAt })
+    .execute()
+}
+
+/** Nothing was taken: because there is nothing to count, or because there is nothing left. */
+async function refuseDownload(db: Db, mediaId: string, now: number): Promise<void> {
+  const lease = await findLease(db, mediaId)
+  if (!lease || lease.ended_at !== null || lease.expires_at <= now) {
+    throw new SealiftError('gone', 'This media has expired or was deleted')
+  }
+  if (lease.max_downloads !== null) throw exhausted()
+}
+
+function exhausted(): SealiftError {
+  return new SealiftError('downloads_exhausted', 'All downloads that its sender allowed have been used')
+}
+
+async function returnDownload(db: Db, mediaId: string, grantId: string): Promise<void> {
+  const grant = await db
+    .deleteFrom('grants')
+    .where('media_id', '=', mediaId)
+    .where('grant_id', '=', grantId)
+    .returning('grant_id')
+    .executeTakeFirst()
+  if (!grant) return
+  await db
+    .updateTable('leases')
+    .set(eb => ({ downloads_used: eb('downloads_used', '-', 1) }))
+    .where('media_id', '=', mediaId)
+    .execute()
+}

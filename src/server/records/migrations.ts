@@ -1,0 +1,74 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+export type SqlDialect = 'sqlite' | 'postgres'
+
+/** Every step of the schema, oldest first by name. A step that was released never changes. */
+export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
+  return { '0001_first': { up: db => createFirstSchema(db, dialect) } }
+}
+
+async function createFirstSchema(db: Kysely<unknown>, dialect: SqlDialect): Promise<void> {
+  for (const statement of firstSchema(dialect === 'sqlite' ? 'blob' : 'bytea')) await sql.raw(statement).execute(db)
+}
+
+/** Partial indexes keep the sweep's questions cheap: each holds only the rows that still wait for something. */
+function firstSchema(bytesType: string): readonly string[] {
+  return [
+    `create table blobs (
+      blob_id text primary key, part_bytes bigint not null, state text not null, declared_bytes bigint, size_bytes bigint,
+      prefix_parts bigint not null, prefix_bytes bigint not null, end_parts bigint not null, short_part bigint,
+      created_at bigint not null,
+      deleted_at bigint, purged_at bigint)`,
+    `create index blobs_completing on blobs (blob_id) where state = 'completing' and deleted_at is null`,
+    `create index blobs_unfinished on blobs (created_at) where state <> 'complete' and deleted_at is null`,
+    `create index blobs_complete on blobs (size_bytes) where state = 'complete' and deleted_at is null`,
+    `create index blobs_tombstones on blobs (deleted_at) where deleted_at is not null and purged_at is null`,
+    `create index blobs_purged on blobs (purged_at) where purged_at is not null`,
+
+    `create table uploads (
+      upload_id text primary key, blob_id text not null unique, media_id text not null, client_id text not null,
+      owner_hash text, reserved_bytes bigint not null, max_bytes bigint not null,
+      expires_at bigint not null, finished_at bigint)`,
+    `create index uploads_open on uploads (expires_at) where finished_at is null`,
+    `create index uploads_finished on uploads (finished_at) where finished_at is not null`,
+
+    `create table parts (
+      blob_id text not null, part_index bigint not null, size_bytes bigint not null, durable bigint not null,
+      primary key (blob_id, part_index))`,
+
+    `create table leases (
+      media_id text primary key, blob_id text not null, client_id text not null, owner_hash text,
+      created_at bigint not null, expires_at bigint not null, max_downloads bigint, downloads_used bigint not null,
+      ended_at bigint)`,
+    `create index leases_of_blob on leases (blob_id)`,
+    `create index leases_live on leases (expires_at) where ended_at is null`,
+    `create index leases_used_up on leases (media_id)
+      where ended_at is null and max_downloads is not null and downloads_used >= max_downloads`,
+    `create index leases_ended on leases (ended_at) where ended_at is not null`,
+
+    `create table grants (
+      media_id text not null, grant_id text not null, expires_at bigint not null, primary key (media_id, grant_id))`,
+    `create index grants_lapsing on grants (expires_at)`,
+
+    `create table parcels (
+      parcel_id text primary key, client_id text not null, owner_hash text, version bigint not null,
+      manifest ${bytesType} not null, created_at bigint not null, expires_at bigint not null, ended_at bigint)`,
+    `create index parcels_live on parcels (expires_at) where ended_at is null`,
+    `create index parcels_ended on parcels (ended_at) where ended_at is not null`,
+    `create table parcel_media (
+      parcel_id text not null, media_id text not null, primary key (parcel_id, media_id))`,
+
+    `create table client_usage (
+      client_id text primary key, stored_bytes bigint not null, reserved_bytes bigint not null,
+      pending_uploads bigint not null)`,
+    `create table devices (
+      client_id text not null, device_id text not null, seen_at bigint not null, primary key (client_id, device_id))`,
+    `create index devices_seen on devices (seen_at)`,
+    `create table idempotency (
+      client_id text not null, key text not null, fingerprint text not null, made_id text not null,
+      expires_at bigint not null, primary key (client_id, key))`,
+    `create index idempotency_lapsing on idempotency (expires_at)`,
+    `create table probes (id bigint primary key, count bigint not null)`,
+  ]
+}

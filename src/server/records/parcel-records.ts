@@ -1,0 +1,153 @@
+import type { Selectable } from 'kysely'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { owns } from './claims.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { endLeases } from './end-leases.ts'
+import { claimKey } from './idempotency.ts'
+import { prepared } from './prepared.ts'
+import type { Claim, NewParcel, ParcelRecord, ParcelRecords } from './record-store.ts'
+import { toParcel } from './rows.ts'
+import type { ParcelsTable } from './schema.ts'
+
+/** Media named in one statement. */
+const STEP = 500
+
+type ParcelRow = Selectable<ParcelsTable>
+
+interface NextManifest {
+  readonly ifVersion: number
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+}
+
+export function createParcelRecords(database: RecordDatabase): ParcelRecords {
+  const { read } = database
+  const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
+  return {
+    publishParcel: (parcel, claim) => database.write(db => publishParcel(db, parcel, claim)),
+    async findParcel(parcelId) {
+      const [row] = await parcelById(parcelId)
+      return row ? toParcel(row) : null
+    },
+    replaceManifest: (parcelId, next, claim, now) =>
+      database.write(async db => {
+        const parcel = await ownedParcel(db, parcelId, claim)
+        return replaceManifest(db, { parcel, next, claim, now })
+      }),
+    endParcel: (parcelId, claim, now) =>
+      database.write(async db => {
+        const parcel = await ownedParcel(db, parcelId, claim)
+        if (parcel.ended_at === null) await endParcel(db, parcelId, now)
+      }),
+  }
+}
+
+async function publishParcel(db: Db, parcel: NewParcel, claim: Claim): Promise<ParcelRecord> {
+  const madeId = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
+  if (madeId !== null) return existingParcel(db, madeId)
+  const media = [...new Set(parcel.media)]
+  await assertOwnLive(db, media, claim)
+  const row = {
+    parcel_id: parcel.parcelId,
+    client_id: parcel.clientId,
+    owner_hash: parcel.ownerHash,
+    version: 1,
+    manifest: Buffer.from(parcel.manifest),
+    created_at: parcel.createdAt,
+    expires_at: parcel.expiresAt,
+    ended_at: null,
+  }
+  await db.insertInto('parcels').values(row).execute()
+  await cover(db, parcel.parcelId, media)
+  return toParcel(row)
+}
+
+/** @throws gone when it was purged since */
+async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
+  const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
+  if (!row) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  return toParcel(row)
+}
+
+/** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also when it is another's */
+async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<ParcelRow> {
+  const row = await db
+    .updateTable('parcels')
+    .set(eb => ({ parcel_id: eb.ref('parcel_id') }))
+    .where('parcel_id', '=', parcelId)
+    .returningAll()
+    .executeTakeFirst()
+  if (!row || !owns(claim, row)) throw new SealiftError('not_found', 'There is no such parcel')
+  return row
+}
+
+async function replaceManifest(
+  db: Db,
+  { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: Claim; now: number },
+): Promise<ParcelRecord> {
+  assertReplaceable(parcel, next, now)
+  const media = new Set(next.media)
+  const covered = await coveredMedia(db, parcel.parcel_id)
+  for (const mediaId of covered) if (!media.delete(mediaId)) throw dropped()
+  const added = [...media]
+  await assertOwnLive(db, added, claim)
+  await cover(db, parcel.parcel_id, added)
+  const change = { version: parcel.version + 1, manifest: Buffer.from(next.manifest) }
+  await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
+  return toParcel({ ...parcel, ...change })
+}
+
+/** @throws gone, version_mismatch */
+function assertReplaceable(parcel: ParcelRow, next: NextManifest, now: number): void {
+  if (parcel.ended_at !== null || parcel.expires_at <= now) throw new SealiftError('gone', 'The parcel has ended')
+  if (parcel.version === next.ifVersion) return
+  throw new SealiftError(
+    'version_mismatch',
+    `The parcel has version ${parcel.version} by now: read it, then try again`,
+    {
+      context: { version: parcel.version },
+    },
+  )
+}
+
+function dropped(): SealiftError {
+  return new SealiftError('invalid_request', 'A covered media is missing in the new list: a parcel may only grow')
+}
+
+/** @throws not_found when one is absent, ended or another's */
+async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: Claim): Promise<void> {
+  for (let from = 0; from < mediaIds.length; from += STEP) {
+    const step = mediaIds.slice(from, from + STEP)
+    const leases = await db
+      .selectFrom('leases')
+      .select(['client_id', 'owner_hash'])
+      .where('media_id', 'in', step)
+      .where('ended_at', 'is', null)
+      .execute()
+    if (leases.length === step.length && leases.every(lease => owns(claim, lease))) continue
+    throw new SealiftError('not_found', 'A media to cover is not there, or is not yours')
+  }
+}
+
+async function cover(db: Db, parcelId: string, mediaIds: readonly string[]): Promise<void> {
+  for (let from = 0; from < mediaIds.length; from += STEP) {
+    const rows = mediaIds.slice(from, from + STEP).map(mediaId => ({ parcel_id: parcelId, media_id: mediaId }))
+    await db.insertInto('parcel_media').values(rows).execute()
+  }
+}
+
+async function coveredMedia(db: Db, parcelId: string): Promise<readonly string[]> {
+  const rows = await db.selectFrom('parcel_media').select('media_id').where('parcel_id', '=', parcelId).execute()
+  return rows.map(row => row.media_id)
+}
+
+/** Ends a live parcel and the leases it covers; its manifest is forgotten at once. */
+export async function endParcel(db: Db, parcelId: string, now: number): Promise<void> {
+  await endLeases(db, await coveredMedia(db, parcelId), now)
+  await db
+    .updateTable('parcels')
+    .set({ ended_at: now, manifest: Buffer.alloc(0) })
+    .where('parcel_id', '=', parcelId)
+    .execute()
+}

@@ -1,0 +1,131 @@
+/** Forgets what ended long enough ago. Each table gives up one bounded batch, oldest first where that matters. */
+import type { Db } from './database.ts'
+
+interface Purge {
+  /** Ended leases and parcels, finished uploads and unseen devices older than this go. */
+  readonly before: number
+  /** Grants and keys that lapsed by now go. */
+  readonly now: number
+  readonly batch: number
+}
+
+export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
+  const counts = [
+    await purgeLeases(db, purge),
+    await purgeParcels(db, purge),
+    await purgeUploads(db, purge),
+    await purgeBlobs(db, purge),
+    await purgeGrants(db, purge),
+    await purgeKeys(db, purge),
+    await purgeDevices(db, purge),
+  ]
+  await purgeIdleClients(db)
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+async function purgeLeases(db: Db, { before, batch }: Purge): Promise<number> {
+  const rows = await db.selectFrom('leases').select('media_id').where('ended_at', '<', before).limit(batch).execute()
+  const mediaIds = rows.map(row => row.media_id)
+  if (mediaIds.length === 0) return 0
+  await db.deleteFrom('grants').where('media_id', 'in', mediaIds).execute()
+  await db.deleteFrom('leases').where('media_id', 'in', mediaIds).execute()
+  return mediaIds.length
+}
+
+async function purgeParcels(db: Db, { before, batch }: Purge): Promise<number> {
+  const rows = await db.selectFrom('parcels').select('parcel_id').where('ended_at', '<', before).limit(batch).execute()
+  const parcelIds = rows.map(row => row.parcel_id)
+  if (parcelIds.length === 0) return 0
+  await db.deleteFrom('parcel_media').where('parcel_id', 'in', parcelIds).execute()
+  await db.deleteFrom('parcels').where('parcel_id', 'in', parcelIds).execute()
+  return parcelIds.length
+}
+
+async function purgeUploads(db: Db, { before, batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('uploads')
+    .select('upload_id')
+    .where('finished_at', '<', before)
+    .limit(batch)
+    .execute()
+  const uploadIds = rows.map(row => row.upload_id)
+  if (uploadIds.length > 0) await db.deleteFrom('uploads').where('upload_id', 'in', uploadIds).execute()
+  return uploadIds.length
+}
+
+async function purgeBlobs(db: Db, { batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('blobs')
+    .select('blob_id')
+    .where('purged_at', 'is not', null)
+    .where(eb =>
+      eb.not(eb.exists(eb.selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'blobs.blob_id'))),
+    )
+    .where(eb =>
+      eb.not(eb.exists(eb.selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'blobs.blob_id'))),
+    )
+    .limit(batch)
+    .execute()
+  const blobIds = rows.map(row => row.blob_id)
+  if (blobIds.length > 0) await db.deleteFrom('blobs').where('blob_id', 'in', blobIds).execute()
+  return blobIds.length
+}
+
+async function purgeGrants(db: Db, { now, batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('grants')
+    .select(['media_id', 'grant_id'])
+    .where('expires_at', '<=', now)
+    .limit(batch)
+    .execute()
+  for (const { media_id, grant_id } of rows) {
+    await db.deleteFrom('grants').where('media_id', '=', media_id).where('grant_id', '=', grant_id).execute()
+  }
+  return rows.length
+}
+
+async function purgeKeys(db: Db, { now, batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('idempotency')
+    .select(['client_id', 'key'])
+    .where('expires_at', '<=', now)
+    .limit(batch)
+    .execute()
+  for (const { client_id, key } of rows) {
+    // The same key may have been claimed anew since.
+    await db
+      .deleteFrom('idempotency')
+      .where('client_id', '=', client_id)
+      .where('key', '=', key)
+      .where('expires_at', '<=', now)
+      .execute()
+  }
+  return rows.length
+}
+
+async function purgeDevices(db: Db, { before, batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('devices')
+    .select(['client_id', 'device_id'])
+    .where('seen_at', '<', before)
+    .limit(batch)
+    .execute()
+  for (const { client_id, device_id } of rows) {
+    await db
+      .deleteFrom('devices')
+      .where('client_id', '=', client_id)
+      .where('device_id', '=', device_id)
+      .where('seen_at', '<', before)
+      .execute()
+  }
+  return rows.length
+}
+
+async function purgeIdleClients(db: Db): Promise<void> {
+  await db
+    .deleteFrom('client_usage')
+    .where('stored_bytes', '=', 0)
+    .where('reserved_bytes', '=', 0)
+    .where('pending_uploads', '=', 0)
+    .execute()
+}

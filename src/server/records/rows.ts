@@ -1,0 +1,98 @@
+/** How rows become records, and the questions asked most often. */
+import type { Selectable } from 'kysely'
+
+import type { Db } from './database.ts'
+import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from './record-store.ts'
+import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from './schema.ts'
+
+export type UploadRow = Selectable<UploadsTable> &
+  Pick<Selectable<BlobsTable>, 'part_bytes' | 'state' | 'declared_bytes' | 'size_bytes' | 'deleted_at'>
+
+export interface MediaRow {
+  media_id: string
+  client_id: string
+  owner_hash: string | null
+  created_at: number
+  expires_at: number
+  max_downloads: number | null
+  downloads_used: number
+  ended_at: number | null
+  blob_id: string
+  part_bytes: number
+  state: BlobState
+  size_bytes: number | null
+  declared_bytes: number | null
+}
+
+export function selectUpload(db: Db, uploadId: string) {
+  return db
+    .selectFrom('uploads')
+    .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
+    .selectAll('uploads')
+    .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
+    .where('uploads.upload_id', '=', uploadId)
+}
+
+export function selectMedia(db: Db, mediaId: string) {
+  return db
+    .selectFrom('leases')
+    .innerJoin('blobs', 'blobs.blob_id', 'leases.blob_id')
+    .selectAll('leases')
+    .select(['blobs.part_bytes', 'blobs.state', 'blobs.size_bytes', 'blobs.declared_bytes'])
+    .where('leases.media_id', '=', mediaId)
+}
+
+export async function findMedia(db: Db, mediaId: string): Promise<MediaRecord | null> {
+  const row = await selectMedia(db, mediaId).executeTakeFirst()
+  return row ? toMedia(row) : null
+}
+
+export function toUpload(row: UploadRow): UploadRecord {
+  return {
+    uploadId: row.upload_id,
+    blobId: row.blob_id,
+    mediaId: row.media_id,
+    clientId: row.client_id,
+    ownerHash: row.owner_hash,
+    partBytes: row.part_bytes,
+    declaredBytes: row.declared_bytes,
+    state: row.state !== 'complete' && row.deleted_at !== null ? 'aborted' : row.state,
+    sizeBytes: row.size_bytes,
+    expiresAt: row.expires_at,
+    maxBytes: row.max_bytes,
+  }
+}
+
+export function toMedia(row: MediaRow): MediaRecord {
+  return {
+    mediaId: row.media_id,
+    clientId: row.client_id,
+    ownerHash: row.owner_hash,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    maxDownloads: row.max_downloads,
+    downloadsUsed: row.downloads_used,
+    endedAt: row.ended_at,
+    blobId: row.blob_id,
+    partBytes: row.part_bytes,
+    state: row.state === 'complete' ? 'complete' : 'uploading',
+    sizeBytes: row.size_bytes ?? row.declared_bytes,
+  }
+}
+
+export function toPart(row: Selectable<PartsTable>): PartRecord {
+  return { index: row.part_index, sizeBytes: row.size_bytes, durable: row.durable === 1 }
+}
+
+export function toParcel(row: Selectable<ParcelsTable>): ParcelRecord {
+  return {
+    parcelId: row.parcel_id,
+    clientId: row.client_id,
+    ownerHash: row.owner_hash,
+    version: row.version,
+    manifest: row.manifest,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    endedAt: row.ended_at,
+  }
+}

@@ -1,0 +1,63 @@
+import BetterSqlite3 from 'better-sqlite3'
+import { Kysely } from 'kysely'
+
+import type { RecordDatabase } from './database.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { Schema } from './schema.ts'
+import { sqliteDialect } from './sqlite-dialect.ts'
+import { translateSqliteError } from './sqlite-errors.ts'
+
+export interface SqliteSettings {
+  readonly file: string
+  /** How long to wait for another process (`sealift fsck`, a backup) that holds the write lock. */
+  readonly busyTimeoutMs: number
+  /** Page cache of each connection. */
+  readonly cacheBytes: number
+}
+
+export interface SqliteReader {
+  readonly db: Kysely<Schema>
+  close(): void
+}
+
+/** A connection for questions only: it never waits for a change and sees each as soon as it is durable. */
+export function openSqliteReader(settings: SqliteSettings): SqliteReader {
+  const database = openConnection(settings, { readonly: true })
+  return { db: new Kysely<Schema>({ dialect: sqliteDialect(database) }), close: () => database.close() }
+}
+
+/**
+ * Opens (or makes) the database for changes: WAL, and every commit synced (`synchronous = FULL`; better-sqlite3's own
+ * default for WAL may lose the last commits with the power). Questions have a connection of their own.
+ */
+export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
+  const database = openConnection(settings, { readonly: false })
+  const db = new Kysely<Schema>({ dialect: sqliteDialect(database) })
+  const commits = new GroupCommit(database, db)
+  const reader = openSqliteReader(settings)
+  return {
+    dialect: 'sqlite',
+    read: reader.db,
+    write: work => commits.write(work),
+    exclusively: work => commits.exclusively(work),
+    async [Symbol.asyncDispose]() {
+      await commits.idle()
+      reader.close()
+      database.close()
+    },
+  }
+}
+
+function openConnection(settings: SqliteSettings, { readonly }: { readonly: boolean }): BetterSqlite3.Database {
+  try {
+    const database = new BetterSqlite3(settings.file, { readonly, timeout: settings.busyTimeoutMs })
+    if (!readonly) database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    database.pragma('foreign_keys = ON')
+    database.pragma(`cache_size = ${-Math.ceil(settings.cacheBytes / 1024)}`)
+    database.pragma('temp_store = MEMORY')
+    return database
+  } catch (error) {
+    throw translateSqliteError(error)
+  }
+}

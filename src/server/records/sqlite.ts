@@ -1,0 +1,99 @@
+/**
+ * The record store on SQLite. Changes run in a worker thread, where those that wait share one synced commit
+ * (group-commit.ts): a disk that takes ten milliseconds to sync holds up whoever waits for that commit, never the event
+ * loop and the transfers on it. The questions that every request asks run here, on a read-only connection: microseconds
+ * from the page cache, and by WAL they see a change only once it is durable.
+ *
+ * What a crash leaves: the database file with its `-wal` and `-shm`; the next start replays the log. Nothing to clean.
+ */
+import { createClientRecords } from './client-records.ts'
+import type { RecordDatabase } from './database.ts'
+import { createMediaRecords } from './media-records.ts'
+import { createParcelRecords } from './parcel-records.ts'
+import type { ClientRecords, RecordStore } from './record-store.ts'
+import { openSqliteReader, type SqliteReader, type SqliteSettings } from './sqlite-database.ts'
+import { openSqliteWriter, type SqliteWriter } from './sqlite-writer.ts'
+import { checkDeclaredPart } from './upload-parts.ts'
+import { createUploadRecords } from './upload-records.ts'
+
+const BUSY_TIMEOUT_MS = 5000
+const CACHE_BYTES = 32 * 2 ** 20
+/** A device that was noted this recently needs no new note: most requests write nothing. */
+const DEVICE_NOTE_EVERY_MS = 5 * 60_000
+
+export interface SqliteRecordStoreOptions extends Partial<Omit<SqliteSettings, 'file'>> {
+  /** Made when absent; its folder must exist. */
+  readonly file: string
+}
+
+/**
+ * Opens the database. Call `migrate()` before anything else; dispose it when done.
+ * @throws unavailable when the file cannot be opened, or is no database
+ */
+export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): Promise<RecordStore> {
+  const settings = {
+    file: options.file,
+    busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
+    cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+  }
+  const writer = await openSqliteWriter(settings)
+  const reader = openSqliteReader(settings)
+  return createStore(writer, reader)
+}
+
+function createStore(writer: SqliteWriter, reader: SqliteReader): RecordStore {
+  const questions = createQuestions(reader)
+  const { changes } = writer
+  return {
+    ...changes,
+    ...questions,
+    async reservePart(uploadId, part, caps) {
+      const upload = await questions.findUpload(uploadId)
+      const asksOnly = upload !== null && upload.declaredBytes !== null
+      return asksOnly ? checkDeclaredPart(reader.db, upload, part) : changes.reservePart(uploadId, part, caps)
+    },
+    seeDevice: noteDevicesSeldom(reader, changes.seeDevice),
+    async [Symbol.asyncDispose]() {
+      await writer[Symbol.asyncDispose]()
+      reader.close()
+    },
+  }
+}
+
+/** What is asked on this thread; see the head of this file. */
+function createQuestions(reader: SqliteReader) {
+  const database = readOnly(reader)
+  const uploads = createUploadRecords(database)
+  const media = createMediaRecords(database)
+  const parcels = createParcelRecords(database)
+  const clients = createClientRecords(database)
+  return {
+    findUpload: (uploadId: string) => uploads.findUpload(uploadId),
+    listParts: (blobId: string) => uploads.listParts(blobId),
+    findMedia: (mediaId: string) => media.findMedia(mediaId),
+    durablePrefix: (blobId: string, partBytes: number) => media.durablePrefix(blobId, partBytes),
+    hasGrant: (mediaId: string, grantId: string, now: number) => media.hasGrant(mediaId, grantId, now),
+    findParcel: (parcelId: string) => parcels.findParcel(parcelId),
+    usage: (clientId: string) => clients.usage(clientId),
+    countDevices: (clientId: string, forgetBefore: number) => clients.countDevices(clientId, forgetBefore),
+  }
+}
+
+function readOnly({ db }: SqliteReader): RecordDatabase {
+  const refuse = () => Promise.reject(new Error('This connection only reads'))
+  return { dialect: 'sqlite', read: db, write: refuse, exclusively: refuse, [Symbol.asyncDispose]: async () => {} }
+}
+
+function noteDevicesSeldom({ db }: SqliteReader, note: ClientRecords['seeDevice']): ClientRecords['seeDevice'] {
+  // oxlint-disable-next-line eslint/max-params -- the port's signature
+  return async (clientId, deviceId, cap, now, forgetBefore) => {
+    const known = await db
+      .selectFrom('devices')
+      .select('seen_at')
+      .where('client_id', '=', clientId)
+      .where('device_id', '=', deviceId)
+      .executeTakeFirst()
+    const notedLately = known && known.seen_at > now - DEVICE_NOTE_EVERY_MS && known.seen_at >= forgetBefore
+    if (!notedLately) await note(clientId, deviceId, cap, now, forgetBefore)
+  }
+}

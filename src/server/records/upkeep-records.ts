@@ -1,0 +1,202 @@
+import { auditUsage } from './audit-usage.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { endLeases } from './end-leases.ts'
+import { lockUpload } from './open-upload.ts'
+import { endParcel } from './parcel-records.ts'
+import { purgeEnded } from './purge-ended.ts'
+import type { BlobId } from '../blobs/blob-store.ts'
+import type { LiveBlob, StorageTotals, UploadRecord, UpkeepRecords } from './record-store.ts'
+import { toUpload } from './rows.ts'
+
+export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
+  const { read } = database
+  return {
+    endExpiredLeases: (now, batch) => database.write(db => endExpiredLeases(db, now, batch)),
+    endExpiredParcels: (now, batch) => database.write(db => endExpiredParcels(db, now, batch)),
+    abortExpiredUploads: (now, batch) => database.write(db => abortExpiredUploads(db, now, batch)),
+    listCompleting: batch => listCompleting(read, batch),
+    listTombstones: batch => listTombstones(read, batch),
+    purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
+    purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
+    knownBlobs: blobIds => knownBlobs(read, blobIds),
+    listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),
+    auditUsage: repair => database.write(db => auditUsage(db, repair)),
+    totals: () => totals(read),
+  }
+}
+
+async function endExpiredLeases(db: Db, now: number, batch: number): Promise<number> {
+  const expired = await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('ended_at', 'is', null)
+    .where('expires_at', '<=', now)
+    .limit(batch)
+    .execute()
+  const usedUp = await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('ended_at', 'is', null)
+    .where('max_downloads', 'is not', null)
+    .whereRef('downloads_used', '>=', 'max_downloads')
+    .where(eb =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('grants')
+            .select('grant_id')
+            .whereRef('grants.media_id', '=', 'leases.media_id')
+            .where('grants.expires_at', '>', now),
+        ),
+      ),
+    )
+    .limit(batch)
+    .execute()
+  const mediaIds = [...expired, ...usedUp].map(row => row.media_id)
+  return endLeases(db, [...new Set(mediaIds)].slice(0, batch), now)
+}
+
+async function endExpiredParcels(db: Db, now: number, batch: number): Promise<number> {
+  const expired = await db
+    .selectFrom('parcels')
+    .select('parcel_id')
+    .where('ended_at', 'is', null)
+    .where('expires_at', '<=', now)
+    .limit(batch)
+    .execute()
+  for (const { parcel_id } of expired) await endParcel(db, parcel_id, now)
+  return expired.length
+}
+
+/** Looks again under the lock: an upload that was completed or extended meanwhile stays. */
+async function abortExpiredUploads(db: Db, now: number, batch: number): Promise<number> {
+  const expired = await db
+    .selectFrom('uploads')
+    .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
+    .select('uploads.upload_id')
+    .where('uploads.finished_at', 'is', null)
+    .where('uploads.expires_at', '<=', now)
+    .where('blobs.state', '=', 'uploading')
+    .limit(batch)
+    .execute()
+  let aborted = 0
+  for (const { upload_id } of expired) {
+    const upload = await lockUpload(db, upload_id)
+    if (upload.state === 'uploading' && upload.expiresAt <= now) aborted += await endLeases(db, [upload.mediaId], now)
+  }
+  return aborted
+}
+
+async function listCompleting(db: Db, batch: number): Promise<readonly UploadRecord[]> {
+  const rows = await db
+    .selectFrom('uploads')
+    .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
+    .selectAll('uploads')
+    .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
+    .where('blobs.state', '=', 'completing')
+    .where('blobs.deleted_at', 'is', null)
+    .limit(batch)
+    .execute()
+  return rows.map(toUpload)
+}
+
+async function listTombstones(db: Db, batch: number): Promise<readonly { blobId: BlobId }[]> {
+  const rows = await db
+    .selectFrom('blobs')
+    .select('blob_id')
+    .where('deleted_at', 'is not', null)
+    .where('purged_at', 'is', null)
+    .orderBy('deleted_at')
+    .limit(batch)
+    .execute()
+  return rows.map(row => ({ blobId: row.blob_id }))
+}
+
+/** The row stays as long as ended leases point to it, so that they still answer `gone`. */
+async function purgeBlob(db: Db, blobId: BlobId): Promise<void> {
+  await db
+    .updateTable('blobs')
+    .set(eb => ({ purged_at: eb.ref('deleted_at') }))
+    .where('blob_id', '=', blobId)
+    .where('deleted_at', 'is not', null)
+    .execute()
+}
+
+async function knownBlobs(db: Db, blobIds: readonly BlobId[]): Promise<ReadonlySet<BlobId>> {
+  if (blobIds.length === 0) return new Set()
+  const rows = await db
+    .selectFrom('blobs')
+    .select('blob_id')
+    .where('blob_id', 'in', blobIds)
+    .where('purged_at', 'is', null)
+    .execute()
+  return new Set(rows.map(row => row.blob_id))
+}
+
+async function listLiveBlobs(db: Db, after: BlobId | null, batch: number): Promise<readonly LiveBlob[]> {
+  const rows = await db
+    .selectFrom('blobs')
+    .select(['blob_id', 'part_bytes', 'state', 'size_bytes'])
+    .where('deleted_at', 'is', null)
+    .where('blob_id', '>', after ?? '')
+    .orderBy('blob_id')
+    .limit(batch)
+    .execute()
+  return rows.map(row => ({
+    blobId: row.blob_id,
+    partBytes: row.part_bytes,
+    state: row.state,
+    sizeBytes: row.size_bytes,
+  }))
+}
+
+async function totals(db: Db): Promise<StorageTotals> {
+  const [blobs, charged, unfinished, leases, parcels, tombstones] = await Promise.all([
+    db
+      .selectFrom('blobs')
+      .select(eb => [eb.fn.countAll<number>().as('count'), eb.fn.sum<number | string | null>('size_bytes').as('bytes')])
+      .where('state', '=', 'complete')
+      .where('deleted_at', 'is', null)
+      .executeTakeFirstOrThrow(),
+    db
+      .selectFrom('client_usage')
+      .select(eb => [
+        eb.fn.sum<number | string | null>('reserved_bytes').as('reserved'),
+        eb.fn.sum<number | string | null>('pending_uploads').as('pending'),
+      ])
+      .executeTakeFirstOrThrow(),
+    db
+      .selectFrom('blobs')
+      .select(eb => eb.fn.min<number | null>('created_at').as('oldest'))
+      .where('state', '<>', 'complete')
+      .where('deleted_at', 'is', null)
+      .executeTakeFirstOrThrow(),
+    countWhereNull(db, 'leases'),
+    countWhereNull(db, 'parcels'),
+    db
+      .selectFrom('blobs')
+      .select(eb => eb.fn.countAll<number>().as('count'))
+      .where('deleted_at', 'is not', null)
+      .where('purged_at', 'is', null)
+      .executeTakeFirstOrThrow(),
+  ])
+  return {
+    blobs: blobs.count,
+    blobBytes: Number(blobs.bytes ?? 0),
+    reservedBytes: Number(charged.reserved ?? 0),
+    pendingUploads: Number(charged.pending ?? 0),
+    leases,
+    parcels,
+    tombstones: tombstones.count,
+    oldestUploadAt: unfinished.oldest,
+  }
+}
+
+async function countWhereNull(db: Db, table: 'leases' | 'parcels'): Promise<number> {
+  const row = await db
+    .selectFrom(table)
+    .select(eb => eb.fn.countAll<number>().as('count'))
+    .where('ended_at', 'is', null)
+    .executeTakeFirstOrThrow()
+  return row.count
+}
