@@ -46,7 +46,15 @@ export interface Route {
 }
 
 /** Codes that any route may answer with. */
-export const COMMON_ERRORS = ['invalid_request', 'unauthorized', 'rate_limited', 'unavailable', 'internal'] as const
+export const COMMON_ERRORS = [
+  'invalid_request',
+  'unauthorized',
+  'too_many_devices',
+  'rate_limited',
+  'unavailable',
+  'shutting_down',
+  'internal',
+] as const
 
 const QUOTA_ERRORS = ['too_large', 'quota_exceeded', 'too_many_pending', 'storage_full'] as const
 
@@ -144,15 +152,27 @@ export const ROUTES = {
       { status: 206, description: 'One range', bytes: true, headers: ['ETag', 'Content-Range', 'Sealift-Download'] },
       { status: 304, description: 'The validator still holds' },
     ],
-    errors: ['not_found', 'gone', 'downloads_exhausted', 'range_not_satisfiable', 'too_many_downloads', 'damaged'],
+    errors: [
+      'not_found',
+      'gone',
+      'downloads_exhausted',
+      'range_not_satisfiable',
+      'too_many_downloads',
+      'upload_in_progress',
+      'damaged',
+    ],
   },
   headMedia: {
     method: 'HEAD',
     path: '/v1/media/{mediaId}',
     access: 'reader',
-    summary: 'The headers of GET, not counted as a download',
-    answers: [{ status: 200, description: 'As GET, without the bytes' }],
-    errors: ['not_found', 'gone', 'range_not_satisfiable'],
+    summary: 'The headers of GET of the whole media, not counted as a download',
+    headers: ['If-None-Match'],
+    answers: [
+      { status: 200, description: 'As GET, without the bytes', headers: ['ETag', 'Content-Length', 'Sealift-State'] },
+      { status: 304, description: 'The validator still holds' },
+    ],
+    errors: ['not_found', 'gone', 'downloads_exhausted'],
   },
   mediaInfo: {
     method: 'GET',
@@ -160,7 +180,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'Facts about a media',
     answers: [{ status: 200, description: 'The facts', json: schemas.media }],
-    errors: ['not_found', 'gone', 'downloads_exhausted'],
+    errors: ['not_found', 'gone'],
   },
   forwardMedia: {
     method: 'POST',

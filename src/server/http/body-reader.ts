@@ -51,6 +51,8 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
 
   return(): Promise<IteratorResult<Uint8Array>> {
     this.#stop()
+    this.#waiter?.resolve({ done: true, value: undefined })
+    this.#waiter = null
     return Promise.resolve({ done: true, value: undefined })
   }
 

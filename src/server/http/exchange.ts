@@ -35,6 +35,14 @@ export class Exchange {
   sentBytes = 0
   receivedBytes = 0
   closed = false
+  /** True once what is left of the body is being thrown away. */
+  draining = false
+  /** True while it stands in line, or waits for something new. */
+  waiting = false
+  /** Told when the connection ends, so that nothing waits for bytes to be taken any more. */
+  sink: { close(reason: Error): void } | null = null
+  /** Called once its handler is done. */
+  settle: () => void = () => undefined
   readonly #baseHeaders: HeaderList
   #expectsContinue: boolean
   #controller: AbortController | null = null
@@ -88,7 +96,19 @@ export class Exchange {
   /** The connection's end, however it came. */
   onClose(): void {
     this.closed = true
-    if (!this.res.writableFinished) this.abort(new SealiftError('aborted', 'The client closed the connection'))
+    const reason = this.#abortReason ?? new SealiftError('aborted', 'The client closed the connection')
+    if (!this.res.writableFinished) this.abort(reason)
+    this.sink?.close(reason)
+  }
+
+  /** As `patiently`, for a wait that has moved no byte yet: it is given up at once when the server stops. */
+  async inLine<T>(work: Promise<T>): Promise<T> {
+    this.waiting = true
+    try {
+      return await this.patiently(work)
+    } finally {
+      this.waiting = false
+    }
   }
 
   /** While `work` runs, a silent connection is the server's doing and not cut as idle. */
@@ -101,7 +121,18 @@ export class Exchange {
     }
   }
 
+  /** Resolves when the client has the whole answer, or is gone. */
+  finished(): Promise<void> {
+    if (this.closed || this.res.writableFinished) return Promise.resolve()
+    return new Promise(resolve => {
+      this.res.once('finish', resolve).once('close', resolve)
+    })
+  }
+
   headers(...more: string[]): string[] {
-    return [HEADER.requestId, this.requestId, ...this.#baseHeaders, ...more]
+    const headers = [HEADER.requestId, this.requestId, ...this.#baseHeaders, ...more]
+    // A body that was held back never comes, and what follows on the connection could be taken for it.
+    if (this.#expectsContinue) headers.push('Connection', 'close')
+    return headers
   }
 }

@@ -5,9 +5,7 @@
 import type { ByteRange } from '../blobs/blob-store.ts'
 
 /** What a client asked for; resolved once the size is known. `last` is inclusive, `null`: to the end. */
-export type RangeSpec =
-  | { readonly first: number; readonly last: number | null }
-  | { readonly suffixBytes: number }
+export type RangeSpec = { readonly first: number; readonly last: number | null } | { readonly suffixBytes: number }
 
 /** Longer headers are ignored: one range needs no more (and many ranges are an attack). */
 const MAX_HEADER_LENGTH = 256

@@ -18,11 +18,10 @@ export function refuse(exchange: Exchange, error: unknown): void {
   const headers = problemHeaders(error)
   if (req.complete || isSmall(exchange)) {
     sendText(exchange, statusOf(error), body, headers)
-    if (!req.complete) drain(exchange, complete => complete || req.socket.destroy())
     return
   }
-  headers.push('Connection', 'close')
   if (exchange.awaitsContinue) return sendText(exchange, statusOf(error), body, headers)
+  headers.push('Connection', 'close')
   res.writeHead(statusOf(error), exchange.headers('Content-Length', String(Buffer.byteLength(body)), ...headers))
   res.write(body)
   drain(exchange, () => res.end())
@@ -36,8 +35,17 @@ function isSmall({ req, awaitsContinue }: Exchange): boolean {
   return !awaitsContinue && Number(req.headers['content-length'] ?? Infinity) <= SMALL_BODY_BYTES
 }
 
+/** After any answer: what is left of a body may not keep the connection for ever. */
+export function drainRest(exchange: Exchange): void {
+  const { req } = exchange
+  if (req.complete || exchange.closed || exchange.awaitsContinue || exchange.draining) return
+  drain(exchange, complete => complete || req.socket.destroy())
+}
+
 /** Reads and forgets the rest of the body; tells `then` whether it reached its end. */
-function drain({ req }: Exchange, then: (complete: boolean) => void): void {
+function drain(exchange: Exchange, then: (complete: boolean) => void): void {
+  const { req } = exchange
+  exchange.draining = true
   let drainedBytes = 0
   const finish = () => {
     clearTimeout(timer)

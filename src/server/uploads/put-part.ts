@@ -38,12 +38,7 @@ export interface IncomingPart {
  * @throws not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
  * too_many_uploads, digest_mismatch, part_conflict, storage_full
  */
-export async function putPart(
-  deps: PutPart,
-  caller: Caller,
-  part: IncomingPart,
-  signal: AbortSignal,
-): Promise<void> {
+export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart, signal: AbortSignal): Promise<void> {
   const upload = await findOwnUpload(deps.records, part.uploadId, caller)
   checkPlace(upload, part)
   using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
@@ -105,7 +100,8 @@ async function compareStored(
   { upload, part, source, storedBytes }: PartAtWork & { storedBytes: number },
   stop: AbortSignal,
 ): Promise<void> {
-  const same = part.sizeBytes === storedBytes && (await hashOf(source)) === (await storedHash(blobs, upload, part, stop))
+  const same =
+    part.sizeBytes === storedBytes && (await hashOf(source)) === (await storedHash(blobs, upload, part, stop))
   if (same) return
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }

@@ -1,0 +1,58 @@
+/** Cross-origin access by bearer token, never by cookie: any page may ask, none gets a user's ambient rights. */
+import type { IncomingMessage } from 'node:http'
+
+import type { HeaderList } from './exchange.ts'
+
+const EXPOSED = [
+  'ETag',
+  'Content-Range',
+  'Content-Length',
+  'Accept-Ranges',
+  'Retry-After',
+  'Preference-Applied',
+  'Sealift-Download',
+  'Sealift-State',
+  'Sealift-Version',
+  'Sealift-Request-Id',
+].join(', ')
+
+const ALLOWED = [
+  'Authorization',
+  'Content-Type',
+  'Content-Digest',
+  'Idempotency-Key',
+  'If-Match',
+  'If-None-Match',
+  'If-Range',
+  'Prefer',
+  'Range',
+  'Sealift-Download',
+  'Sealift-Owner',
+].join(', ')
+
+const ANY_ORIGIN = ['Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', EXPOSED]
+const NO_ORIGIN = ['Vary', 'Origin']
+
+/** Headers of every answer to this request. */
+export function corsHeaders({ headers: { origin } }: IncomingMessage, origins: readonly string[]): HeaderList {
+  if (origins.includes('*')) return ANY_ORIGIN
+  if (origin === undefined || !origins.includes(origin)) return NO_ORIGIN
+  return ['Access-Control-Allow-Origin', origin, 'Vary', 'Origin', 'Access-Control-Expose-Headers', EXPOSED]
+}
+
+/** Headers of the answer to a preflight (`OPTIONS`) of a path that takes `methods`. */
+export function preflightHeaders(methods: readonly string[]): HeaderList {
+  const allowed = methods.join(', ')
+  return [
+    'Allow',
+    `${allowed}, OPTIONS`,
+    'Access-Control-Allow-Methods',
+    allowed,
+    'Access-Control-Allow-Headers',
+    ALLOWED,
+    'Access-Control-Max-Age',
+    '7200',
+    'Cache-Control',
+    'no-store',
+  ]
+}

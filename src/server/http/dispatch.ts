@@ -1,0 +1,163 @@
+/**
+ * From a request to its handler. Byte routes are found here and never touch a framework; all others are mounted on
+ * Express from the same table. Either way the gate comes first, and any failure ends in one place.
+ */
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { ROUTES, type RouteName } from '../../protocol/routes.ts'
+import { sendEmpty } from './answers.ts'
+import { preflightHeaders } from './cors.ts'
+import type { Exchange } from './exchange.ts'
+import type { Gate, PublicRoute } from './gate.ts'
+import { drainRest, refuse } from './refuse.ts'
+import type { RouteTable } from './routes.ts'
+
+const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia'] as const).map(name => ({
+  name,
+  method: ROUTES[name].method,
+  pattern: new RegExp(`^${ROUTES[name].path.replaceAll(/\{\w+\}/g, '([^/]+)')}$`),
+}))
+
+const NAMES = Object.keys(ROUTES) as RouteName[]
+const PUBLIC: ReadonlySet<RouteName> = new Set<PublicRoute>(['health', 'ready', 'openapi'])
+const MAX_URL_LENGTH = 2048
+
+export interface DispatchOptions {
+  readonly gate: Gate
+  readonly table: RouteTable
+  /** Throws when no request is taken any more. @throws shutting_down */
+  readonly assertOpen: () => void
+}
+
+export class Dispatcher {
+  readonly #options: DispatchOptions
+  readonly #app: Express
+  readonly #exchanges = new WeakMap<object, Exchange>()
+
+  constructor(options: DispatchOptions) {
+    this.#options = options
+    this.#app = this.#mount()
+  }
+
+  /** Resolves when the handler is done; never rejects. */
+  async serve(exchange: Exchange): Promise<void> {
+    const { method, url = '' } = exchange.req
+    if (url.length > MAX_URL_LENGTH || !(url.startsWith('/') || url === '*') || !hasHost(exchange)) {
+      return fail(
+        exchange,
+        new SealiftError('invalid_request', 'The request line or the Host header is not well formed'),
+      )
+    }
+    for (const route of BYTE_ROUTES) {
+      if (route.method !== method) continue
+      const match = route.pattern.exec(exchange.path)
+      if (match) return this.#run(exchange, route.name, match.slice(1))
+    }
+    await this.#serveByExpress(exchange)
+  }
+
+  async #run(exchange: Exchange, name: RouteName, parameters: readonly string[]): Promise<void> {
+    exchange.route = name
+    try {
+      await this.#handle(exchange, name, parameters)
+    } catch (error) {
+      fail(exchange, error)
+    }
+    drainRest(exchange)
+  }
+
+  async #handle(exchange: Exchange, name: RouteName, parameters: readonly string[]): Promise<void> {
+    const { gate, table, assertOpen } = this.#options
+    if (isPublic(name)) return table[name](exchange)
+    assertOpen()
+    const caller = await gate.admit(exchange, name)
+    await table[name](exchange, caller, parameters)
+  }
+
+  #serveByExpress(exchange: Exchange): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#exchanges.set(exchange.req, exchange)
+    exchange.settle = resolve
+    this.#app(exchange.req as Request, exchange.res as Response)
+    return promise
+  }
+
+  #mount(): Express {
+    const app = express()
+    app.disable('x-powered-by').disable('etag').enable('case sensitive routing').enable('strict routing')
+    const others = NAMES.filter(name => !BYTE_ROUTES.some(route => route.name === name))
+    for (const name of others) this.#mountRoute(app, name)
+    for (const path of new Set(NAMES.map(name => ROUTES[name].path))) this.#mountRest(app, path)
+    app.use((req: Request) => {
+      if (req.method === 'OPTIONS' && req.url === '*') return this.#empty(req, [])
+      throw new SealiftError('not_found', 'There is no such route')
+    })
+    app.use((error: unknown, req: Request, _res: Response, _next: NextFunction) => {
+      const exchange = this.#exchangeOf(req)
+      fail(exchange, isMalformedUrl(error) ? new SealiftError('invalid_request', 'The URL is not well formed') : error)
+      drainRest(exchange)
+      exchange.settle()
+    })
+    return app
+  }
+
+  #mountRoute(app: Express, name: RouteName): void {
+    const { method, path } = ROUTES[name]
+    const verb = method.toLowerCase() as 'get' | 'post' | 'put' | 'delete'
+    app[verb](expressPath(path), async (req: Request) => {
+      const exchange = this.#exchangeOf(req)
+      await this.#run(exchange, name, Object.values(req.params).map(String))
+      exchange.settle()
+    })
+  }
+
+  /** What is left of a path: a preflight, or a method it does not take. */
+  #mountRest(app: Express, path: string): void {
+    const methods = NAMES.filter(name => ROUTES[name].path === path).map(name => ROUTES[name].method)
+    app.all(expressPath(path), (req: Request) => {
+      if (req.method === 'OPTIONS') return this.#empty(req, preflightHeaders(methods))
+      throw new SealiftError('method_not_allowed', `This route takes ${methods.join(', ')}`, {
+        context: { allow: `${methods.join(', ')}, OPTIONS` },
+      })
+    })
+  }
+
+  #empty(req: Request, headers: readonly string[]): void {
+    const exchange = this.#exchangeOf(req)
+    sendEmpty(exchange, 204, headers)
+    drainRest(exchange)
+    exchange.settle()
+  }
+
+  #exchangeOf(req: Request): Exchange {
+    const exchange = this.#exchanges.get(req)
+    if (!exchange) throw new Error('A request came past the dispatcher')
+    return exchange
+  }
+}
+
+function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+}
+
+function isPublic(name: RouteName): name is PublicRoute {
+  return PUBLIC.has(name)
+}
+
+function hasHost({ req }: Exchange): boolean {
+  return req.headers.host !== undefined || req.httpVersion !== '1.1'
+}
+
+/** Express refuses a path with a broken percent-encoding by itself. */
+function isMalformedUrl(error: unknown): boolean {
+  return error instanceof URIError || (error instanceof Error && 'status' in error && error.status === 400)
+}
+
+/** The one end of every failure: a problem if nothing has been answered yet, else a cut connection. */
+function fail(exchange: Exchange, error: unknown): void {
+  exchange.error = error
+  if (exchange.closed || exchange.res.destroyed) return
+  if (exchange.res.headersSent) return exchange.cut(error instanceof Error ? error : new Error(String(error)))
+  refuse(exchange, error)
+}

@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+
+import busboy, { type Busboy } from 'busboy'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import type { ByteSource } from '../uploads/byte-source.ts'
+import type { FormFile } from '../uploads/store-form.ts'
+
+export interface FormLimits {
+  readonly maxFiles: number
+  /** Content-Length of the form; `null`: unknown. */
+  readonly totalBytes: number | null
+}
+
+const MAX_FIELDS = 8
+const MAX_FIELD_BYTES = 4096
+const MAX_FIELD_NAME_LENGTH = 100
+const FILE_BUFFER_BYTES = 64 * 1024
+/** More than can be on its way between the connection and the store. */
+const BUFFERED_BYTES = 512 * 1024
+
+/**
+ * The files of a `multipart/form-data` body, streamed: nothing touches a disk, and memory holds what one read from the
+ * connection brings. File names are ignored: the server has no use for them. One file more than `maxFiles` is
+ * reported, so that it can be refused; further ones are skipped by the parser.
+ * @throws invalid_request for a body that is no form; what `source` throws
+ */
+export async function* formFiles(
+  headers: IncomingHttpHeaders,
+  source: ByteSource,
+  { maxFiles, totalBytes }: FormLimits,
+): AsyncGenerator<FormFile> {
+  const parser = openParser(headers, maxFiles)
+  const files = new FileQueue()
+  let fedBytes = 0
+  const atMostBytes = () => (totalBytes === null ? null : Math.min(totalBytes, totalBytes - fedBytes + BUFFERED_BYTES))
+  parser.on('file', (name, stream) => files.push(asFormFile(name, stream, atMostBytes)))
+  parser.on('error', error => files.end(asMalformed(error)))
+  parser.on('close', () => files.end(null))
+  feed(parser, source, bytes => (fedBytes += bytes)).catch((error: unknown) => {
+    files.end(error)
+    parser.destroy()
+  })
+  try {
+    for (let file = await files.next(); file; file = await files.next()) yield file
+  } finally {
+    parser.destroy()
+  }
+}
+
+function openParser(headers: IncomingHttpHeaders, maxFiles: number): Busboy {
+  const files = maxFiles + 1
+  try {
+    return busboy({
+      headers,
+      fileHwm: FILE_BUFFER_BYTES,
+      limits: { files, fields: MAX_FIELDS, fieldSize: MAX_FIELD_BYTES, parts: files + MAX_FIELDS },
+    })
+  } catch (error) {
+    throw asMalformed(error)
+  }
+}
+
+function asMalformed(cause: unknown): SealiftError {
+  return new SealiftError('invalid_request', 'The body is not a well-formed multipart form', { cause })
+}
+
+async function feed(parser: Busboy, source: ByteSource, count: (bytes: number) => void): Promise<void> {
+  for await (const chunk of source) {
+    count(chunk.length)
+    if (!parser.write(chunk)) await once(parser, 'drain')
+  }
+  parser.end()
+}
+
+/** A part without a name comes as `undefined`, whatever the types say. */
+function asFormFile(name: string | undefined, stream: Readable, atMostBytes: () => number | null): FormFile {
+  stream.on('error', () => undefined)
+  return {
+    field: (name ?? '').slice(0, MAX_FIELD_NAME_LENGTH),
+    source: stream.iterator({ destroyOnReturn: false }),
+    skip() {
+      stream.removeAllListeners('readable')
+      stream.resume()
+    },
+    atMostBytes,
+  }
+}
+
+/** Files in the order they arrive; the parser waits for the bytes of one before it comes to the next. */
+class FileQueue {
+  readonly #files: FormFile[] = []
+  #ended = false
+  #error: unknown = null
+  #wake: () => void = () => undefined
+
+  push(file: FormFile): void {
+    this.#files.push(file)
+    this.#wake()
+  }
+
+  /** The first end counts. */
+  end(error: unknown): void {
+    if (!this.#ended) this.#error = error
+    this.#ended = true
+    this.#wake()
+  }
+
+  async next(): Promise<FormFile | null> {
+    while (this.#files.length === 0 && !this.#ended) {
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+    }
+    const file = this.#files.shift()
+    if (file) return file
+    if (this.#error !== null) throw this.#error as Error
+    return null
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The one way in. Every route of the table passes here before its handler runs, in this order: rate limit of the
+ * address, token, rate limit of the client, owner secret, encoding. Nothing is let through that is not named.
+ */
+import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { HEADER, IDEMPOTENCY_KEY_PATTERN, OWNER_PATTERN } from '../../protocol/headers.ts'
+import { ROUTES, type Access, type RouteName } from '../../protocol/routes.ts'
+import type { Client, Tier } from '../access/access.ts'
+import type { Caller, Maker } from '../caller.ts'
+import type { Clock } from '../clock.ts'
+import type { RateLimiter } from '../limits/limiter.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Who sends a request, and what applies to them. */
+export interface Identity {
+  readonly client: Client
+  readonly tier: Tier
+}
+
+export interface Identify {
+  /**
+   * `capability`: the caller may be anonymous even where open mode is off, since what it asks for is named by an
+   * unguessable id or an owner secret. A token that is sent is always checked.
+   * @throws unauthorized, rate_limited, too_many_devices
+   */
+  (req: IncomingMessage, options: { readonly capability: boolean }): Promise<Identity>
+}
+
+export interface GateOptions {
+  readonly identify: Identify
+  readonly rates: RateLimiter
+  /** True when downloads take a token besides the id. */
+  readonly readersNeedToken: () => boolean
+}
+
+export class Gate {
+  readonly #options: GateOptions
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  /** @throws unauthorized, rate_limited, invalid_request, unsupported_media_type, too_many_devices */
+  async admit(exchange: Exchange, route: Exclude<RouteName, PublicRoute>): Promise<Caller> {
+    const { req } = exchange
+    const ownerHash = ownerHashOf(req)
+    const { client, tier } = await this.#options.identify(req, { capability: this.#isCapability(route, ownerHash) })
+    exchange.clientId = client.clientId
+    this.#takeRequest(client, tier)
+    refuseEncodings(req)
+    return { client, tier, ownerHash }
+  }
+
+  #isCapability(route: RouteName, ownerHash: string | null): boolean {
+    const access: Access = ROUTES[route].access
+    if (access === 'reader') return !this.#options.readersNeedToken()
+    return access === 'owner' && ownerHash !== null
+  }
+
+  #takeRequest({ clientId }: Client, { requestsPerSecond, requestBurst }: Tier): void {
+    const taken = this.#options.rates.take(`requests:${clientId}`, 1, {
+      perSecond: requestsPerSecond,
+      burst: requestBurst,
+    })
+    if (taken.ok) return
+    throw new SealiftError('rate_limited', `At most ${requestsPerSecond} requests a second; slow down`, {
+      context: {
+        limit: 'requestsPerSecond',
+        value: requestsPerSecond,
+        remaining: 0,
+        retryAfterSeconds: taken.retryAfterMs / 1000,
+      },
+    })
+  }
+}
+
+/** Routes that anyone may call without being known. */
+export type PublicRoute = 'health' | 'ready' | 'openapi'
+
+function ownerHashOf(req: IncomingMessage): string | null {
+  const secret = req.headers[HEADER.owner]
+  if (secret === undefined) return null
+  if (typeof secret === 'string' && OWNER_PATTERN.test(secret)) return createHash('sha256').update(secret).digest('hex')
+  throw new SealiftError('invalid_request', 'Sealift-Owner must be 22 to 128 characters of base64url')
+}
+
+/** A compressed body could be a thousand times what its length says. */
+function refuseEncodings({ headers }: IncomingMessage): void {
+  const encoding = headers['content-encoding']
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return
+  throw new SealiftError('unsupported_media_type', 'Send the bytes as they are, without Content-Encoding')
+}
+
+const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
+
+/** The caller as one who makes something repeatable. `request` is what must be the same when the key is repeated. */
+export function asMaker(exchange: Exchange, caller: Caller, request: unknown, clock: Clock): Maker {
+  const key = exchange.req.headers[HEADER.idempotencyKey]
+  if (key === undefined) return { ...caller, idempotency: null }
+  if (typeof key !== 'string' || !IDEMPOTENCY_KEY_PATTERN.test(key)) {
+    throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
+  }
+  const asked = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
+  const fingerprint = createHash('sha256').update(asked).digest('hex')
+  const { clientId } = caller.client
+  return { ...caller, idempotency: { clientId, key, fingerprint, expiresAt: clock() + IDEMPOTENCY_TTL_MS } }
+}

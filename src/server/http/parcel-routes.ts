@@ -1,0 +1,141 @@
+/** The routes of parcels. */
+import { SealiftError } from '../../protocol/errors.ts'
+import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
+import { ROUTES } from '../../protocol/routes.ts'
+import type { Caller } from '../caller.ts'
+import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
+import { describeParcel } from '../parcels/describe-parcel.ts'
+import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
+import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
+import { readParcel } from '../parcels/read-parcel.ts'
+import { replaceManifest } from '../parcels/replace-manifest.ts'
+import { waitForVersion } from '../parcels/wait-for-version.ts'
+import type { ParcelRecord } from '../records/record-store.ts'
+import { slotRequest } from '../transfer-slot.ts'
+import { sendEmpty, sendJson, sendOpaque } from './answers.ts'
+import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
+import type { Exchange } from './exchange.ts'
+import { asMaker } from './gate.ts'
+import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+
+export interface ParcelRoutes extends PublishParcel, EndParcel {
+  readonly slots: SlotLimiter
+  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
+  readonly waitMaxMs: () => number
+}
+
+/** Room for 20 000 ids beside the manifest. */
+const COVERED_BYTES = 20_000 * 30
+
+function manifestJson(deps: ParcelRoutes, { tier }: Caller): JsonBodyOptions {
+  return deps.jsonBody(Math.ceil((tier.manifestBytes * 4) / 3) + COVERED_BYTES + JSON_BYTES)
+}
+
+export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange, caller: Caller): Promise<void> {
+  const request = await readJson(exchange, ROUTES.publishParcel.json, manifestJson(deps, caller))
+  const parcel = await publishParcel(deps, asMaker(exchange, caller, request, deps.clock), request)
+  sendJson(exchange, 201, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
+}
+
+export async function replaceManifestRoute(
+  deps: ParcelRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [parcelId = '']: readonly string[],
+): Promise<void> {
+  const ifVersion = requireVersion(exchange.req.headers['if-match'])
+  const request = await readJson(exchange, ROUTES.replaceManifest.json, manifestJson(deps, caller))
+  const parcel = await replaceManifest(deps, caller, { ...request, parcelId, ifVersion })
+  sendJson(exchange, 200, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
+}
+
+export async function endParcelRoute(
+  deps: ParcelRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [parcelId = '']: readonly string[],
+): Promise<void> {
+  await endParcel(deps, caller, parcelId)
+  sendEmpty(exchange, 204)
+}
+
+/** The newest manifest; with `If-None-Match` and `Prefer: wait=N`, the next one as soon as it is published. */
+export async function readParcelRoute(
+  deps: ParcelRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [parcelId = '']: readonly string[],
+): Promise<void> {
+  const { headers } = exchange.req
+  const waitMs = waitOf(deps, exchange)
+  const known = parseVersionTag(headers['if-none-match'])
+  let parcel: ParcelRecord | null = await readParcel(deps.records, parcelId, deps.clock())
+  const applied = waitMs > 0 ? ['Preference-Applied', `wait=${waitMs / 1000}`] : []
+  if (parcel.version === known && waitMs > 0) {
+    parcel = await waitInLine(deps, exchange, caller, { parcelId, known, waitMs })
+  }
+  if (!parcel || matchesNone(headers['if-none-match'], versionTag(parcel.version))) {
+    return sendEmpty(exchange, 304, ['ETag', versionTag(parcel?.version ?? known ?? 0), ...applied])
+  }
+  await sendManifest(deps, exchange, caller, { parcel, applied })
+}
+
+/** A manifest on its way is a transfer like any other: it holds a slot until the client has it. */
+async function sendManifest(
+  deps: ParcelRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  { parcel, applied }: { parcel: ParcelRecord; applied: string[] },
+): Promise<void> {
+  using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
+  const { version, manifest } = parcel
+  sendOpaque(exchange, manifest, [
+    'ETag',
+    versionTag(version),
+    HEADER.version,
+    String(version),
+    'Cache-Control',
+    'private, no-cache',
+    'Vary',
+    'Prefer',
+    ...applied,
+  ])
+  await exchange.finished()
+}
+
+async function waitInLine(
+  deps: ParcelRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  wait: { parcelId: string; known: number; waitMs: number },
+): Promise<ParcelRecord | null> {
+  using _place = await takePlace(deps, caller, exchange.signal)
+  return exchange.inLine(waitForVersion(deps, wait, exchange.signal))
+}
+
+/** Readers who wait cost a connection, no bandwidth: they are counted apart, and a client may have as many as may queue. */
+async function takePlace({ slots }: ParcelRoutes, caller: Caller, signal: AbortSignal): Promise<TransferSlot> {
+  const { clientId, queue } = slotRequest(caller, 'download')
+  const place = {
+    clientId: `waiting:${clientId}`,
+    direction: 'download',
+    cap: queue,
+    queue: 0,
+    queueWaitMs: 0,
+  } as const
+  try {
+    return await slots.acquire(place, signal)
+  } catch (cause) {
+    signal.throwIfAborted()
+    throw new SealiftError('too_many_downloads', `At most ${queue} readers of one client may wait for parcels`, {
+      context: { limit: 'queue', value: queue, remaining: 0, retryAfterSeconds: 5 },
+      cause,
+    })
+  }
+}
+
+function waitOf({ waitMaxMs }: ParcelRoutes, { req }: Exchange): number {
+  const { prefer } = req.headers
+  const seconds = parsePreferWait(typeof prefer === 'string' ? prefer : (prefer?.join(', ') ?? '')) ?? 0
+  return Math.min(seconds * 1000, waitMaxMs())
+}

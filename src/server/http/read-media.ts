@@ -1,0 +1,210 @@
+/** GET and HEAD of a media: the hot path. No framework, no closures per chunk, headers and first bytes in one write. */
+import { SealiftError } from '../../protocol/errors.ts'
+import { formatContentRange, HEADER } from '../../protocol/headers.ts'
+import type { ByteRange, ByteSink } from '../blobs/blob-store.ts'
+import type { Caller } from '../caller.ts'
+import type { RateLimiter, SlotLimiter, TransferSlot } from '../limits/limiter.ts'
+import { chargeFor, paceSink } from '../limits/pacing.ts'
+import { countDownload, type CountDownload, type CountedDownload } from '../media/count-download.ts'
+import { etagOf } from '../media/describe-media.ts'
+import { followBytes, waitForByte, type FollowUpload } from '../media/follow-upload.ts'
+import { openMedia } from '../media/open-media.ts'
+import type { MediaRecord } from '../records/record-store.ts'
+import { slotRequest } from '../transfer-slot.ts'
+import { OPAQUE_HEADERS, sendEmpty } from './answers.ts'
+import { allowsRange, matchesNone } from './conditions.ts'
+import type { Exchange } from './exchange.ts'
+import { parseRange, resolveRange, type RangeSpec } from './ranges.ts'
+import { ResponseSink } from './response-sink.ts'
+import type { Pace, StallWatch } from './stall-watch.ts'
+
+export interface ReadMedia extends FollowUpload, CountDownload {
+  readonly slots: SlotLimiter
+  readonly watch: StallWatch
+  readonly pace: () => Pace
+  readonly rates: RateLimiter
+  /** True when the id alone is the right to read: then the client may keep the bytes. */
+  readonly capability: () => boolean
+}
+
+const LONG_WAIT_MS = 20
+
+export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Caller, mediaId: string): Promise<void> {
+  const media = await openMedia(deps.records, mediaId, deps.clock())
+  const etag = etagOf(media.blobId)
+  const { headers } = exchange.req
+  if (matchesNone(headers['if-none-match'], etag)) {
+    return sendEmpty(exchange, 304, ['ETag', etag, ...cacheHeaders(deps, media)])
+  }
+  const range = allowsRange(single(headers['if-range']), etag) ? parseRange(headers.range) : null
+  assertSatisfiable(range, media)
+  const askedAtMs = performance.now()
+  using slot = await takeSlot(deps, exchange, caller)
+  // Much can happen to a lease while its reader stands in line.
+  if (performance.now() - askedAtMs > LONG_WAIT_MS) await openMedia(deps.records, mediaId, deps.clock())
+  const release = () => exchange.abort(new SealiftError('unavailable', 'The transfer was ended by the server'))
+  slot.signal.addEventListener('abort', release, { once: true })
+  await deliver(deps, { exchange, caller, range, etag, media })
+  slot.signal.removeEventListener('abort', release)
+}
+
+/** The headers of GET for the whole media (RFC 9110 defines ranges for GET alone); waits for nothing, counts nothing. */
+export async function headMedia(deps: ReadMedia, exchange: Exchange, mediaId: string): Promise<void> {
+  const media = await openMedia(deps.records, mediaId, deps.clock())
+  const etag = etagOf(media.blobId)
+  if (matchesNone(exchange.req.headers['if-none-match'], etag)) return sendEmpty(exchange, 304, ['ETag', etag])
+  assertNotExhausted(media)
+  exchange.res.writeHead(200, mediaHeaders(deps, exchange, { media, etag, range: null, counted: null }))
+  exchange.res.end()
+}
+
+/** Waiting in line for a slot is not idling. */
+function takeSlot({ slots }: ReadMedia, exchange: Exchange, caller: Caller): Promise<TransferSlot> {
+  const request = slotRequest(caller, 'download')
+  const taken = slots.acquire(request, exchange.signal)
+  return slots.held(request.clientId, 'download') < request.cap ? taken : exchange.inLine(taken)
+}
+
+interface Delivery {
+  readonly exchange: Exchange
+  readonly caller: Caller
+  readonly range: RangeSpec | null
+  readonly etag: string
+  readonly media: MediaRecord
+}
+
+async function deliver(deps: ReadMedia, delivery: Delivery): Promise<void> {
+  const { exchange, etag, media } = delivery
+  const counted = await countDownload(deps, media, grantOf(exchange))
+  let sink: ResponseSink | null = null
+  try {
+    const plan = await planOf(deps, delivery)
+    sink = new ResponseSink({
+      exchange,
+      watch: deps.watch,
+      pace: deps.pace(),
+      status: plan.range ? 206 : 200,
+      headers: mediaHeaders(deps, exchange, { ...plan, etag, counted }),
+      lengthBytes: plan.lengthBytes,
+    })
+    exchange.sink = sink
+    await copyPaced(deps, delivery, plan, sink)
+  } catch (error) {
+    if (counted && !sink?.started) await counted.giveBack()
+    throw error
+  }
+}
+
+/** What will be answered: which bytes, and how many, if that is known. */
+interface Plan {
+  readonly media: MediaRecord
+  /** `null`: all of it. */
+  readonly range: ByteRange | null
+  readonly lengthBytes: number | null
+}
+
+async function planOf(deps: ReadMedia, { exchange, media, range }: Delivery): Promise<Plan> {
+  if (media.sizeBytes === null) return planUnknown(deps, exchange, media, range)
+  const bytes = range && resolveRange(range, media.sizeBytes)
+  return { media, range: bytes, lengthBytes: bytes ? bytes.end - bytes.start : media.sizeBytes }
+}
+
+/** A media whose size nobody knows yet: a range gets what is durable of it by now, at least one byte. */
+async function planUnknown(
+  deps: ReadMedia,
+  exchange: Exchange,
+  media: MediaRecord,
+  range: RangeSpec | null,
+): Promise<Plan> {
+  if (range === null || 'suffixBytes' in range) {
+    assertChunkable(exchange)
+    return { media, range: null, lengthBytes: null }
+  }
+  const progress = await exchange.inLine(waitForByte(deps, media, range.first, exchange.signal))
+  assertSatisfiable(range, progress.media)
+  const until = range.last === null ? progress.durableBytes : Math.min(progress.durableBytes, range.last + 1)
+  return {
+    media: progress.media,
+    range: { start: range.first, end: until },
+    lengthBytes: until - range.first,
+  }
+}
+
+/** A client's rate may pause it for longer than a connection may stand still. */
+async function copyPaced(deps: ReadMedia, { exchange, caller }: Delivery, plan: Plan, sink: ResponseSink) {
+  const { client, tier } = caller
+  const charge = chargeFor(deps.rates, { clientId: client.clientId, tier, direction: 'download' })
+  if (charge === null) return copy(deps, exchange, plan, { bytes: sink, end: () => sink.end() })
+  const bytes = paceSink(sink, charge, exchange.signal)
+  await exchange.patiently(copy(deps, exchange, plan, { bytes, end: () => sink.end() }))
+}
+
+async function copy(deps: ReadMedia, exchange: Exchange, plan: Plan, to: { bytes: ByteSink; end: () => void }) {
+  const { media, range, lengthBytes } = plan
+  const { signal } = exchange
+  const start = range?.start ?? 0
+  const end = lengthBytes === null ? null : start + lengthBytes
+  if (media.state === 'complete' && end !== null) return deps.blobs.read(media, { start, end }, to.bytes, signal)
+  const reached = await exchange.patiently(followBytes(deps, media, { start, end, sink: to.bytes }, signal))
+  if (end === null) to.end()
+  else if (reached < end) throw new SealiftError('size_mismatch', 'The upload ended with fewer bytes than it declared')
+}
+
+function grantOf({ req }: Exchange): string | undefined {
+  return single(req.headers[HEADER.download])
+}
+
+function single(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header : undefined
+}
+
+/** HTTP/1.0 has no way to tell the end of an answer of unknown length from a cut. @throws upload_in_progress */
+function assertChunkable({ req }: Exchange): void {
+  if (req.httpVersionMajor > 1 || req.httpVersionMinor > 0) return
+  throw new SealiftError('upload_in_progress', 'This media still grows; HTTP/1.1 is needed to follow it')
+}
+
+function assertNotExhausted({ maxDownloads, downloadsUsed }: MediaRecord): void {
+  if (maxDownloads === null || downloadsUsed < maxDownloads) return
+  throw new SealiftError('downloads_exhausted', 'All downloads of this media have been used')
+}
+
+/** @throws range_not_satisfiable */
+function assertSatisfiable(range: RangeSpec | null, { sizeBytes }: MediaRecord): void {
+  if (range === null || sizeBytes === null || resolveRange(range, sizeBytes)) return
+  throw new SealiftError('range_not_satisfiable', `This media has ${sizeBytes} bytes`, { context: { sizeBytes } })
+}
+
+interface MediaAnswer {
+  readonly media: MediaRecord
+  readonly etag: string
+  readonly range: ByteRange | null
+  readonly counted: CountedDownload | null
+}
+
+function mediaHeaders(deps: ReadMedia, exchange: Exchange, { media, etag, range, counted }: MediaAnswer): string[] {
+  const headers = exchange.headers('ETag', etag, 'Accept-Ranges', 'bytes', ...OPAQUE_HEADERS)
+  headers.push('Sealift-State', media.state, ...cacheHeaders(deps, media))
+  const lengthBytes = range ? range.end - range.start : media.sizeBytes
+  if (lengthBytes !== null) headers.push('Content-Length', String(lengthBytes))
+  if (range) {
+    const content = formatContentRange({ start: range.start, end: range.end - 1, size: media.sizeBytes })
+    headers.push('Content-Range', content)
+  }
+  if (counted) headers.push('Sealift-Download', counted.grantId)
+  return headers
+}
+
+const LONGEST_CACHE_SECONDS = 86_400
+
+/**
+ * [Note: caching] Bytes never change, but the right to them may end. Only where the id alone is the right, and nothing
+ * is counted, may the client's own cache keep them, and no longer than the lease; a shared cache never.
+ */
+function cacheHeaders({ capability, clock }: ReadMedia, media: MediaRecord): [string, string] {
+  if (!capability() || media.maxDownloads !== null || media.state !== 'complete') {
+    return ['Cache-Control', 'private, no-store']
+  }
+  const seconds = Math.min(LONGEST_CACHE_SECONDS, Math.max(0, Math.floor((media.expiresAt - clock()) / 1000)))
+  return ['Cache-Control', `private, max-age=${seconds}, immutable`]
+}

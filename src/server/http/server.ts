@@ -1,0 +1,141 @@
+/**
+ * The listener: what every connection may cost before and between requests, and how everything ends.
+ *
+ * [Note: timeouts] Node's own `requestTimeout` would cut every honest upload that takes longer, so it is off. Instead
+ * headers must come within `HEADERS_TIMEOUT_MS`, a connection that stands still is cut after `idleMs`, and transfers
+ * watch their own progress (`StallWatch`).
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { ConnectionGuard } from './connection-guard.ts'
+import { corsHeaders } from './cors.ts'
+import type { Dispatcher } from './dispatch.ts'
+import { Exchange } from './exchange.ts'
+import { answerRaw } from './raw-answer.ts'
+
+const HEADERS_TIMEOUT_MS = 15_000
+const CHECK_EVERY_MS = 5000
+const KEEP_ALIVE_MS = 65_000
+const MAX_HEADER_BYTES = 16 * 1024
+const MAX_HEADERS = 100
+/** At the end of the grace time refusals are still written; then the connections go. */
+const FAREWELL_MS = 200
+
+/** Numbers that may change while the server runs. */
+export interface ServerTerms {
+  readonly idleMs: number
+  readonly maxConnectionsPerAddress: number
+  readonly corsOrigins: readonly string[]
+}
+
+export interface HttpServerOptions {
+  readonly dispatcher: Dispatcher
+  readonly terms: () => ServerTerms
+  readonly maxConnections: number
+  readonly newRequestId: () => string
+  /** Proxies, who bring many clients over few addresses. */
+  readonly isTrustedProxy: (address: string) => boolean
+  /** After each exchange, however it ended. */
+  readonly onEnd: (exchange: Exchange) => void
+}
+
+export class HttpServer {
+  readonly #options: HttpServerOptions
+  readonly #server: Server
+  readonly #running = new Map<Exchange, Promise<void>>()
+  #stopping = false
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options
+    this.#server = createServer({
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: 0,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+    })
+    this.#server.maxHeadersCount = MAX_HEADERS
+    this.#server.maxConnections = options.maxConnections
+    this.#listenTo(this.#server)
+  }
+
+  /** Resolves with the port it listens on. */
+  async listen(host: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#server.once('error', reject)
+    this.#server.listen(port, host, resolve)
+    await promise
+    this.#server.off('error', reject)
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Requests being served. */
+  get inFlight(): number {
+    return this.#running.size
+  }
+
+  /** Takes nothing new, lets what runs go on for `graceMs`, then cuts it; resolves when no handler runs any more. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true
+    const { promise: closed, resolve } = Promise.withResolvers<void>()
+    this.#server.close(() => resolve())
+    this.#abortRunning(exchange => exchange.waiting)
+    await this.#settledWithin(graceMs)
+    this.#abortRunning(() => true)
+    await this.#settledWithin(FAREWELL_MS)
+    this.#server.closeAllConnections()
+    await closed
+    await Promise.allSettled(this.#running.values())
+  }
+
+  #listenTo(server: Server): void {
+    const guard = new ConnectionGuard(this.#options)
+    server.on('connection', (socket: Socket) => {
+      // Read for each connection, so that a reload applies; a request that waits for the server lifts it meanwhile.
+      server.timeout = this.#options.terms().idleMs
+      socket.setTimeout(server.timeout)
+      guard.admit(socket)
+    })
+    server.on('request', (req, res) => this.#begin(req, res, false))
+    server.on('checkContinue', (req, res) => this.#begin(req, res, true))
+    server.on('checkExpectation', (req, res) => this.#begin(req, res, false))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerRaw(socket as Socket, error))
+  }
+
+  #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
+    const { dispatcher, terms, newRequestId, onEnd } = this.#options
+    const { idleMs, corsOrigins } = terms()
+    const baseHeaders = corsHeaders(req, corsOrigins)
+    const exchange = new Exchange({ req, res, requestId: newRequestId(), baseHeaders, expectsContinue, idleMs })
+    if (this.#stopping) res.shouldKeepAlive = false
+    res.on('close', () => {
+      exchange.onClose()
+      onEnd(exchange)
+    })
+    const served = dispatcher.serve(exchange).finally(() => this.#end(exchange))
+    this.#running.set(exchange, served)
+  }
+
+  #end(exchange: Exchange): void {
+    this.#running.delete(exchange)
+    // A connection that was busy when the server began to stop is closed once its answer is out.
+    if (this.#stopping) setImmediate(() => this.#server.closeIdleConnections())
+  }
+
+  #abortRunning(which: (exchange: Exchange) => boolean): void {
+    for (const exchange of this.#running.keys()) {
+      if (which(exchange)) exchange.abort(new SealiftError('shutting_down', 'The server is stopping; try again soon'))
+    }
+  }
+
+  async #settledWithin(ms: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, ms)
+    await Promise.race([Promise.allSettled(this.#running.values()), late])
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,80 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import { OCTET_STREAM } from '../../protocol/headers.ts'
+import { ROUTES } from '../../protocol/routes.ts'
+import type { Caller } from '../caller.ts'
+import type { SlotLimiter } from '../limits/limiter.ts'
+import { describeComplete } from '../media/describe-media.ts'
+import { slotRequest } from '../transfer-slot.ts'
+import { storeForm } from '../uploads/store-form.ts'
+import { storeWhole, type StoreWhole } from '../uploads/store-whole.ts'
+import { sendJson } from './answers.ts'
+import type { Exchange } from './exchange.ts'
+import { formFiles } from './form-files.ts'
+import { asMaker } from './gate.ts'
+import { checkShape } from './json-body.ts'
+import { describeProblem } from './problems.ts'
+import { digestOf } from './put-part-route.ts'
+import { receive, type Receiving } from './receive.ts'
+
+export interface StoreMedia extends StoreWhole, Receiving {
+  readonly slots: SlotLimiter
+}
+
+/** POST of whole media: a raw body is one media, a form is one for each of its files. */
+export function storeMediaRoute(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const type = exchange.req.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type === OCTET_STREAM) return storeRaw(deps, exchange, caller)
+  if (type === 'multipart/form-data') return storeMany(deps, exchange, caller)
+  throw new SealiftError('unsupported_media_type', `Send bytes as ${OCTET_STREAM}, or files as multipart/form-data`)
+}
+
+async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const query = queryOf(exchange)
+  const sizeBytes = lengthOf(exchange)
+  if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
+  const sha256 = digestOf(exchange)
+  const maker = asMaker(exchange, caller, [query, sizeBytes, sha256], deps.clock)
+  const media = await receive(deps, exchange, caller, async source => {
+    using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
+    const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
+    return storeWhole(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
+  })
+  sendJson(exchange, 201, describeComplete(media))
+}
+
+async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const query = queryOf(exchange)
+  const maker = asMaker(exchange, caller, query, deps.clock)
+  const { formMaxFiles } = deps.terms()
+  const results = await receive(deps, exchange, caller, async source => {
+    using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
+    const files = formFiles(exchange.req.headers, source, { maxFiles: formMaxFiles, totalBytes: lengthOf(exchange) })
+    const form = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
+    return storeForm(deps, maker, form, AbortSignal.any([exchange.signal, slot.signal]))
+  })
+  sendJson(exchange, 200, {
+    results: results.map(({ index, field, outcome }) => ({
+      index,
+      field,
+      ...('media' in outcome
+        ? { media: describeComplete(outcome.media) }
+        : { problem: describeProblem(outcome.error, exchange.requestId) }),
+    })),
+  })
+}
+
+/** `null`: chunked, nobody knows. */
+function lengthOf({ req }: Exchange): number | null {
+  const length = req.headers['content-length']
+  return length === undefined ? null : Number(length)
+}
+
+function queryOf({ query }: Exchange) {
+  const asked: [string, unknown][] = []
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (asked.some(([known]) => known === name))
+      throw new SealiftError('invalid_request', 'A query parameter is doubled')
+    asked.push([name, name !== 'kind' && /^\d{1,15}$/.test(value) ? Number(value) : value])
+  }
+  return checkShape(ROUTES.storeMedia.query, Object.fromEntries(asked))
+}

@@ -1,0 +1,52 @@
+/** The JSON routes of uploads. */
+import { ROUTES } from '../../protocol/routes.ts'
+import type { Caller } from '../caller.ts'
+import { describeComplete } from '../media/describe-media.ts'
+import { abortUpload } from '../uploads/abort-upload.ts'
+import { beginUpload, describeBegun, type BeginUpload } from '../uploads/begin-upload.ts'
+import { completeUpload, type CompleteUpload } from '../uploads/complete-upload.ts'
+import { uploadStatus } from '../uploads/upload-status.ts'
+import { sendEmpty, sendJson } from './answers.ts'
+import type { Exchange } from './exchange.ts'
+import { asMaker } from './gate.ts'
+import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+
+export interface UploadRoutes extends BeginUpload, CompleteUpload {
+  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
+}
+
+export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
+  const request = await readJson(exchange, ROUTES.beginUpload.json, deps.jsonBody(JSON_BYTES))
+  const { upload } = await beginUpload(deps, asMaker(exchange, caller, request, deps.clock), request)
+  sendJson(exchange, 201, describeBegun(upload))
+}
+
+export async function uploadStatusRoute(
+  deps: UploadRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [uploadId = '']: readonly string[],
+): Promise<void> {
+  sendJson(exchange, 200, await uploadStatus(deps.records, uploadId, caller))
+}
+
+export async function completeUploadRoute(
+  deps: UploadRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [uploadId = '']: readonly string[],
+): Promise<void> {
+  const { sizeBytes } = await readJson(exchange, ROUTES.completeUpload.json, deps.jsonBody(JSON_BYTES))
+  const media = await completeUpload(deps, caller, { uploadId, sizeBytes })
+  sendJson(exchange, 200, describeComplete(media))
+}
+
+export async function abortUploadRoute(
+  deps: UploadRoutes,
+  exchange: Exchange,
+  caller: Caller,
+  [uploadId = '']: readonly string[],
+): Promise<void> {
+  await abortUpload(deps, caller, uploadId)
+  sendEmpty(exchange, 204)
+}

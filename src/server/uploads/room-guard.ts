@@ -1,0 +1,33 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import type { MeasuresSpace } from '../blobs/blob-store.ts'
+
+/** The disk is looked at again after this long: often enough for a mark that leaves room above it. */
+const LOOK_EVERY_MS = 2000
+
+export interface RoomGuardOptions {
+  readonly store: MeasuresSpace
+  /** New uploads are refused when the disk is fuller than this; 100: never. */
+  readonly refuseAbovePercent: () => number
+}
+
+/**
+ * Refuses what is new before the disk is full, so that what was begun can still be finished and all else read.
+ * Returned function: @throws storage_full
+ */
+export function createRoomGuard({ store, refuseAbovePercent }: RoomGuardOptions): () => Promise<void> {
+  let lookedAtMs = -Infinity
+  let usedPercent = 0
+  return async () => {
+    const value = refuseAbovePercent()
+    if (value >= 100) return
+    if (performance.now() - lookedAtMs > LOOK_EVERY_MS) {
+      lookedAtMs = performance.now()
+      const { freeBytes, totalBytes } = await store.freeSpace()
+      usedPercent = totalBytes === 0 ? 0 : 100 * (1 - freeBytes / totalBytes)
+    }
+    if (usedPercent <= value) return
+    throw new SealiftError('storage_full', 'The server has no room for new uploads; older media can still be read', {
+      context: { limit: 'refuseAbovePercent', value, retryAfterSeconds: 60 },
+    })
+  }
+}
