@@ -67,7 +67,8 @@ export interface Service extends AsyncDisposable {
   readonly pid: number
   /** Resolves with the match of the next stdout line that `pattern` matches; rejects when the process ends first. */
   line(pattern: RegExp): Promise<RegExpExecArray>
-  kill(signal: NodeJS.Signals): void
+  /** Throws, with its stderr, when the process has ended. */
+  assertRunning(): void
 }
 
 /**
@@ -79,10 +80,13 @@ export async function startService<Found>(
   ready: (service: Service) => Promise<Found>,
 ): Promise<Service & { readonly found: Found }> {
   const child = launch(options)
+  const stderr = keepStderr(child)
   const service: Service = {
     pid: child.pid ?? 0,
-    line: lineAwaiter(child, options.command, keepStderr(child)),
-    kill: signal => void child.kill(signal),
+    line: lineAwaiter(child, options.command, stderr),
+    assertRunning() {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${options.command} ended: ${stderr()}`)
+    },
     [Symbol.asyncDispose]: () => end(child),
   }
   try {

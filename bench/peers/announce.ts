@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { Server } from 'node:net'
 
 /** Prints the address of a server once it listens, and ends the process on SIGTERM. */
 export function announce(server: Server): void {

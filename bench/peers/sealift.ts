@@ -10,13 +10,14 @@ import { startService } from '../processes.ts'
 import { missingTools } from '../tools.ts'
 
 export const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
+const SERVER = join(import.meta.dirname, '../../src/server/main.ts')
 
 async function missing(): Promise<string | null> {
   try {
-    await access(CLI)
+    await Promise.all([access(CLI), access(SERVER)])
     return null
   } catch {
-    return 'its command line is not built'
+    return 'its server and command line are not there'
   }
 }
 
