@@ -2,8 +2,11 @@
  * What a suite needs besides npm packages. vitest.config.ts leaves out the files of a requirement that is missing,
  * and scripts/test.ts says so plainly (with CI=true it is a failure). Test files themselves check nothing.
  */
+import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+
+import { canMountSmallDisk } from './small-disk.ts'
 
 export interface Requirement {
   readonly name: string
@@ -27,6 +30,19 @@ export const requirements: readonly Requirement[] = [
     packages: ['chromium'],
     files: ['test/browser/**/*.test.ts'],
     present: () => chromiumPath() !== null,
+  },
+  {
+    name: 'a private mount namespace (util-linux, and the right to make one)',
+    packages: ['util-linux', 'mount'],
+    files: ['test/e2e/disk-full.test.ts'],
+    present: canMountSmallDisk,
+  },
+  {
+    name: 'strace (and the right to trace)',
+    packages: ['strace'],
+    files: ['test/e2e/failing-sync.test.ts'],
+    present: () =>
+      findOnPath('strace') !== null && spawnSync('strace', ['-qq', '-e', 'trace=none', 'true']).status === 0,
   },
 ]
 
