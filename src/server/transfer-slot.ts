@@ -5,10 +5,10 @@ import type { SlotRequest, TransferDirection } from './limits/limiter.ts'
 export function slotRequest({ client, tier }: Caller, direction: TransferDirection): SlotRequest {
   return {
     clientId: client.clientId,
-    credential: client.credential,
     direction,
     cap: direction === 'upload' ? tier.concurrentUploads : tier.concurrentDownloads,
     queue: tier.queue,
     queueWaitMs: tier.queueWaitMs,
+    credential: client.credential,
   }
 }

@@ -6,6 +6,8 @@ import type { ServerConfig } from '../config/schema.ts'
 export interface Credential {
   /** The same for the same credential; tells nothing about it. */
   readonly fingerprint: string
+  /** The configuration that took it. */
+  readonly takenBy: ServerConfig
   /** Whether `config` still takes it; its natural expiry aside, so that what began in time may end. */
   holdsIn(config: ServerConfig): Promise<boolean>
 }

@@ -1,5 +1,5 @@
 /** Rules between values. Each names the key to change, and the keys it reads: it is silent while one of those is wrong. */
-import { createHash } from 'node:crypto'
+import { createHash, createPublicKey } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 
 import type { JwtConfig, ServerConfig } from './schema.ts'
@@ -126,6 +126,9 @@ function* jwtKeyChecks(jwt: JwtConfig): Generator<CrossProblem> {
   } else if (jwt.secret !== null && looksLikeADefault(jwt.secret)) {
     yield problem('access.jwt.secret', 'looks like an example; make one with `openssl rand -base64 32`')
   }
+  if (jwt.publicKey !== null && !isPublicKey(jwt.publicKey)) {
+    yield problem('access.jwt.publicKey', 'cannot be read as a public key')
+  }
   if (jwt.jwks?.keys.some(key => key.kty === 'oct' || Object.hasOwn(key, 'd'))) {
     yield problem('access.jwt.jwks', 'must hold public keys only')
   }
@@ -134,6 +137,15 @@ function* jwtKeyChecks(jwt: JwtConfig): Generator<CrossProblem> {
       'access.jwt.jwksUrl',
       'must be https, except on loopback: whoever can change the answer can sign tokens',
     )
+  }
+}
+
+function isPublicKey(pem: string): boolean {
+  try {
+    createPublicKey(pem)
+    return true
+  } catch {
+    return false
   }
 }
 

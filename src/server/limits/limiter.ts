@@ -15,7 +15,7 @@ export interface TransferSlot extends Disposable {
 
 export interface SlotRequest {
   readonly clientId: string
-  /** What the client proved itself with; the slot is taken away when that is revoked. */
+  /** What the client proved itself with: the slot (or the place in line) is taken away when that is revoked. */
   readonly credential?: Credential | undefined
   readonly direction: TransferDirection
   /** Transfers at once. */

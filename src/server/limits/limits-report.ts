@@ -1,6 +1,6 @@
 /** The answer of GET /v1/limits. */
 import { tierLimits, type Limits } from '../../protocol/schemas.ts'
-import type { Client, Tier } from '../access/access.ts'
+import type { Client } from '../access/access.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ClientRecords } from '../records/record-store.ts'

@@ -1,5 +1,7 @@
 /** Transfer slots of one node. Exact: taking and freeing happen in one turn of the event loop. */
 import { SealiftError } from '../../protocol/errors.ts'
+import type { Credential } from '../access/access.ts'
+import type { Sessions } from '../access/sessions.ts'
 import { HoldTime } from './hold-time.ts'
 import type { SlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
 import { SlotLine, type Waiter } from './slot-line.ts'
@@ -16,12 +18,14 @@ export interface MemorySlotLimiter extends SlotLimiter, Disposable {
 }
 
 export interface MemorySlotLimiterOptions {
+  /** Tells when the credential behind a slot is revoked. */
+  readonly sessions?: Pick<Sessions, 'watch'>
   /** Monotonic ms. */
   readonly now?: () => number
 }
 
 export function createMemorySlotLimiter(options: MemorySlotLimiterOptions = {}): MemorySlotLimiter {
-  return new SlotLimiterInMemory(options.now ?? (() => performance.now()))
+  return new SlotLimiterInMemory(options)
 }
 
 class SlotLimiterInMemory implements MemorySlotLimiter {
@@ -31,10 +35,12 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
   readonly #holdTime = { upload: new HoldTime(), download: new HoldTime() }
   readonly #slots = new Set<Slot>()
   readonly #now: () => number
+  readonly #sessions: Pick<Sessions, 'watch'> | null
   #closed = false
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor({ now, sessions }: MemorySlotLimiterOptions) {
+    this.#now = now ?? (() => performance.now())
+    this.#sessions = sessions ?? null
   }
 
   async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
@@ -43,13 +49,15 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     const key = keyOf(request.clientId, request.direction)
     const line = this.#lines.get(key) ?? new SlotLine()
     this.#lines.set(key, line)
+    const right = new Right(this.#sessions, request.credential)
     try {
-      if (!line.tryTake(request.cap)) await this.#wait(line, request, signal)
+      if (!line.tryTake(request.cap)) await this.#wait(line, request, { signal, right })
     } catch (error) {
+      right[Symbol.dispose]()
       this.#forgetIdle(key, line)
       throw error
     }
-    return this.#slot(key, line, request.direction)
+    return this.#slot(key, line, { direction: request.direction, right })
   }
 
   held(clientId: string, direction: TransferDirection): number {
@@ -76,7 +84,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     for (const slot of this.#slots) slot.takeAway(shuttingDown())
   }
 
-  async #wait(line: SlotLine, request: SlotRequest, signal: AbortSignal): Promise<void> {
+  async #wait(line: SlotLine, request: SlotRequest, { signal, right }: Patience): Promise<void> {
     const refused = () =>
       refusal(request, this.#holdTime[request.direction].retryAfterSeconds(line.waiting, request.cap))
     const waiter = new WaitInLine(line)
@@ -86,6 +94,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     const timer = setTimeout(() => waiter.refuse(refused()), request.queueWaitMs)
     const aborted = () => waiter.refuse(signal.reason)
     signal.addEventListener('abort', aborted, { once: true })
+    right.whenLost(reason => waiter.refuse(reason))
     try {
       await waiter.outcome
     } finally {
@@ -95,10 +104,11 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     }
   }
 
-  #slot(key: string, line: SlotLine, direction: TransferDirection): TransferSlot {
+  #slot(key: string, line: SlotLine, { direction, right }: Holding): TransferSlot {
     const since = this.#now()
     this.#inFlight[direction] += 1
     const slot = new Slot(() => {
+      right[Symbol.dispose]()
       this.#slots.delete(slot)
       this.#inFlight[direction] -= 1
       this.#holdTime[direction].note(this.#now() - since)
@@ -106,12 +116,50 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
       this.#forgetIdle(key, line)
     })
     this.#slots.add(slot)
+    right.whenLost(reason => slot.takeAway(reason))
     return slot
   }
 
   /** A client that holds and wants nothing costs no memory. */
   #forgetIdle(key: string, line: SlotLine): void {
     if (line.idle && this.#lines.get(key) === line) this.#lines.delete(key)
+  }
+}
+
+interface Patience {
+  readonly signal: AbortSignal
+  readonly right: Right
+}
+
+interface Holding {
+  readonly direction: TransferDirection
+  readonly right: Right
+}
+
+/** The right to a slot: lost when the credential is revoked, be it in line or with the slot in hand. */
+class Right implements Disposable {
+  readonly #watch: Disposable | null
+  #lost: SealiftError | null = null
+  #tell: ((reason: SealiftError) => void) | null = null
+
+  constructor(sessions: Pick<Sessions, 'watch'> | null, credential: Credential | undefined) {
+    this.#watch = credential ? (sessions?.watch(credential, reason => this.#lose(reason)) ?? null) : null
+  }
+
+  /** Replaces who is told; tells at once when it is lost already. */
+  whenLost(tell: (reason: SealiftError) => void): void {
+    this.#tell = tell
+    if (this.#lost) tell(this.#lost)
+  }
+
+  #lose(reason: SealiftError): void {
+    this.#lost = reason
+    this.#tell?.(reason)
+  }
+
+  [Symbol.dispose](): void {
+    this.#tell = null
+    this.#watch?.[Symbol.dispose]()
   }
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
@@ -163,7 +163,8 @@ describe('rules between values', () => {
 })
 
 describe('signed tokens', () => {
-  const pem = '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----'
+  const { publicKey } = generateKeyPairSync('ed25519')
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
   const good = 'vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef'
   const jwt = (values: RawMap) => keysOf({ access: { jwt: values } })
 
@@ -181,6 +182,11 @@ describe('signed tokens', () => {
     'your-secret-goes-here-and-is-long-enough',
   ])('threat 63: the secret %j is refused', secret => {
     expect(jwt({ algorithms: ['HS256'], secret })).toEqual(['access.jwt.secret'])
+  })
+
+  test('a public key that cannot be read is told at once', () => {
+    expect(jwt({ publicKey: pem.replace('MCow', 'XXXX') })).toEqual(['access.jwt.publicKey'])
+    expect(jwt({ publicKey: 'MCowBQYDK2VwAyEA' })).toEqual(['access.jwt.publicKey'])
   })
 
   test('a shared secret and public keys are never mixed', () => {

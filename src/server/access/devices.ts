@@ -1,0 +1,66 @@
+/** The cap on devices of one account, without a transaction for every request. */
+import { isSealiftError } from '../../protocol/errors.ts'
+import type { Clock } from '../clock.ts'
+import type { LiveConfig } from '../config/live-config.ts'
+import type { ClientRecords } from '../records/record-store.ts'
+import type { Client, Tier } from './access.ts'
+
+/** A device that was seen is not noted again for so long. */
+const SEEN_MS = 5 * 60_000
+/** A device that was refused is refused again for so long without asking the records. */
+const REFUSED_MS = 5000
+const MAX_REMEMBERED = 20_000
+
+interface Known {
+  readonly outcome: Promise<void>
+  until: number
+}
+
+export interface DeviceGateOptions {
+  readonly live: LiveConfig
+  readonly records: Pick<ClientRecords, 'seeDevice'>
+  readonly clock: Clock
+}
+
+export class DeviceGate {
+  readonly #options: DeviceGateOptions
+  readonly #known = new Map<string, Known>()
+
+  constructor(options: DeviceGateOptions) {
+    this.#options = options
+  }
+
+  /** Lets a client's device in, and notes that it was seen. @throws too_many_devices, unavailable */
+  admit(client: Client, tier: Pick<Tier, 'devices'>): Promise<void> | undefined {
+    const { clientId, device } = client
+    if (device === null || client.anonymous) return undefined
+    const key = `${device} ${clientId}`
+    const known = this.#known.get(key)
+    if (known && this.#options.clock() < known.until) return known.outcome
+    return this.#note(key, { clientId, device, cap: tier.devices })
+  }
+
+  #note(key: string, seen: { clientId: string; device: string; cap: number }): Promise<void> {
+    const { live, records, clock } = this.#options
+    const now = clock()
+    const { forgetDevicesAfterMs } = live.current.access
+    const cap = seen.cap === 0 ? Number.MAX_SAFE_INTEGER : seen.cap
+    const outcome = records.seeDevice(seen.clientId, seen.device, cap, now, now - forgetDevicesAfterMs)
+    const known: Known = { outcome, until: now + Math.min(SEEN_MS, forgetDevicesAfterMs / 2) }
+    this.#remember(key, known)
+    outcome.catch((error: unknown) => {
+      if (isSealiftError(error, 'too_many_devices')) known.until = clock() + REFUSED_MS
+      else this.#known.delete(key)
+    })
+    return outcome
+  }
+
+  #remember(key: string, known: Known): void {
+    this.#known.delete(key)
+    if (this.#known.size >= MAX_REMEMBERED) {
+      const [oldest] = this.#known.keys()
+      if (oldest !== undefined) this.#known.delete(oldest)
+    }
+    this.#known.set(key, known)
+  }
+}
