@@ -14,7 +14,8 @@ export interface AimSummary extends Spread {
   readonly unit: string
   readonly atLeast?: number
   readonly atMost?: number
-  readonly met: boolean
+  /** `null`: a ratio that is told without an aim. */
+  readonly met: boolean | null
 }
 
 export interface RowSummary {
@@ -50,13 +51,14 @@ function summarizeSubject({ name, samples }: Subject): SubjectSummary {
 /** An aim is met by the median of its rounds. */
 function summarizeAim({ label, ratios, atLeast, atMost, unit = '×' }: Aim): AimSummary {
   const spread = spreadOf(ratios)
+  const judged = atLeast !== undefined || atMost !== undefined
   return {
     label,
     unit,
     ...rounded(spread),
     ...(atLeast === undefined ? {} : { atLeast }),
     ...(atMost === undefined ? {} : { atMost }),
-    met: spread.median >= (atLeast ?? -Infinity) && spread.median <= (atMost ?? Infinity),
+    met: judged ? spread.median >= (atLeast ?? -Infinity) && spread.median <= (atMost ?? Infinity) : null,
   }
 }
 

@@ -24,7 +24,8 @@ export function rowLines(row: RowSummary): string[] {
     }),
     ...row.aims.map(aim => {
       const value = `${figure(aim.median).padStart(8)} ${aim.unit}  (${figure(aim.low)} to ${figure(aim.high)})`
-      return `  ${aim.label.padEnd(width)}  ${value}   aim ${bound(aim)}: ${aim.met ? 'met' : 'MISSED'}`
+      const verdict = aim.met === null ? '' : `   aim ${bound(aim)}: ${aim.met ? 'met' : 'MISSED'}`
+      return `  ${aim.label.padEnd(width)}  ${value}${verdict}`
     }),
     ...row.notes.map(note => `  ${note}`),
   ]

@@ -7,7 +7,8 @@ export interface Bound {
   /** Whose figure is compared; Sealift's when absent. */
   readonly subject?: string
   readonly peer: string
-  readonly atLeast: number
+  /** Absent: the ratio is told, but not judged. */
+  readonly atLeast?: number
   /** True where a smaller value is better: the ratio is then theirs ÷ ours. */
   readonly smallerWins?: boolean
 }
@@ -24,7 +25,7 @@ export function aimsAgainst(subjects: readonly Subject[], bounds: readonly Bound
       {
         label: smallerWins ? `${peer} ÷ ${subject}` : `${subject} ÷ ${peer}`,
         ratios: smallerWins ? pairedRatios(theirs, ours) : pairedRatios(ours, theirs),
-        atLeast,
+        ...(atLeast === undefined ? {} : { atLeast }),
       },
     ]
   })
