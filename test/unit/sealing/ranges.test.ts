@@ -180,6 +180,22 @@ describe.each([
     expect([cancelled, signalled?.aborted]).toEqual([true, true])
   })
 
+  test('stopping early ends a source that is iterated over', async () => {
+    const { sealed, opener } = await shelfOf(suite)
+    let ended = false
+    const read = async function* (start: number, end: number): AsyncGenerator<Uint8Array> {
+      try {
+        for (let at = start; at < end; at += 2048) yield sealed.subarray(at, Math.min(end, at + 2048))
+      } finally {
+        ended = true
+      }
+    }
+    const pieces = openRange({ opener, read, sealedBytes: sealed.byteLength, range: { start: 0, end: LENGTH } })
+    await pieces.next()
+    await pieces.return()
+    await expect.poll(() => ended).toBe(true)
+  })
+
   test('an abort ends a read that hangs', async () => {
     const { sealed, opener } = await shelfOf(suite)
     const stop = new AbortController()

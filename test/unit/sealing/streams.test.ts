@@ -13,7 +13,7 @@ import {
 } from '../../../src/sealing/index.ts'
 import type { CryptoSuite, OpenStreamOptions, Sealer } from '../../../src/sealing/index.ts'
 import { nodeSuite } from '../../../src/sealing/node-suite.ts'
-import { allOf, isDamaged, outcomeOf, patternBytes, sameBytes, streamOf } from '../../support/sealing.ts'
+import { allOf, isDamaged, joined, outcomeOf, patternBytes, sameBytes, streamOf } from '../../support/sealing.ts'
 
 const KEY = new Uint8Array(32).fill(3)
 const CHUNK_BYTES = 1024
@@ -115,6 +115,36 @@ describe.each([
     expect(await takenIn(padStream())).toBeLessThanOrEqual(most)
   })
 
+  test('has no more chunks in the works than the suite asks for, however slow they are', async () => {
+    const slow: CryptoSuite = {
+      ...suite,
+      parallel: 3,
+      aesGcm: async () => ({ seal: () => new Promise(() => {}), open: () => new Promise(() => {}) }),
+    }
+    const most = (slow.parallel + 2) * CHUNK_BYTES
+    expect(await takenIn(sealStream(await createSealer({ ...FIXED, suite: slow })))).toBeLessThanOrEqual(most)
+    const { sealed } = await sealBytes({ ...FIXED, suite, plain: patternBytes(100_000), padded: false })
+    expect(await takenIn(openStream({ ...FIXED, suite: slow }), sealed)).toBeLessThanOrEqual(most)
+  })
+
+  test('nothing behind the told end leaves, however authentic it is', async () => {
+    const [ending, goingOn] = await Promise.all([
+      createSealer({ ...FIXED, ...SALT, suite }),
+      createSealer({ ...FIXED, ...SALT, suite }),
+    ])
+    const sealed = joined([
+      ending.header,
+      await ending.sealChunk(0, new Uint8Array(968), false),
+      await ending.sealChunk(1, new Uint8Array(1008), true),
+      await goingOn.sealChunk(2, new Uint8Array(1008), false),
+    ])
+    const { bytes, error } = await outcomeOf(() =>
+      streamOf(sealed).pipeThrough(openStream({ ...FIXED, suite, sealedBytes: 2048 })),
+    )
+    expect(isDamaged(error)).toBe(true)
+    expect(bytes.byteLength).toBeLessThanOrEqual(1976)
+  })
+
   test('stops at once when the reader gives up, and tells the writer', async () => {
     const { reader, writer } = opened(suite, {})
     const { sealed } = await sealBytes({ ...FIXED, suite, plain: patternBytes(100_000), padded: false })
@@ -198,7 +228,7 @@ async function takenIn(transform: ReadableWritablePair<Uint8Array, Uint8Array>, 
     { highWaterMark: 0 },
   )
   const piped = endless.pipeThrough(transform)
-  for (let quiet = 0, before = -1; quiet < 20; quiet = taken === before ? quiet + 1 : 0) {
+  for (let quiet = 0, before = -1; quiet < 20 && taken < 1e7; quiet = taken === before ? quiet + 1 : 0) {
     before = taken
     await new Promise(resolve => setImmediate(resolve))
   }
