@@ -1,0 +1,131 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import type { PartAddress } from './blob-store.ts'
+import type { BlobWriter } from './blob-writer.ts'
+
+/** Small pieces are gathered into writes of this size… */
+const WRITE_BYTES = 1024 * 1024
+/** …or of this many pieces: no system takes more than 1024 in one call. */
+const WRITE_PIECES = 512
+/** While one write is on its way to the disk, the next may be gathered and started. */
+const WRITES_IN_FLIGHT = 2
+
+/** Writes a part to its place as it arrives. @returns its size @throws size_mismatch, the writer's errors, the source's own */
+export async function writePart(
+  writer: BlobWriter,
+  part: PartAddress,
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<number> {
+  const writing = new PartWriting(writer, part)
+  const pull = new AbortablePull(source, signal)
+  try {
+    for (let piece = await pull.next(); piece; piece = await pull.next()) await writing.add(piece)
+    await writing.finish()
+  } finally {
+    pull.close()
+    await writing.settled()
+  }
+  signal.throwIfAborted()
+  return writing.sizeBytes
+}
+
+/** One part on its way: gathered pieces, and writes in flight. */
+class PartWriting {
+  readonly #writer: BlobWriter
+  readonly #part: PartAddress
+  readonly #inFlight = new Set<Promise<void>>()
+  #pieces: Uint8Array[] = []
+  #gatheredBytes = 0
+  #failure: { readonly error: unknown } | null = null
+  sizeBytes = 0
+
+  constructor(writer: BlobWriter, part: PartAddress) {
+    this.#writer = writer
+    this.#part = part
+  }
+
+  async add(piece: Uint8Array): Promise<void> {
+    this.#throwFailure()
+    if (piece.length === 0) return
+    this.sizeBytes += piece.length
+    if (this.sizeBytes > (this.#part.sizeBytes ?? this.#part.partBytes)) throw this.#mismatch()
+    this.#pieces.push(piece)
+    this.#gatheredBytes += piece.length
+    if (this.#gatheredBytes >= WRITE_BYTES || this.#pieces.length >= WRITE_PIECES) await this.#flush()
+  }
+
+  async finish(): Promise<void> {
+    const { sizeBytes } = this.#part
+    if (sizeBytes === null ? this.sizeBytes === 0 : this.sizeBytes !== sizeBytes) throw this.#mismatch()
+    await this.#flush()
+    await this.settled()
+    this.#throwFailure()
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#inFlight)
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#gatheredBytes === 0) return
+    while (this.#inFlight.size >= WRITES_IN_FLIGHT) await Promise.race(this.#inFlight)
+    this.#throwFailure()
+    const { index, partBytes } = this.#part
+    const position = index * partBytes + this.sizeBytes - this.#gatheredBytes
+    this.#start(this.#pieces, position)
+    this.#pieces = []
+    this.#gatheredBytes = 0
+  }
+
+  #start(pieces: readonly Uint8Array[], position: number): void {
+    const write = this.#writer
+      .write(pieces, position)
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+      })
+      .finally(() => this.#inFlight.delete(write))
+    this.#inFlight.add(write)
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.error
+  }
+
+  #mismatch(): SealiftError {
+    const { index, sizeBytes, partBytes } = this.#part
+    const expected = sizeBytes === null ? `1 to ${partBytes}` : String(sizeBytes)
+    return new SealiftError('size_mismatch', `Part ${index} must hold ${expected} bytes, but other bytes arrived`)
+  }
+}
+
+/** Pulls from a source, and gives up the moment `signal` aborts even if the source never answers. */
+class AbortablePull {
+  readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #signal: AbortSignal
+  readonly #aborted: Promise<never>
+  readonly #onAbort: () => void
+  #done = false
+
+  constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+    this.#iterator = source[Symbol.asyncIterator]()
+    this.#signal = signal
+    const { promise, reject } = Promise.withResolvers<never>()
+    promise.catch(() => undefined)
+    this.#aborted = promise
+    this.#onAbort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  async next(): Promise<Uint8Array | null> {
+    this.#signal.throwIfAborted()
+    const result = await Promise.race([this.#iterator.next(), this.#aborted])
+    this.#done = result.done === true
+    return result.done ? null : result.value
+  }
+
+  /** Tells a source that was left early; does not wait for it, since it may hang. */
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    if (!this.#done) void Promise.resolve(this.#iterator.return?.()).catch(() => undefined)
+  }
+}
