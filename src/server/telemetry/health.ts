@@ -1,0 +1,82 @@
+/** Whether the server can do its work right now. */
+import type { Health } from '../../protocol/schemas.ts'
+import type { Events } from './events.ts'
+
+export interface HealthOptions {
+  /** What must work, by name: each proves that it does, or throws. */
+  readonly probes: Readonly<Record<string, () => Promise<void>>>
+  readonly events: Pick<Events, 'failing' | 'recovered'>
+  /** A result is used for so long. */
+  readonly cacheMs?: number
+  /** A probe that takes longer has failed. */
+  readonly timeoutMs?: number
+  /** Monotonic ms. */
+  readonly now?: () => number
+}
+
+export interface HealthCheck {
+  /** Never rejects. */
+  readiness(): Promise<Health>
+  /** From here on the server is not ready, whatever the probes say. */
+  stopping(): void
+}
+
+export function createHealth(options: HealthOptions): HealthCheck {
+  const { probes, events, cacheMs = 2000, timeoutMs = 5000, now = () => performance.now() } = options
+  const watched = Object.entries(probes).map(([name, probe]) => new WatchedProbe(name, probe, timeoutMs))
+  let isStopping = false
+  let cached: { readonly at: number; readonly health: Promise<Health> } | null = null
+  const look = async (): Promise<Health> => {
+    const outcomes = await Promise.all(watched.map(probe => probe.works(events)))
+    const checks = Object.fromEntries(
+      watched.map(({ name }, index) => [name, outcomes[index] ? 'ok' : 'failing'] as const),
+    )
+    return { status: outcomes.every(Boolean) ? 'ok' : 'failing', checks }
+  }
+  return {
+    async readiness() {
+      if (cached === null || now() - cached.at >= cacheMs) cached = { at: now(), health: look() }
+      const health = await cached.health
+      return isStopping ? { ...health, status: 'failing', checks: { ...health.checks, running: 'failing' } } : health
+    },
+    stopping() {
+      isStopping = true
+    },
+  }
+}
+
+/** A probe of which only one runs at a time: one that hangs is failing until it returns, not doubled. */
+class WatchedProbe {
+  readonly name: string
+  readonly #probe: () => Promise<void>
+  readonly #timeoutMs: number
+  #running: Promise<void> | null = null
+
+  constructor(name: string, probe: () => Promise<void>, timeoutMs: number) {
+    this.name = name
+    this.#probe = probe
+    this.#timeoutMs = timeoutMs
+  }
+
+  async works(events: Pick<Events, 'failing' | 'recovered'>): Promise<boolean> {
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new Error(`No answer within ${this.#timeoutMs} ms`)), this.#timeoutMs)
+    try {
+      await Promise.race([this.#run(), late])
+      events.recovered(this.name)
+      return true
+    } catch (error) {
+      events.failing(this.name, error)
+      return false
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #run(): Promise<void> {
+    this.#running ??= this.#probe().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+}

@@ -1,0 +1,177 @@
+/** What Prometheus can read. Labels come from short lists of our own: never an id, an address or anything a client chose. */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+import type { SealiftErrorCode } from '../../protocol/errors.ts'
+import type { RouteName } from '../../protocol/routes.ts'
+import { tierLimits } from '../../protocol/schemas.ts'
+import type { TransferDirection } from '../limits/limiter.ts'
+import type { StorageTotals } from '../records/record-store.ts'
+
+const DIRECTIONS = ['upload', 'download'] as const
+const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
+const LIMIT_NAMES: ReadonlySet<string> = new Set([...Object.keys(tierLimits.shape), 'partBytes', 'disk', 'wrongTokens'])
+
+/** What is asked when the metrics are read. */
+export interface MetricSources {
+  readonly inFlight: (direction: TransferDirection) => number
+  readonly waiting: (direction: TransferDirection) => number
+  readonly totals: () => Promise<StorageTotals>
+  readonly space: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+  readonly ready: () => Promise<boolean>
+}
+
+export interface Metrics {
+  requestEnded(request: { route: RouteName | null; status: number | null; seconds: number }): void
+  bytesMoved(direction: TransferDirection, bytes: number): void
+  /** `limit` as in the context of an error; a name that is none of ours counts as `other`. */
+  refused(limit: string): void
+  failed(code: SealiftErrorCode): void
+  reloaded(result: 'applied' | 'refused'): void
+  swept(what: string, count: number): void
+  sweepEnded(seconds: number, ok: boolean): void
+  /** The page, and its content type. */
+  read(): Promise<{ readonly contentType: string; readonly body: string }>
+}
+
+export interface MetricsOptions {
+  readonly sources: MetricSources
+  /** Memory, CPU, event loop and garbage collection of the process; off where several servers share one. */
+  readonly ofProcess?: boolean
+}
+
+export function createMetrics({ sources, ofProcess = true }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  if (ofProcess) collectDefaultMetrics({ register: registry })
+  addTransferGauges(registry, sources)
+  const readStorage = addStorageGauges(registry, sources)
+  return {
+    ...requestMetrics(registry),
+    ...createCounters(registry),
+    async read() {
+      await readStorage()
+      return { contentType: registry.contentType, body: await registry.metrics() }
+    },
+  }
+}
+
+/** A class of status, or `cut` for an answer that never ended. */
+function statusClass(status: number | null): string {
+  return status === null ? 'cut' : `${Math.floor(status / 100)}xx`
+}
+
+/** Children are kept by route and class, since looking them up by labels costs more than counting. */
+function requestMetrics(registry: Registry): Pick<Metrics, 'requestEnded'> {
+  const latency = new Histogram({
+    name: 'sealift_request_seconds',
+    help: 'Requests, by route and class of status, from first byte to the end of the answer',
+    labelNames: ['route', 'status'],
+    buckets: LATENCY_SECONDS,
+    registers: [registry],
+  })
+  const children = new Map<string, { observe(seconds: number): void }>()
+  return {
+    requestEnded({ route, status, seconds }) {
+      const labels = [route ?? 'none', statusClass(status)] as const
+      const key = labels.join(' ')
+      let child = children.get(key)
+      if (child === undefined) {
+        child = latency.labels(...labels)
+        children.set(key, child)
+      }
+      child.observe(seconds)
+    },
+  }
+}
+
+function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'read'> {
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers: [registry] })
+  const bytes = counter('sealift_transfer_bytes_total', 'Bytes of media, by direction', 'direction')
+  const refusals = counter('sealift_refusals_total', 'Requests refused by a limit', 'limit')
+  const errors = counter('sealift_errors_total', 'Failed requests, by code', 'code')
+  const reloads = counter('sealift_config_reloads_total', 'Reloads of the configuration', 'result')
+  const swept = counter('sealift_swept_total', 'What the sweeper ended or deleted', 'what')
+  const sweeps = counter('sealift_sweeps_total', 'Sweeps', 'result')
+  const lastSweep = new Gauge({
+    name: 'sealift_sweep_seconds',
+    help: 'How long the last sweep took',
+    registers: [registry],
+  })
+  // They begin at zero, so that the first refusal is a step that an alert can see.
+  for (const direction of DIRECTIONS) bytes.inc({ direction }, 0)
+  return {
+    bytesMoved: (direction, count) => bytes.inc({ direction }, count),
+    refused: limit => refusals.inc({ limit: LIMIT_NAMES.has(limit) ? limit : 'other' }),
+    failed: code => errors.inc({ code }),
+    reloaded: result => reloads.inc({ result }),
+    swept: (what, count) => swept.inc({ what }, count),
+    sweepEnded(seconds, ok) {
+      sweeps.inc({ result: ok ? 'done' : 'failed' })
+      lastSweep.set(seconds)
+    },
+  }
+}
+
+function addTransferGauges(registry: Registry, { inFlight, waiting, ready }: MetricSources): void {
+  const byDirection = (name: string, help: string, read: (direction: TransferDirection) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['direction'],
+      registers: [registry],
+      collect() {
+        for (const direction of DIRECTIONS) this.set({ direction }, read(direction))
+      },
+    })
+  byDirection('sealift_transfers_in_flight', 'Transfers that hold a slot', inFlight)
+  byDirection('sealift_transfers_waiting', 'Transfers that stand in line for a slot', waiting)
+  const readiness = new Gauge({
+    name: 'sealift_ready',
+    help: '1 while storage and records work and the server is not stopping',
+    registers: [registry],
+    async collect() {
+      readiness.set((await ready()) ? 1 : 0)
+    },
+  })
+}
+
+const TOTALS = {
+  blobs: 'Media in the store, unfinished ones included',
+  blobBytes: 'Bytes of complete media',
+  reservedBytes: 'Bytes reserved by unfinished uploads',
+  pendingUploads: 'Unfinished uploads',
+  leases: 'Leases that live',
+  parcels: 'Parcels that live',
+  tombstones: 'Media whose bytes wait to be deleted',
+} as const satisfies Partial<Record<keyof StorageTotals, string>>
+
+/** A database that fails must not take the other metrics with it: its figures are then simply not told. */
+function addStorageGauges(registry: Registry, { totals, space }: MetricSources): () => Promise<void> {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  const byTotal = new Map(
+    Object.entries(TOTALS).map(([total, help]) => [total, gauge(`sealift_storage_${snakeCase(total)}`, help)]),
+  )
+  const free = gauge('sealift_storage_free_bytes', 'Room left on the disk')
+  const size = gauge('sealift_storage_disk_bytes', 'Size of the disk')
+  const oldest = gauge('sealift_storage_oldest_upload_timestamp_seconds', 'When the oldest unfinished upload began')
+  const readable = gauge('sealift_storage_totals_read', '1 when the figures of the storage could be read')
+  return async () => {
+    const [told, room] = await Promise.allSettled([totals(), space()])
+    const values = told.status === 'fulfilled' ? new Map<string, number | null>(Object.entries(told.value)) : null
+    for (const [total, target] of byTotal) setOrRemove(target, values?.get(total))
+    const oldestMs = values?.get('oldestUploadAt') ?? null
+    setOrRemove(oldest, oldestMs === null ? null : oldestMs / 1000)
+    setOrRemove(free, room.status === 'fulfilled' ? room.value.freeBytes : null)
+    setOrRemove(size, room.status === 'fulfilled' ? room.value.totalBytes : null)
+    readable.set(values && room.status === 'fulfilled' ? 1 : 0)
+  }
+}
+
+function setOrRemove(gauge: Gauge, value: number | null | undefined): void {
+  if (typeof value === 'number') gauge.set(value)
+  else gauge.remove()
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+}
