@@ -12,7 +12,7 @@ import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
 import { normaliseAddress } from './access/client-address.ts'
-import type { BlobStore, MeasuresSpace } from './blobs/blob-store.ts'
+import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { LiveConfig } from './config/live-config.ts'
 import { Dispatcher } from './http/dispatch.ts'
@@ -40,17 +40,16 @@ export interface RunningServer extends AsyncDisposable {
 
 export interface ServerOptions {
   readonly clock?: Clock
-  readonly openBlobs: () => Promise<BlobStore & MeasuresSpace>
 }
 
 /** Starts a server; resolves when it is ready: the schema is up to date and what a crash left is repaired. */
-export async function startServer(live: LiveConfig, options: ServerOptions): Promise<RunningServer> {
+export async function startServer(live: LiveConfig, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen, records: recordsConfig } = live.current
   await mkdir(dirname(recordsConfig.file), { recursive: true })
   const records = resources.use(await openSqliteRecordStore({ file: recordsConfig.file }))
   await records.migrate()
-  const blobs = resources.use(await options.openBlobs())
+  const blobs = resources.use(await openFileBlobStore({ directory: live.current.storage.directory }))
   const sessions = resources.use(createSessions(live))
   const slots = resources.use(createMemorySlotLimiter({ sessions }))
   const trust = createProxyTrust(live)
