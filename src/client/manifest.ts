@@ -38,13 +38,13 @@ const sealedFields = {
   commit: bytes32,
 }
 
-const sealedMedia = z.looseObject(sealedFields)
+export const sealedMediaSchema = z.looseObject(sealedFields)
 
 const described = {
   name: z.string().min(1).max(MAX_NAME_CHARACTERS),
   type: mediaType,
   preview: preview.optional(),
-  thumbnail: sealedMedia.optional(),
+  thumbnail: sealedMediaSchema.optional(),
   video: z.looseObject({}).optional(),
 }
 
@@ -74,5 +74,5 @@ export type Manifest = z.infer<typeof manifestSchema>
 export type ManifestItem = Manifest['items'][number]
 export type CompleteItem = z.infer<typeof completeItem>
 export type SendingItem = z.infer<typeof sendingItem>
-export type SealedMedia = z.infer<typeof sealedMedia>
+export type SealedMedia = z.infer<typeof sealedMediaSchema>
 export type Preview = z.infer<typeof preview>

@@ -6,7 +6,9 @@ import type { Sink } from './sink.ts'
 export interface ParcelItem {
   /** Position in the parcel; the same in every version. */
   readonly index: number
-  /** Untrusted: may hold `..`, slashes and control characters. `safeName` of `sealift/node` makes paths of it. */
+  /** Names these bytes, wherever they are: 32 hexadecimal digits. Another one once the item is sent anew. */
+  readonly id: string
+  /** Untrusted: may hold `..`, slashes and control characters. `assignPaths` of `sealift/node` makes paths of it. */
   readonly name: string
   readonly type: string
   /** True length; `null` while it is not known yet. */
@@ -49,7 +51,8 @@ export interface Parcel {
 
   /**
    * Downloads many items at once, small ones first. One that fails leaves the others alone.
-   * @param target gives the sink of an item when its turn comes (`null`: leave it out); it may be followed by `settle`
+   * @param target gives the sink of an item when its turn comes, or says that none is needed
+   * @returns how each item ended, in the parcel's order, those left out excepted
    */
   downloadAll(target: DownloadTarget, options?: TransferOptions): Promise<readonly ItemResult[]>
 
@@ -74,8 +77,8 @@ export interface Parcel {
 }
 
 export interface DownloadTarget {
-  /** Opens the sink of an item, or leaves the item out with `null`. */
-  open(item: ParcelItem): Promise<OpenedSink | null>
+  /** Opens the sink of an item; `have`: it is there already; `null`: it is left out. */
+  open(item: ParcelItem): Promise<OpenedSink | 'have' | null>
 }
 
 export interface OpenedSink {

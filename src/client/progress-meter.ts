@@ -41,6 +41,11 @@ export class ProgressMeter {
     if (tally) this.#active.add(tally)
   }
 
+  /** It is not counted any more. */
+  leaveOut(index: number): void {
+    this.#tallies.delete(index)
+  }
+
   /** `bytes` of an item moved; fewer than none when they must be moved again. */
   moved(index: number, bytes: number): void {
     this.#advance(index, bytes)

@@ -82,11 +82,15 @@ export class Retrier {
         failingSince ??= this.#clock.now()
         const pauseMs = this.#pauseMs(error, failures)
         failures += 1
-        const late = this.#clock.now() + pauseMs - failingSince > this.#patienceMs
-        if (!isPassing(error) || (late && failures >= MIN_ATTEMPTS) || !this.#spend()) throw error
+        if (!isPassing(error) || this.#isLate(failingSince, pauseMs, failures) || !this.#spend()) throw error
         await this.#clock.sleep(pauseMs, signal)
       }
     }
+  }
+
+  #isLate(failingSince: number, pauseMs: number, failures: number): boolean {
+    if (pauseMs > this.#patienceMs) return true
+    return failures >= MIN_ATTEMPTS && this.#clock.now() + pauseMs - failingSince > this.#patienceMs
   }
 
   /** Full jitter under a doubling, capped bound; never sooner than the server asked for. */

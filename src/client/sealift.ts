@@ -20,6 +20,7 @@ import { sendParcel } from './send/send-parcel.ts'
 import type { SendJournal } from './send/send-journal.ts'
 import { MemoryJournal } from './send/send-journal.ts'
 import { undo } from './send/undo.ts'
+import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport.ts'
 import { Server } from './wire/http.ts'
 import { endParcel, noServer, readLimits } from './wire/parcels.ts'
@@ -77,7 +78,11 @@ export class Sealift implements AsyncDisposable {
     try {
       return await this.sendWith(journal, Array.from(items), options)
     } catch (error) {
-      await undo(this.#ownServer(), journal, journal.items)
+      await this.undo({
+        owner: journal.parcel.owner,
+        parcelId: journal.published?.parcelId ?? null,
+        items: journal.items,
+      })
       throw error
     }
   }
@@ -146,6 +151,11 @@ export class Sealift implements AsyncDisposable {
     }
     const limits = { small: this.#parallelSmall, large: LARGE_AT_ONCE }
     return sendParcel({ context, clock: systemClock, journal, items, options, limits })
+  }
+
+  /** Takes what was sent back from the server. Never rejects. */
+  protected async undo(undoing: Undoing): Promise<void> {
+    if (this.#options.server !== undefined) await undo(this.#ownServer(), undoing)
   }
 
   #ownServer(): Server {

@@ -1,27 +1,30 @@
+import { isSealiftError } from '../../protocol/errors.ts'
+import { nodeSuite } from '../../sealing/node-suite.ts'
+import { parseLink, serverBase } from '../link.ts'
+import type { CallOptions, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
 import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
-import type {
-  CallOptions,
-  LeaseOptions,
-  Published,
-  SealiftOptions,
-  SendItem,
-  SendOptions,
-  TransferOptions,
-} from '../options.ts'
-import type { Parcel, ParcelItem } from '../parcel.ts'
+import { fileSource } from './file-source.ts'
+import type { FileSource } from './file-source.ts'
+import type { FileItem } from './list-files.ts'
+import { OwnedParcels } from './owned-parcels.ts'
+import { receiveFiles } from './receive-files.ts'
+import type { Received, ReceiveOptions } from './receive-files.ts'
+import { FileSendJournal } from './send-journal.ts'
+import { defaultStateDirectory } from './state-directory.ts'
+import { undiciTransport } from './undici-transport.ts'
+
+/** Connections beside those that carry bytes: begin, complete, publish. */
+const SPARE_CONNECTIONS = 10
+/** Files looked at once. */
+const STAT_AT_ONCE = 32
 
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
    * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
-   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, nothing resumes.
+   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes.
    */
   readonly stateDirectory?: string | false
-}
-
-/** A file to send. */
-export interface FileItem extends Omit<SendItem, 'source'> {
-  readonly path: string
 }
 
 export interface SentFiles extends Sent {
@@ -29,43 +32,51 @@ export interface SentFiles extends Sent {
   readonly resumed: boolean
 }
 
-export interface ReceiveOptions extends TransferOptions {
-  /** Created when absent. Nothing is written outside it, and nothing in it is overwritten. */
-  readonly directory: string
-  /** Which items to receive. Default: all. */
-  readonly only?: (item: ParcelItem) => boolean
-}
-
-/** How one item of `receive` ended. Of a failed one nothing stays on disk, unless it can be resumed. */
-export interface ReceivedItem {
-  readonly item: ParcelItem
-  /** Where it is now; `null` when it failed. */
-  readonly path: string | null
-  readonly error: Error | null
-}
-
-export interface Received {
-  readonly parcel: Parcel
-  readonly items: readonly ReceivedItem[]
-  /** True when every item is there. */
-  readonly complete: boolean
-}
-
 /** A Sealift client with files, journals and the faster transport. Dispose it to close its connections. */
 export class NodeSealift extends Sealift {
-  constructor(options: NodeSealiftOptions) {
-    super(options)
+  readonly #server: string | undefined
+  readonly #stateDirectory: string | false
+  readonly #owned: OwnedParcels | null
+
+  constructor(options: NodeSealiftOptions = {}) {
+    super({
+      ...options,
+      suite: options.suite ?? nodeSuite,
+      transport: options.transport ?? undiciTransport({ connections: connectionsFor(options) }),
+    })
+    this.#server = options.server
+    this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
+    this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
+  }
+
+  /** As `Sealift.send`; keeps the owner secret, so that `delete` finds it. */
+  override async send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
+    return this.#remembered(await super.send(items, options))
   }
 
   /**
    * Sends files (and streams), as `send` does. When it was interrupted - by a crash, `kill -9` or an abort - calling it
    * again with the same files goes on where it stopped: parts that the server has are not sent again. A file that
-   * changed in the meantime is sent anew. Streams cannot be gone on with.
+   * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
+   * machine, except whole files that were sent.
    *
    * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it.
+   * @throws as `send`; `local_file`
    */
-  sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
-    return Promise.reject(new Error(`not built yet ${items.length} ${String(options)}`))
+  async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
+    const prepared = await prepare(items)
+    const journal = await this.#openJournal(prepared, options)
+    if (!journal) return { ...(await this.send(prepared.map(toSendItem), options)), resumed: false }
+    await using _ = journal
+    await this.undo({
+      owner: journal.parcel.owner,
+      parcelId: null,
+      items: journal.stale.map(upload => ({ upload, stored: null })),
+    })
+    const sent = await this.sendWith(journal, prepared.map(toSendItem), options)
+    await this.#remembered(sent)
+    await journal.remove()
+    return { ...sent, resumed: journal.resumed }
   }
 
   /**
@@ -73,32 +84,72 @@ export class NodeSealift extends Sealift {
    * When it was interrupted, calling it again with the same folder goes on: what is there is not fetched again.
    * @throws as `open`; `aborted`; `local_file` when the folder cannot be used
    */
-  receive(link: string, options: ReceiveOptions): Promise<Received> {
-    return Promise.reject(new Error(`not built yet ${link} ${String(options)}`))
+  async receive(link: string, options: ReceiveOptions): Promise<Received> {
+    const { signal } = options
+    return receiveFiles(link, await this.open(link, { ...(signal && { signal }) }), options)
   }
 
   /** As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. */
-  override delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
-    return super.delete(link, ownerSecret, options)
+  override async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
+    const { parcelId } = parseLink(link)
+    await super.delete(link, ownerSecret ?? (await this.#owned?.secretOf(parcelId)), options)
+    await this.#owned?.forget(parcelId)
   }
 
-  override forward(link: string, options: ForwardOptions = {}): Promise<Published> {
-    return super.forward(link, options)
+  /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */
+  override async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+    return this.#remembered(await super.forward(link, options))
+  }
+
+  /** What is published can be read: a secret that cannot be kept must not hide its link. */
+  async #remembered<T extends Published>(published: T): Promise<T> {
+    await this.#owned?.remember(published).catch((error: unknown) => {
+      if (!isSealiftError(error)) throw error
+    })
+    return published
+  }
+
+  /** `null` when nothing is to be kept, nothing could be gone on with, or another process sends the same. */
+  async #openJournal(prepared: readonly Prepared[], options: SendOptions): Promise<FileSendJournal | null> {
+    if (this.#stateDirectory === false || this.#server === undefined) return null
+    if (prepared.every(({ file }) => file === null)) return null
+    const { ttlSeconds = null, maxDownloads = null, padding = true } = options
+    const files = prepared.map(({ item, file }) => file && { name: item.name, source: file })
+    const identity = { server: serverBase(this.#server), files, terms: [ttlSeconds, maxDownloads, padding] }
+    return FileSendJournal.open(this.#stateDirectory, identity, this.suite)
   }
 }
 
-export type { LeaseOptions }
-
-/** A client for Node. */
+/** A client for Node. @throws RangeError, `invalid_request` as the constructor of `Sealift` */
 export function createSealift(options: NodeSealiftOptions = {}): NodeSealift {
   return new NodeSealift(options)
 }
 
-/**
- * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
- * name are followed; those met inside a folder are left out, as is everything that is no regular file.
- * @throws local_file
- */
-export function listFiles(paths: readonly string[], options: CallOptions = {}): Promise<FileItem[]> {
-  return Promise.reject(new Error(`not built yet ${paths.length} ${String(options)}`))
+interface Prepared {
+  readonly item: FileItem | SendItem
+  readonly file: FileSource | null
+}
+
+async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepared[]> {
+  const prepared: Prepared[] = []
+  for (let at = 0; at < items.length; at += STAT_AT_ONCE) {
+    const some = items.slice(at, at + STAT_AT_ONCE)
+    prepared.push(
+      ...(await Promise.all(
+        some.map(async item => ({ item, file: 'path' in item ? await fileSource(item.path) : null })),
+      )),
+    )
+  }
+  return prepared
+}
+
+function toSendItem({ item, file }: Prepared): SendItem {
+  if ('source' in item) return item
+  const { path: _, ...described } = item
+  if (!file) throw new TypeError('A file item has a file')
+  return { ...described, source: file }
+}
+
+function connectionsFor({ parallel = 6, parallelSmall = 32 }: SealiftOptions): number {
+  return parallel + parallelSmall + SPARE_CONNECTIONS
 }

@@ -42,7 +42,7 @@ export class OpenedParcel implements Parcel {
     this.parcelId = options.context.feed.parcelId
     this.version = version
     this.createdAt = manifest.createdAt
-    this.items = manifest.items.map(describe)
+    this.items = manifest.items.map((item, index) => ({ ...describe(item), index, id: this.#idOf(item, index) }))
     this.complete = manifest.items.every(item => item.state === 'complete')
   }
 
@@ -123,8 +123,11 @@ export class OpenedParcel implements Parcel {
     let opened: OpenedSink | null = null
     try {
       throwIfAborted(run.signal)
-      opened = await target.open(item)
-      if (!opened) return null
+      const answer = await target.open(item)
+      if (answer === null) run.meter.leaveOut(item.index)
+      if (answer === 'have') run.meter.finish(item.index, item.bytes ?? 0)
+      if (answer === null || answer === 'have') return answer && { item, ok: true }
+      opened = answer
       await this.#download(item, opened, run)
       await opened.settle?.(null)
       return { item, ok: true }
@@ -146,6 +149,17 @@ export class OpenedParcel implements Parcel {
     meter.finish(index, await downloadItem(this.#options.context, download, signal))
   }
 
+  /** Key and commitment pin the bytes; the place tells copies in one parcel apart. */
+  #idOf({ key, commit }: ManifestItem, index: number): string {
+    const { suite, feed } = this.#options.context
+    const pinned = [index, key ?? feed.parcelId, commit ?? ''].join('/')
+    const digest = suite
+      .sha256()
+      .update(new TextEncoder().encode(`sealift/1/item/${pinned}`))
+      .digest()
+    return Array.from(digest.subarray(0, 16), byte => byte.toString(16).padStart(2, '0')).join('')
+  }
+
   #entry({ index }: ParcelItem): ManifestItem {
     const entry = this.#entries[index]
     if (!entry) throw new SealiftError('invalid_request', 'This parcel has no such item')
@@ -158,9 +172,8 @@ interface Run {
   readonly signal: AbortSignal
 }
 
-function describe(item: ManifestItem, index: number): ParcelItem {
+function describe(item: ManifestItem): Omit<ParcelItem, 'index' | 'id'> {
   return {
-    index,
     name: item.name,
     type: item.type,
     bytes: item.bytes ?? null,

@@ -3,16 +3,22 @@ import { routePath } from '../../protocol/routes.ts'
 import pLimit from 'p-limit'
 
 import type { Server, ServerRequest } from '../wire/http.ts'
-import type { ItemJournal, SendJournal } from './send-journal.ts'
+import type { ItemJournal } from './send-journal.ts'
 
 /** Longest time that a failed send spends on cleaning up: the server does it too, later, by itself. */
 const DEADLINE_MS = 5000
 const PARALLEL = 16
 
-/** Takes a failed send back from the server, as far as it can be reached: once each, without repeats. Never rejects. */
-export async function undo(server: Server, journal: SendJournal, items: Iterable<ItemJournal>): Promise<void> {
+export interface Undoing {
+  readonly owner: string
+  readonly parcelId: string | null
+  readonly items: Iterable<Pick<ItemJournal, 'upload' | 'stored'>>
+}
+
+/** Takes what was sent back from the server, as far as it can be reached: once each, without repeats. Never rejects. */
+export async function undo(server: Server, { owner, parcelId, items }: Undoing): Promise<void> {
   const signal = AbortSignal.timeout(DEADLINE_MS)
-  const headers = { [HEADER.owner]: journal.parcel.owner }
+  const headers = { [HEADER.owner]: owner }
   const remove = async (path: string): Promise<boolean> => {
     const request: ServerRequest = { method: 'DELETE', path, headers, signal }
     const done = server.attempt(request).then(response => response.discard())
@@ -23,11 +29,13 @@ export async function undo(server: Server, journal: SendJournal, items: Iterable
   }
   const limit = pLimit(PARALLEL)
   await Promise.all(Array.from(items, item => limit(() => removeMedia(item, remove))))
-  if (journal.published) await remove(routePath('endParcel', { parcelId: journal.published.parcelId }))
+  if (parcelId !== null) await remove(routePath('endParcel', { parcelId }))
 }
 
-async function removeMedia(item: ItemJournal, remove: (path: string) => Promise<boolean>): Promise<void> {
-  const { upload, stored } = item
+async function removeMedia(
+  { upload, stored }: Pick<ItemJournal, 'upload' | 'stored'>,
+  remove: (path: string) => Promise<boolean>,
+): Promise<void> {
   if (upload && !stored && (await remove(routePath('abortUpload', { uploadId: upload.uploadId })))) return
   const mediaId = stored?.media ?? upload?.mediaId
   if (mediaId !== undefined) await remove(routePath('endLease', { mediaId }))

@@ -1,0 +1,56 @@
+import { readdir, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+
+import { SealiftError } from '../../protocol/errors.ts'
+import { NO_SIGNAL, throwIfAborted } from '../abort.ts'
+import type { CallOptions, SendItem } from '../options.ts'
+import { localError } from './local-error.ts'
+import { mediaType } from './media-type.ts'
+
+/** A file to send. */
+export interface FileItem extends Omit<SendItem, 'source'> {
+  readonly path: string
+}
+
+/**
+ * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
+ * name are followed; those met inside a folder are left out, as is everything that is no regular file. Types are told
+ * by the names' endings.
+ * @throws local_file when a path is not there, or is neither file nor folder
+ */
+export async function listFiles(paths: readonly string[], options: CallOptions = {}): Promise<FileItem[]> {
+  const { signal = NO_SIGNAL } = options
+  const lists: FileItem[][] = []
+  for (const path of paths) lists.push(await filesBehind(path, signal))
+  return lists.flat()
+}
+
+async function filesBehind(path: string, signal: AbortSignal): Promise<FileItem[]> {
+  const absolute = resolve(path)
+  try {
+    const found = await stat(absolute)
+    if (found.isFile()) return [fileItem(absolute, basename(absolute))]
+    if (found.isDirectory()) return await filesIn(absolute, basename(absolute), signal)
+  } catch (error) {
+    throw localError('A file to send cannot be read', path, error)
+  }
+  throw new SealiftError('local_file', 'Only files and folders can be sent', { context: { path } })
+}
+
+async function filesIn(folder: string, name: string, signal: AbortSignal): Promise<FileItem[]> {
+  throwIfAborted(signal)
+  const entries = await readdir(folder, { withFileTypes: true })
+  const lists: FileItem[][] = []
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name)
+    // The root folder has no name of its own.
+    const inside = name === '' ? entry.name : `${name}/${entry.name}`
+    if (entry.isDirectory()) lists.push(await filesIn(path, inside, signal))
+    else if (entry.isFile()) lists.push([fileItem(path, inside)])
+  }
+  return lists.flat()
+}
+
+function fileItem(path: string, name: string): FileItem {
+  return { path, name, type: mediaType(name) }
+}

@@ -1,0 +1,129 @@
+import { constants } from 'node:fs'
+import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { RandomSink } from '../sink.ts'
+import { errorCode, localError, unless } from './local-error.ts'
+import { numbered, shortened } from './safe-names.ts'
+
+/** Leaves room in 255 bytes for what is put around it. */
+const NAME_BYTES = 190
+/** File systems without hard links. */
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
+
+/** Where an item is while it is being received: hidden, beside its later place. */
+export function partialPath(folder: string, file: string, id: string): string {
+  return join(folder, `.${shortened(file, NAME_BYTES)}.${id.slice(0, 12)}.sealift-part`)
+}
+
+/** A file that is being received. */
+export class PartialFile implements RandomSink {
+  readonly path: string
+  readonly #handle: FileHandle
+
+  private constructor(path: string, handle: FileHandle) {
+    this.path = path
+    this.#handle = handle
+  }
+
+  /** @param keep goes on with what is in it @throws local_file */
+  static async open(path: string, keep: boolean): Promise<PartialFile> {
+    try {
+      if (!keep) await rm(path, { force: true })
+      const flags = keep ? constants.O_RDWR : constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
+      return new PartialFile(path, await open(path, flags | constants.O_NOFOLLOW))
+    } catch (error) {
+      throw localError('A file cannot be written', path, error)
+    }
+  }
+
+  async write(bytes: Uint8Array<ArrayBuffer>, position: number): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.byteLength;) {
+        const { bytesWritten } = await this.#handle.write(bytes, done, bytes.byteLength - done, position + done)
+        done += bytesWritten
+      }
+    } catch (error) {
+      throw localError('A file cannot be written', this.path, error)
+    }
+  }
+
+  /** Makes its bytes durable and closes it. Returns its inode. @throws local_file */
+  async finish(): Promise<string> {
+    try {
+      await this.#handle.datasync()
+      return String((await this.#handle.stat({ bigint: true })).ino)
+    } catch (error) {
+      throw localError('A file cannot be written', this.path, error)
+    } finally {
+      await this.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close().catch(() => undefined)
+  }
+}
+
+/** Whether there is a regular file of our own making, with no other name. */
+export async function isPartial(path: string): Promise<boolean> {
+  const found = await unless(lstat(path), 'ENOENT')
+  return found !== null && found.isFile() && found.nlink === 1
+}
+
+/** Whether the file with this inode stands at `path`. */
+export async function isThere(path: string, ino: string): Promise<boolean> {
+  const found = await unless(lstat(path, { bigint: true }), 'ENOENT', 'ENOTDIR')
+  return found !== null && found.isFile() && String(found.ino) === ino
+}
+
+export interface Naming {
+  readonly partial: string
+  readonly folder: string
+  readonly file: string
+  /** Called with each path before it is tried. */
+  announce(path: string): Promise<void>
+}
+
+/**
+ * Gives a finished file its name, or the next free one: in one step that never replaces what is there.
+ * @throws local_file
+ */
+export async function giveName({ partial, folder, file, announce }: Naming): Promise<string> {
+  for (let count = 1; ; count += 1) {
+    const path = join(folder, numbered(file, count))
+    try {
+      if ((await unless(lstat(path), 'ENOENT')) !== null) continue
+      await announce(path)
+      if (!(await linked(partial, path))) continue
+      await unlink(partial)
+      return path
+    } catch (error) {
+      throw localError('A file cannot be given its name', path, error)
+    }
+  }
+}
+
+async function linked(partial: string, path: string): Promise<boolean> {
+  try {
+    await link(partial, path)
+    return true
+  } catch (error) {
+    const code = errorCode(error) ?? ''
+    if (code === 'EEXIST') return false
+    if (!NO_LINKS.includes(code)) throw error
+    return reserved(partial, path)
+  }
+}
+
+/** Without links: takes the name with an empty file, then puts ours in its place. */
+async function reserved(partial: string, path: string): Promise<boolean> {
+  const handle = await unless(open(path, 'wx'), 'EEXIST')
+  if (!handle) return false
+  await handle.close()
+  await rename(partial, path)
+  // `giveName` unlinks the partial name, which must be there.
+  await (await open(partial, 'wx')).close()
+  return true
+}

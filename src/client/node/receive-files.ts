@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto'
+import { open, rm } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+
+import { isSealiftError } from '../../protocol/errors.ts'
+import { parseLink } from '../link.ts'
+import type { DownloadResume, TransferOptions } from '../options.ts'
+import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem } from '../parcel.ts'
+import { isPassing } from '../retry.ts'
+import { giveName, isPartial, isThere, PartialFile, partialPath } from './partial-file.ts'
+import { ReceiveFolders } from './receive-folders.ts'
+import { ReceiveJournal } from './receive-journal.ts'
+import { assignPaths } from './safe-names.ts'
+
+export interface ReceiveOptions extends TransferOptions {
+  /** Created when absent. Nothing is written outside it, and nothing in it is overwritten. */
+  readonly directory: string
+  /** Which items to receive. Default: all. */
+  readonly only?: (item: ParcelItem) => boolean
+  /** Keeps partial files when the signal aborts, to go on later. Default false: nothing is left behind. */
+  readonly keepOnAbort?: boolean
+}
+
+/** How one item of `receive` ended. Of a failed one nothing stays on disk, unless it can be gone on with. */
+export interface ReceivedItem {
+  readonly item: ParcelItem
+  /** Where it is now, absolute; `null` when it failed. */
+  readonly path: string | null
+  readonly error: Error | null
+}
+
+export interface Received {
+  readonly parcel: Parcel
+  /** Those asked for, in the parcel's order. */
+  readonly items: readonly ReceivedItem[]
+  /** True when every item asked for is there. */
+  readonly complete: boolean
+}
+
+/** Trying again later changes nothing. */
+const FOR_GOOD = [
+  'damaged_media',
+  'gone',
+  'not_found',
+  'downloads_exhausted',
+  'sender_gone',
+  'invalid_response',
+] as const
+
+export async function receiveFiles(link: string, parcel: Parcel, options: ReceiveOptions): Promise<Received> {
+  const folders = await ReceiveFolders.open(resolve(options.directory))
+  await using journal = await ReceiveJournal.open(folders.root, parcelName(link))
+  const receiver = new FileReceiver({ parcel, folders, journal, options })
+  const { signal, onProgress } = options
+  let results: readonly ItemResult[] = []
+  try {
+    results = await parcel.downloadAll(receiver, { ...(signal && { signal }), ...(onProgress && { onProgress }) })
+  } catch (error) {
+    if (signal?.aborted === true && options.keepOnAbort !== true) await journal.remove()
+    throw error
+  }
+  const items = results.map(result => receiver.describe(result))
+  const complete = items.every(({ error }) => error === null)
+  if (!receiver.leftSomething) await journal.remove()
+  await syncFolders(await folders.all())
+  return { parcel, items, complete }
+}
+
+interface FileReceiverOptions {
+  readonly parcel: Parcel
+  readonly folders: ReceiveFolders
+  readonly journal: ReceiveJournal
+  readonly options: ReceiveOptions
+}
+
+class FileReceiver implements DownloadTarget {
+  /** True when receiving again could bring more. */
+  leftSomething = false
+  readonly #options: FileReceiverOptions
+  readonly #paths: readonly (readonly string[])[]
+  readonly #received = new Map<string, string>()
+
+  constructor(options: FileReceiverOptions) {
+    this.#options = options
+    this.#paths = assignPaths(options.parcel.items.map(item => item.name))
+  }
+
+  async open(item: ParcelItem): Promise<OpenedSink | 'have' | null> {
+    const { journal, folders, options } = this.#options
+    if (options.only && !options.only(item)) return null
+    const before = journal.recall(item.id)
+    const segments = this.#paths[item.index] ?? [item.id]
+    const file = segments.at(-1) ?? item.id
+    const folder = await folders.folder(segments.slice(0, -1))
+    const partial = partialPath(folder, file, item.id)
+    if (before.named && (await this.#hasName(item, before.named))) {
+      await rm(partial, { force: true })
+      return 'have'
+    }
+    const keep = before.finished.length > 0 && (await isPartial(partial))
+    const sink = await PartialFile.open(partial, keep)
+    return {
+      sink,
+      resume: this.#resume(item, keep ? before.finished : [], before.grant),
+      settle: error => (error ? this.#give(item, sink, error) : this.#keep(item, sink, { folder, file })),
+    }
+  }
+
+  describe(result: ItemResult): ReceivedItem {
+    const { item } = result
+    if (!result.ok) return { item, path: null, error: result.error }
+    return { item, path: this.#received.get(item.id) ?? null, error: null }
+  }
+
+  /** An earlier process has received it, and it still stands where it was put. */
+  async #hasName(item: ParcelItem, named: { path: string; ino: string }): Promise<boolean> {
+    const path = join(this.#options.folders.root, named.path)
+    if (!(await isThere(path, named.ino))) return false
+    this.#received.set(item.id, path)
+    return true
+  }
+
+  #resume(item: ParcelItem, finished: DownloadResume['finished'], grant: string | null): DownloadResume {
+    const { journal } = this.#options
+    return {
+      finished,
+      onFinished: range => journal.finished(item.id, range),
+      onGrant: given => journal.granted(item.id, given),
+      ...(grant !== null && { grant }),
+    }
+  }
+
+  async #keep(item: ParcelItem, sink: PartialFile, place: { folder: string; file: string }): Promise<void> {
+    const { journal, folders } = this.#options
+    try {
+      const ino = await sink.finish()
+      const announce = (path: string): Promise<void> => journal.naming(item.id, relative(folders.root, path), ino)
+      this.#received.set(item.id, await giveName({ ...place, partial: sink.path, announce }))
+    } catch (error) {
+      await this.#drop(item, sink)
+      throw error
+    }
+  }
+
+  async #give(item: ParcelItem, sink: PartialFile, error: Error): Promise<void> {
+    if (!isSealiftError(error, ...FOR_GOOD)) this.leftSomething = true
+    const mayGoOn = isPassing(error) || (isSealiftError(error, 'aborted') && this.#options.options.keepOnAbort === true)
+    if (!mayGoOn) return this.#drop(item, sink)
+    await sink.close()
+  }
+
+  async #drop(item: ParcelItem, sink: PartialFile): Promise<void> {
+    await sink.close()
+    await rm(sink.path, { force: true })
+    await this.#options.journal.dropped(item.id)
+  }
+}
+
+/** Tells parcels apart in the name of a journal, and tells nothing else. */
+function parcelName(link: string): string {
+  const { parcelId, key } = parseLink(link)
+  return createHash('sha256').update(parcelId).update(key).digest('hex').slice(0, 16)
+}
+
+/** Makes new names durable. Systems that cannot sync a folder need no asking. */
+async function syncFolders(folders: readonly string[]): Promise<void> {
+  await Promise.all(
+    folders.map(async folder => {
+      try {
+        await using handle = await open(folder, 'r')
+        await handle.sync()
+      } catch {
+        // Nothing to be done, and nothing lost but certainty.
+      }
+    }),
+  )
+}

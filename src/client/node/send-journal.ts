@@ -1,0 +1,280 @@
+/**
+ * The journal of one `sendFiles`, on disk: what a later process needs to go on. It holds keys, so only its owner reads
+ * it, and it is deleted when the send is done.
+ *
+ * What a recalled key may seal: see [Note: one key, one plaintext] in `../send/send-journal.ts`. Here the proof that a
+ * file is what it was is its stamp - size, times, inode - and that the machine has not been started anew since: after
+ * a power cut a file may hold older bytes under newer times. A file that had changed just before it was looked at
+ * proves nothing either. In all these cases the item draws fresh secrets and begins anew.
+ */
+import { createHash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+
+import { z } from 'zod'
+
+import type { CryptoSuite } from '../../sealing/index.ts'
+import { fromBase64Url, toBase64Url } from '../base64url.ts'
+import { sealedMediaSchema } from '../manifest.ts'
+import { drawParcelSecrets, drawSecrets, MemoryJournal } from '../send/send-journal.ts'
+import type { ItemJournal, JournaledUpload, ParcelSecrets, SealingSecrets, SendJournal } from '../send/send-journal.ts'
+import type { SealedMedia } from '../manifest.ts'
+import type { FileSource, FileStamp } from './file-source.ts'
+import { sameStamp } from './file-source.ts'
+import { LineJournal } from './line-journal.ts'
+import { isRunning, ownIdentity, processIdentitySchema } from './process-identity.ts'
+import { stateFolder } from './state-directory.ts'
+
+/** Older journals are not gone on with: the server drops unfinished uploads after a day. */
+const MAX_AGE_MS = 20 * 3_600_000
+
+const stampSchema = z.object({
+  size: z.int(),
+  mtimeNs: z.string(),
+  ctimeNs: z.string(),
+  ino: z.string(),
+  dev: z.string(),
+  settled: z.boolean(),
+})
+
+const uploadSchema = z.object({
+  uploadId: z.string(),
+  mediaId: z.string(),
+  partBytes: z.int().min(1),
+  chunkBytes: z.int().min(1),
+})
+
+const entrySchema = z.union([
+  z.object({ send: z.literal(1), createdAt: z.number(), owner: z.string(), manifestKey: z.string() }),
+  z.object({ process: processIdentitySchema.nullable() }),
+  z.object({ published: z.object({ parcelId: z.string(), expiresAt: z.string() }) }),
+  z.object({
+    item: z.int(),
+    stamp: stampSchema,
+    boot: z.string(),
+    key: z.string(),
+    salt: z.string(),
+    noncePrefix: z.string(),
+    idempotencyKey: z.string(),
+  }),
+  z.object({ item: z.int(), upload: uploadSchema }),
+  z.object({ item: z.int(), part: z.int(), sha256: z.string() }),
+  z.object({ item: z.int(), stored: sealedMediaSchema }),
+])
+
+type Entry = z.infer<typeof entrySchema>
+
+export interface SendIdentity {
+  readonly server: string
+  /** In order; `null` for what is no file. */
+  readonly files: readonly ({ readonly name: string; readonly source: FileSource } | null)[]
+  /** Whatever else makes it another send. */
+  readonly terms: readonly (string | number | boolean | null)[]
+}
+
+export class FileSendJournal implements SendJournal, AsyncDisposable {
+  readonly parcel: ParcelSecrets
+  published: SendJournal['published'] = null
+  /** True when something of an earlier process is gone on with. */
+  resumed = false
+  /** Uploads of files that have changed since: to be given up. */
+  readonly stale: JournaledUpload[] = []
+  readonly #lines: LineJournal
+  readonly #suite: CryptoSuite
+  readonly #items = new Map<number, FileItemJournal>()
+  readonly #memory: MemoryJournal
+
+  private constructor(options: { lines: LineJournal; suite: CryptoSuite; parcel: ParcelSecrets }) {
+    this.#lines = options.lines
+    this.#suite = options.suite
+    this.parcel = options.parcel
+    this.#memory = new MemoryJournal(options.suite)
+  }
+
+  /**
+   * Opens the journal of this send, an earlier one of the same files if there is one.
+   * @returns `null` when another process is sending the same right now
+   * @throws local_file
+   */
+  static async open(
+    stateDirectory: string,
+    identity: SendIdentity,
+    suite: CryptoSuite,
+  ): Promise<FileSendJournal | null> {
+    const path = join(await stateFolder(stateDirectory, 'sends'), `${nameOf(identity)}.jsonl`)
+    const recalled = await recall(path)
+    if (recalled === 'busy') return null
+    if (recalled === null) await rm(path, { force: true })
+    const lines = await LineJournal.open(path)
+    const parcel = recalled?.parcel ?? drawParcelSecrets(suite)
+    const journal = new FileSendJournal({ lines, suite, parcel })
+    await journal.#begin(identity, recalled)
+    return journal
+  }
+
+  async parcelPublished(parcel: NonNullable<SendJournal['published']>): Promise<void> {
+    this.published = parcel
+    await this.#lines.append({ published: parcel })
+  }
+
+  /** Streams and thumbnails are not gone on with: nobody can tell whether their bytes are what they were. */
+  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal {
+    const file = thing === 'item' ? this.#items.get(index) : undefined
+    return file ?? this.#memory.item(index, thing)
+  }
+
+  /** Deletes it: the send is done. */
+  remove(): Promise<void> {
+    return this.#lines.remove()
+  }
+
+  /** Leaves it to whoever sends the same again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lines.append({ process: null }).catch(() => undefined)
+    await this.#lines[Symbol.asyncDispose]()
+  }
+
+  async #begin(identity: SendIdentity, recalled: Recalled | null): Promise<void> {
+    const process = await ownIdentity()
+    this.published = recalled?.published ?? null
+    if (!recalled) await this.#lines.append(headEntry(this.parcel))
+    await this.#lines.append({ process })
+    const appended = identity.files.map(async (file, index) => {
+      if (!file) return
+      const before = recalled?.items.get(index)
+      const append = (entry: object): Promise<void> => this.#lines.append({ item: index, ...entry })
+      const journal = new FileItemJournal({ suite: this.#suite, append, stamp: file.source.stamp, boot: process.boot })
+      this.#items.set(index, journal)
+      if (before && mayGoOn(before, file.source.stamp, process.boot)) {
+        journal.recall(before)
+        this.resumed ||= journal.upload !== null || journal.stored !== null
+      } else {
+        if (before?.upload && !before.stored) this.stale.push(before.upload)
+        await journal.restart()
+      }
+    })
+    await Promise.all(appended)
+  }
+}
+
+interface FileItemJournalOptions {
+  readonly suite: CryptoSuite
+  readonly stamp: FileStamp
+  readonly boot: string
+  append(entry: object): Promise<void>
+}
+
+class FileItemJournal implements ItemJournal {
+  secrets: SealingSecrets
+  upload: JournaledUpload | null = null
+  stored: SealedMedia | null = null
+  readonly finishedParts = new Map<number, string>()
+  readonly #options: FileItemJournalOptions
+
+  constructor(options: FileItemJournalOptions) {
+    this.#options = options
+    this.secrets = drawSecrets(options.suite)
+  }
+
+  recall(item: RecalledItem): void {
+    this.secrets = item.secrets
+    this.upload = item.upload
+    this.stored = item.stored
+    for (const [index, sha256] of item.parts) this.finishedParts.set(index, sha256)
+  }
+
+  async begun(upload: JournaledUpload): Promise<void> {
+    this.upload = upload
+    await this.#options.append({ upload })
+  }
+
+  async partFinished(index: number, sha256: string): Promise<void> {
+    this.finishedParts.set(index, sha256)
+    await this.#options.append({ part: index, sha256 })
+  }
+
+  async finished(media: SealedMedia): Promise<void> {
+    this.stored = media
+    await this.#options.append({ stored: media })
+  }
+
+  async restart(): Promise<void> {
+    this.secrets = drawSecrets(this.#options.suite)
+    this.upload = null
+    this.stored = null
+    this.finishedParts.clear()
+    const { key, salt, noncePrefix, idempotencyKey } = this.secrets
+    const { stamp, boot } = this.#options
+    const secrets = { key: toBase64Url(key), salt: toBase64Url(salt), noncePrefix: toBase64Url(noncePrefix) }
+    await this.#options.append({ stamp, boot, ...secrets, idempotencyKey })
+  }
+}
+
+function mayGoOn(before: RecalledItem, stamp: FileStamp, boot: string): boolean {
+  if (!before.stamp.settled || !sameStamp(before.stamp, stamp)) return false
+  // What is stored whole is never sealed again.
+  return before.stored !== null || before.boot === boot
+}
+
+function headEntry(parcel: ParcelSecrets): object {
+  return { send: 1, createdAt: Date.now(), owner: parcel.owner, manifestKey: toBase64Url(parcel.manifestKey) }
+}
+
+/** Tells this send from others; the files' state is not in it, for a changed file must be noticed, not missed. */
+function nameOf({ server, files, terms }: SendIdentity): string {
+  const listed = files.map(file => file && [file.name, resolve(file.source.path)])
+  return createHash('sha256')
+    .update(JSON.stringify([server, listed, terms]))
+    .digest('hex')
+    .slice(0, 32)
+}
+
+interface RecalledItem {
+  readonly secrets: SealingSecrets
+  readonly stamp: FileStamp
+  readonly boot: string
+  upload: JournaledUpload | null
+  stored: SealedMedia | null
+  readonly parts: Map<number, string>
+}
+
+interface Recalled {
+  readonly parcel: ParcelSecrets
+  published: SendJournal['published']
+  readonly items: Map<number, RecalledItem>
+}
+
+async function recall(path: string): Promise<Recalled | 'busy' | null> {
+  const entries = (await LineJournal.read(path)).flatMap(line => entrySchema.safeParse(line).data ?? [])
+  const holder = entries.findLast(entry => 'process' in entry)?.process
+  if (holder && (await isRunning(holder))) return 'busy'
+  const head = entries[0]
+  if (!head || !('send' in head) || Date.now() - head.createdAt > MAX_AGE_MS) return null
+  const manifestKey = fromBase64Url(head.manifestKey)
+  if (!manifestKey) return null
+  const recalled: Recalled = { parcel: { owner: head.owner, manifestKey }, published: null, items: new Map() }
+  for (const entry of entries) apply(recalled, entry)
+  return recalled
+}
+
+function apply(recalled: Recalled, entry: Entry): void {
+  if ('published' in entry) recalled.published = entry.published
+  if (!('item' in entry)) return
+  if ('key' in entry) {
+    const secrets = secretsOf(entry)
+    const { stamp, boot } = entry
+    if (secrets) recalled.items.set(entry.item, { secrets, stamp, boot, upload: null, stored: null, parts: new Map() })
+    return
+  }
+  const item = recalled.items.get(entry.item)
+  if (!item) return
+  if ('upload' in entry) item.upload = entry.upload
+  else if ('stored' in entry) item.stored = entry.stored
+  else item.parts.set(entry.part, entry.sha256)
+}
+
+function secretsOf(entry: { key: string; salt: string; noncePrefix: string; idempotencyKey: string }) {
+  const [key, salt, noncePrefix] = [entry.key, entry.salt, entry.noncePrefix].map(fromBase64Url)
+  if (!key || !salt || !noncePrefix) return null
+  return { key, salt, noncePrefix, idempotencyKey: entry.idempotencyKey }
+}
