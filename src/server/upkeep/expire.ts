@@ -1,0 +1,41 @@
+import type { UpkeepRecords } from '../records/record-store.ts'
+
+/** Rows that one transaction touches. */
+export const BATCH = 200
+/** Few, since each ends every lease that it covers. */
+const PARCELS_PER_BATCH = 10
+
+/** Repeats a batch until it finds less than a full one. @returns rows touched in all */
+async function untilDone(
+  batch: (size: number) => Promise<number>,
+  signal: AbortSignal,
+  size: number = BATCH,
+): Promise<number> {
+  let total = 0
+  for (;;) {
+    signal.throwIfAborted()
+    const touched = await batch(size)
+    total += touched
+    if (touched < size) return total
+  }
+}
+
+export function expireParcels(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
+  return untilDone(size => records.endExpiredParcels(now, size), signal, PARCELS_PER_BATCH)
+}
+
+export function expireLeases(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
+  return untilDone(size => records.endExpiredLeases(now, size), signal)
+}
+
+export function expireUploads(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
+  return untilDone(size => records.abortExpiredUploads(now, size), signal)
+}
+
+export function purgeEnded(
+  records: UpkeepRecords,
+  { before, now }: { before: number; now: number },
+  signal: AbortSignal,
+): Promise<number> {
+  return untilDone(size => records.purgeEnded(before, now, size), signal)
+}

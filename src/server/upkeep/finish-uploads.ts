@@ -1,0 +1,42 @@
+import { isSealiftError } from '../../protocol/errors.ts'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import type { Clock } from '../clock.ts'
+import type { UploadRecord, UploadRecords, UpkeepRecords } from '../records/record-store.ts'
+import { BATCH } from './expire.ts'
+
+export interface FinishUploads {
+  readonly blobs: BlobStore
+  readonly records: UploadRecords & UpkeepRecords
+  readonly clock: Clock
+  readonly failed: (error: unknown, blobId: string) => void
+}
+
+/**
+ * Ends uploads whose size is fixed but whose last steps were cut short, by repeating them. One that fails stays as it
+ * is for the next time. @returns how many were finished
+ */
+export async function finishUploads(deps: FinishUploads, signal: AbortSignal): Promise<number> {
+  let total = 0
+  for (;;) {
+    const uploads = await deps.records.listCompleting(BATCH)
+    let finished = 0
+    for (const upload of uploads) {
+      signal.throwIfAborted()
+      if (await finish(deps, upload)) finished += 1
+    }
+    total += finished
+    if (finished === 0 || uploads.length < BATCH) return total
+  }
+}
+
+async function finish({ blobs, records, clock, failed }: FinishUploads, upload: UploadRecord): Promise<boolean> {
+  try {
+    await blobs.complete(upload, upload.sizeBytes ?? 0)
+    await records.finishUpload(upload.uploadId, clock())
+    return true
+  } catch (error) {
+    // Its lease ended meanwhile: the tombstone does the rest.
+    if (!isSealiftError(error, 'gone')) failed(error, upload.blobId)
+    return false
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Compares records and stored bytes, both ways, and what clients are charged with what they hold. Safe beside a running
+ * server: what changes meanwhile is looked at again, and young files are left alone.
+ *
+ * Without `repair` it changes nothing. With it: orphans are deleted, complete blobs that were not moved into place are,
+ * and wrong charges are corrected. Bytes that are gone cannot be brought back, and what refers to them is never deleted
+ * here: such a finding stays until its owner deletes the media or it expires.
+ */
+import { isSealiftError } from '../../protocol/errors.ts'
+import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
+import type { ClientId, RecordStore, Usage } from '../records/record-store.ts'
+import { checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
+import { findOrphans } from './orphans.ts'
+
+export type FindingKind =
+  /** A record promises bytes, and no file is there. */
+  | 'missing'
+  /** Fewer bytes than the record promises. */
+  | 'short'
+  /** More bytes than a complete media has: harmless, nothing reads them. */
+  | 'surplus'
+  /** Complete by its record, but not moved to where complete blobs are. */
+  | 'misplaced'
+  /** Stored bytes that no record knows. */
+  | 'orphan'
+
+export interface Finding {
+  readonly kind: FindingKind
+  readonly blobId: BlobId
+  /** `null` for an orphan. */
+  readonly expectedBytes: number | null
+  /** `null` when nothing is stored. */
+  readonly storedBytes: number | null
+  readonly repaired: boolean
+}
+
+export interface WrongChargeFinding {
+  readonly clientId: ClientId
+  readonly charged: Usage
+  readonly actual: Usage
+  readonly repaired: boolean
+}
+
+export interface FsckReport {
+  /** True when nothing is wrong any more; a harmless surplus does not count. */
+  readonly ok: boolean
+  /** Live blobs compared with what is stored. */
+  readonly checkedBlobs: number
+  /** Blobs found in the store. */
+  readonly storedBlobs: number
+  readonly findings: readonly Finding[]
+  readonly wrongCharges: readonly WrongChargeFinding[]
+}
+
+export interface FsckOptions {
+  readonly blobs: BlobStore & ChecksBlobs
+  readonly records: RecordStore
+  readonly repair: boolean
+  /** Files changed at or after this time (ms) are not called orphans. */
+  readonly modifiedBefore: number
+}
+
+export async function fsck(options: FsckOptions, signal: AbortSignal): Promise<FsckReport> {
+  const live = await checkLive(options, signal)
+  const store = await checkStored(options, signal)
+  const wrongCharges = await checkCharges(options)
+  const findings = [...live.findings, ...store.findings]
+  const open = findings.some(({ kind, repaired }) => kind !== 'surplus' && !repaired)
+  return {
+    ok: !open && wrongCharges.every(({ repaired }) => repaired),
+    checkedBlobs: live.count,
+    storedBlobs: store.count,
+    findings,
+    wrongCharges,
+  }
+}
+
+async function checkLive(options: FsckOptions, signal: AbortSignal) {
+  const findings: Finding[] = []
+  let count = 0
+  for await (const checked of checkBlobs(options, signal)) {
+    count += 1
+    const kind = judge(checked)
+    if (kind) findings.push(await describe(options, kind, checked))
+  }
+  return { findings, count }
+}
+
+function judge(checked: CheckedBlob): FindingKind | null {
+  const { blob, stored, expectedBytes } = checked
+  if (lacksBytes(checked)) return stored ? 'short' : 'missing'
+  if (!stored || blob.state !== 'complete') return null
+  if (!stored.complete) return 'misplaced'
+  return stored.sizeBytes > expectedBytes ? 'surplus' : null
+}
+
+async function describe(options: FsckOptions, kind: FindingKind, checked: CheckedBlob): Promise<Finding> {
+  const { blob, stored, expectedBytes } = checked
+  const repaired = options.repair && kind === 'misplaced' && (await moveIntoPlace(options.blobs, checked))
+  return { kind, blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null, repaired }
+}
+
+async function moveIntoPlace(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<boolean> {
+  try {
+    await blobs.complete(blob, expectedBytes)
+    return true
+  } catch (error) {
+    if (isSealiftError(error)) return false
+    throw error
+  }
+}
+
+async function checkStored(options: FsckOptions, signal: AbortSignal) {
+  const { orphans, blobs: count } = await findOrphans(options, options.modifiedBefore, signal)
+  const findings: Finding[] = []
+  for (const { blobId, sizeBytes } of orphans) {
+    const repaired = options.repair && (await remove(options.blobs, blobId))
+    findings.push({ kind: 'orphan', blobId, expectedBytes: null, storedBytes: sizeBytes, repaired })
+  }
+  return { findings, count }
+}
+
+async function remove(blobs: BlobStore, blobId: BlobId): Promise<boolean> {
+  try {
+    await blobs.delete(blobId)
+    return true
+  } catch (error) {
+    if (isSealiftError(error)) return false
+    throw error
+  }
+}
+
+async function checkCharges({ records, repair }: FsckOptions): Promise<readonly WrongChargeFinding[]> {
+  const wrong = await records.auditUsage(repair)
+  return wrong.map(charge => ({ ...charge, repaired: repair }))
+}

@@ -1,0 +1,168 @@
+import type { BlobStore } from '../blobs/blob-store.ts'
+import type { Clock } from '../clock.ts'
+import type { RecordStore } from '../records/record-store.ts'
+import { canCheck, checkBlobs, lacksBytes } from './check-blobs.ts'
+import { deleteBlobs } from './delete-blobs.ts'
+import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
+import { finishUploads } from './finish-uploads.ts'
+import { findOrphans, lookSuspicious } from './orphans.ts'
+import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
+
+export interface UpkeepSettings {
+  /** Time between two sweeps. */
+  readonly sweepEveryMs: number
+  /** Stored bytes that no record knows are deleted when they are older than this. */
+  readonly orphanGraceMs: number
+  /** How long an ended media or parcel answers `gone` before it is forgotten. */
+  readonly keepEndedMs: number
+}
+
+export interface SweeperOptions {
+  readonly blobs: BlobStore
+  readonly records: RecordStore
+  readonly clock: Clock
+  /** Asked anew for each sweep. */
+  readonly settings: () => UpkeepSettings
+  readonly events: UpkeepEvents
+}
+
+export interface Sweeper extends AsyncDisposable {
+  /** Sweeps now and then every `sweepEveryMs`, until disposed. */
+  start(): void
+  /** One sweep, now; joins one that is running. Never rejects: what failed is told to the events. */
+  sweep(): Promise<SweepReport>
+}
+
+type Task = (signal: AbortSignal) => Promise<number>
+
+/**
+ * Ends what has expired and finishes what a crash cut short, in small steps that may be stopped between any two.
+ * Walking the whole store is done once per orphan grace time, everything else in every sweep.
+ */
+export function createSweeper(options: SweeperOptions): Sweeper {
+  return new PeriodicSweeper(options)
+}
+
+class PeriodicSweeper implements Sweeper {
+  readonly #options: SweeperOptions
+  readonly #stop = new AbortController()
+  #running: Promise<SweepReport> | null = null
+  #timer: NodeJS.Timeout | null = null
+  /** By the monotonic clock; `null`: never yet. */
+  #walkedAtMs: number | null = null
+
+  constructor(options: SweeperOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    if (this.#stop.signal.aborted) return
+    void this.sweep().then(() => this.#schedule())
+  }
+
+  sweep(): Promise<SweepReport> {
+    this.#running ??= this.#sweep().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('The sweeper was stopped'))
+    if (this.#timer) clearTimeout(this.#timer)
+    await this.#running
+  }
+
+  #schedule(): void {
+    if (this.#stop.signal.aborted) return
+    this.#timer = setTimeout(() => this.start(), this.#options.settings().sweepEveryMs)
+    this.#timer.unref()
+  }
+
+  async #sweep(): Promise<SweepReport> {
+    const startedAtMs = performance.now()
+    const report: Partial<Record<UpkeepTask, number>> = {}
+    for (const [name, task] of this.#tasks()) {
+      const done = await this.#run(name, task)
+      if (done !== null) report[name] = done
+    }
+    if (!this.#stop.signal.aborted) this.#options.events.swept(report, performance.now() - startedAtMs)
+    return report
+  }
+
+  /** Expiry comes before deletion, so that one sweep takes a media from its last moment to free disk space. */
+  #tasks(): readonly (readonly [UpkeepTask, Task])[] {
+    const { records, blobs, clock } = this.#options
+    const { keepEndedMs } = this.#options.settings()
+    const now = clock()
+    const failed = (task: UpkeepTask) => (error: unknown, blobId: string) =>
+      this.#options.events.failed(task, error, blobId)
+    return [
+      ['expire_parcels', signal => expireParcels(records, now, signal)],
+      ['expire_leases', signal => expireLeases(records, now, signal)],
+      ['expire_uploads', signal => expireUploads(records, now, signal)],
+      ['finish_uploads', signal => finishUploads({ blobs, records, clock, failed: failed('finish_uploads') }, signal)],
+      ['delete_blobs', signal => deleteBlobs({ blobs, records, failed: failed('delete_blobs') }, signal)],
+      ['purge_ended', signal => purgeEnded(records, { before: now - keepEndedMs, now }, signal)],
+      ...this.#walks(now),
+    ]
+  }
+
+  #walks(now: number): readonly (readonly [UpkeepTask, Task])[] {
+    const { orphanGraceMs } = this.#options.settings()
+    const nowMs = performance.now()
+    if (this.#walkedAtMs !== null && nowMs - this.#walkedAtMs < orphanGraceMs) return []
+    this.#walkedAtMs = nowMs
+    return [
+      ['delete_orphans', signal => this.#deleteOrphans(now - orphanGraceMs, signal)],
+      ['check_blobs', signal => this.#checkBlobs(signal)],
+    ]
+  }
+
+  /** A task that fails leaves the others alone. @returns `null` when it failed or was stopped */
+  async #run(name: UpkeepTask, task: Task): Promise<number | null> {
+    const { signal } = this.#stop
+    if (signal.aborted) return null
+    try {
+      return await task(signal)
+    } catch (error) {
+      if (!signal.aborted) this.#options.events.failed(name, error, null)
+      return null
+    }
+  }
+
+  async #deleteOrphans(modifiedBefore: number, signal: AbortSignal): Promise<number> {
+    const { blobs, events } = this.#options
+    const found = await findOrphans(this.#options, modifiedBefore, signal)
+    if (lookSuspicious(found)) {
+      events.orphansSuspicious({ orphans: found.orphans.length, blobs: found.blobs })
+      return 0
+    }
+    let deleted = 0
+    for (const orphan of found.orphans) {
+      signal.throwIfAborted()
+      try {
+        await blobs.delete(orphan.blobId)
+        deleted += 1
+        events.orphanDeleted(orphan)
+      } catch (error) {
+        events.failed('delete_orphans', error, orphan.blobId)
+      }
+    }
+    return deleted
+  }
+
+  /** @returns blobs that lack bytes */
+  async #checkBlobs(signal: AbortSignal): Promise<number> {
+    const { blobs, records, events } = this.#options
+    if (!canCheck(blobs)) return 0
+    let lacking = 0
+    for await (const checked of checkBlobs({ blobs, records }, signal)) {
+      if (!lacksBytes(checked)) continue
+      lacking += 1
+      const { blob, expectedBytes, stored } = checked
+      events.bytesMissing({ blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null })
+    }
+    return lacking
+  }
+}
