@@ -10,6 +10,7 @@ import { Slicer } from './slicer.ts'
 import type { Bytes } from './suite.ts'
 import { TAG_BYTES } from './constants.ts'
 
+/** Which plaintext to open, and from what. */
 export interface OpenRangeOptions extends SealedSource {
   readonly opener: Opener
   /** The plaintext bytes wanted; padding counts as plaintext here. */

@@ -9,6 +9,7 @@ import { Slicer } from './slicer.ts'
 import type { Bytes } from './suite.ts'
 import { Trimmer } from './trimmer.ts'
 
+/** What `openStream` goes by. */
 export interface OpenStreamOptions extends OpeningKey {
   /**
    * The whole length of header and ciphertext, from the manifest: any other length is refused. Leave it out while the

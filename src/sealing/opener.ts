@@ -17,6 +17,7 @@ export interface OpeningKey {
   readonly commit?: Uint8Array | undefined
 }
 
+/** What an opener is made from, besides the sealed bytes. */
 export interface OpenerOptions extends OpeningKey {
   /** The first 40 bytes of the sealed media. */
   readonly header: Uint8Array

@@ -9,7 +9,7 @@ const BUCKETS: readonly number[] = buckets()
 
 /**
  * The length that a plaintext of `plainBytes` is padded to: the smallest floor(1.05^k) that holds it, and 541 at
- * least. At most 5 % longer, and it tells one of about 180 sizes between 541 bytes and 4 TiB.
+ * least. At most 5 % longer; there are 440 such sizes up to 1 TiB.
  * Never below `plainBytes`, never falling as `plainBytes` grows.
  * @param plainBytes a whole number from 0 to 2^53 - 1
  */

@@ -6,6 +6,7 @@ import { assertChunkBytes, assertChunkIndex, plainCapacity } from './layout.ts'
 import { NonceGuard } from './nonce-guard.ts'
 import type { Aead, Awaitable, Bytes, CryptoSuite } from './suite.ts'
 
+/** What a sealer is made from. */
 export interface SealerOptions {
   readonly suite: CryptoSuite
   /** 32 random bytes that seal this one plaintext and nothing else. Copied by the suite; the caller keeps its own. */

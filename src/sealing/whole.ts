@@ -9,6 +9,7 @@ import type { SealerOptions } from './sealer.ts'
 import type { Bytes } from './suite.ts'
 import { Trimmer } from './trimmer.ts'
 
+/** What to seal as a whole, and how. */
 export interface SealBytesOptions extends Omit<SealerOptions, 'chunkBytes'> {
   readonly plain: Uint8Array
   /** Whether zeros are appended up to `paddedLength`; true unless said otherwise. */
@@ -17,6 +18,7 @@ export interface SealBytesOptions extends Omit<SealerOptions, 'chunkBytes'> {
   readonly chunkBytes?: number | undefined
 }
 
+/** What `sealBytes` gives. */
 export interface SealedBytes {
   /** Header and ciphertext. */
   readonly sealed: Bytes
@@ -40,6 +42,7 @@ export async function sealBytes(options: SealBytesOptions): Promise<SealedBytes>
   return { sealed, commit: sealer.commit }
 }
 
+/** What to open as a whole, and what the manifest tells of it. */
 export interface OpenBytesOptions extends Omit<OpeningKey, 'chunkBytes'> {
   /** Header and ciphertext. */
   readonly sealed: Uint8Array

@@ -35,7 +35,7 @@ const mutations: fc.Arbitrary<Mutation> = fc.oneof(
   fc.array(chunk, { maxLength: 7 }).map(order => () => rebuilt(order)),
 )
 
-test('attacks 9 to 11: any mutation at all is refused, however it is opened, and nothing false leaves', async () => {
+test('threat 9, threat 10, threat 11: any mutation at all is refused, however it is opened, and nothing false leaves', async () => {
   await fc.assert(
     fc.asyncProperty(mutations, fc.boolean(), async (mutate, lengthTold) => {
       const sealed = mutate(SEALED)

@@ -72,7 +72,7 @@ describe('lengths', () => {
     expect(chunkCount(maxPlainBytes(262_144), 262_144)).toBe(2 ** 32)
   })
 
-  test('attack 19: a forged chunk size is refused before anything is allocated for it', () => {
+  test('threat 19: a forged chunk size is refused before anything is allocated for it', () => {
     for (const chunkBytes of [0, -1, 16, 56, 1023, 4_194_305, 2 ** 40, 1024.5, Number.NaN, Infinity]) {
       expect(codeOf(() => sealedLength(1, chunkBytes))).toBe('invalid_argument')
       expect(codeOf(() => plainLength(4096, chunkBytes))).toBe('invalid_argument')

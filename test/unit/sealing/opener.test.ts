@@ -17,7 +17,7 @@ describe.each([
   ['web suite', webSuite],
   ['node suite', nodeSuite],
 ])('an opener, %s', (_, suite) => {
-  test('attacks 15, 17 and 18: another commitment is refused before a cipher is even made', async () => {
+  test('threat 15, threat 17, threat 18: another commitment is refused before a cipher is even made', async () => {
     let ciphers = 0
     const counting: CryptoSuite = {
       ...suite,
@@ -36,6 +36,16 @@ describe.each([
     expect(ciphers).toBe(1)
   })
 
+  test('threat 8: no other version or suite is spoken: the first byte of a header has one value', async () => {
+    const options = await optionsFor(suite)
+    for (let first = 0; first < 256; first++) {
+      if (first === 40) continue
+      const header = options.header.slice()
+      header[0] = first
+      await expect(createOpener({ ...options, header })).rejects.toMatchObject({ code: 'damaged' })
+    }
+  })
+
   test('opens a chunk one way only: at its own index, as last or not', async () => {
     const options = await optionsFor(suite)
     const opener = await createOpener(options)
@@ -47,7 +57,7 @@ describe.each([
     await expect(open(0, false)).rejects.toMatchObject({ code: 'damaged' })
   })
 
-  test('attack 2: every refusal looks the same', async () => {
+  test('threat 2: every refusal looks the same', async () => {
     const options = await optionsFor(suite)
     const wrong = options.middle.slice().fill(0, 0, 1)
     const attempts: (() => Promise<unknown>)[] = [

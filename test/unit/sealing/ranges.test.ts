@@ -90,7 +90,7 @@ describe.each([
     }
   })
 
-  test('attack 11: while the length is unknown, a cut at a chunk border is not taken for the end', async () => {
+  test('threat 11: while the length is unknown, a cut at a chunk border is not taken for the end', async () => {
     const { sealed, opener } = await shelfOf(suite)
     const cut = sealed.subarray(0, 3 * 1024)
     const read = (start: number, end: number): ByteSource => cut.subarray(start, end)

@@ -228,9 +228,11 @@ async function takenIn(transform: ReadableWritablePair<Uint8Array, Uint8Array>, 
     { highWaterMark: 0 },
   )
   const piped = endless.pipeThrough(transform)
-  for (let quiet = 0, before = -1; quiet < 20 && taken < 1e7; quiet = taken === before ? quiet + 1 : 0) {
-    before = taken
+  let quietTurns = 0
+  while (quietTurns < 20) {
+    const before = taken
     await new Promise(resolve => setImmediate(resolve))
+    quietTurns = taken === before || taken > 1e7 ? quietTurns + 1 : 0
   }
   await piped.cancel()
   return taken

@@ -14,7 +14,7 @@ describe.each([
   })
 })
 
-test('attack 15: without its commitment, the two-key ciphertext opens under both keys, to different plaintexts', async () => {
+test('threat 15: without its commitment, the two-key ciphertext opens under both keys, to different plaintexts', async () => {
   const salamanders = forged.filter(vector => vector.name.includes('opens under two keys'))
   const opened = await Promise.all(
     salamanders.map(({ key, sealed, chunkBytes }) =>
