@@ -1,6 +1,7 @@
 /** The one place that turns an error into words for people: what happened, and what to do about it. */
 import { isSealiftError, type SealiftError, type SealiftErrorCode } from '../protocol/errors.ts'
 import { formatSize } from '../protocol/units.ts'
+import { printable } from './terminal/text.ts'
 import { OutputClosed, UsageError } from './exit-codes.ts'
 
 export interface Explanation {
@@ -72,11 +73,13 @@ export function explain(error: unknown): Explanation {
 }
 
 function explainSealiftError(error: SealiftError): Explanation {
-  const { limit, value, remaining, retryAfterSeconds } = error.context
+  const { limit, value, remaining, retryAfterSeconds, path } = error.context
+  // Messages may end up in logs, so they name no file; here is whoever asked.
+  const place = typeof path === 'string' ? `${printable(path)}: ` : ''
   const hint = hintFor(error)
   return {
     code: error.code,
-    message: scrub(error.message),
+    message: place + scrub(error.message),
     ...(hint === undefined ? {} : { hint }),
     ...(limit === undefined ? {} : { limit }),
     ...(value === undefined ? {} : { value }),
@@ -102,7 +105,7 @@ function explainSystemError(error: unknown): Explanation | null {
   if (!isSystemError(error)) return null
   const what = SYSTEM_MESSAGES[error.code]
   if (what === undefined) return null
-  return { code: 'local_file', message: `${error.dest ?? error.path ?? 'A file'} ${what}.` }
+  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')} ${what}.` }
 }
 
 function isSystemError(error: unknown): error is SystemError {

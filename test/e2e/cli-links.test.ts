@@ -53,10 +53,12 @@ describe('forward and rm', () => {
     expect((await run(['rm', forwarded.out])).code).toBe(0)
   })
 
-  it('deleting twice is no error', async () => {
+  it('says that there is nothing more to delete', async () => {
     const link = await send()
     expect((await run(['rm', link])).code).toBe(0)
-    expect((await run(['rm', link])).code).toBe(0)
+    const again = await run(['rm', link])
+    expect(again.code).toBe(1)
+    expect(again.stderr).toContain('There is no such parcel, or it is not yours')
   })
 
   it('refuses to delete what another sent, says what it takes, and deletes the others', async () => {

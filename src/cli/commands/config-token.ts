@@ -1,7 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto'
-
 import { stringify } from 'yaml'
 
+import { hashToken, newToken } from '../../server/access/tokens.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 
@@ -11,7 +10,6 @@ export interface TokenCommandOptions extends OutputOptions {
   readonly device?: string
 }
 
-const TOKEN_BYTES = 32
 const WORD = /^[\x21-\x7e]{1,128}$/
 
 /** `sealift config token`: the token is shown once; the configuration gets its hash. */
@@ -21,8 +19,8 @@ export async function configToken(io: CliIo, options: TokenCommandOptions): Prom
     if (value !== undefined && !WORD.test(value))
       throw new UsageError(`--${name} must be 1 to 128 printable ASCII characters without spaces.`)
   }
-  const token = randomBytes(TOKEN_BYTES).toString('base64url')
-  const sha256 = createHash('sha256').update(token).digest('hex')
+  const token = newToken()
+  const sha256 = hashToken(token)
   const entry = {
     subject,
     sha256,

@@ -51,6 +51,7 @@ async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Prom
   return await sealift.receive(call.link, {
     directory: call.directory,
     signal: io.signal,
+    keepOnAbort: true,
     onProgress: progress => view.update(progress),
     ...(call.only ? { only: call.only } : {}),
   })

@@ -1,9 +1,19 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 
-import { listFiles, type FileItem, type Published, type SendItem, type SentFiles } from '../../client/node/index.ts'
+import {
+  listFiles,
+  SealiftError,
+  type FileItem,
+  type Published,
+  type SendItem,
+  type SentFiles,
+} from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
+import { explain } from '../explain.ts'
 import { localTime, summary } from '../words.ts'
 
 export interface SendCommandOptions extends ServerOptions, OutputOptions {
@@ -50,8 +60,22 @@ async function itemsOf(
     if (path === STDIN) items.push({ name: options.name ?? 'stdin', source: readStdin(io) })
     else items.push(...(await listFiles([path], { signal: io.signal })))
   }
+  await checkReadable(items)
   if (items.length === 0) throw new UsageError('There is no file in what was named; nothing was sent.')
   return items
+}
+
+/** All that cannot be read is told at once, before anything is sent. */
+async function checkReadable(items: readonly (FileItem | SendItem)[]): Promise<void> {
+  const problems: string[] = []
+  for (const item of items) {
+    if (!('path' in item)) continue
+    await access(item.path, constants.R_OK).catch((error: unknown) => problems.push(explain(error).message))
+  }
+  if (problems.length === 0) return
+  const shown = problems.slice(0, 20).map(problem => `\n  ${problem}`)
+  const more = problems.length > shown.length ? `\n  and ${problems.length - shown.length} more` : ''
+  throw new SealiftError('local_file', `Nothing was sent, because not all of it can be read:${shown.join('')}${more}`)
 }
 
 function readStdin(io: CliIo): ReadableStream<Uint8Array> {

@@ -1,5 +1,87 @@
-import type { CliIo } from '../cli-io.ts'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
 
-export function serve(_io: CliIo, _options: object): Promise<number> {
-  return Promise.reject(new Error('not built yet'))
+import { formatProblem } from '../../server/config/config-error.ts'
+import { configFileOf } from '../../server/config/environment.ts'
+import { createLiveConfig, type LiveConfigHolder } from '../../server/config/live-config.ts'
+import { loadConfig, type ConfigSources } from '../../server/config/load-config.ts'
+import { configWarnings } from '../../server/config/print-config.ts'
+import { createReloader, type ReloadResult } from '../../server/config/reload.ts'
+import type { ServerConfig } from '../../server/config/schema.ts'
+import { startServer, type RunningServer } from '../../server/main.ts'
+import { Output, type CliIo } from '../cli-io.ts'
+import { EXIT } from '../exit-codes.ts'
+import { changedKeys } from '../server/changed-keys.ts'
+import { explainStart } from '../server/explain-start.ts'
+
+export interface ServeOptions {
+  readonly config?: string
+  readonly host?: string
+  readonly port?: number
+  readonly data?: string
+}
+
+/** `sealift serve`: runs until a signal stops it. */
+export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
+  const output = new Output(io)
+  const sources = sourcesOf(io, options)
+  const live = createLiveConfig(await loadConfig(sources))
+  const reload = createReloader(live, sources)
+  await using server = await start(live)
+  using _ = onHangup(() => reloadAndTell(live, reload, output))
+  for (const warning of configWarnings(live.current)) output.warn(`warning: ${warning}`)
+  await announce(output, server, live.current)
+  if (!io.signal.aborted) await once(io.signal, 'abort')
+  await server.stop()
+  return EXIT.ok
+}
+
+/** What the command line says wins over file and environment, now and at every reload. */
+function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): ConfigSources {
+  const listen = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) }
+  const overrides = { listen, ...(data === undefined ? {} : { dataDirectory: data }) }
+  return { file: config ?? configFileOf(io.env), environment: io.env, overrides }
+}
+
+async function start(live: LiveConfigHolder): Promise<RunningServer> {
+  try {
+    return await startServer(live)
+  } catch (error) {
+    throw explainStart(error, live.current)
+  }
+}
+
+/** The address comes first: programs that start a server read it. */
+async function announce(output: Output, server: RunningServer, config: ServerConfig): Promise<void> {
+  await output.line(`Sealift listens on ${server.url}`)
+  await output.line(`Data is in ${resolve(config.dataDirectory)}`)
+  if (server.adminUrl !== null) await output.line(`Metrics and health are on ${server.adminUrl}`)
+}
+
+function onHangup(listener: () => Promise<void>): Disposable {
+  const handle = (): void => void listener()
+  process.on('SIGHUP', handle)
+  return { [Symbol.dispose]: () => void process.off('SIGHUP', handle) }
+}
+
+async function reloadAndTell(
+  live: LiveConfigHolder,
+  reload: () => Promise<ReloadResult>,
+  output: Output,
+): Promise<void> {
+  const changed = new Set<string>()
+  using _ = live.subscribe((next, previous) => {
+    for (const key of changedKeys(previous, next)) changed.add(key)
+  })
+  const result = await reload()
+  if (result.ok) output.warn(`Configuration reloaded: ${sentence([...changed], result.needRestart)}.`)
+  else
+    output.warn(
+      ['Configuration refused; the old one stays in force:', ...result.problems.map(formatProblem)].join('\n'),
+    )
+}
+
+function sentence(changed: readonly string[], needRestart: readonly string[]): string {
+  const now = changed.length === 0 ? 'nothing changed' : `changed ${changed.join(', ')}`
+  return needRestart.length === 0 ? now : `${now}; after a restart ${needRestart.join(', ')}`
 }

@@ -164,7 +164,7 @@ describe('config', () => {
   it('token prints the token and an entry that can be pasted', async () => {
     const { io } = await run('config', 'token', '--subject', 'bob')
     const [token = '', ...rest] = io.out().split('\n')
-    expect(token).toMatch(/^[\w-]{43}$/)
+    expect(token).toMatch(/^sealift_[\w-]{43}$/)
     const file = configFile(rest.join('\n'))
     expect((await run('config', 'check', file)).code).toBe(0)
     expect(rest.join('\n')).not.toContain(token)

@@ -1,0 +1,48 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import type { ServerConfig } from '../../server/config/schema.ts'
+
+/** Puts what keeps a server from starting in plain words; anything else stays as it is. */
+export function explainStart(error: unknown, config: ServerConfig): unknown {
+  const found = systemError(error)
+  const message = found === null ? null : messageFor(found, config)
+  return message === null ? error : new SealiftError('unavailable', message, { cause: error })
+}
+
+interface SystemError extends Error {
+  readonly code: string
+  readonly syscall?: string
+  readonly port?: number
+  readonly address?: string
+  readonly path?: string
+}
+
+function messageFor(error: SystemError, config: ServerConfig): string | null {
+  const { host, port } = config.listen
+  const place = error.port === undefined ? `${host}:${port}` : `${error.address ?? host}:${error.port}`
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `${place} is in use already: another server runs there. Stop it, or choose another port with --port (0: any free one).`
+    case 'EADDRNOTAVAIL':
+      return `${place}: this machine has no such address. Choose another with --host.`
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `${host} is no known host. Give an address with --host.`
+    default:
+      break
+  }
+  if (error.syscall === 'listen')
+    return `${place} may not be listened on (${error.code}). Ports below 1024 need privileges.`
+  return FOLDER_CODES.has(error.code)
+    ? `The data directory cannot be used: ${error.path ?? config.dataDirectory} (${error.code}). Choose one that this user may write with --data.`
+    : null
+}
+
+const FOLDER_CODES = new Set(['EACCES', 'EPERM', 'ENOTDIR', 'EROFS', 'ENOSPC', 'EEXIST', 'ENOENT'])
+
+/** The system's own error, which may be the cause of ours. */
+function systemError(error: unknown): SystemError | null {
+  for (let each = error, depth = 0; each instanceof Error && depth < 5; each = each.cause, depth += 1) {
+    if ('code' in each && typeof each.code === 'string' && 'syscall' in each) return each as SystemError
+  }
+  return null
+}
