@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
 
 import { audit, type UploadHistory } from './crash-history.ts'
-import { type CrashSender, endEverything, keepSending, PART_BYTES } from './crash-sender.ts'
+import { type Creation, type CrashSender, endEverything, keepSending, PART_BYTES } from './crash-sender.ts'
 import { seededRandom } from './random.ts'
 import { startServerProcess } from './server-process.ts'
 
@@ -32,12 +32,14 @@ export interface CrashResult {
 export async function runCrashRounds({ directory, seed, rounds, senders }: CrashRounds): Promise<CrashResult> {
   const random = seededRandom(seed)
   const histories = Array.from({ length: senders }, (): UploadHistory[] => [])
+  const unanswered = histories.map((): Creation[] => [])
   const everything = (): UploadHistory[] => histories.flat()
   const sendersAt = (url: string): CrashSender[] =>
     histories.map((history, index) => ({
       url,
       owner: OWNER,
       history,
+      unanswered: unanswered[index] ?? [],
       random: seededRandom(seed + index + random.int(2 ** 20)),
     }))
 

@@ -9,6 +9,16 @@ export interface CrashSender {
   readonly owner: string
   readonly random: Random
   readonly history: UploadHistory[]
+  /** Requests that make something and were never answered: repeated with the same Idempotency-Key after the restart. */
+  readonly unanswered: Creation[]
+}
+
+/** A POST that makes an upload or a media, and what its content will be. */
+export interface Creation {
+  readonly key: string
+  readonly whole: boolean
+  readonly declared: boolean
+  readonly sizeBytes: number
 }
 
 /** Runs random steps until `signal` aborts or the server is gone. */
@@ -25,30 +35,43 @@ export async function keepSending(sender: CrashSender, signal: AbortSignal): Pro
 }
 
 async function oneStep(sender: CrashSender, signal: AbortSignal): Promise<void> {
-  const { random, history } = sender
+  const { random, history, unanswered } = sender
+  for (const creation of [...unanswered]) await create(sender, creation, signal)
   const open = history.filter(
     each => each.complete !== 'acknowledged' && each.aborted === 'no' && each.uploadId !== null,
   )
   const done = history.filter(each => each.complete === 'acknowledged' && each.deleted === 'no')
   if (open.length > 0 && random.chance(0.5)) return finish(sender, random.pick(open), signal)
   if (done.length > 4 && random.chance(0.3)) return remove(sender, random.pick(done), signal)
-  return random.chance(0.3) ? storeWhole(sender, signal) : begin(sender, signal)
+  return create(sender, newCreation(random), signal)
 }
 
-async function begin(sender: CrashSender, signal: AbortSignal): Promise<void> {
-  const { random } = sender
-  const sizeBytes = 1 + random.int(5 * PART_BYTES)
-  const declared = random.chance(0.5) ? { sizeBytes } : {}
-  const answer = await call(sender, 'POST', '/v1/uploads', { json: declared, signal })
-  const begun = (await answer.json()) as { uploadId: string; mediaId: string; partBytes: number }
-  sender.history.push({
-    name: `upload-${begun.mediaId}`,
+function newCreation(random: Random): Creation {
+  return {
+    key: `creation-${random.int(2 ** 31)}-${random.int(2 ** 31)}`,
+    whole: random.chance(0.3),
+    declared: random.chance(0.5),
+    sizeBytes: 1 + random.int(5 * PART_BYTES),
+  }
+}
+
+async function create(sender: CrashSender, creation: Creation, signal: AbortSignal): Promise<void> {
+  const { unanswered, history } = sender
+  if (!unanswered.includes(creation)) unanswered.push(creation)
+  const { key, whole, declared, sizeBytes } = creation
+  const answer = await (whole
+    ? call(sender, 'POST', '/v1/media', { body: bytesFor(key, sizeBytes), key, signal })
+    : call(sender, 'POST', '/v1/uploads', { json: declared ? { sizeBytes } : {}, key, signal }))
+  const made = (await answer.json()) as { uploadId?: string; mediaId: string; partBytes?: number }
+  unanswered.splice(unanswered.indexOf(creation), 1)
+  history.push({
+    name: key,
     sizeBytes,
-    partBytes: begun.partBytes,
-    uploadId: begun.uploadId,
-    mediaId: begun.mediaId,
+    partBytes: made.partBytes ?? PART_BYTES,
+    uploadId: made.uploadId ?? null,
+    mediaId: made.mediaId,
     acknowledgedParts: new Set(),
-    complete: 'no',
+    complete: whole ? 'acknowledged' : 'no',
     aborted: 'no',
     deleted: 'no',
   })
@@ -89,27 +112,10 @@ async function remove(sender: CrashSender, upload: UploadHistory, signal: AbortS
   upload.deleted = 'acknowledged'
 }
 
-async function storeWhole(sender: CrashSender, signal: AbortSignal): Promise<void> {
-  const sizeBytes = 1 + sender.random.int(3 * PART_BYTES)
-  const name = `whole-${sender.random.int(2 ** 31)}-${sizeBytes}`
-  const answer = await call(sender, 'POST', '/v1/media', { body: bytesFor(name, sizeBytes), signal })
-  const { mediaId } = (await answer.json()) as { mediaId: string }
-  sender.history.push({
-    name,
-    sizeBytes,
-    partBytes: PART_BYTES,
-    uploadId: null,
-    mediaId,
-    acknowledgedParts: new Set(),
-    complete: 'acknowledged',
-    aborted: 'no',
-    deleted: 'no',
-  })
-}
-
 /** Ends everything that is still there, so that nothing may be left afterwards. */
 export async function endEverything(sender: CrashSender): Promise<void> {
   const signal = AbortSignal.timeout(60_000)
+  for (const creation of [...sender.unanswered]) await create(sender, creation, signal)
   for (const upload of sender.history) {
     const path = `/v1/media/${upload.mediaId}`
     const answer = await fetch(`${sender.url}${path}`, {
@@ -127,12 +133,13 @@ async function call(
   sender: CrashSender,
   method: string,
   path: string,
-  request: { json?: unknown; body?: Uint8Array<ArrayBuffer>; signal: AbortSignal },
+  request: { json?: unknown; body?: Uint8Array<ArrayBuffer>; key?: string; signal: AbortSignal },
 ): Promise<Response> {
   const answer = await fetch(`${sender.url}${path}`, {
     method,
     headers: {
       'sealift-owner': sender.owner,
+      ...(request.key === undefined ? {} : { 'idempotency-key': request.key }),
       ...(request.json === undefined ? {} : { 'content-type': 'application/json' }),
       ...(request.body === undefined ? {} : { 'content-type': 'application/octet-stream' }),
     },
