@@ -1,8 +1,11 @@
 /** What every row of the benchmark is given. */
+import type { Build } from './build.ts'
 import type { Workspace } from './workspace.ts'
 
 export interface BenchContext {
   readonly workspace: Workspace
+  /** Sealift, compiled. */
+  readonly build: Build
   readonly cores: CoreSplit
   /** Smaller sizes and fewer rounds: proves that the harness works, not how fast anything is. */
   readonly quick: boolean

@@ -1,6 +1,7 @@
 /** `npm run bench`: Sealift beside what a user would pick instead, in one run on one machine. Loopback only. */
 import { writeFile } from 'node:fs/promises'
 
+import { buildInto } from './build.ts'
 import type { BenchContext, Row } from './context.ts'
 import { splitCores } from './cores.ts'
 import { gatherFacts } from './facts.ts'
@@ -41,6 +42,7 @@ function chooseRows({ only }: BenchOptions): Row[] {
 async function makeContext(options: BenchOptions, workspace: Workspace, signal: AbortSignal): Promise<BenchContext> {
   return {
     workspace,
+    build: await buildInto(await workspace.folder('build')),
     cores: await splitCores(),
     quick: options.quick,
     rounds: options.rounds ?? (options.quick ? QUICK_ROUNDS : FULL_ROUNDS),

@@ -1,14 +1,15 @@
 /**
- * Sends files and fetches them back with the SDK: `exchange-client.ts ORIGIN together|one FILES_FOLDER INBOX`.
+ * Sends files and fetches them back with the SDK: `exchange-client.ts SDK ORIGIN together|one FILES INBOX`.
  * `together`: all in one parcel. `one`: each in a parcel of its own, the next when the last has been sent.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { createSealift, listFiles, type NodeSealift } from '../../src/client/node/index.ts'
+import type * as Sdk from '../../src/client/node/index.ts'
 
-const [, , server = '', mode = '', folder = '', inbox = ''] = process.argv
+const [, , sdk = '', server = '', mode = '', folder = '', inbox = ''] = process.argv
+const { createSealift, listFiles } = (await import(sdk)) as typeof Sdk
 const names = (await readdir(folder)).sort()
 const groups = mode === 'one' ? names.map(name => [name]) : [names]
 
@@ -28,7 +29,7 @@ for (const name of names) {
 }
 console.log(`send=${(gettingAt - sendingAt) / 1000} get=${(doneAt - gettingAt) / 1000}`)
 
-async function send(from: NodeSealift, group: readonly string[]): Promise<string> {
+async function send(from: Sdk.NodeSealift, group: readonly string[]): Promise<string> {
   const sent = await from.sendFiles(await listFiles(group.map(name => join(folder, name))))
   return sent.link
 }

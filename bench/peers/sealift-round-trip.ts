@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import type { BenchContext } from '../context.ts'
 import { run } from '../processes.ts'
 import type { RoundTripPeer } from './round-trip.ts'
-import { CLI, sealift, startSealift } from './sealift.ts'
+import { sealift, startSealift } from './sealift.ts'
 
 export const sealiftRoundTrip: RoundTripPeer = {
   name: sealift.name,
@@ -35,7 +35,7 @@ export const sealiftRoundTrip: RoundTripPeer = {
 export function sealiftCommand(args: readonly string[], home: string, context: BenchContext): Promise<string> {
   return run({
     command: process.execPath,
-    args: [CLI, ...args],
+    args: [context.build.cli, ...args],
     cwd: home,
     env: { HOME: home, XDG_CONFIG_HOME: home, XDG_STATE_HOME: home, XDG_CACHE_HOME: home, XDG_DATA_HOME: home },
     signal: context.signal,

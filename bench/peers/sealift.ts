@@ -1,5 +1,5 @@
 /** Sealift as an operator runs it: `sealift serve` with a configuration file whose limits are out of the way. */
-import { access, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { BenchContext, DownloadPeer, UploadPeer } from '../context.ts'
@@ -8,18 +8,6 @@ import { timedUpload } from '../load/upload.ts'
 import { freePort, LOOPBACK } from '../net.ts'
 import { startService } from '../processes.ts'
 import { missingTools } from '../tools.ts'
-
-export const CLI = join(import.meta.dirname, '../../src/cli/main.ts')
-const SERVER = join(import.meta.dirname, '../../src/server/main.ts')
-
-async function missing(): Promise<string | null> {
-  try {
-    await Promise.all([access(CLI), access(SERVER)])
-    return null
-  } catch {
-    return 'its server and command line are not there'
-  }
-}
 
 export interface SealiftServer extends AsyncDisposable {
   readonly pid: number
@@ -41,7 +29,7 @@ export async function startSealift(context: BenchContext, options: SealiftOption
   const service = await startService(
     {
       command: process.execPath,
-      args: [CLI, 'serve', '--config', join(home, 'sealift.yaml')],
+      args: [context.build.cli, 'serve', '--config', join(home, 'sealift.yaml')],
       cores: options.pinned === false ? undefined : context.cores.server,
       cwd: home,
       ...(options.syncs === false ? { env: { LD_PRELOAD: 'libeatmydata.so' } } : {}),
@@ -64,13 +52,13 @@ tiers:
     concurrentUploads: 1000
     concurrentDownloads: 1000
     requestsPerSecond: 1000000
-    burst: 1000000
+    requestBurst: 1000000
 `
 }
 
 export const sealift: DownloadPeer = {
   name: 'Sealift',
-  missing,
+  missing: () => Promise.resolve(null),
   async serve(content, context) {
     const server = await startSealift(context)
     const paths: string[] = []
@@ -96,14 +84,14 @@ const PARALLEL_PARTS = 4
 /** Sealift taking parts in parallel, as it runs everywhere: each acknowledged part is on the disk. */
 export const sealiftUploads: UploadPeer = {
   name: 'Sealift',
-  missing,
+  missing: () => Promise.resolve(null),
   receive: context => receive(context, { syncs: true }),
 }
 
 /** The same with syncs turned off from outside, to compare with servers that never sync. */
 export const sealiftUploadsWithoutSync: UploadPeer = {
   name: 'Sealift, syncs off',
-  missing: async () => (await missing()) ?? (await missingTools('eatmydata')),
+  missing: () => missingTools('eatmydata'),
   receive: context => receive(context, { syncs: false }),
 }
 

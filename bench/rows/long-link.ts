@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import type { BenchContext, Row, Sample } from '../context.ts'
 import { type Link, measureLink, startLink } from '../link/link.ts'
 import { type MixedFiles, writeMixedFiles } from '../mixed-files.ts'
-import { sealift, startSealift } from '../peers/sealift.ts'
+import { startSealift } from '../peers/sealift.ts'
 import { run } from '../processes.ts'
-import { present } from './against.ts'
 
 const ROUND_TRIP_MS = 50
 const MEGABITS_PER_SECOND = 400
@@ -18,9 +17,6 @@ export const longLink: Row = {
   name: 'link',
   title: `300 mixed files over ${ROUND_TRIP_MS} ms and ${MEGABITS_PER_SECOND} Mbit/s, sent and fetched`,
   async run(context) {
-    const { able, notes } = await present([sealift])
-    const title = longLink.title
-    if (able.length === 0) return { row: 'link', title, unit: 's', subjects: [], aims: [], notes }
     const line = { roundTripMs: ROUND_TRIP_MS, megabitsPerSecond: MEGABITS_PER_SECOND }
     const quality = await measureLink(line)
     const files = await writeMixedFiles(await context.workspace.folder('mixed'), context.quick ? 30 : 300)
@@ -33,7 +29,7 @@ export const longLink: Row = {
     const bandwidthSeconds = (files.totalBytes * 8) / (MEGABITS_PER_SECOND * 1e6)
     return {
       row: 'link',
-      title,
+      title: longLink.title,
       unit: 's',
       subjects: [
         { name: 'Sealift, all together', samples: together.map(total) },
@@ -78,7 +74,7 @@ interface Trip {
 async function exchange(mode: 'together' | 'one', { link, files, context }: Trip): Promise<Times> {
   const inbox = join(await context.workspace.folder('inbox'), 'files')
   const script = join(import.meta.dirname, '../link/exchange-client.ts')
-  const args = [script, link.origin, mode, files.folder, inbox]
+  const args = [script, context.build.sdk, link.origin, mode, files.folder, inbox]
   const said = await run({ command: process.execPath, args, signal: context.signal })
   await rm(inbox, { recursive: true })
   const match = /send=([\d.]+) get=([\d.]+)/.exec(said)

@@ -1,0 +1,27 @@
+import { copyFile, mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { run } from './processes.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+
+/** The compiled product, as it is published, made from the sources as they are now. */
+export interface Build {
+  readonly cli: string
+  /** The SDK for Node. */
+  readonly sdk: string
+}
+
+/** Compiles the sources into `folder`, away from `dist`, so that no old build is ever measured. */
+export async function buildInto(folder: string): Promise<Build> {
+  const dist = join(folder, 'dist')
+  await mkdir(dist)
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  await copyFile(join(ROOT, 'package.json'), join(folder, 'package.json'))
+  const tsc = join(ROOT, 'node_modules/.bin/tsc')
+  await run({
+    command: tsc,
+    args: ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist, '--declaration', 'false'],
+  })
+  return { cli: join(dist, 'cli/main.js'), sdk: join(dist, 'client/node/index.js') }
+}
