@@ -4,7 +4,8 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/(?<![a-z2-7])[a-z2-7]{26}(?![a-z2-7])/g, '(id)'],
   [/\b(Bearer|Basic)\s+\S+/gi, '$1 (hidden)'],
   // Queries and fragments of URLs: a fragment holds the key of a manifest.
-  [/([?#])[^\s"')]+/g, '$1(hidden)'],
+  [/((?:https?:\/\/|\/)[^\s?#"']*[?#])[^\s"')]+/gi, '$1(hidden)'],
+  [/([?&][\w-]+=)[^\s"'&)]+/g, '$1(hidden)'],
   // Signed tokens, and long random texts such as keys and secrets.
   [/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '(token)'],
   [/(?=[\w-]*\d)[A-Za-z0-9_-]{32,}=*/g, '(hidden)'],
@@ -17,7 +18,8 @@ export function scrub(text: string): string {
 const MAX_CAUSES = 4
 
 export interface ToldError {
-  readonly name: string
+  /** Its class. */
+  readonly type: string
   readonly code: string | null
   readonly message: string
   readonly stack?: string
@@ -26,10 +28,10 @@ export interface ToldError {
 
 /** An error as it may be logged, with its causes; stacks only of those that are bugs. */
 export function describeError(error: unknown, options: { readonly stack: boolean }, depth = 0): ToldError {
-  if (!(error instanceof Error)) return { name: typeof error, code: null, message: 'not an Error' }
+  if (!(error instanceof Error)) return { type: typeof error, code: null, message: 'not an Error' }
   const { cause } = error
   return {
-    name: error.name,
+    type: error.name,
     code: 'code' in error && typeof error.code === 'string' ? scrub(error.code) : null,
     message: scrub(error.message),
     ...(options.stack && error.stack ? { stack: scrub(error.stack) } : {}),
