@@ -126,16 +126,18 @@ function problems(name: RouteName): Json {
   const statuses = [...new Set(codes.map(code => WIRE_ERRORS[code].status))].filter(status => !good.has(status))
   const content = { [PROBLEM_JSON]: { schema: reference(schemas.problem) } }
   return Object.fromEntries(
-    statuses.sort().map(status => [
-      String(status),
-      {
-        description: codes
-          .filter(code => WIRE_ERRORS[code].status === status)
-          .map(code => `\`${code}\`: ${WIRE_ERRORS[code].title}`)
-          .join('; '),
-        content,
-      },
-    ]),
+    statuses
+      .toSorted((one, other) => one - other)
+      .map(status => [
+        String(status),
+        {
+          description: codes
+            .filter(code => WIRE_ERRORS[code].status === status)
+            .map(code => `\`${code}\`: ${WIRE_ERRORS[code].title}`)
+            .join('; '),
+          content,
+        },
+      ]),
   )
 }
 

@@ -1,32 +1,44 @@
-/**
- * The composition root: the only place that constructs adapters and wires them to the verbs.
- */
+/** The composition root: the only place that constructs adapters and wires them to the verbs. */
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import type { DestinationStream } from 'pino'
+
+import { isSealiftError } from '../protocol/errors.ts'
 import { openapiDocument } from '../protocol/openapi.ts'
 import { createAuthenticator } from './access/authenticator.ts'
+import { isForwarded, normaliseAddress } from './access/client-address.ts'
 import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
-import { normaliseAddress } from './access/client-address.ts'
-import { openFileBlobStore } from './blobs/file-blob-store.ts'
+import { openFileBlobStore, type FileBlobStore } from './blobs/file-blob-store.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { LiveConfig } from './config/live-config.ts'
 import { Dispatcher } from './http/dispatch.ts'
+import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
 import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
-import { createMemorySlotLimiter } from './limits/memory-slot-limiter.ts'
+import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
+import type { RecordStore } from './records/record-store.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
+import { startAdminServer } from './telemetry/admin-server.ts'
+import { createEvents, type Events } from './telemetry/events.ts'
+import { createHealth, type HealthCheck } from './telemetry/health.ts'
+import { createLogger } from './telemetry/logger.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { tellUpkeep } from './telemetry/tell-upkeep.ts'
 import { PartsInFlight } from './uploads/parts-in-flight.ts'
 import { createRoomGuard } from './uploads/room-guard.ts'
+import { recover } from './upkeep/recover.ts'
+import { createSweeper } from './upkeep/sweeper.ts'
+import { serverVersion } from './version.ts'
 
 /** A server that takes requests. */
 export interface RunningServer extends AsyncDisposable {
@@ -34,92 +46,191 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string
   /** Where metrics and health are; `null` when that listener is off. */
   readonly adminUrl: string | null
+  /** To tell what happens outside of the server: a reload of its configuration. */
+  readonly events: Events
   /** Takes nothing new, lets running transfers go on for the grace time, then ends; what was acknowledged stays. */
   stop(): Promise<void>
 }
 
 export interface ServerOptions {
   readonly clock?: Clock
+  /** Where log lines go; standard output when absent. */
+  readonly logTo?: DestinationStream
+  /** Put around the stores before anything uses them: to inject faults. */
+  readonly wrap?: (stores: Stores) => Stores
+  /** Metrics of the process itself; off where several servers share one. */
+  readonly processMetrics?: boolean
 }
 
-/** Starts a server; resolves when it is ready: the schema is up to date and what a crash left is repaired. */
+export interface Stores {
+  readonly blobs: FileBlobStore
+  readonly records: RecordStore
+}
+
+/**
+ * Starts a server; resolves when it is ready: the schema is up to date and what a crash left half done is repaired.
+ * Disposing it stops it.
+ * @throws unavailable, storage_full when a store cannot work; the system's error when a port cannot be had
+ */
 export async function startServer(live: LiveConfig, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
-  const { listen, records: recordsConfig } = live.current
-  await mkdir(dirname(recordsConfig.file), { recursive: true })
-  const records = resources.use(await openSqliteRecordStore({ file: recordsConfig.file }))
-  await records.migrate()
-  const blobs = resources.use(await openFileBlobStore({ directory: live.current.storage.directory }))
+  const { listen, admin } = live.current
+  const clock = options.clock ?? systemClock
+  const { blobs, records } = await openStores(live, resources, options)
   const sessions = resources.use(createSessions(live))
   const slots = resources.use(createMemorySlotLimiter({ sessions }))
-  const trust = createProxyTrust(live)
-  const watch = resources.use(new StallWatch())
-  const rates = new MemoryRateLimiter()
-  const clock = options.clock ?? systemClock
+  const { events, metrics, health } = createTelemetry(live, { blobs, records, slots }, options)
+  await recover({ blobs, records, clock, events: tellUpkeep(events) }, new AbortController().signal)
+  const services = createServices(live, {
+    blobs,
+    records,
+    slots,
+    health,
+    clock,
+    watch: resources.use(new StallWatch()),
+  })
+  const http = createListener(live, services, events)
+  const sweeper = resources.use(
+    createSweeper({ blobs, records, clock, settings: () => live.current.upkeep, events: tellUpkeep(events) }),
+  )
+  const onError = (error: unknown) => events.bug('admin listener', error)
+  const adminServer = admin.enabled
+    ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
+    : null
+  const port = await http.listen(listen.host, listen.port)
+  sweeper.start()
+  const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
+  const adminUrl = adminServer?.url ?? null
+  events.serverStarted({ url, adminUrl, version: serverVersion(), openMode: live.current.access.openMode })
+  const owned = resources.move()
+  const stop = once(async () => {
+    const startedAtMs = performance.now()
+    events.serverStopping({ transfers: slots.inFlight('upload') + slots.inFlight('download') })
+    health.stopping()
+    slots.close()
+    await http.stop(live.current.transfer.stopGraceMs)
+    await owned.disposeAsync()
+    events.serverStopped({ durationMs: performance.now() - startedAtMs })
+  })
+  return { url, adminUrl, events, stop, [Symbol.asyncDispose]: stop }
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null
+  return () => (running ??= work())
+}
+
+async function openStores(
+  live: LiveConfig,
+  resources: AsyncDisposableStack,
+  { wrap = stores => stores }: ServerOptions,
+): Promise<Stores> {
+  const { storage, records: database } = live.current
+  await mkdir(dirname(database.file), { recursive: true })
+  const records = resources.use(await openSqliteRecordStore({ file: database.file }))
+  const blobs = resources.use(await openFileBlobStore({ directory: storage.directory }))
+  return wrap({ blobs, records })
+}
+
+function createTelemetry(
+  live: LiveConfig,
+  { blobs, records, slots }: Stores & { readonly slots: MemorySlotLimiter },
+  { logTo, processMetrics }: ServerOptions,
+) {
+  const logger = createLogger({ live, ...(logTo ? { destination: logTo } : {}) })
+  const metrics = createMetrics({
+    sources: {
+      inFlight: direction => slots.inFlight(direction),
+      waiting: direction => slots.waiting(direction),
+      totals: () => records.totals(),
+      space: () => blobs.freeSpace(),
+      ready: async () => (await health.readiness()).status === 'ok',
+    },
+    ...(processMetrics === undefined ? {} : { ofProcess: processMetrics }),
+  })
+  const events = createEvents({ logger, metrics })
+  const probes = { storage: () => blobs.probe(), records: () => records.probe() }
+  const health: HealthCheck = createHealth({ probes, events })
+  return { events, metrics, health }
+}
+
+interface ServiceParts extends Stores {
+  readonly slots: MemorySlotLimiter
+  readonly health: HealthCheck
+  readonly clock: Clock
+  readonly watch: StallWatch
+}
+
+/** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
+function createServices(live: LiveConfig, parts: ServiceParts): Services {
+  const { blobs, records, slots, health, clock, watch } = parts
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
     minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,
   })
-  let stopping = false
-  const services: Services = {
+  const refuseAbovePercent = () => live.current.storage.refuseAbovePercent
+  const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
+  return {
     records,
     blobs,
     slots,
-    watch,
-    rates,
     clock,
-    pace,
+    watch,
     live,
+    pace,
+    rates: new MemoryRateLimiter(),
     feed: createMemoryChangeFeed(),
     inFlight: new PartsInFlight(),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
-    admitNewBytes: createRoomGuard({
-      store: blobs,
-      refuseAbovePercent: () => live.current.storage.refuseAbovePercent,
-    }),
+    admitNewBytes: createRoomGuard({ store: blobs, refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
     capability: () => live.current.access.downloads === 'capability',
     waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
     jsonBody: limitBytes => ({ watch, pace: pace(), limitBytes }),
-    readiness: async () => ({ status: stopping ? 'failing' : 'ok' }),
-    openapi: () => openapiDocument({ version: '0.1.0', serverUrl: listen.publicUrl }),
+    readiness: () => health.readiness(),
+    openapi: () => openapi,
   }
-  const gate = new Gate({
-    identify: createIdentify({
-      live,
-      authenticator: createAuthenticator({ live, clock, proxies: trust }),
-      devices: new DeviceGate({ live, records, clock }),
-      rates,
-    }),
+}
+
+function createListener(live: LiveConfig, services: Services, events: Events): HttpServer {
+  const { clock, records, rates } = services
+  const proxies = createProxyTrust(live)
+  const identify = createIdentify({
+    live,
+    authenticator: createAuthenticator({ live, clock, proxies }),
+    devices: new DeviceGate({ live, records, clock }),
     rates,
-    readersNeedToken: () => live.current.access.downloads === 'token',
   })
-  const http = new HttpServer({
-    dispatcher: new Dispatcher({ gate, table: routeTable(services), assertOpen: () => undefined }),
+  const readersNeedToken = () => live.current.access.downloads === 'token'
+  const gate = new Gate({ identify, rates, readersNeedToken })
+  return new HttpServer({
+    dispatcher: new Dispatcher({ gate, table: routeTable(services) }),
     terms: () => ({
       idleMs: live.current.transfer.idleTimeoutMs,
       maxConnectionsPerAddress: live.current.listen.maxConnectionsPerAddress,
       corsOrigins: live.current.cors.origins,
     }),
-    maxConnections: listen.maxConnections,
+    maxConnections: live.current.listen.maxConnections,
     newRequestId: createRequestIds(),
-    isTrustedProxy: address => trust.trusts(normaliseAddress(address) ?? address),
-    onEnd: () => undefined,
+    isTrustedProxy: address => proxies.trusts(normaliseAddress(address) ?? address),
+    onEnd: exchange => tellEnd(events, exchange),
   })
-  const port = await http.listen(listen.host, listen.port)
-  const owned = resources.move()
-  let stopped: Promise<void> | null = null
-  const stop = async () => {
-    stopping = true
-    slots.close()
-    await http.stop(live.current.transfer.stopGraceMs)
-    await owned.disposeAsync()
-  }
-  return {
-    url: `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`,
-    adminUrl: null,
-    stop: () => (stopped ??= stop()),
-    [Symbol.asyncDispose]: () => (stopped ??= stop()),
-  }
+}
+
+function tellEnd(events: Events, exchange: Exchange): void {
+  const { req, res, requestId, route, clientId, receivedBytes, sentBytes, error } = exchange
+  events.requestEnded({
+    requestId,
+    route,
+    method: req.method ?? '',
+    status: res.writableFinished ? res.statusCode : null,
+    durationMs: performance.now() - exchange.startedAtMs,
+    receivedBytes,
+    sentBytes,
+    clientId,
+    forwarded: isForwarded(req.headers),
+    // A client that went away is no failure of anybody.
+    error: isSealiftError(error, 'aborted') ? null : error,
+  })
 }

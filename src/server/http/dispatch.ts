@@ -26,8 +26,6 @@ const MAX_URL_LENGTH = 2048
 export interface DispatchOptions {
   readonly gate: Gate
   readonly table: RouteTable
-  /** Throws when no request is taken any more. @throws shutting_down */
-  readonly assertOpen: () => void
 }
 
 export class Dispatcher {
@@ -68,9 +66,9 @@ export class Dispatcher {
   }
 
   async #handle(exchange: Exchange, name: RouteName, parameters: readonly string[]): Promise<void> {
-    const { gate, table, assertOpen } = this.#options
+    const { gate, table } = this.#options
     if (isPublic(name)) return table[name](exchange)
-    assertOpen()
+    exchange.assertOpen()
     const caller = await gate.admit(exchange, name)
     await table[name](exchange, caller, parameters)
   }

@@ -39,8 +39,8 @@ export class Exchange {
   draining = false
   /** True while it stands in line, or waits for something new. */
   waiting = false
-  /** Told when the connection ends, so that nothing waits for bytes to be taken any more. */
-  sink: { close(reason: Error): void } | null = null
+  /** Told when the answer or the connection ends, so that nothing waits for bytes to be taken any more. */
+  sink: { close(reason: Error | null): void } | null = null
   /** Called once its handler is done. */
   settle: () => void = () => undefined
   readonly #baseHeaders: HeaderList
@@ -86,6 +86,11 @@ export class Exchange {
     this.#controller?.abort(reason)
   }
 
+  /** @throws the reason when it was aborted before its work began */
+  assertOpen(): void {
+    if (this.#abortReason) throw this.#abortReason
+  }
+
   /** Breaks the connection: the only honest end of an answer that cannot be finished. */
   cut(reason: Error): void {
     this.error ??= reason
@@ -96,8 +101,9 @@ export class Exchange {
   /** The connection's end, however it came. */
   onClose(): void {
     this.closed = true
+    if (this.res.writableFinished) return this.sink?.close(null)
     const reason = this.#abortReason ?? new SealiftError('aborted', 'The client closed the connection')
-    if (!this.res.writableFinished) this.abort(reason)
+    this.abort(reason)
     this.sink?.close(reason)
   }
 

@@ -52,7 +52,9 @@ export function problemHeaders(error: unknown): string[] {
   const retryAfter = context.retryAfterSeconds ?? RETRY_AFTER_SECONDS[code]
   if (retryAfter !== undefined) headers.push('Retry-After', String(Math.max(1, Math.ceil(retryAfter))))
   if (code === 'unauthorized') headers.push('WWW-Authenticate', 'Bearer realm="sealift"')
-  if (code === 'range_not_satisfiable') headers.push('Content-Range', `bytes */${String(context['sizeBytes'] ?? '*')}`)
+  if (typeof context['sizeBytes'] === 'number' && code === 'range_not_satisfiable') {
+    headers.push('Content-Range', `bytes */${context['sizeBytes']}`)
+  }
   if (code === 'method_not_allowed' && typeof context['allow'] === 'string') headers.push('Allow', context['allow'])
   return headers
 }

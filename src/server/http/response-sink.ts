@@ -66,8 +66,9 @@ export class ResponseSink implements ByteSink, Watched {
   }
 
   /** Whoever still waits for bytes to be taken is told that they never will be. */
-  close(reason: Error): void {
+  close(reason: Error | null): void {
     this.#options.watch.delete(this)
+    if (reason === null) return
     for (const reject of this.#pending) reject(reason)
     this.#pending.clear()
   }

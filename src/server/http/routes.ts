@@ -4,6 +4,7 @@
  */
 import type { RouteName } from '../../protocol/routes.ts'
 import type { Caller } from '../caller.ts'
+import type { RecordStore } from '../records/record-store.ts'
 import type { LimitsReport } from '../limits/limits-report.ts'
 import type { Exchange } from './exchange.ts'
 import type { PublicRoute } from './gate.ts'
@@ -33,7 +34,8 @@ export type RouteTable = { readonly [Name in Exclude<RouteName, PublicRoute>]: H
   readonly [Name in PublicRoute]: PublicHandler
 }
 
-export type Services = PublicRoutes &
+/** All that the handlers use between them; each asks for its own small part. */
+export type Services = { readonly records: RecordStore } & PublicRoutes &
   UploadRoutes &
   PutPart &
   StoreMedia &

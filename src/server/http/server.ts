@@ -111,10 +111,14 @@ export class HttpServer {
     const { idleMs, corsOrigins } = terms()
     const baseHeaders = corsHeaders(req, corsOrigins)
     const exchange = new Exchange({ req, res, requestId: newRequestId(), baseHeaders, expectsContinue, idleMs })
-    if (this.#stopping) res.shouldKeepAlive = false
+    if (this.#stopping) {
+      res.shouldKeepAlive = false
+      exchange.abort(stoppingError())
+    }
+    // The end is told when both the answer and the work for it are over, in whichever order.
     res.on('close', () => {
       exchange.onClose()
-      onEnd(exchange)
+      if (!this.#running.has(exchange)) onEnd(exchange)
     })
     const served = dispatcher.serve(exchange).finally(() => this.#end(exchange))
     this.#running.set(exchange, served)
@@ -122,13 +126,14 @@ export class HttpServer {
 
   #end(exchange: Exchange): void {
     this.#running.delete(exchange)
+    if (exchange.closed) this.#options.onEnd(exchange)
     // A connection that was busy when the server began to stop is closed once its answer is out.
     if (this.#stopping) setImmediate(() => this.#server.closeIdleConnections())
   }
 
   #abortRunning(which: (exchange: Exchange) => boolean): void {
     for (const exchange of this.#running.keys()) {
-      if (which(exchange)) exchange.abort(new SealiftError('shutting_down', 'The server is stopping; try again soon'))
+      if (which(exchange)) exchange.abort(stoppingError())
     }
   }
 
@@ -138,4 +143,8 @@ export class HttpServer {
     await Promise.race([Promise.allSettled(this.#running.values()), late])
     clearTimeout(timer)
   }
+}
+
+function stoppingError(): SealiftError {
+  return new SealiftError('shutting_down', 'The server is stopping; try again in a few seconds')
 }

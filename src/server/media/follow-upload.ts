@@ -54,10 +54,11 @@ export async function followBytes(
   { start, end, sink }: { start: number; end: number | null; sink: ByteSink },
   signal: AbortSignal,
 ): Promise<number> {
+  const stop = end ?? Infinity
   let position = start
-  while (end === null || position < end) {
+  while (position < stop) {
     const progress = await waitForByte(deps, media, position, signal)
-    const until = end === null ? progress.durableBytes : Math.min(end, progress.durableBytes)
+    const until = Math.min(stop, progress.durableBytes)
     if (until > position) await deps.blobs.read(media, { start: position, end: until }, sink, signal)
     const finished = progress.media.state === 'complete' && until >= progress.durableBytes
     position = Math.max(position, until)

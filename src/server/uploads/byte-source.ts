@@ -37,20 +37,27 @@ class InterruptibleIterator implements AsyncIterator<Uint8Array> {
   }
 
   next(): Promise<IteratorResult<Uint8Array>> {
-    return new Promise((resolve, reject) => {
-      if (this.#signal.aborted) return reject(this.#signal.reason as Error)
-      this.#rejectPending = reject
-      this.#inner.next().then(result => {
-        if (result.done) this.#forget()
-        resolve(result)
-      }, reject)
-    })
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>()
+    this.#rejectPending = reject
+    if (this.#signal.aborted) this.#interrupt()
+    else void this.#pull(resolve, reject)
+    return promise
   }
 
   async return(): Promise<IteratorResult<Uint8Array>> {
     this.#forget()
     await this.#inner.return?.()
     return { done: true, value: undefined }
+  }
+
+  async #pull(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): Promise<void> {
+    try {
+      const result = await this.#inner.next()
+      if (result.done) this.#forget()
+      resolve(result)
+    } catch (error) {
+      reject(error)
+    }
   }
 
   #interrupt = (): void => {
