@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 
-import { formatProblem } from '../../server/config/config-error.ts'
+import { pino } from 'pino'
+
 import { configFileOf } from '../../server/config/environment.ts'
 import { createLiveConfig, type LiveConfigHolder } from '../../server/config/live-config.ts'
 import { loadConfig, type ConfigSources } from '../../server/config/load-config.ts'
@@ -9,6 +10,7 @@ import { configWarnings } from '../../server/config/print-config.ts'
 import { createReloader, type ReloadResult } from '../../server/config/reload.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { startServer, type RunningServer } from '../../server/main.ts'
+import type { Events } from '../../server/telemetry/events.ts'
 import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
@@ -21,6 +23,8 @@ export interface ServeOptions {
   readonly data?: string
 }
 
+const STDERR = 2
+
 /** `sealift serve`: runs until a signal stops it. */
 export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const output = new Output(io)
@@ -28,7 +32,7 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const live = createLiveConfig(await loadConfig(sources))
   const reload = createReloader(live, sources)
   await using server = await start(live)
-  using _ = onHangup(() => reloadAndTell(live, reload, output))
+  using _ = onHangup(() => reloadAndTell(live, reload, server.events))
   for (const warning of configWarnings(live.current)) output.warn(`warning: ${warning}`)
   await announce(output, server, live.current)
   if (!io.signal.aborted) await once(io.signal, 'abort')
@@ -45,7 +49,7 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
 
 async function start(live: LiveConfigHolder): Promise<RunningServer> {
   try {
-    return await startServer(live)
+    return await startServer(live, { logTo: pino.destination({ fd: STDERR, sync: true }) })
   } catch (error) {
     throw explainStart(error, live.current)
   }
@@ -67,21 +71,17 @@ function onHangup(listener: () => Promise<void>): Disposable {
 async function reloadAndTell(
   live: LiveConfigHolder,
   reload: () => Promise<ReloadResult>,
-  output: Output,
+  events: Events,
 ): Promise<void> {
   const changed = new Set<string>()
   using _ = live.subscribe((next, previous) => {
     for (const key of changedKeys(previous, next)) changed.add(key)
   })
-  const result = await reload()
-  if (result.ok) output.warn(`Configuration reloaded: ${sentence([...changed], result.needRestart)}.`)
-  else
-    output.warn(
-      ['Configuration refused; the old one stays in force:', ...result.problems.map(formatProblem)].join('\n'),
-    )
-}
-
-function sentence(changed: readonly string[], needRestart: readonly string[]): string {
-  const now = changed.length === 0 ? 'nothing changed' : `changed ${changed.join(', ')}`
-  return needRestart.length === 0 ? now : `${now}; after a restart ${needRestart.join(', ')}`
+  try {
+    const result = await reload()
+    if (result.ok) events.configReloaded({ changed: [...changed], needRestart: result.needRestart })
+    else events.configRefused(result.problems)
+  } catch (error) {
+    events.bug('reload', error)
+  }
 }

@@ -34,7 +34,8 @@ export interface Events {
   serverStopped(facts: { durationMs: number }): void
   /** Tells what a request did: an upload begun or complete, a media served, a limit that refused, a failure. */
   requestEnded(request: EndedRequest): void
-  configReloaded(needRestart: readonly string[]): void
+  /** Keys, never values: those in force from now on, and those that differ but need a restart. */
+  configReloaded(keys: { readonly changed: readonly string[]; readonly needRestart: readonly string[] }): void
   configRefused(problems: readonly ConfigProblem[]): void
   /** `counts`: how many of what, by names of our own (`leasesEnded`, `blobsDeleted`). */
   sweepDone(counts: Readonly<Record<string, number>>, durationMs: number): void
@@ -79,9 +80,9 @@ function lifeEvents(logger: Logger): Pick<Events, 'serverStarted' | 'serverStopp
 
 function configEvents({ logger, metrics }: EventsOptions): Pick<Events, 'configReloaded' | 'configRefused'> {
   return {
-    configReloaded(needRestart) {
+    configReloaded({ changed, needRestart }) {
       metrics.reloaded('applied')
-      logger.info(needRestart.length > 0 ? { needRestart } : {}, 'configuration reloaded')
+      logger.info({ changed, ...(needRestart.length > 0 ? { needRestart } : {}) }, 'configuration reloaded')
     },
     configRefused(problems) {
       metrics.reloaded('refused')
