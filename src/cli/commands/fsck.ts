@@ -1,5 +1,70 @@
-import type { CliIo } from '../cli-io.ts'
+import { existsSync } from 'node:fs'
 
-export function fsck(_io: CliIo, _options: object): Promise<number> {
-  return Promise.reject(new Error('not built yet'))
+import { SealiftError } from '../../protocol/errors.ts'
+import { formatSize } from '../../protocol/units.ts'
+import { openFileBlobStore } from '../../server/blobs/file-blob-store.ts'
+import { configFileOf } from '../../server/config/environment.ts'
+import { loadConfig } from '../../server/config/load-config.ts'
+import type { ServerConfig } from '../../server/config/schema.ts'
+import { openSqliteRecordStore } from '../../server/records/sqlite.ts'
+import { fsck as compare, type Finding, type FindingKind, type FsckReport } from '../../server/upkeep/fsck.ts'
+import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { EXIT } from '../exit-codes.ts'
+
+export interface FsckCommandOptions extends OutputOptions {
+  readonly config?: string
+  readonly data?: string
+  readonly repair?: boolean
+}
+
+const MEANINGS: Readonly<Record<FindingKind, string>> = {
+  missing: 'bytes are gone; restore a backup, or let it expire',
+  short: 'bytes are missing at the end; restore a backup, or let it expire',
+  surplus: 'more bytes than needed; harmless',
+  misplaced: 'complete, but not where complete media are',
+  orphan: 'no record knows it',
+}
+
+/** `sealift fsck`: works beside a running server, and without one. */
+export async function fsck(io: CliIo, options: FsckCommandOptions): Promise<number> {
+  const output = new Output(io, options)
+  const report = await run(io, await configOf(io, options), options.repair ?? false)
+  for (const finding of report.findings) await output.line(lineOf(finding))
+  for (const { clientId, charged, actual, repaired } of report.wrongCharges) {
+    const sizes = `charged ${formatSize(charged.storedBytes)}, holds ${formatSize(actual.storedBytes)}`
+    await output.line(`charge     ${clientId}: ${sizes}${repaired ? ' (repaired)' : ''}`)
+  }
+  await output.line(conclusionOf(report))
+  await output.result(report)
+  return report.ok ? EXIT.ok : EXIT.failed
+}
+
+async function configOf(io: CliIo, { config, data }: FsckCommandOptions): Promise<ServerConfig> {
+  const overrides = data === undefined ? {} : { dataDirectory: data }
+  const found = await loadConfig({ file: config ?? configFileOf(io.env), environment: io.env, overrides })
+  // Opening the stores would make empty ones, in which nothing is wrong.
+  if (existsSync(found.records.file)) return found
+  const message = `There are no records at ${found.records.file}. Name the server's configuration (--config) or its data directory (--data).`
+  throw new SealiftError('invalid_request', message)
+}
+
+async function run(io: CliIo, config: ServerConfig, repair: boolean): Promise<FsckReport> {
+  await using records = await openSqliteRecordStore({ file: config.records.file })
+  await records.migrate()
+  await using blobs = await openFileBlobStore({ directory: config.storage.directory })
+  const modifiedBefore = Date.now() - config.upkeep.orphanGraceMs
+  return await compare({ records, blobs, repair, modifiedBefore }, io.signal)
+}
+
+function lineOf({ kind, blobId, expectedBytes, storedBytes, repaired }: Finding): string {
+  const expected = expectedBytes === null ? '' : `, ${formatSize(expectedBytes)} expected`
+  const sizes = `${storedBytes === null ? 'nothing' : formatSize(storedBytes)} stored${expected}`
+  return `${kind.padEnd(9)}  ${blobId}: ${sizes}; ${MEANINGS[kind]}${repaired ? ' (repaired)' : ''}`
+}
+
+function conclusionOf(report: FsckReport): string {
+  const counted = `${report.checkedBlobs} media on record, ${report.storedBlobs} files stored`
+  if (!report.ok) return `Something is wrong (${counted}). See docs/operations.md for what to do.`
+  const repaired = report.findings.length + report.wrongCharges.length > 0
+  return `${repaired ? 'All is well now' : 'All is well'} (${counted}).`
 }

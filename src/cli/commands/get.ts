@@ -20,7 +20,7 @@ export interface GetCommandOptions extends ServerOptions, OutputOptions {
 export async function get(io: CliIo, link: string, options: GetCommandOptions): Promise<number> {
   await using sealift = openForLink(io, link, options)
   const only = options.only === undefined ? undefined : selectorOf(options.only)
-  if (options.stdout) return getToStdout(io, sealift, { link, only, quiet: options.quiet ?? false })
+  if (options.stdout) return await getToStdout(io, sealift, { link, only, quiet: options.quiet ?? false })
   const output = new Output(io, options)
   const startedAtMs = performance.now()
   const received = await receive(io, sealift, { link, only, output, directory: options.output })

@@ -5,7 +5,7 @@ import type { ServerConfig } from '../../server/config/schema.ts'
 export function explainStart(error: unknown, config: ServerConfig): unknown {
   const found = systemError(error)
   const message = found === null ? null : messageFor(found, config)
-  return message === null ? error : new SealiftError('unavailable', message, { cause: error })
+  return message === null ? error : new SealiftError('invalid_request', message, { cause: error })
 }
 
 interface SystemError extends Error {
