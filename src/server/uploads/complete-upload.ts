@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { MediaRecord, UploadRecords } from '../records/record-store.ts'
 import type { PartsInFlight } from './parts-in-flight.ts'
-import { findOwnUpload } from './upload-rights.ts'
+import { findLiveUpload } from './upload-rights.ts'
 
 export interface CompleteUpload {
   readonly records: UploadRecords
@@ -25,7 +25,7 @@ export async function completeUpload(
   caller: Caller,
   { uploadId, sizeBytes }: { uploadId: string; sizeBytes: number },
 ): Promise<MediaRecord> {
-  await findOwnUpload(records, uploadId, caller)
+  await findLiveUpload(records, uploadId, caller)
   const upload = await records.sealUpload(uploadId, sizeBytes)
   if (upload.state !== 'complete') {
     // A part past the end may still be arriving; the store must not see it once the blob is sealed.

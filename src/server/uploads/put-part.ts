@@ -10,7 +10,7 @@ import type { UploadRecord, UploadRecords } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { interruptible, verifyDigest, type ByteSource } from './byte-source.ts'
 import type { PartsInFlight } from './parts-in-flight.ts'
-import { findOwnUpload } from './upload-rights.ts'
+import { findLiveUpload } from './upload-rights.ts'
 import type { UploadTerms } from './upload-terms.ts'
 
 export interface PutPart {
@@ -39,7 +39,7 @@ export interface IncomingPart {
  * too_many_uploads, digest_mismatch, part_conflict, storage_full
  */
 export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart, signal: AbortSignal): Promise<void> {
-  const upload = await findOwnUpload(deps.records, part.uploadId, caller)
+  const upload = await findLiveUpload(deps.records, part.uploadId, caller)
   checkPlace(upload, part)
   using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
   await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
@@ -54,15 +54,18 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
   })
 }
 
-/** @throws size_mismatch, too_large */
+/** @throws upload_complete, size_mismatch, too_large */
 function checkPlace(upload: UploadRecord, { index, sizeBytes }: IncomingPart): void {
   const { partBytes } = upload
-  const totalBytes = upload.sizeBytes ?? upload.declaredBytes
+  if (upload.state !== 'uploading') {
+    throw new SealiftError('upload_complete', 'The upload is complete and takes no part any more')
+  }
   if (sizeBytes > partBytes) {
     throw new SealiftError('too_large', `A part of this upload holds at most ${partBytes} bytes`, {
       context: { limit: 'partBytes', value: partBytes },
     })
   }
+  const totalBytes = upload.declaredBytes
   if (totalBytes === null) return
   const expectedBytes = Math.min(partBytes, totalBytes - index * partBytes)
   if (sizeBytes === expectedBytes) return

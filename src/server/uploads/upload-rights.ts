@@ -19,6 +19,13 @@ export async function findOwnUpload(records: UploadRecords, uploadId: string, ca
   return upload
 }
 
+/** The same, unless it was given up. @throws not_found, gone */
+export async function findLiveUpload(records: UploadRecords, uploadId: string, caller: Caller): Promise<UploadRecord> {
+  const upload = await findOwnUpload(records, uploadId, caller)
+  if (upload.state !== 'aborted') return upload
+  throw new SealiftError('gone', 'This upload was given up or has expired; begin a new one')
+}
+
 function mayUse(upload: UploadRecord, { client }: Caller): boolean {
   return upload.clientId.startsWith(ANONYMOUS_PREFIX) || (!client.anonymous && upload.clientId === client.clientId)
 }

@@ -1,11 +1,11 @@
 import type { PartRuns, UploadStatus } from '../../protocol/schemas.ts'
 import type { Caller } from '../caller.ts'
 import type { PartRecord, UploadRecords } from '../records/record-store.ts'
-import { findOwnUpload } from './upload-rights.ts'
+import { findLiveUpload } from './upload-rights.ts'
 
-/** Which parts are durable, so that an interrupted sender sends only the others. @throws not_found */
+/** Which parts are durable, so that an interrupted sender sends only the others. @throws not_found, gone */
 export async function uploadStatus(records: UploadRecords, uploadId: string, caller: Caller): Promise<UploadStatus> {
-  const upload = await findOwnUpload(records, uploadId, caller)
+  const upload = await findLiveUpload(records, uploadId, caller)
   const parts = (await records.listParts(upload.blobId)).filter(part => part.durable)
   const sizeBytes = upload.sizeBytes ?? upload.declaredBytes
   return {

@@ -1,0 +1,141 @@
+/**
+ * Calls of the wire contract by the names of its routes. Every answer is held against the contract: its status must be
+ * described, its body must have the promised shape, a problem must carry the promised fields.
+ */
+import { randomBytes } from 'node:crypto'
+
+import { Agent, request, type Dispatcher } from 'undici'
+import { expect } from 'vitest'
+
+import { WIRE_ERRORS, type WireErrorCode } from '../../src/protocol/errors.ts'
+import { errorsOf } from '../../src/protocol/openapi.ts'
+import { ROUTES, routePath, type Route, type RouteName, type RouteParameters } from '../../src/protocol/routes.ts'
+import * as schemas from '../../src/protocol/schemas.ts'
+
+export interface CallOptions {
+  readonly json?: unknown
+  readonly body?: Dispatcher.DispatchOptions['body']
+  readonly headers?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string | number>>
+  readonly signal?: AbortSignal
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+  /** The parsed body; `undefined` when it is not JSON. */
+  readonly json: unknown
+  /** The code of a problem; `null` for a good answer. */
+  readonly code: string | null
+}
+
+export interface Api {
+  readonly url: string
+  call<Name extends RouteName>(name: Name, parameters: RouteParameters<Name>, options?: CallOptions): Promise<Answer>
+  begin(options?: { json?: schemas.BeginUploadRequest; headers?: Record<string, string> }): Promise<schemas.UploadBegun>
+  putPart(uploadId: string, index: number, bytes: Uint8Array, headers?: Record<string, string>): Promise<Answer>
+  complete(uploadId: string, sizeBytes: number): Promise<Answer>
+  /** Stores a whole media in one request. */
+  store(bytes: Uint8Array, query?: CallOptions['query'], headers?: Record<string, string>): Promise<schemas.Media>
+  read(mediaId: string, headers?: Record<string, string>): Promise<Answer>
+}
+
+export interface ApiOptions {
+  readonly token?: string
+  readonly owner?: string
+}
+
+export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
+  const always = {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(owner === undefined ? {} : { 'sealift-owner': owner }),
+  }
+  const call: Api['call'] = async (name, parameters, { json, body, headers, query, signal } = {}) => {
+    const search =
+      query === undefined
+        ? ''
+        : `?${new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)])).toString()}`
+    const {
+      statusCode,
+      headers: answered,
+      body: stream,
+    } = await request(`${url}${routePath(name, parameters)}${search}`, {
+      method: ROUTES[name].method,
+      headers: { ...always, ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      body: json === undefined ? (body ?? null) : JSON.stringify(json),
+      signal: signal ?? null,
+      dispatcher: new Agent({ pipelining: 1, connections: 1, keepAliveTimeout: 10, headersTimeout: 0, bodyTimeout: 0 }),
+    })
+    return checkAnswer(name, {
+      status: statusCode,
+      headers: Object.fromEntries(Object.entries(answered).map(([key, value]) => [key, String(value)])),
+      body: Buffer.from(await stream.arrayBuffer()),
+    })
+  }
+  return {
+    url,
+    call,
+    async begin({ json = {}, headers = {} } = {}) {
+      const answer = await call('beginUpload', {}, { json, headers })
+      expect(answer).toMatchObject({ status: 201 })
+      return schemas.uploadBegun.parse(answer.json)
+    },
+    putPart: (uploadId, index, bytes, headers = {}) =>
+      call('putPart', { uploadId, index }, { body: bytes, headers: { ...OCTETS, ...headers } }),
+    complete: (uploadId, sizeBytes) => call('completeUpload', { uploadId }, { json: { sizeBytes } }),
+    async store(bytes, query = {}, headers = {}) {
+      const answer = await call('storeMedia', {}, { body: bytes, query, headers: { ...OCTETS, ...headers } })
+      expect(answer).toMatchObject({ status: 201 })
+      return schemas.media.parse(answer.json)
+    },
+    read: (mediaId, headers = {}) => call('readMedia', { mediaId }, { headers }),
+  }
+}
+
+export const OCTETS = { 'content-type': 'application/octet-stream' }
+
+export const newOwner = (): string => randomBytes(24).toString('base64url')
+
+/** Fails the test when an answer is not what the contract says of this route. */
+export function checkAnswer(name: RouteName, raw: Pick<Answer, 'status' | 'headers' | 'body'>): Answer {
+  const route: Route = ROUTES[name]
+  const type = raw.headers['content-type'] ?? ''
+  const json: unknown = /json/.test(type) && raw.body.length > 0 ? JSON.parse(raw.body.toString()) : undefined
+  expect(raw.headers['sealift-request-id'], 'every answer names its request').toMatch(/^[\w-]{6,}$/)
+  const good = route.answers.find(({ status }) => status === raw.status)
+  if (good) {
+    if (good.json) good.json.parse(json)
+    for (const header of good.headers ?? []) checkHeader(header, raw.headers)
+    return { ...raw, json, code: null }
+  }
+  return { ...raw, json, code: raw.body.length === 0 ? null : checkProblem(name, raw, json) }
+}
+
+/** Headers that come only with some answers of a status. */
+const SOMETIMES = new Set(['Sealift-Download', 'Content-Length'])
+
+function checkHeader(header: string, headers: Answer['headers']): void {
+  if (!SOMETIMES.has(header)) expect(headers, `${header} is promised`).toHaveProperty(header.toLowerCase())
+}
+
+function checkProblem(name: RouteName, { status, headers }: Pick<Answer, 'status' | 'headers'>, json: unknown): string {
+  const problem = schemas.problem.parse(json)
+  const code = problem.code as WireErrorCode
+  expect(headers['content-type']).toBe('application/problem+json')
+  expect([...errorsOf(name), 'method_not_allowed'], `${name} may answer ${code}`).toContain(code)
+  expect(problem).toMatchObject({ type: `urn:sealift:problem:${code}`, title: WIRE_ERRORS[code].title, status })
+  expect(WIRE_ERRORS[code].status).toBe(status)
+  expect(problem.detail.length).toBeGreaterThan(10)
+  expect(problem.requestId).toBe(headers['sealift-request-id'])
+  if (status === 429) checkLimit(problem)
+  if (status === 429 || status === 503) expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1)
+  if (status === 401) expect(headers['www-authenticate']).toMatch(/^Bearer/)
+  return code
+}
+
+function checkLimit(problem: schemas.Problem): void {
+  expect(problem.limit).toEqual(expect.any(String))
+  expect(problem.value).toEqual(expect.any(Number))
+  expect(problem.remaining).toEqual(expect.any(Number))
+}

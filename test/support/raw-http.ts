@@ -1,0 +1,117 @@
+/** HTTP by hand, over a bare socket: for requests that no client would send, and connections that are cut. */
+import { connect, type Socket } from 'node:net'
+
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+  /** True when the connection ended before the body was whole. */
+  readonly cut: boolean
+}
+
+export class RawConnection implements AsyncDisposable {
+  readonly socket: Socket
+  #received = Buffer.alloc(0)
+  #ended = false
+  #wake: () => void = () => undefined
+
+  private constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('data', (chunk: Buffer) => {
+      this.#received = Buffer.concat([this.#received, chunk])
+      this.#wake()
+    })
+    const end = () => {
+      this.#ended = true
+      this.#wake()
+    }
+    socket.on('end', end).on('close', end).on('error', end)
+  }
+
+  static async open(url: string): Promise<RawConnection> {
+    const { hostname, port } = new URL(url)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const socket = connect({ host: hostname, port: Number(port) }, resolve).once('error', reject)
+    await promise
+    return new RawConnection(socket)
+  }
+
+  /** Lines are joined with CRLF; an empty line ends the headers. */
+  head(...lines: string[]): this {
+    this.socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    return this
+  }
+
+  write(bytes: string | Uint8Array): this {
+    this.socket.write(bytes)
+    return this
+  }
+
+  /** Bytes received and not yet taken. */
+  get received(): Buffer {
+    return this.#received
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Waits until `isDone` says so, or the connection ends. */
+  async until(isDone: () => boolean): Promise<void> {
+    while (!isDone() && !this.#ended) {
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  /** Resolves when the server has closed the connection. */
+  async closed(): Promise<void> {
+    await this.until(() => false)
+  }
+
+  /** The next answer, 1xx skipped; `null` when the connection ends without one. */
+  async answer({ head = false }: { head?: boolean } = {}): Promise<RawAnswer | null> {
+    await this.until(() => this.#received.includes('\r\n\r\n'))
+    const end = this.#received.indexOf('\r\n\r\n')
+    if (end < 0) return null
+    const [statusLine = '', ...lines] = this.#received.subarray(0, end).toString('latin1').split('\r\n')
+    const status = Number(statusLine.split(' ')[1])
+    this.#received = this.#received.subarray(end + 4)
+    if (status < 200) return this.answer({ head })
+    const headers = Object.fromEntries(
+      lines.map(line => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    )
+    const body =
+      head || status === 204 || status === 304 ? { body: Buffer.alloc(0), cut: false } : await this.#body(headers)
+    return { status, headers, ...body }
+  }
+
+  async #body(headers: Readonly<Record<string, string>>): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
+    if (headers['transfer-encoding'] === 'chunked') return this.#chunked()
+    const length = Number(headers['content-length'] ?? Infinity)
+    await this.until(() => this.#received.length >= length)
+    const body = this.#received.subarray(0, length)
+    this.#received = this.#received.subarray(body.length)
+    return { body, cut: Number.isFinite(length) && body.length < length }
+  }
+
+  async #chunked(): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
+    const chunks: Buffer[] = []
+    for (;;) {
+      await this.until(() => this.#received.includes('\r\n'))
+      const lineEnd = this.#received.indexOf('\r\n')
+      if (lineEnd < 0) return { body: Buffer.concat(chunks), cut: true }
+      const size = Number.parseInt(this.#received.subarray(0, lineEnd).toString('latin1'), 16)
+      await this.until(() => this.#received.length >= lineEnd + 2 + size + 2)
+      if (this.#received.length < lineEnd + 2 + size + 2) return { body: Buffer.concat(chunks), cut: true }
+      chunks.push(this.#received.subarray(lineEnd + 2, lineEnd + 2 + size))
+      this.#received = this.#received.subarray(lineEnd + 2 + size + 2)
+      if (size === 0) return { body: Buffer.concat(chunks), cut: false }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.destroy()
+  }
+}
