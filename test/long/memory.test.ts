@@ -19,7 +19,7 @@ const MiB = 2 ** 20
 const IN_FLIGHT = 500
 
 const CONFIG = {
-  upkeep: { sweepEvery: '200ms', orphanGrace: '0s', keepEnded: '0s' },
+  upkeep: { sweepEvery: '200ms', orphanGrace: '0s', keepEnded: '1h' },
   tiers: {
     default: { concurrentUploads: 600, concurrentDownloads: 600, pendingUploads: 100_000, requestsPerSecond: 0 },
   },

@@ -14,7 +14,7 @@ const OWNER = 'an-owner-secret-of-the-crash-tests'
 
 const CONFIG = {
   transfer: { partBytes: PART_BYTES },
-  upkeep: { sweepEvery: '100ms', orphanGrace: '0s', keepEnded: '0s' },
+  upkeep: { sweepEvery: '100ms', orphanGrace: '0s', keepEnded: '1h' },
 } as const
 
 export interface CrashRounds {
