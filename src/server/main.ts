@@ -33,7 +33,6 @@ import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
-import { tellUpkeep } from './telemetry/tell-upkeep.ts'
 import { PartsInFlight } from './uploads/parts-in-flight.ts'
 import { createRoomGuard } from './uploads/room-guard.ts'
 import { recover } from './upkeep/recover.ts'
@@ -80,7 +79,7 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   const sessions = resources.use(createSessions(live))
   const slots = resources.use(createMemorySlotLimiter({ sessions }))
   const { events, metrics, health } = createTelemetry(live, { blobs, records, slots }, options)
-  await recover({ blobs, records, clock, events: tellUpkeep(events) }, new AbortController().signal)
+  await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
   const services = createServices(live, {
     blobs,
     records,
@@ -91,7 +90,7 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   })
   const http = createListener(live, services, events)
   const sweeper = resources.use(
-    createSweeper({ blobs, records, clock, settings: () => live.current.upkeep, events: tellUpkeep(events) }),
+    createSweeper({ blobs, records, clock, settings: () => live.current.upkeep, events: events.upkeep }),
   )
   const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer = admin.enabled

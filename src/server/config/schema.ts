@@ -139,8 +139,16 @@ const transfer = section('How bytes move', {
 })
 
 const upkeep = section('Cleaning up', {
-  sweepEvery: duration({ written: '60s', min: 100, max: DAY, range: '100ms to 1d', about: 'Time between two sweeps' }),
+  sweepEvery: duration({
+    live: true,
+    written: '60s',
+    min: 100,
+    max: DAY,
+    range: '100ms to 1d',
+    about: 'Time between two sweeps',
+  }),
   orphanGrace: duration({
+    live: true,
     written: '1h',
     min: 0,
     max: 30 * DAY,
@@ -148,6 +156,7 @@ const upkeep = section('Cleaning up', {
     about: 'Stored bytes that no record knows are deleted when they are older than this',
   }),
   keepEnded: duration({
+    live: true,
     written: '7d',
     min: 0,
     max: 3660 * DAY,

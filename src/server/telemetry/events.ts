@@ -5,11 +5,13 @@
 import { isSealiftError, WIRE_ERRORS, isWireErrorCode, type SealiftErrorCode } from '../../protocol/errors.ts'
 import type { RouteName } from '../../protocol/routes.ts'
 import type { ConfigProblem } from '../config/config-error.ts'
+import type { UpkeepEvents } from '../upkeep/upkeep-events.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { createOneAddressAlarm } from './one-address-alarm.ts'
 import { createPseudonyms } from './pseudonym.ts'
-import { describeError } from './scrub.ts'
+import { describeError, isBug } from './scrub.ts'
+import { createUpkeepEvents, type UpkeepMetrics } from './upkeep-events.ts'
 
 /** A request and how it ended. */
 export interface EndedRequest {
@@ -37,9 +39,8 @@ export interface Events {
   /** Keys, never values: those in force from now on, and those that differ but need a restart. */
   configReloaded(keys: { readonly changed: readonly string[]; readonly needRestart: readonly string[] }): void
   configRefused(problems: readonly ConfigProblem[]): void
-  /** `counts`: how many of what, by names of our own (`leasesEnded`, `blobsDeleted`). */
-  sweepDone(counts: Readonly<Record<string, number>>, durationMs: number): void
-  sweepFailed(error: unknown, durationMs: number): void
+  /** What the sweeper tells. */
+  readonly upkeep: UpkeepEvents
   /** A part of the server that does not work; told once until it recovers. */
   failing(part: string, error: unknown): void
   recovered(part: string): void
@@ -49,10 +50,7 @@ export interface Events {
 
 export interface EventsOptions {
   readonly logger: Logger
-  readonly metrics: Pick<
-    Metrics,
-    'requestEnded' | 'bytesMoved' | 'refused' | 'failed' | 'reloaded' | 'swept' | 'sweepEnded'
-  >
+  readonly metrics: Pick<Metrics, 'requestEnded' | 'bytesMoved' | 'refused' | 'failed' | 'reloaded'> & UpkeepMetrics
   /** Monotonic ms. */
   readonly now?: () => number
 }
@@ -62,7 +60,7 @@ export function createEvents(options: EventsOptions): Events {
   return {
     ...lifeEvents(logger),
     ...configEvents(options),
-    ...sweepEvents(options),
+    upkeep: createUpkeepEvents(options),
     ...healthEvents(logger),
     requestEnded: requestEvents({ logger, metrics, now: options.now ?? (() => performance.now()) }),
     bug: (where, error) => logger.error({ where, err: describeError(error, { stack: true }) }, 'unexpected failure'),
@@ -88,22 +86,6 @@ function configEvents({ logger, metrics }: EventsOptions): Pick<Events, 'configR
       metrics.reloaded('refused')
       // A problem names keys and places, never values.
       logger.error({ problems: problems.map(problem => ({ ...problem })) }, 'configuration refused; the old one stays')
-    },
-  }
-}
-
-function sweepEvents({ logger, metrics }: EventsOptions): Pick<Events, 'sweepDone' | 'sweepFailed'> {
-  return {
-    sweepDone(counts, durationMs) {
-      metrics.sweepEnded(durationMs / 1000, true)
-      const done = Object.entries(counts).filter(([, count]) => count > 0)
-      for (const [what, count] of done) metrics.swept(what, count)
-      const level = done.length > 0 ? 'info' : 'debug'
-      logger[level]({ ...Object.fromEntries(done), durationMs: Math.round(durationMs) }, 'swept')
-    },
-    sweepFailed(error, durationMs) {
-      metrics.sweepEnded(durationMs / 1000, false)
-      logger.error({ err: describeError(error, { stack: isBug(error) }) }, 'sweep failed; it is tried again')
     },
   }
 }
@@ -221,11 +203,6 @@ function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
   if (isBug(error) || isStorageTrouble(error)) return { err: describeError(error, { stack: isBug(error) }) }
   const limit = isSealiftError(error) ? error.context.limit : undefined
   return { code: codeOf(error), ...(limit === undefined ? {} : { limit }) }
-}
-
-/** A client that went away is no failure of ours, and neither is an answer that says what the client did wrong. */
-function isBug(error: unknown): boolean {
-  return !isSealiftError(error) || error.code === 'internal'
 }
 
 function isStorageTrouble(error: unknown): boolean {

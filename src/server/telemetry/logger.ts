@@ -37,6 +37,8 @@ export function createLogger({ live, destination }: LoggerOptions): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
+      // Errors come here already told (scrub.ts); pino's own serializer would take more from them.
+      serializers: { err: told => told as unknown },
       redact: { paths: NEVER.flatMap(name => [name, `*.${name}`]), censor: '(hidden)' },
     },
     format === 'pretty' ? prettyLines(lines) : lines,

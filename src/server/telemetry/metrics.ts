@@ -27,8 +27,10 @@ export interface Metrics {
   refused(limit: string): void
   failed(code: SealiftErrorCode): void
   reloaded(result: 'applied' | 'refused'): void
-  swept(what: string, count: number): void
-  sweepEnded(seconds: number, ok: boolean): void
+  swept(task: string, count: number): void
+  sweepEnded(seconds: number): void
+  sweepFailed(task: string): void
+  sweepFound(what: 'bytes_missing' | 'orphans_suspicious'): void
   /** The page, and its content type. */
   read(): Promise<{ readonly contentType: string; readonly body: string }>
 }
@@ -90,8 +92,9 @@ function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'rea
   const refusals = counter('sealift_refusals_total', 'Requests refused by a limit', 'limit')
   const errors = counter('sealift_errors_total', 'Failed requests, by code', 'code')
   const reloads = counter('sealift_config_reloads_total', 'Reloads of the configuration', 'result')
-  const swept = counter('sealift_swept_total', 'What the sweeper ended or deleted', 'what')
-  const sweeps = counter('sealift_sweeps_total', 'Sweeps', 'result')
+  const swept = counter('sealift_swept_total', 'What the sweeper ended, finished or deleted', 'task')
+  const failures = counter('sealift_sweep_failures_total', 'Work of the sweeper that failed', 'task')
+  const found = counter('sealift_sweep_findings_total', 'What a person should look at', 'what')
   const lastSweep = new Gauge({
     name: 'sealift_sweep_seconds',
     help: 'How long the last sweep took',
@@ -104,11 +107,10 @@ function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'rea
     refused: limit => refusals.inc({ limit: LIMIT_NAMES.has(limit) ? limit : 'other' }),
     failed: code => errors.inc({ code }),
     reloaded: result => reloads.inc({ result }),
-    swept: (what, count) => swept.inc({ what }, count),
-    sweepEnded(seconds, ok) {
-      sweeps.inc({ result: ok ? 'done' : 'failed' })
-      lastSweep.set(seconds)
-    },
+    swept: (task, count) => swept.inc({ task }, count),
+    sweepFailed: task => failures.inc({ task }),
+    sweepFound: what => found.inc({ what }),
+    sweepEnded: seconds => lastSweep.set(seconds),
   }
 }
 

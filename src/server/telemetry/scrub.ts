@@ -1,3 +1,5 @@
+import { isSealiftError } from '../../protocol/errors.ts'
+
 /** Takes out of a text what may grant access or tell what people send: the last net, not the first. */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   // Ids of media, parcels and uploads: whoever knows one may read.
@@ -37,4 +39,9 @@ export function describeError(error: unknown, options: { readonly stack: boolean
     ...(options.stack && error.stack ? { stack: scrub(error.stack) } : {}),
     ...(cause instanceof Error && depth < MAX_CAUSES ? { cause: describeError(cause, options, depth + 1) } : {}),
   }
+}
+
+/** Not one of our own refusals: something that must not happen, and that is told with its stack. */
+export function isBug(error: unknown): boolean {
+  return !isSealiftError(error) || error.code === 'internal'
 }

@@ -1,0 +1,143 @@
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { startAdminServer, type AdminServer } from '../../../src/server/telemetry/admin-server.ts'
+import { createHealth, type HealthOptions } from '../../../src/server/telemetry/health.ts'
+
+function world(options: Partial<HealthOptions> = {}) {
+  const told: string[] = []
+  const clock = { ms: 0 }
+  const state = { works: true, probed: 0 }
+  const health = createHealth({
+    probes: {
+      blobs: async () => {
+        state.probed += 1
+        if (!state.works) throw new Error('the disk is gone')
+      },
+      records: async () => undefined,
+    },
+    events: { failing: part => void told.push(`failing ${part}`), recovered: part => void told.push(`works ${part}`) },
+    now: () => clock.ms,
+    ...options,
+  })
+  return { told, clock, state, health }
+}
+
+describe('readiness', () => {
+  test('is green while everything works, red when a part fails, green again after', async () => {
+    const { clock, state, health, told } = world()
+    expect(await health.readiness()).toEqual({ status: 'ok', checks: { blobs: 'ok', records: 'ok' } })
+    state.works = false
+    clock.ms += 2000
+    expect(await health.readiness()).toEqual({ status: 'failing', checks: { blobs: 'failing', records: 'ok' } })
+    expect(told).toContain('failing blobs')
+    state.works = true
+    clock.ms += 2000
+    expect((await health.readiness()).status).toBe('ok')
+  })
+
+  test('is looked at once for all who ask within a while', async () => {
+    const { clock, state, health } = world()
+    await Promise.all(Array.from({ length: 50 }, () => health.readiness()))
+    clock.ms += 1999
+    await health.readiness()
+    expect(state.probed).toBe(1)
+    clock.ms += 1
+    await health.readiness()
+    expect(state.probed).toBe(2)
+  })
+
+  test('a probe that hangs is failing, and is not started again until it returns', async () => {
+    let started = 0
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { clock, health } = world({
+      timeoutMs: 5,
+      probes: {
+        records: () => {
+          started += 1
+          return started === 1 ? promise : Promise.resolve()
+        },
+      },
+    })
+    expect((await health.readiness()).status).toBe('failing')
+    clock.ms += 2000
+    expect((await health.readiness()).status).toBe('failing')
+    expect(started).toBe(1)
+    resolve()
+    await promise
+    clock.ms += 2000
+    expect((await health.readiness()).status).toBe('ok')
+    expect(started).toBe(2)
+  })
+
+  test('is red at once when the server stops', async () => {
+    const { health } = world()
+    await health.readiness()
+    health.stopping()
+    expect(await health.readiness()).toMatchObject({ status: 'failing', checks: { running: 'failing', blobs: 'ok' } })
+  })
+})
+
+describe('the admin listener', () => {
+  let server: AdminServer | null = null
+  afterEach(() => server?.[Symbol.asyncDispose]())
+
+  async function start(
+    health = world().health,
+    metrics = async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
+  ) {
+    const errors: unknown[] = []
+    server = await startAdminServer({
+      host: '127.0.0.1',
+      port: 0,
+      health,
+      metrics: { read: metrics },
+      onError: error => void errors.push(error),
+    })
+    return { url: server.url, errors }
+  }
+
+  test('tells metrics and health, and nothing else', async () => {
+    const { url } = await start()
+    const metrics = await fetch(`${url}/metrics?x=1`)
+    expect([metrics.status, metrics.headers.get('content-type'), await metrics.text()]).toEqual([
+      200,
+      'text/plain; version=0.0.4',
+      'up 1\n',
+    ])
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
+    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    expect((await fetch(`${url}/v1/limits`)).status).toBe(404)
+    expect((await fetch(`${url}/__proto__`)).status).toBe(404)
+    const post = await fetch(`${url}/metrics`, { method: 'POST', body: 'x' })
+    expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+    const head = await fetch(`${url}/metrics`, { method: 'HEAD' })
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '5', ''])
+  })
+
+  test('readiness is 503 when something fails', async () => {
+    const { state, health } = world()
+    state.works = false
+    const { url } = await start(health)
+    const answer = await fetch(`${url}/readyz`)
+    expect([answer.status, await answer.json()]).toMatchObject([503, { status: 'failing' }])
+  })
+
+  test('threat 65: a failure is told to the log, not to the caller', async () => {
+    const { url, errors } = await start(undefined, () => Promise.reject(new Error('CANARY')))
+    const answer = await fetch(`${url}/metrics`)
+    expect([answer.status, await answer.text()]).toEqual([500, 'failed\n'])
+    expect(errors).toHaveLength(1)
+  })
+
+  test('a port that is taken is an error at once', async () => {
+    const { url } = await start()
+    const options = {
+      host: '127.0.0.1',
+      port: Number(new URL(url).port),
+      health: world().health,
+      metrics: { read: async () => ({ contentType: '', body: '' }) },
+      onError: () => undefined,
+    }
+    await expect(startAdminServer(options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  })
+})
