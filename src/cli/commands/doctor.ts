@@ -18,7 +18,7 @@ export async function doctor(io: CliIo, options: DoctorOptions): Promise<number>
   const checks: Check[] = []
   for await (const check of checksOf(io, options)) {
     checks.push(check)
-    await output.line(`${fit(check.status, 4)}  ${fit(check.name, 12)}  ${printable(check.detail)}`)
+    await output.line(`${fit(check.status, 4)}  ${fit(check.name, 13)}  ${printable(check.detail)}`)
   }
   const ok = checks.every(check => check.status !== 'fail')
   output.note(ok ? 'Nothing is wrong.' : 'Something is wrong; see above.')

@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterAll, describe, expect, it } from 'vitest'
+
+import { runCli, startCli, startServe, until, type RunningCli, type Serving } from '../support/running-cli.ts'
+
+const MiB = 2 ** 20
+const home = mkdtempSync(join(tmpdir(), 'sealift-serve-'))
+/** One part, and so one request: what is in flight is all of it. */
+const bytes = randomBytes(6 * MiB)
+const file = join(home, 'private-name.bin')
+writeFileSync(file, bytes)
+
+afterAll(() => rmSync(home, { recursive: true, force: true }))
+
+const newHome = (): string => mkdtempSync(join(home, 'case-'))
+const tiers = (over: object) => ({ tiers: { default: over } })
+/** About three seconds for the file. */
+const slowly = tiers({ downloadBytesPerSecond: '2MiB', queue: 7 })
+
+async function send(url: string, directory: string): Promise<string> {
+  const env = { XDG_STATE_HOME: join(directory, 'state') }
+  const { code, stdout, stderr } = await runCli(['send', file, '--server', url], { env })
+  expect(code, stderr).toBe(0)
+  return stdout.toString().trim()
+}
+
+/** A `get` whose bytes are on their way, with the folder it receives into. */
+async function startGet(
+  serving: Serving,
+  link: string,
+  directory: string,
+): Promise<RunningCli & { readonly inbox: string }> {
+  const inbox = join(directory, 'inbox')
+  const running = startCli(['get', link, '-o', inbox])
+  await until('the transfer has begun', async () => (await limitsOf(serving)).usage.downloads > 0)
+  return { ...running, inbox }
+}
+
+interface Limits {
+  readonly limits: { readonly queue: number }
+  readonly usage: { readonly downloads: number }
+}
+
+async function limitsOf(serving: Serving): Promise<Limits> {
+  return (await (await fetch(`${serving.url}/v1/limits`)).json()) as Limits
+}
+
+const logged = (serving: Serving, text: string) => () => serving.running.stderr().includes(text)
+
+describe('serve', () => {
+  it('prints its address first, then where data and metrics are, and logs to stderr alone', async () => {
+    const directory = newHome()
+    await using serving = await startServe(directory, { admin: { port: 0 } })
+    await until('all is told', () => serving.running.stdout().includes('Metrics'))
+    const [first, second, third, ...rest] = serving.running.stdout().split('\n')
+    expect(first).toBe(`Sealift listens on ${serving.url}`)
+    expect(second).toBe(`Data is in ${join(directory, 'data')}`)
+    expect(third).toMatch(/^Metrics and health are on http:\/\/127\.0\.0\.1:\d+$/)
+    expect(rest).toEqual([''])
+    await send(serving.url, directory)
+    expect(serving.running.stdout().split('\n')).toHaveLength(4)
+    expect(serving.running.stderr()).not.toContain('private-name')
+  })
+
+  it('takes host, port and data from the command line, over the file', async () => {
+    const directory = newHome()
+    const config = join(directory, 'sealift.yaml')
+    writeFileSync(config, 'listen: {port: 1}\nadmin: {enabled: false}\ndataDirectory: /nowhere')
+    const data = join(directory, 'elsewhere')
+    await using running = startCli(['serve', '-c', config, '--port', '0', '--host', '127.0.0.1', '--data', data])
+    await until('it listens', () => running.stdout().includes('Data is in'))
+    expect(running.stdout()).toContain(`Data is in ${data}\n`)
+  })
+})
+
+describe('what prevents a start is a plain message', () => {
+  async function failedStart(config: string, ...args: string[]): Promise<string> {
+    const path = join(newHome(), 'sealift.yaml')
+    writeFileSync(path, config)
+    const { code, stdout, stderr } = await runCli(['serve', '--config', path, ...args])
+    expect(code).toBe(1)
+    expect(stdout.toString()).toBe('')
+    expect(stderr).not.toContain('    at ')
+    return stderr
+  }
+
+  it('a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const config = `admin: {enabled: false}\ndataDirectory: ${newHome()}`
+    const message = await failedStart(config, '--port', String(port))
+    expect(message).toContain(`127.0.0.1:${port} is in use already`)
+    expect(message).toContain('--port')
+    other.close()
+  })
+
+  it('a data directory that cannot be one', async () => {
+    const message = await failedStart('listen: {port: 0}\nadmin: {enabled: false}', '--data', join(file, 'data'))
+    expect(message).toContain('The data directory cannot be used')
+    expect(message).toContain('--data')
+  })
+
+  it('every mistake in a configuration, at once', async () => {
+    const message = await failedStart('listen: {port: x}\nlog: {level: loud}\nnonsense: 1')
+    for (const key of ['listen.port', 'log.level', 'nonsense']) expect(message).toContain(key)
+  })
+
+  it('a configuration file that is not there', async () => {
+    const { code, stderr } = await runCli(['serve', '--config', join(home, 'missing.yaml')])
+    expect(code).toBe(1)
+    expect(stderr).toContain('cannot be read')
+  })
+})
+
+describe('SIGHUP', () => {
+  it('applies new limits without dropping a transfer; a bad file leaves the old ones in force', async () => {
+    const directory = newHome()
+    await using serving = await startServe(directory, slowly)
+    const link = await send(serving.url, directory)
+    await using transfer = await startGet(serving, link, directory)
+    expect((await limitsOf(serving)).limits.queue).toBe(7)
+
+    serving.writeConfig(tiers({ downloadBytesPerSecond: '2MiB', queue: 9 }))
+    serving.running.child.kill('SIGHUP')
+    await until('it is told', logged(serving, 'configuration reloaded'))
+    expect(serving.running.stderr()).toContain('"changed":["tiers.default.queue"]')
+    expect((await limitsOf(serving)).limits.queue).toBe(9)
+
+    serving.writeConfig(tiers({ queue: 'hunter2' }))
+    serving.running.child.kill('SIGHUP')
+    await until('it is refused', logged(serving, 'configuration refused'))
+    expect(serving.running.stderr()).toContain('tiers.default.queue')
+    expect(serving.running.stderr()).not.toContain('hunter2')
+    expect((await limitsOf(serving)).limits.queue).toBe(9)
+
+    expect(transfer.child.exitCode).toBeNull()
+    const { code, stderr } = await transfer.result
+    expect(code, stderr).toBe(0)
+    expect(readFileSync(join(transfer.inbox, 'private-name.bin')).equals(bytes)).toBe(true)
+  })
+
+  it('names what needs a restart', async () => {
+    const directory = newHome()
+    await using serving = await startServe(directory)
+    serving.writeConfig({ listen: { port: 0, maxConnections: 77 } })
+    serving.running.child.kill('SIGHUP')
+    await until('it is told', logged(serving, 'configuration reloaded'))
+    expect(serving.running.stderr()).toContain('"needRestart":["listen.maxConnections"]')
+  })
+})
+
+describe('stopping', () => {
+  it('SIGTERM lets a running transfer finish, then answers 0', async () => {
+    const directory = newHome()
+    await using serving = await startServe(directory, slowly)
+    await using transfer = await startGet(serving, await send(serving.url, directory), directory)
+    serving.running.child.kill('SIGTERM')
+    const [received, stopped] = await Promise.all([transfer.result, serving.running.result])
+    expect(received.code, received.stderr).toBe(0)
+    expect(stopped.code, stopped.stderr).toBe(0)
+    expect(readFileSync(join(transfer.inbox, 'private-name.bin')).equals(bytes)).toBe(true)
+  })
+
+  it('a second signal does not wait for anybody', async () => {
+    const directory = newHome()
+    const endless = { ...tiers({ downloadBytesPerSecond: '64KiB' }), transfer: { stopGrace: '10m' } }
+    await using serving = await startServe(directory, endless)
+    await using transfer = await startGet(serving, await send(serving.url, directory), directory)
+    serving.running.child.kill('SIGTERM')
+    await until('it is stopping', logged(serving, 'server stopping'))
+    serving.running.child.kill('SIGTERM')
+    expect((await serving.running.result).code).toBe(143)
+    expect(transfer.child.exitCode).toBeNull()
+  })
+
+  it('after kill -9, what was acknowledged is there', async () => {
+    const directory = newHome()
+    let link: string
+    {
+      await using serving = await startServe(directory)
+      link = await send(serving.url, directory)
+      serving.running.child.kill('SIGKILL')
+      await serving.running.result
+    }
+    await using again = await startServe(directory)
+    const { pathname, hash } = new URL(link)
+    const got = await runCli(['get', '--stdout', `${again.url}${pathname}${hash}`])
+    expect(got.code, got.stderr).toBe(0)
+    expect(got.stdout.equals(bytes)).toBe(true)
+  })
+})
+
+describe('fsck', () => {
+  it('finds nothing wrong, then missing bytes; orphans go only with --repair', async () => {
+    const directory = newHome()
+    const config = { upkeep: { orphanGrace: '0s' } }
+    let serving = await startServe(directory, config)
+    await send(serving.url, directory)
+    serving.running.child.kill('SIGTERM')
+    await serving.running.result
+    const check = async (...args: string[]) => {
+      const { code, stdout, stderr } = await runCli(['fsck', '--json', '-c', serving.configFile, ...args])
+      return { code, stderr, report: JSON.parse(stdout.toString()) as { findings: { kind: string }[] } }
+    }
+    const well = await check()
+    expect(well.code, well.stderr).toBe(0)
+
+    const media = join(directory, 'data', 'blobs', 'media')
+    const [stored = ''] = readdirSync(media, { recursive: true, encoding: 'utf8' }).filter(path =>
+      /[a-z2-7]{26}$/.test(path),
+    )
+    const orphan = join(
+      media,
+      stored.replace(/[a-z2-7]{26}$/, id => id.slice(0, 2) + 'q'.repeat(24)),
+    )
+    writeFileSync(orphan, 'nobody knows me')
+    const found = await check()
+    expect([found.code, found.report.findings.map(({ kind }) => kind)]).toEqual([1, ['orphan']])
+    expect(existsSync(orphan)).toBe(true)
+    expect((await check('--repair')).code).toBe(0)
+    expect(existsSync(orphan)).toBe(false)
+
+    rmSync(join(media, stored))
+    const missing = await check('--repair')
+    expect([missing.code, missing.report.findings.map(({ kind }) => kind)]).toEqual([1, ['missing']])
+  })
+
+  it('does not make a store where there is none', async () => {
+    const directory = newHome()
+    const { code, stderr } = await runCli(['fsck', '--data', join(directory, 'data')])
+    expect(code).toBe(1)
+    expect(stderr).toContain('There are no records')
+    expect(readdirSync(directory)).toEqual([])
+  })
+})
