@@ -25,6 +25,9 @@ const PASSING: readonly SealiftErrorCode[] = [
 /** However slow they were, so many attempts are made. */
 const MIN_ATTEMPTS = 3
 
+/** Patience with a server that has never answered: its address is likely wrong. */
+const STRANGER_PATIENCE_MS = 5000
+
 /** Repeats that may come at once, and how they come back. One budget serves all requests of a client. */
 const BUDGET_REPEATS = 400
 const BUDGET_PER_SECOND = 5
@@ -53,6 +56,7 @@ export class Retrier {
   readonly #capMs: number
   #budget = BUDGET_REPEATS
   #budgetAt: number
+  #answered = false
 
   constructor(options: RetrierOptions) {
     this.#clock = options.clock
@@ -75,10 +79,12 @@ export class Retrier {
       throwIfAborted(signal)
       try {
         const result = await operation({ number, moved })
+        this.#answered = true
         this.#budget = Math.min(BUDGET_REPEATS, this.#budget + BUDGET_PER_SUCCESS)
         return result
       } catch (error) {
         throwIfAborted(signal)
+        this.#answered ||= !isSealiftError(error, 'network')
         failingSince ??= this.#clock.now()
         const pauseMs = this.#pauseMs(error, failures)
         failures += 1
@@ -89,8 +95,9 @@ export class Retrier {
   }
 
   #isLate(failingSince: number, pauseMs: number, failures: number): boolean {
-    if (pauseMs > this.#patienceMs) return true
-    return failures >= MIN_ATTEMPTS && this.#clock.now() + pauseMs - failingSince > this.#patienceMs
+    const patienceMs = this.#answered ? this.#patienceMs : Math.min(this.#patienceMs, STRANGER_PATIENCE_MS)
+    if (pauseMs > patienceMs) return true
+    return failures >= MIN_ATTEMPTS && this.#clock.now() + pauseMs - failingSince > patienceMs
   }
 
   /** Full jitter under a doubling, capped bound; never sooner than the server asked for. */

@@ -13,6 +13,7 @@ import type { CallOptions, LeaseOptions, Published, SealiftOptions, SendItem, Se
 import type { Parcel } from './parcel.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
 import { ParcelFeed } from './receive/parcel-feed.ts'
+import { PartBuffers } from './part-buffers.ts'
 import { Retrier } from './retry.ts'
 import { Semaphore } from './semaphore.ts'
 import { ONE_REQUEST_BYTES } from './send/send-media.ts'
@@ -146,7 +147,7 @@ export class Sealift implements AsyncDisposable {
       server: this.#ownServer(),
       suite: this.suite,
       making: { owner: journal.parcel.owner, lease },
-      partBuffers: new Semaphore(this.#parallel * ONE_REQUEST_BYTES),
+      partBuffers: new PartBuffers(this.#parallel * ONE_REQUEST_BYTES),
       smallBuffers: new Semaphore(SMALL_BUFFER_BYTES),
     }
     const limits = { small: this.#parallelSmall, large: LARGE_AT_ONCE }

@@ -6,6 +6,6 @@
 export type Sink = RandomSink | WritableStream<Uint8Array>
 
 export interface RandomSink {
-  /** Resolves when the sink no longer needs `bytes`: this is the back-pressure. */
+  /** Takes `bytes`, which are the sink's from then on. Resolves when it can take more: this is the back-pressure. */
   write(bytes: Uint8Array<ArrayBuffer>, position: number): Promise<void>
 }

@@ -11,6 +11,8 @@ export interface RandomSource {
   readonly sizeBytes: number
   /** Bytes `start` (inclusive) to `end` (exclusive), exactly; the caller then owns them. */
   read(start: number, end: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
+  /** The same into `target`, which it fills, from `start` on; saves a copy where the source can do it. */
+  readInto?(target: Uint8Array<ArrayBuffer>, start: number, signal: AbortSignal): Promise<void>
   /**
    * Called before the first read and after the last one of an item: rejects (`file_changed`) when the bytes may have
    * changed in between.

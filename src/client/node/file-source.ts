@@ -35,7 +35,12 @@ export async function fileSource(path: string): Promise<FileSource> {
     path,
     stamp,
     sizeBytes: stamp.size,
-    read: (start, end, signal) => read({ path, stamp }, { start, end }, signal),
+    read: async (start, end, signal) => {
+      const bytes = Buffer.allocUnsafeSlow(end - start)
+      await readInto({ path, stamp }, { target: bytes, start }, signal)
+      return bytes
+    },
+    readInto: (target, start, signal) => readInto({ path, stamp }, { target, start }, signal),
     checkUnchanged: async () => assertSame(stamp, await look(path)),
   }
 }
@@ -76,28 +81,29 @@ function assertSame(before: FileStamp, now: FileStamp): void {
   if (!sameStamp(before, now)) throw new SealiftError('file_changed', 'A file changed while it was being sent')
 }
 
-async function read(
+async function readInto(
   { path, stamp }: { path: string; stamp: FileStamp },
-  { start, end }: { start: number; end: number },
+  piece: { target: Uint8Array<ArrayBuffer>; start: number },
   signal: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<void> {
   throwIfAborted(signal)
   try {
     await using handle = await open(path, 'r')
     // The path may name another file by now.
     assertSame(stamp, stampOf(await handle.stat({ bigint: true }), Date.now()))
-    return await readFully(handle, start, end)
+    await fill(handle, piece)
   } catch (error) {
     throw localError('A file cannot be read', path, error)
   }
 }
 
-async function readFully(handle: FileHandle, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = Buffer.allocUnsafeSlow(end - start)
-  for (let filled = 0; filled < bytes.byteLength;) {
-    const { bytesRead } = await handle.read(bytes, filled, bytes.byteLength - filled, start + filled)
+async function fill(
+  handle: FileHandle,
+  { target, start }: { target: Uint8Array<ArrayBuffer>; start: number },
+): Promise<void> {
+  for (let filled = 0; filled < target.byteLength;) {
+    const { bytesRead } = await handle.read(target, filled, target.byteLength - filled, start + filled)
     if (bytesRead === 0) throw new SealiftError('file_changed', 'A file became shorter while it was being sent')
     filled += bytesRead
   }
-  return bytes
 }

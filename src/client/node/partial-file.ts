@@ -3,6 +3,7 @@ import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { release } from '../release.ts'
 import type { RandomSink } from '../sink.ts'
 import { errorCode, localError, unless } from './local-error.ts'
 import { numbered, shortened } from './safe-names.ts'
@@ -44,6 +45,7 @@ export class PartialFile implements RandomSink {
         const { bytesWritten } = await this.#handle.write(bytes, done, bytes.byteLength - done, position + done)
         done += bytesWritten
       }
+      release(bytes)
     } catch (error) {
       throw localError('A file cannot be written', this.path, error)
     }

@@ -1,8 +1,13 @@
 import { SealiftError } from '../../protocol/errors.ts'
-import { chunkCount, HEADER_BYTES, isSealingError, plainCapacity, TAG_BYTES } from '../../sealing/index.ts'
-import type { Sealer } from '../../sealing/index.ts'
+import { HEADER_BYTES, isSealingError, plainCapacity, TAG_BYTES } from '../../sealing/index.ts'
+import type { Bytes, Sealer } from '../../sealing/index.ts'
+import { release } from '../release.ts'
 
-/** Seals plaintext part by part; a part is a whole number of chunks, the first one with the header. */
+/**
+ * Seals plaintext part by part; a part is a whole number of chunks, the first one with the header. A part is sealed
+ * where it lies: its plaintext stands so far behind the beginning of the buffer that what is sealed, which is longer,
+ * never reaches what is not.
+ */
 export class PartSealer {
   readonly #sealer: Sealer
   readonly #chunksPerPart: number
@@ -14,57 +19,69 @@ export class PartSealer {
 
   /** Plaintext bytes of part `index` unless it is the last. */
   plainBytes(index: number): number {
-    const perChunk = this.#sealer.chunkBytes - TAG_BYTES
-    return this.#chunksPerPart * perChunk - (index === 0 ? HEADER_BYTES : 0)
+    return this.#chunksPerPart * this.#sealer.chunkBytes - this.plainOffset(index)
   }
 
-  /** @throws file_changed when other bytes were sealed as this part before */
-  async seal(index: number, plain: Uint8Array, last: boolean): Promise<Uint8Array<ArrayBuffer>> {
-    const { header } = this.#sealer
-    const headerBytes = index === 0 ? header.byteLength : 0
-    const sealed = new Uint8Array(headerBytes + this.#sealedBytes(index, plain.byteLength))
-    if (index === 0) sealed.set(header)
-    await this.#sealChunks({ index, plain, last, target: sealed.subarray(headerBytes) })
-    return sealed
+  /** Where the plaintext of part `index` begins in its buffer. */
+  plainOffset(index: number): number {
+    return this.#headerBytes(index) + this.#chunksPerPart * TAG_BYTES
   }
 
-  #sealedBytes(index: number, plainBytes: number): number {
-    const { chunkBytes } = this.#sealer
-    // As if the part were not the first: the header takes the place of as many plaintext bytes.
-    const chunks = index === 0 ? chunkCount(plainBytes, chunkBytes) : Math.ceil(plainBytes / (chunkBytes - TAG_BYTES))
-    return plainBytes + chunks * TAG_BYTES
+  /** The place for the plaintext of part `index` in a buffer of the size of a part. */
+  plainRoom(index: number, buffer: Bytes): Bytes {
+    const start = this.plainOffset(index)
+    return buffer.subarray(start, start + this.plainBytes(index))
   }
 
-  async #sealChunks(part: { index: number; plain: Uint8Array; last: boolean; target: Uint8Array }): Promise<void> {
-    const { chunkBytes, suite } = this.#sealer
+  /**
+   * Seals the plaintext that stands at `plainOffset`; the answer is the beginning of `buffer`.
+   * @throws file_changed when other bytes were sealed as this part before
+   */
+  async seal(index: number, buffer: Bytes, plain: { readonly bytes: number; readonly last: boolean }): Promise<Bytes> {
+    const { chunkBytes, suite, header } = this.#sealer
     const pending: Promise<void>[] = []
-    let plainAt = 0
-    let sealedAt = 0
-    for (let chunk = part.index * this.#chunksPerPart; sealedAt < part.target.byteLength; chunk += 1) {
-      const plain = part.plain.subarray(plainAt, plainAt + plainCapacity(chunk, chunkBytes))
-      plainAt += plain.byteLength
-      const target = part.target.subarray(sealedAt, sealedAt + plain.byteLength + TAG_BYTES)
-      sealedAt += target.byteLength
-      const last = part.last && plainAt === part.plain.byteLength
-      const sealing = this.#sealChunk(chunk, { plain, last, target })
+    let from = this.plainOffset(index)
+    const end = from + plain.bytes
+    let to = this.#headerBytes(index)
+    let chunk = index * this.#chunksPerPart
+    // An empty plaintext is a chunk too.
+    do {
+      const piece = buffer.subarray(from, Math.min(end, from + plainCapacity(chunk, chunkBytes)))
+      from += piece.byteLength
+      const target = buffer.subarray(to, to + piece.byteLength + TAG_BYTES)
+      to += target.byteLength
+      const sealing = this.#sealChunk(chunk, { piece, last: plain.last && from === end, target })
       if (sealing) pending.push(sealing)
       if (pending.length >= suite.parallel) await pending.shift()
-    }
+      chunk += 1
+    } while (from < end)
     await Promise.all(pending)
+    if (index === 0) buffer.set(header)
+    return buffer.subarray(0, to)
   }
 
-  #sealChunk(
-    chunk: number,
-    { plain, last, target }: { plain: Uint8Array; last: boolean; target: Uint8Array },
-  ): Promise<void> | undefined {
+  #headerBytes(index: number): number {
+    return index === 0 ? HEADER_BYTES : 0
+  }
+
+  #sealChunk(chunk: number, { piece, last, target }: ChunkToSeal): Promise<void> | undefined {
+    const put = (sealed: Bytes): void => {
+      target.set(sealed)
+      release(sealed)
+    }
     try {
-      const sealed = this.#sealer.sealChunk(chunk, plain, last)
-      if (!(sealed instanceof Promise)) return void target.set(sealed)
-      return sealed.then(bytes => target.set(bytes), rethrow)
+      const sealed = this.#sealer.sealChunk(chunk, piece, last)
+      return sealed instanceof Promise ? sealed.then(put, rethrow) : void put(sealed)
     } catch (error) {
       return rethrow(error)
     }
   }
+}
+
+interface ChunkToSeal {
+  readonly piece: Bytes
+  readonly last: boolean
+  readonly target: Bytes
 }
 
 function rethrow(error: unknown): never {

@@ -3,9 +3,10 @@ import { paddedLength } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
 import type { RandomSource, Source } from '../source.ts'
 
-/** Plaintext that fills one part, padding included. */
+/** What was put into a buffer. */
 export interface PlainPart {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Bytes filled, padding included; fewer than there was room for only when they are the last. */
+  readonly bytes: number
   /** How many of them are no padding. */
   readonly dataBytes: number
   readonly last: boolean
@@ -17,8 +18,8 @@ export interface PlainParts {
   readonly dataBytes: number | null
   /** With padding; `null` while it is not known. */
   readonly paddedBytes: number | null
-  /** The next `plainBytes`; fewer only when they are the last. */
-  next(plainBytes: number, signal: AbortSignal): Promise<PlainPart>
+  /** Fills `target` with the next bytes. */
+  next(target: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<PlainPart>
   /** Whether at most `plainBytes` are left, padding included. May read ahead that far. */
   endsWithin(plainBytes: number, signal: AbortSignal): Promise<boolean>
   /** After the last part. @throws file_changed when the source is not what it was at the beginning */
@@ -75,13 +76,15 @@ class KnownParts implements PlainParts {
     this.paddedBytes = pad(source.sizeBytes)
   }
 
-  async next(plainBytes: number, signal: AbortSignal): Promise<PlainPart> {
+  async next(target: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<PlainPart> {
     throwIfAborted(signal)
     const start = this.#at
-    const end = Math.min(start + plainBytes, this.paddedBytes)
+    const end = Math.min(start + target.byteLength, this.paddedBytes)
     this.#at = end
-    const data = await this.#data(Math.min(start, this.dataBytes), Math.min(end, this.dataBytes), signal)
-    return { bytes: withZeros(data, end - start), dataBytes: data.byteLength, last: end === this.paddedBytes }
+    const dataBytes = Math.max(0, Math.min(end, this.dataBytes) - start)
+    await this.#read(target.subarray(0, dataBytes), start, signal)
+    target.fill(0, dataBytes, end - start)
+    return { bytes: end - start, dataBytes, last: end === this.paddedBytes }
   }
 
   endsWithin(plainBytes: number): Promise<boolean> {
@@ -96,11 +99,12 @@ class KnownParts implements PlainParts {
     return Promise.resolve()
   }
 
-  async #data(start: number, end: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    if (start === end) return new Uint8Array(0)
-    const data = await this.#source.read(start, end, signal)
-    if (data.byteLength !== end - start) throw new SealiftError('file_changed', 'The source became shorter')
-    return data
+  async #read(target: Uint8Array<ArrayBuffer>, start: number, signal: AbortSignal): Promise<void> {
+    if (target.byteLength === 0) return
+    if (this.#source.readInto) return this.#source.readInto(target, start, signal)
+    const data = await this.#source.read(start, start + target.byteLength, signal)
+    if (data.byteLength !== target.byteLength) throw new SealiftError('file_changed', 'The source became shorter')
+    target.set(data)
   }
 }
 
@@ -119,11 +123,12 @@ class StreamedParts implements PlainParts {
     this.#pad = pad
   }
 
-  async next(plainBytes: number, signal: AbortSignal): Promise<PlainPart> {
-    const last = await this.endsWithin(plainBytes, signal)
-    const bytes = new Uint8Array(last ? (this.paddedBytes ?? 0) - this.#taken : plainBytes)
-    const dataBytes = this.#takeInto(bytes)
-    this.#taken += bytes.byteLength
+  async next(target: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<PlainPart> {
+    const last = await this.endsWithin(target.byteLength, signal)
+    const bytes = last ? (this.paddedBytes ?? 0) - this.#taken : target.byteLength
+    const dataBytes = this.#takeInto(target.subarray(0, bytes))
+    target.fill(0, dataBytes, bytes)
+    this.#taken += bytes
     return { bytes, dataBytes, last }
   }
 
@@ -179,11 +184,4 @@ class StreamedParts implements PlainParts {
     this.#heldBytes -= at
     return at
   }
-}
-
-function withZeros(data: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
-  if (data.byteLength === length) return data
-  const padded = new Uint8Array(length)
-  padded.set(data)
-  return padded
 }

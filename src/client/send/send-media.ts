@@ -5,6 +5,7 @@ import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
 import { sha256 } from '../digest.ts'
 import type { SealedMedia } from '../manifest.ts'
+import type { PartBuffer, PartBuffers } from '../part-buffers.ts'
 import type { Semaphore } from '../semaphore.ts'
 import { TaskGroup } from '../task-group.ts'
 import { notUnderstood } from '../wire/http.ts'
@@ -24,7 +25,7 @@ export interface SendContext {
   readonly suite: CryptoSuite
   readonly making: Making
   /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
-  readonly partBuffers: Semaphore
+  readonly partBuffers: PartBuffers
   readonly smallBuffers: Semaphore
 }
 
@@ -84,10 +85,12 @@ async function sendSmall(
   { media, sealer }: { media: OutgoingMedia; sealer: Sealer },
   signal: AbortSignal,
 ): Promise<SealedMedia> {
-  const size = sealedLength(media.parts.paddedBytes ?? 0, sealer.chunkBytes)
+  const parts = new PartSealer(sealer, ONE_REQUEST_BYTES)
+  const size = parts.plainOffset(0) + (media.parts.paddedBytes ?? 0)
   using _ = await context.smallBuffers.acquire(size, signal)
-  const plain = await media.parts.next(size, signal)
-  const sealed = await new PartSealer(sealer, ONE_REQUEST_BYTES).seal(0, plain.bytes, true)
+  const buffer = new Uint8Array(size)
+  const plain = await media.parts.next(buffer.subarray(parts.plainOffset(0)), signal)
+  const sealed = await parts.seal(0, buffer, plain)
   await media.parts.checkUnchanged()
   const digest = await sha256(sealed)
   const { idempotencyKey } = media.journal.secrets
@@ -201,24 +204,24 @@ class LargeSend {
   async #sealAll(group: TaskGroup): Promise<void> {
     const { context, media, upload } = this.#options
     for (let index = 0, last = false; !last; index += 1) {
-      const room = await context.partBuffers.acquire(upload.partBytes, group.signal)
+      const buffer = await context.partBuffers.acquire(upload.partBytes, group.signal)
       try {
-        const plain = await media.parts.next(this.#parts.plainBytes(index), group.signal)
+        const plain = await media.parts.next(this.#parts.plainRoom(index, buffer.bytes), group.signal)
         last = plain.last
-        const sealed = await this.#parts.seal(index, plain.bytes, last)
+        const sealed = await this.#parts.seal(index, buffer.bytes, plain)
         this.#sealedBytes += sealed.byteLength
         this.#dataBytes += plain.dataBytes
         this.#whole.update(sealed)
-        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, room }, signal))
+        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, buffer }, signal))
       } catch (error) {
-        room[Symbol.dispose]()
+        buffer[Symbol.dispose]()
         throw error
       }
     }
   }
 
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
-    using _ = part.room
+    using _ = part.buffer
     const { context, media, upload, durable } = this.#options
     const digest = await sha256(part.sealed)
     if (durable(part.index)) return this.#compare(part, toBase64Url(digest))
@@ -244,6 +247,6 @@ interface SealedPart {
   readonly index: number
   readonly sealed: Uint8Array<ArrayBuffer>
   readonly dataBytes: number
-  /** Its place in memory, given back when it is sent. */
-  readonly room: Disposable
+  /** Where it is, given back when it is sent. */
+  readonly buffer: PartBuffer
 }

@@ -40,7 +40,7 @@ const broken = (code: SealiftErrorCode = 'network', retryAfterSeconds?: number):
 describe('a request', () => {
   test('is repeated until it succeeds', async () => {
     const clock = fakeClock()
-    const operation = failing(5, broken())
+    const operation = failing(5, broken('unavailable'))
     expect(await new Retrier({ clock, random: () => 0.5 }).run(SIGNAL, operation.run)).toBe('done')
     expect(clock.slept).toEqual([125, 250, 500, 1000, 2000])
   })
@@ -86,11 +86,23 @@ describe('a request', () => {
     const clock = fakeClock()
     let calls = 0
     const retrier = new Retrier({ clock, random: () => 0.5, retry: { patienceMs: 10_000 } })
-    const run = retrier.run(SIGNAL, () => Promise.reject(new SealiftError('network', `failure ${(calls += 1)}`)))
+    const run = retrier.run(SIGNAL, () => Promise.reject(new SealiftError('unavailable', `failure ${(calls += 1)}`)))
     const error: unknown = await run.catch((error: unknown) => error)
     expect(error).toMatchObject({ message: `failure ${calls}` })
     expect(calls).toBeGreaterThan(3)
     expect(clock.now()).toBeLessThanOrEqual(10_000)
+  })
+
+  test('meets less patience at a server that has never answered: the address is likely wrong', async () => {
+    const stranger = fakeClock()
+    const never = new Retrier({ clock: stranger, random: () => 0.5 }).run(SIGNAL, () => Promise.reject(broken()))
+    await expect(never).rejects.toMatchObject({ code: 'network' })
+    expect(stranger.now()).toBeLessThanOrEqual(5000)
+    const known = fakeClock()
+    const retrier = new Retrier({ clock: known, random: () => 0.5 })
+    await retrier.run(SIGNAL, () => Promise.resolve())
+    await expect(retrier.run(SIGNAL, () => Promise.reject(broken()))).rejects.toMatchObject({ code: 'network' })
+    expect(known.now()).toBeGreaterThan(60_000)
   })
 
   test('has patience anew after bytes have moved', async () => {
