@@ -42,20 +42,21 @@ async function demo(home: string): Promise<boolean> {
 
   // What the environment says of other servers is not for this one.
   const options: SealiftOptions = {
-    env: { XDG_STATE_HOME: join(home, 'state'), ...withoutSettings() },
+    env: { ...withoutSettings(), XDG_STATE_HOME: join(home, 'state'), SEALIFT_ADMIN_ENABLED: 'false' },
     signal: stop.signal,
+    cwd: home,
   }
   await using server = await startServer(data, options)
   command(`sealift serve --data server-data`)
   say(dim(`  Sealift listens on ${server.url}`))
 
   command(`sealift send ${album}/`)
-  const sending = await timed(async () => sealift(['send', media.directory, '--server', server.url], options))
+  const sending = await timed(async () => sealift(['send', `${album}/`, '--server', server.url], options))
   const link = sending.value.trim().split('\n').at(-1) ?? ''
   say(dim(`  ${link}`))
 
   command(`sealift get LINK -o inbox`)
-  const getting = await timed(async () => sealift(['get', link, '-o', inbox], options))
+  const getting = await timed(async () => sealift(['get', link, '-o', 'inbox'], options))
 
   say('')
   const different = await compare(media, join(inbox, album))
@@ -139,10 +140,21 @@ async function step<T>(title: string, run: () => Promise<T>): Promise<T> {
   return run()
 }
 
-const lastPart = (name: string) => name.slice(name.lastIndexOf('/') + 1)
-const seconds = (ms: number) => `${(ms / 1000).toFixed(1)}s`
-const command = (text: string) => say(`\n${dim('$')} ${bold(text)}`)
-const verdict = (good: boolean, text: string) => say(`${good ? tick : cross} ${good ? text : `NOT TRUE: ${text}`}`)
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)}s`
+}
+
+function command(text: string): void {
+  say(`\n${dim('$')} ${bold(text)}`)
+}
+
+function verdict(good: boolean, text: string): void {
+  say(`${good ? tick : cross} ${good ? text : `NOT TRUE: ${text}`}`)
+}
 
 function say(text: string): void {
   console.log(text)

@@ -9,14 +9,16 @@ const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 export interface SealiftOptions {
   readonly env: Readonly<Record<string, string>>
   readonly signal: AbortSignal
+  readonly cwd: string
 }
 
 /** Runs a command to its end, its progress in sight, and returns what it printed. Rejects when it fails. */
-export async function sealift(args: readonly string[], { env, signal }: SealiftOptions): Promise<string> {
+export async function sealift(args: readonly string[], { env, signal, cwd }: SealiftOptions): Promise<string> {
   const child = spawn(process.execPath, [CLI, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
     signal,
+    cwd,
   })
   let printed = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
@@ -31,11 +33,12 @@ export interface DemoServer extends AsyncDisposable {
 }
 
 /** A server on a free port; disposing it stops it gracefully. */
-export async function startServer(directory: string, { env, signal }: SealiftOptions): Promise<DemoServer> {
+export async function startServer(directory: string, { env, signal, cwd }: SealiftOptions): Promise<DemoServer> {
   const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--data', directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
     signal,
+    cwd,
   })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-4000)))
