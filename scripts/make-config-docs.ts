@@ -105,6 +105,22 @@ variable \`SEALIFT_CONFIG\`; environment variables win over the file, and the co
   transfers keep what they were granted; others are reported as needing a restart. If there is any mistake, all of the
   old configuration stays in force.
 - **Tiers**: what a tier leaves out is taken from \`tiers.default\`.
+
+## Tokens
+
+Requests carry a token as \`Authorization: Bearer TOKEN\`; in a URL it is never taken. A token that is sent must be valid,
+also where none is needed. All tokens of one subject are one client: they share its limits, its quota and what it owns.
+
+- **Static tokens** are long random texts; the configuration holds their SHA-256. \`sealift config token --subject NAME\`
+  makes one and prints its entry.
+- **Signed tokens** (JWT) need \`sub\` and \`exp\`. They are checked when a request begins, and a transfer that runs by then
+  may end after their expiry. A tier that is named but not configured counts as \`default\`. While keys cannot be fetched
+  from \`jwksUrl\`, requests are answered 503, never let in.
+- **Revoking**: a token that is gone from the configuration after a reload stops working at once, and what runs on it is
+  cut; so too signed tokens whose key, issuer or audience is no longer taken, and anonymous clients when open mode is
+  switched off. One signed token cannot be revoked before it expires: give them short lives.
+- **Devices**: a token may name a device (\`device\`, or the claim \`deviceClaim\`); a client may have as many as its tier's
+  \`devices\`, counted over \`access.forgetDevicesAfter\`.
 `
 
 /** docs/configuration.md. */

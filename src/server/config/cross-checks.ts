@@ -87,7 +87,7 @@ function* tokenChecks({ access, tiers }: ServerConfig): Generator<CrossProblem> 
     }
     if (seen.has(token.sha256)) yield problem(`${key}.sha256`, 'is the same token as an earlier one')
     if (GUESSABLE_HASHES.has(token.sha256) || /^(.)\1*$/.test(token.sha256)) {
-      yield problem(`${key}.sha256`, 'belongs to a token that anyone can guess; take at least 32 random bytes')
+      yield problem(`${key}.sha256`, 'belongs to a token that anyone can guess; make one with `sealift config token`')
     }
     seen.add(token.sha256)
   }

@@ -16,6 +16,9 @@ export function processEnvironment(): Environment {
 /** Read by the command line, or naming the file itself; not settings of the server. */
 const OTHER_VARIABLES = ['SEALIFT_CONFIG', 'SEALIFT_SERVER', 'SEALIFT_TOKEN', 'SEALIFT_DEBUG']
 
+/** For tests, benchmarks and the compose file; harmless where a server inherits them. */
+const TOOL_VARIABLE = /^SEALIFT_(SEED|CHROMIUM|DOMAIN|(TEST|BENCH)_\w+)$/
+
 /** What Kubernetes sets in every container beside a service that is called `sealift`. */
 const SERVICE_LINK = /^SEALIFT_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
@@ -47,13 +50,16 @@ export function readEnvironment(environment: Environment): { layer: Layer; probl
 function settingsIn(environment: Environment, problems: ConfigProblem[]): [string, FoundVariable][] {
   const settings: [string, FoundVariable][] = []
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(PREFIX) || OTHER_VARIABLES.includes(name) || SERVICE_LINK.test(name)) continue
-    if (value === undefined || value === '') continue
+    if (!name.startsWith(PREFIX) || value === undefined || value === '' || isForOthers(name)) continue
     const found = findVariable(name)
     if (found === null) problems.push(unknownVariable(name))
     else settings.push([name, found])
   }
   return settings.sort(([, one], [, other]) => one.path.length - other.path.length)
+}
+
+function isForOthers(name: string): boolean {
+  return OTHER_VARIABLES.includes(name) || TOOL_VARIABLE.test(name) || SERVICE_LINK.test(name)
 }
 
 function unknownVariable(name: string): ConfigProblem {

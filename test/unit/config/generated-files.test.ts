@@ -35,6 +35,17 @@ test('every commented line of the optional sections is valid once uncommented', 
   expect(parseConfig(layer.values).access.jwt).toMatchObject({ jwksCacheMs: 600_000, tierClaim: 'tier' })
 })
 
+test('the configuration of the compose file is valid where it runs, in a container', async () => {
+  const file = fileURLToPath(new URL('../../../deploy/config.yaml', import.meta.url))
+  const config = await loadConfig({ file, environment: {}, readText: withoutMounts })
+  expect(config.access.openMode).toBe('off')
+})
+
+/** Files that only the container has are empty lists here. */
+async function withoutMounts(path: string): Promise<string> {
+  return path.startsWith('/') && !path.endsWith('deploy/config.yaml') ? '[]' : readFile(path, 'utf8')
+}
+
 test.each(examples)('config/%s is a valid configuration', async name => {
   const config = await loadConfig({ file: `${folder}${name}`, environment: {} })
   expect(config.tiers['default']).toBeDefined()

@@ -64,6 +64,8 @@ describe('sources', () => {
         SEALIFT_SERVICE_HOST: '10.0.0.1',
         SEALIFT_PORT: 'tcp://10.0.0.1:7325',
         SEALIFT_PORT_7325_TCP_ADDR: '10.0.0.1',
+        SEALIFT_SEED: '7',
+        SEALIFT_TEST_LONG: '1',
         HOME: '/root',
       },
     })
