@@ -27,6 +27,7 @@ import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
 import type { RecordStore } from './records/record-store.ts'
+import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
@@ -126,7 +127,8 @@ async function openStores(
 ): Promise<Stores> {
   const { storage, records: database } = live.current
   await mkdir(dirname(database.file), { recursive: true })
-  const records = resources.use(await openSqliteRecordStore({ file: database.file }))
+  const reserve = resources.use(await openSpaceReserve(`${database.file}.reserve`))
+  const records = withSpaceReserve(resources.use(await openSqliteRecordStore({ file: database.file })), reserve)
   const blobs = resources.use(await openFileBlobStore({ directory: storage.directory }))
   return wrap({ blobs, records })
 }
