@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import type { FormResult, Limits } from '../../src/protocol/schemas.ts'
+import { createApi, type Api, type Answer } from '../support/api.ts'
+import { BOUNDARY, FORM, formBody, type FormPart } from '../support/form.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const PART = 256 * 1024
+
+let server: TestServer
+let api: Api
+
+beforeAll(async () => {
+  server = await startTestServer({
+    transfer: { partBytes: PART, formMaxFiles: 20 },
+    tiers: { default: { maxBytes: { image: '100KiB' } } },
+  })
+  api = createApi(server.url)
+})
+afterAll(() => server.stop())
+
+const send = (parts: readonly FormPart[], headers: Record<string, string> = {}): Promise<Answer> =>
+  api.call('storeMedia', {}, { body: formBody(parts), headers: { ...FORM, ...headers } })
+const resultsOf = (answer: Answer) => (answer.json as FormResult).results
+const file = (bytes: Uint8Array | string, name = 'file'): FormPart => ({ name, fileName: 'x.bin', bytes })
+
+async function readAll(answer: Answer): Promise<readonly (Buffer | null)[]> {
+  return Promise.all(resultsOf(answer).map(async ({ media }) => (media ? (await api.read(media.mediaId)).body : null)))
+}
+
+describe('a form', () => {
+  test('makes one media of each file, in order, whatever their sizes', async () => {
+    const files = [1, 70_000, PART, 3 * PART + 5, 17].map(size => randomBytes(size))
+    const answer = await send(files.map(bytes => file(bytes)))
+    expect(answer.status).toBe(200)
+    expect(resultsOf(answer).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4])
+    expect(await readAll(answer)).toEqual(files)
+  })
+
+  test('stores the good files although some are bad, and says of each why', async () => {
+    const [one, two] = [randomBytes(1000), randomBytes(PART + 1)]
+    const answer = await send([file(one), file(''), file(randomBytes(200_000), 'image'), file(two)])
+    expect(answer.status).toBe(200)
+    expect(resultsOf(answer).map(({ problem }) => problem?.code ?? 'stored')).toEqual([
+      'stored',
+      'invalid_request',
+      'too_large',
+      'stored',
+    ])
+    expect((await readAll(answer)).filter(bytes => bytes !== null)).toEqual([one, two])
+  })
+
+  test('may tell the kind of a file as the name of its field', async () => {
+    const big = randomBytes(150 * 1024)
+    const answer = await send([file(big, 'image'), file(big, 'video'), file(big, 'photo')])
+    expect(resultsOf(answer).map(({ field, problem }) => [field, problem?.code])).toEqual([
+      ['image', 'too_large'],
+      ['video', undefined],
+      ['photo', undefined],
+    ])
+  })
+
+  test('skips fields that are no files', async () => {
+    const answer = await send([
+      { name: 'caption', bytes: 'hello', headers: ['Content-Disposition: form-data; name="caption"'] },
+      file('a'),
+    ])
+    expect(resultsOf(answer)).toHaveLength(1)
+  })
+
+  test('repeated with its Idempotency-Key gives the same media', async () => {
+    const parts = [file(randomBytes(10)), file(randomBytes(PART * 2))]
+    const first = await send(parts, { 'idempotency-key': 'form-1' })
+    const second = await send(parts, { 'idempotency-key': 'form-1' })
+    expect(resultsOf(second).map(({ media }) => media?.mediaId)).toEqual(
+      resultsOf(first).map(({ media }) => media?.mediaId),
+    )
+  })
+
+  test('is limited in its files; those that fit are stored', async () => {
+    const answer = await send(Array.from({ length: 30 }, () => file('a')))
+    const results = resultsOf(answer)
+    expect(results.filter(({ media }) => media)).toHaveLength(20)
+    expect(results.at(-1)?.problem).toMatchObject({ code: 'too_large', limit: 'formMaxFiles', value: 20 })
+  })
+
+  test('reserves nothing once it is through', async () => {
+    const { usage } = (await api.call('limits', {})).json as Limits
+    expect(usage).toMatchObject({ reservedBytes: 0, pendingUploads: 0, uploads: 0 })
+  })
+})
+
+describe('threat 36: a malformed or endless form', () => {
+  test.each([
+    ['no boundary', { 'content-type': 'multipart/form-data' }, formBody([file('a')])],
+    ['another boundary', { 'content-type': 'multipart/form-data; boundary=other' }, formBody([file('a')])],
+    ['no files', FORM, formBody([])],
+    ['an end that never comes', FORM, formBody([file('abc')], { end: false })],
+    ['no form at all', FORM, Buffer.from('hello')],
+    ['a NUL in a header', FORM, formBody([file('a', '\0')])],
+    ['headers without an end', FORM, Buffer.from(`--${BOUNDARY}\r\nX: ${'a'.repeat(40_000)}`)],
+  ])('is refused: %s', async (_, headers, body) => {
+    const answer = await api.call('storeMedia', {}, { body, headers })
+    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+  })
+
+  test('with thousands of empty parts ends after the first ones', async () => {
+    const body = Buffer.concat([Buffer.from(`--${BOUNDARY}\r\n\r\n\r\n`.repeat(5000)), formBody([file('a')])])
+    const answer = await api.call('storeMedia', {}, { body, headers: FORM })
+    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+  })
+
+  test.each(['', '__proto__', '../../etc/passwd', 'a'.repeat(10_000), '[[[[[a]]]]]'])(
+    'with the field name %j stores the file all the same, and tells little of the name',
+    async name => {
+      const answer = await send([file('abc', name)])
+      const [result] = resultsOf(answer)
+      expect(result?.media).toBeDefined()
+      expect(result?.field.length).toBeLessThanOrEqual(100)
+    },
+  )
+
+  test('with a file name full of escapes is read in no time', async () => {
+    const headers = [`Content-Disposition: form-data; name="a"; filename="${'\\"'.repeat(4000)}"`]
+    const answer = await send([{ bytes: 'abc', headers }])
+    expect(resultsOf(answer)).toHaveLength(1)
+  })
+
+  test('does not keep a file name anywhere in its answer', async () => {
+    const answer = await send([{ name: 'f', fileName: 'secret-holiday.jpg', bytes: 'abc' }])
+    expect(answer.body.toString()).not.toContain('holiday')
+  })
+})

@@ -1,0 +1,124 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { formatContentDigest } from '../../src/protocol/headers.ts'
+import type { Limits } from '../../src/protocol/schemas.ts'
+import { createApi, OCTETS, type Api } from '../support/api.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const PART = 256 * 1024
+const KiB = 1024
+
+let server: TestServer
+let api: Api
+
+beforeAll(async () => {
+  server = await startTestServer({
+    transfer: { partBytes: PART },
+    tiers: { default: { storedBytes: '8MiB', maxBytes: { image: '300KiB' } } },
+  })
+  api = createApi(server.url)
+})
+afterAll(() => server.stop())
+
+async function* pieces(bytes: Uint8Array, size = 10_000): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += size) yield bytes.subarray(start, start + size)
+}
+
+const usage = async () => ((await api.call('limits', {})).json as Limits).usage
+const chunked = (bytes: Uint8Array, query = {}) =>
+  api.call('storeMedia', {}, { body: pieces(bytes) as never, query, headers: OCTETS })
+
+describe('a media in one request', () => {
+  test.each([1, 100, PART - 1, PART, PART + 1, 3 * PART + 7])('of %i bytes comes back the same', async size => {
+    const bytes = randomBytes(size)
+    const media = await api.store(bytes)
+    expect(media).toMatchObject({ state: 'complete', sizeBytes: size, durableBytes: size })
+    expect((await api.read(media.mediaId)).body.equals(bytes)).toBe(true)
+    await api.call('endLease', { mediaId: media.mediaId })
+  })
+
+  test.each([1, 64 * KiB, 64 * KiB + 1, PART, 2 * PART + 9])('of untold length, %i bytes, too', async size => {
+    const bytes = randomBytes(size)
+    const answer = await chunked(bytes)
+    expect(answer).toMatchObject({ status: 201, json: { sizeBytes: size } })
+    const { mediaId } = answer.json as { mediaId: string }
+    expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
+    expect(await usage()).toMatchObject({ reservedBytes: 0, pendingUploads: 0 })
+  })
+
+  test('may tell its kind, life and downloads in the query', async () => {
+    const media = await api.store(randomBytes(5), { kind: 'audio', ttlSeconds: 60, maxDownloads: 2 })
+    expect(media).toMatchObject({ maxDownloads: 2, downloadsLeft: 2 })
+    expect(Date.parse(media.expiresAt) - Date.parse(media.createdAt)).toBe(60_000)
+  })
+
+  test.each([{ kind: 'film' }, { ttlSeconds: 'x' }, { ttlSeconds: 0 }, { size: 1 }])(
+    'with a query that is not documented is refused: %o',
+    async query => {
+      const answer = await api.call('storeMedia', {}, { body: Buffer.from('a'), query, headers: OCTETS })
+      expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    },
+  )
+
+  test('without bytes is refused', async () => {
+    const answer = await api.call('storeMedia', {}, { body: Buffer.alloc(0), headers: OCTETS })
+    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    expect(await chunked(Buffer.alloc(0))).toMatchObject({ status: 400, code: 'invalid_request' })
+  })
+
+  test('with a wrong digest leaves nothing behind', async () => {
+    const before = await usage()
+    const bytes = randomBytes(PART + 1)
+    const sha256 = createHash('sha256').update(bytes).digest('base64')
+    const send = (body: Uint8Array) =>
+      api.call('storeMedia', {}, { body, headers: { ...OCTETS, 'content-digest': formatContentDigest(sha256) } })
+    expect(await send(randomBytes(PART + 1))).toMatchObject({ status: 422, code: 'digest_mismatch' })
+    expect(await usage()).toEqual(before)
+    expect(await send(bytes)).toMatchObject({ status: 201 })
+  })
+
+  test('of another content type is refused', async () => {
+    const answer = await api.call('storeMedia', {}, { body: 'hello', headers: { 'content-type': 'image/png' } })
+    expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
+  })
+
+  test('repeated with its Idempotency-Key is the same media, stored once', async () => {
+    const bytes = randomBytes(PART + 3)
+    const headers = { 'idempotency-key': 'store-1' }
+    const first = await api.store(bytes, {}, headers)
+    const before = await usage()
+    expect(await api.store(bytes, {}, headers)).toEqual(first)
+    expect(await usage()).toEqual(before)
+  })
+
+  test('that failed may be repeated with its Idempotency-Key', async () => {
+    const bytes = randomBytes(PART)
+    const sha256 = createHash('sha256').update(bytes).digest('base64')
+    const headers = { ...OCTETS, 'idempotency-key': 'store-2', 'content-digest': formatContentDigest(sha256) }
+    expect((await api.call('storeMedia', {}, { body: randomBytes(PART), headers })).status).toBe(422)
+    const again = await api.call('storeMedia', {}, { body: bytes, headers })
+    expect(again.status).toBe(201)
+    expect((await api.read((again.json as { mediaId: string }).mediaId)).body.equals(bytes)).toBe(true)
+  })
+})
+
+describe('threat 54: a body of untold length', () => {
+  test('is stopped at the cap of its kind, and frees what it had reserved', async () => {
+    const before = await usage()
+    const answer = await chunked(randomBytes(400 * KiB), { kind: 'image' })
+    expect(answer).toMatchObject({ status: 413, code: 'too_large' })
+    expect(await usage()).toEqual(before)
+  })
+
+  test('is stopped at the quota, to the byte', async () => {
+    const { storedBytes } = await usage()
+    const left = 8 * KiB * KiB - storedBytes
+    const before = await usage()
+    expect(await chunked(randomBytes(left + 1))).toMatchObject({ status: 413, code: 'quota_exceeded' })
+    expect(await usage()).toEqual(before)
+    const fits = await chunked(randomBytes(left - (left % PART) - PART))
+    expect(fits.status).toBe(201)
+  })
+})
