@@ -88,6 +88,7 @@ async function deliver(copy: Copy, { buffer, length }: Filled, ahead: Promise<Fi
 function settledOrAborted(pending: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error)
+    if (signal.aborted) return abort()
     signal.addEventListener('abort', abort, { once: true })
     pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })

@@ -89,6 +89,8 @@ class FilesBlobStore implements FileBlobStore {
 
   prepare(): Promise<void> {
     return translated(async () => {
+      await this.#files.makeFolder(this.#paths.directory)
+      await this.#folders.syncAncestors(this.#paths.directory)
       for (const stage of STAGES) await this.#folders.ensure(this.#paths.stage(stage))
       for (const name of await this.#files.list(this.#paths.directory)) {
         if (name.startsWith(PROBE_PREFIX)) await this.#files.remove(join(this.#paths.directory, name))

@@ -24,6 +24,17 @@ export class Folders {
     this.#made.delete(path)
   }
 
+  /**
+   * Makes the names of all folders above durable, up to the root: any of them may have been made a moment ago. Those
+   * that this process may not open are not of its making.
+   */
+  async syncAncestors(path: string): Promise<void> {
+    for (let folder = dirname(path); ; folder = dirname(folder)) {
+      await this.#files.syncFolder(folder).catch(() => undefined)
+      if (folder === dirname(folder)) return
+    }
+  }
+
   async #make(path: string): Promise<void> {
     try {
       await this.#files.makeFolder(path)
