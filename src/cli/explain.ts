@@ -91,7 +91,7 @@ function explainSealiftError(error: SealiftError): Explanation {
 function hintFor(error: SealiftError): string | undefined {
   const { limit, value } = error.context
   if (error.code === 'too_large' && value !== undefined)
-    return `The largest that this server takes from you is ${formatSize(value)}${limit ? ` (${limit})` : ''}.`
+    return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
   return HINTS[error.code]
 }
 

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -179,6 +180,39 @@ describe('the main job', () => {
     expect([sent.code, received.code], sent.stderr + received.stderr).toEqual([0, 0])
     expect(readFileSync(join(inbox, 'live.bin')).equals(Buffer.concat([first, second]))).toBe(true)
   })
+})
+
+describe('damage', () => {
+  it('refuses an altered item by name, keeps nothing of it, and delivers the others', async () => {
+    const directory = folder('damaged', { 'good.bin': randomBytes(1000), 'bad.bin': randomBytes(700_000) })
+    const before = storedMedia()
+    const link = await send(directory)
+    const largest = storedMedia()
+      .filter(path => !before.includes(path))
+      .sort((one, other) => statSync(other).size - statSync(one).size)[0]
+    const bytes = readFileSync(String(largest))
+    bytes.writeUInt8(bytes.readUInt8(500_000) ^ 1, 500_000)
+    writeFileSync(String(largest), bytes)
+
+    const inbox = join(home, 'inbox-damaged')
+    const { code, stdout, stderr } = await sealift(['get', '--json', link, '-o', inbox])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/1 item could not be received:\n {2}damaged\/bad\.bin: .+/)
+    expect(JSON.parse(stdout.toString())).toMatchObject({
+      ok: false,
+      items: [
+        { name: 'damaged/bad.bin', ok: false, path: null, error: { code: 'damaged_media' } },
+        { name: 'damaged/good.bin', ok: true },
+      ],
+    })
+    expect(tree(inbox)).toEqual({ 'damaged/good.bin': tree(directory)['good.bin'] })
+  })
+
+  function storedMedia(): string[] {
+    const media = join(home, 'data', 'blobs', 'media')
+    const entries = readdirSync(media, { recursive: true, withFileTypes: true })
+    return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+  }
 })
 
 describe('streams', () => {

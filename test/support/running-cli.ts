@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+/** A command starts twice as fast when its compiled code is kept between runs. */
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/sealift-tests', import.meta.url))
 
 export interface CliOptions {
   /** Added to a small, clean environment. */
@@ -70,7 +72,8 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
 /** Nothing of the settings of whoever runs the tests. */
 export function cleanEnvironment(): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'NODE_OPTIONS']
-  return Object.fromEntries(kept.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+  const values = kept.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]))
+  return { ...Object.fromEntries(values), NODE_COMPILE_CACHE: COMPILE_CACHE }
 }
 
 /** Waits until `condition` holds. Rejects with `what` when it does not within half a minute. */

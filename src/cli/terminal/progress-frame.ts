@@ -56,12 +56,12 @@ function totalLine(progress: Progress, style: FrameStyle): string {
 
 function assemble(prefix: string, item: ItemProgress, style: FrameStyle): string {
   const percent = fit(percentText(item), 4, 'right')
-  const sizes = style.columns >= 64 ? `  ${fit(sizesOf(item)[0] ?? '', SIZES_COLUMNS, 'right')}` : ''
+  const sizes = style.columns >= 64 ? `  ${fit(sizesOf(item)[0] ?? '', SIZES_COLUMNS)}` : ''
   const barColumns = Math.min(40, style.columns - 2 - columnsOf(prefix) - 4 - columnsOf(sizes))
   const bar = barColumns >= 5 ? `${barOf(item, barColumns, style)} ` : ''
   const plainColumns = columnsOf(prefix) + (bar === '' ? 0 : barColumns + 1) + 4 + columnsOf(sizes)
   if (plainColumns >= style.columns) return fit(prefix.trim(), Math.max(1, style.columns - 1)).trimEnd()
-  return `${prefix}${bar}${percent}${dim(sizes, style)}`
+  return `${prefix}${bar}${percent}${dim(sizes.trimEnd(), style)}`
 }
 
 /** A bar of exactly `columns`. */

@@ -35,7 +35,7 @@ describe('explain', () => {
     const context = { limit: 'maxBytes.image', value: 512 * 2 ** 20, remaining: 0, retryAfterSeconds: 3 }
     const explanation = explain(new SealiftError('too_large', 'Larger than the limit.', { context }))
     expect(explanation).toMatchObject(context)
-    expect(explanation.hint).toContain('512 MiB (maxBytes.image)')
+    expect(explanation.hint).toContain('512 MiB (the limit maxBytes.image)')
   })
 
   it('puts errors of the system in plain words, with the path', () => {
