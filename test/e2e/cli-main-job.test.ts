@@ -131,10 +131,11 @@ describe('the main job', () => {
 
   it('sends several paths at once, and refuses to send part of them', async () => {
     const directory = folder('several', { 'a.bin': randomBytes(10) })
-    const { code, stdout, stderr } = await sealift(['send', join(directory, 'a.bin'), join(directory, 'missing.bin')])
+    const missing = ['missing.bin', 'also-missing.bin'].map(name => join(directory, name))
+    const { code, stdout, stderr } = await sealift(['send', join(directory, 'a.bin'), ...missing])
     expect(code).toBe(1)
     expect(stdout.toString()).toBe('')
-    expect(stderr).toContain('missing.bin')
+    for (const path of missing) expect(stderr).toContain(path)
     expect(stderr).not.toContain('    at ')
   })
 
@@ -143,8 +144,12 @@ describe('the main job', () => {
     const secret = folder('elsewhere', { 'secret.bin': randomBytes(20) })
     symlinkSync(secret, join(directory, 'out'))
     symlinkSync(directory, join(directory, 'loop'))
-    const inFolder = await sealift(['ls', '--json', await send(directory)])
-    expect(JSON.parse(inFolder.stdout.toString())).toMatchObject({ items: [{ name: 'links/a.bin' }] })
+    const inFolder = await sealift(['send', '--json', directory])
+    expect(JSON.parse(inFolder.stdout.toString())).toMatchObject({
+      items: [{ name: 'links/a.bin' }],
+      leftOut: [join(directory, 'loop'), join(directory, 'out')],
+    })
+    expect(inFolder.stderr).toContain('Left out')
     symlinkSync(join(secret, 'secret.bin'), join(home, 'named-link'))
     const named = await sealift(['ls', '--json', await send(join(home, 'named-link'))])
     expect(JSON.parse(named.stdout.toString())).toMatchObject({ items: [{ name: 'named-link', bytes: 20 }] })

@@ -12,41 +12,47 @@ export interface FileItem extends Omit<SendItem, 'source'> {
   readonly path: string
 }
 
+export interface ListFilesOptions extends CallOptions {
+  /** Told the path of everything inside a folder that is left out. */
+  readonly onLeftOut?: (path: string) => void
+}
+
 /**
  * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
  * name are followed; those met inside a folder are left out, as is everything that is no regular file. Types are told
  * by the names' endings.
  * @throws local_file when a path is not there, or is neither file nor folder
  */
-export async function listFiles(paths: readonly string[], options: CallOptions = {}): Promise<FileItem[]> {
-  const { signal = NO_SIGNAL } = options
+export async function listFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
+  const { signal = NO_SIGNAL, onLeftOut = () => {} } = options
   const lists: FileItem[][] = []
-  for (const path of paths) lists.push(await filesBehind(path, signal))
+  for (const path of paths) lists.push(await filesBehind(path, { signal, onLeftOut }))
   return lists.flat()
 }
 
-async function filesBehind(path: string, signal: AbortSignal): Promise<FileItem[]> {
+async function filesBehind(path: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
   const absolute = resolve(path)
   try {
     const found = await stat(absolute)
     if (found.isFile()) return [fileItem(absolute, basename(absolute))]
-    if (found.isDirectory()) return await filesIn(absolute, basename(absolute), signal)
+    if (found.isDirectory()) return await filesIn(absolute, basename(absolute), options)
   } catch (error) {
     throw localError('A file to send cannot be read', path, error)
   }
   throw new SealiftError('local_file', 'Only files and folders can be sent', { context: { path } })
 }
 
-async function filesIn(folder: string, name: string, signal: AbortSignal): Promise<FileItem[]> {
-  throwIfAborted(signal)
+async function filesIn(folder: string, name: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
+  throwIfAborted(options.signal)
   const entries = await readdir(folder, { withFileTypes: true })
   const lists: FileItem[][] = []
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name)
     // The root folder has no name of its own.
     const inside = name === '' ? entry.name : `${name}/${entry.name}`
-    if (entry.isDirectory()) lists.push(await filesIn(path, inside, signal))
+    if (entry.isDirectory()) lists.push(await filesIn(path, inside, options))
     else if (entry.isFile()) lists.push([fileItem(path, inside)])
+    else options.onLeftOut(path)
   }
   return lists.flat()
 }

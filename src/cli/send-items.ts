@@ -1,0 +1,68 @@
+/** From the paths of a command line to everything there is to send: all of it, or an error that names what is wrong. */
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+
+import { listFiles, SealiftError, type FileItem, type SendItem } from '../client/node/index.ts'
+import type { CliIo } from './cli-io.ts'
+import { explain } from './explain.ts'
+import { UsageError } from './exit-codes.ts'
+
+/** The path that stands for standard input. */
+export const STDIN = '-'
+const SHOWN_PROBLEMS = 20
+
+export interface ItemsToSend {
+  /** In the order they were named. */
+  readonly items: readonly (FileItem | SendItem)[]
+  /** Paths of symbolic links and special files inside folders. */
+  readonly leftOut: readonly string[]
+}
+
+/**
+ * Nothing is ever sent in part: whatever cannot be read is told, all of it at once.
+ * @param stdinName the name of what comes from standard input
+ * @throws UsageError when there is no file at all; local_file
+ */
+export async function itemsToSend(io: CliIo, paths: readonly string[], stdinName: string): Promise<ItemsToSend> {
+  const items: (FileItem | SendItem)[] = []
+  const leftOut: string[] = []
+  const problems: string[] = []
+  const note = (error: unknown): void => void problems.push(explain(error).message)
+  for (const path of paths) {
+    if (path === STDIN) items.push({ name: stdinName, source: readStdin(io) })
+    else items.push(...(await filesAt(path, { io, leftOut, note })))
+  }
+  io.signal.throwIfAborted()
+  if (problems.length > 0) throw notAllReadable(problems)
+  if (items.length === 0) throw new UsageError('There is no file in what was named; nothing was sent.')
+  return { items, leftOut }
+}
+
+interface Notes {
+  readonly io: CliIo
+  readonly leftOut: string[]
+  readonly note: (error: unknown) => void
+}
+
+async function filesAt(path: string, { io, leftOut, note }: Notes): Promise<FileItem[]> {
+  try {
+    const files = await listFiles([path], { signal: io.signal, onLeftOut: found => leftOut.push(found) })
+    for (const file of files) await access(file.path, constants.R_OK).catch(note)
+    return files
+  } catch (error) {
+    note(error)
+    return []
+  }
+}
+
+function notAllReadable(problems: readonly string[]): SealiftError {
+  const shown = problems.slice(0, SHOWN_PROBLEMS).map(problem => `\n  ${problem}`)
+  const more = problems.length > shown.length ? `\n  and ${problems.length - shown.length} more` : ''
+  const message = `Nothing was sent, because not all of it can be read:${shown.join('')}${more}`
+  return new SealiftError('local_file', message)
+}
+
+function readStdin(io: CliIo): ReadableStream<Uint8Array> {
+  return Readable.toWeb(io.stdin, { type: 'bytes' }) as ReadableStream<Uint8Array>
+}
