@@ -6,9 +6,11 @@ import { SealiftError } from '../../src/protocol/errors.ts'
 import type { Limits, Media } from '../../src/protocol/schemas.ts'
 import { createApi, newOwner, type Api } from '../support/api.ts'
 import { RawConnection } from '../support/raw-http.ts'
+import { replaceMethods } from '../support/replace-methods.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const BYTES = randomBytes(70_000)
+const unreadable = () => Promise.reject(new SealiftError('damaged', 'The stored bytes are missing'))
 
 let server: TestServer
 let api: Api
@@ -162,7 +164,7 @@ describe('maxDownloads', () => {
   test('is not used by a download that could not move a byte', async () => {
     await using broken = await startTestServer(
       {},
-      { wrap: stores => ({ ...stores, blobs: withoutReads(stores.blobs) }) },
+      { wrap: stores => ({ ...stores, blobs: replaceMethods(stores.blobs, { read: unreadable }) }) },
     )
     const there = createApi(broken.url)
     const { mediaId } = await there.store(BYTES, { maxDownloads: 1 })
@@ -170,13 +172,3 @@ describe('maxDownloads', () => {
     expect((await there.call('mediaInfo', { mediaId })).json).toMatchObject({ downloadsLeft: 1 })
   })
 })
-
-function withoutReads<Store extends object>(store: Store): Store {
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === 'read') return () => Promise.reject(new SealiftError('damaged', 'The stored bytes are missing'))
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
-}

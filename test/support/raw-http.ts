@@ -11,14 +11,16 @@ export interface RawAnswer {
 
 export class RawConnection implements AsyncDisposable {
   readonly socket: Socket
-  #received = Buffer.alloc(0)
+  /** Grows by doubling, so that large answers are not copied for each chunk. */
+  #buffer = Buffer.alloc(64 * 1024)
+  #length = 0
   #ended = false
   #wake: () => void = () => undefined
 
   private constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk])
+      this.#append(chunk)
       this.#wake()
     })
     const end = () => {
@@ -49,7 +51,22 @@ export class RawConnection implements AsyncDisposable {
 
   /** Bytes received and not yet taken. */
   get received(): Buffer {
-    return this.#received
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  #append(chunk: Buffer): void {
+    if (this.#length + chunk.length > this.#buffer.length) {
+      const larger = Buffer.alloc(2 * (this.#length + chunk.length))
+      this.received.copy(larger)
+      this.#buffer = larger
+    }
+    chunk.copy(this.#buffer, this.#length)
+    this.#length += chunk.length
+  }
+
+  #drop(byteCount: number): void {
+    this.#buffer = Buffer.from(this.#buffer.subarray(byteCount, this.#length))
+    this.#length = this.#buffer.length
   }
 
   get ended(): boolean {
@@ -72,12 +89,12 @@ export class RawConnection implements AsyncDisposable {
 
   /** The next answer, 1xx skipped; `null` when the connection ends without one. */
   async answer({ head = false }: { head?: boolean } = {}): Promise<RawAnswer | null> {
-    await this.until(() => this.#received.includes('\r\n\r\n'))
-    const end = this.#received.indexOf('\r\n\r\n')
+    await this.until(() => this.received.includes('\r\n\r\n'))
+    const end = this.received.indexOf('\r\n\r\n')
     if (end < 0) return null
-    const [statusLine = '', ...lines] = this.#received.subarray(0, end).toString('latin1').split('\r\n')
+    const [statusLine = '', ...lines] = this.received.subarray(0, end).toString('latin1').split('\r\n')
     const status = Number(statusLine.split(' ')[1])
-    this.#received = this.#received.subarray(end + 4)
+    this.#drop(end + 4)
     if (status < 200) return this.answer({ head })
     const headers = Object.fromEntries(
       lines.map(line => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
@@ -90,23 +107,23 @@ export class RawConnection implements AsyncDisposable {
   async #body(headers: Readonly<Record<string, string>>): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
     if (headers['transfer-encoding'] === 'chunked') return this.#chunked()
     const length = Number(headers['content-length'] ?? Infinity)
-    await this.until(() => this.#received.length >= length)
-    const body = this.#received.subarray(0, length)
-    this.#received = this.#received.subarray(body.length)
+    await this.until(() => this.received.length >= length)
+    const body = this.received.subarray(0, length)
+    this.#drop(body.length)
     return { body, cut: Number.isFinite(length) && body.length < length }
   }
 
   async #chunked(): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
     const chunks: Buffer[] = []
     for (;;) {
-      await this.until(() => this.#received.includes('\r\n'))
-      const lineEnd = this.#received.indexOf('\r\n')
+      await this.until(() => this.received.includes('\r\n'))
+      const lineEnd = this.received.indexOf('\r\n')
       if (lineEnd < 0) return { body: Buffer.concat(chunks), cut: true }
-      const size = Number.parseInt(this.#received.subarray(0, lineEnd).toString('latin1'), 16)
-      await this.until(() => this.#received.length >= lineEnd + 2 + size + 2)
-      if (this.#received.length < lineEnd + 2 + size + 2) return { body: Buffer.concat(chunks), cut: true }
-      chunks.push(this.#received.subarray(lineEnd + 2, lineEnd + 2 + size))
-      this.#received = this.#received.subarray(lineEnd + 2 + size + 2)
+      const size = Number.parseInt(this.received.subarray(0, lineEnd).toString('latin1'), 16)
+      await this.until(() => this.received.length >= lineEnd + 2 + size + 2)
+      if (this.received.length < lineEnd + 2 + size + 2) return { body: Buffer.concat(chunks), cut: true }
+      chunks.push(this.received.subarray(lineEnd + 2, lineEnd + 2 + size))
+      this.#drop(lineEnd + 2 + size + 2)
       if (size === 0) return { body: Buffer.concat(chunks), cut: false }
     }
   }

@@ -110,7 +110,7 @@ async function waitInLine(
   wait: { parcelId: string; known: number; waitMs: number },
 ): Promise<ParcelRecord | null> {
   using _place = await takePlace(deps, caller, exchange.signal)
-  return exchange.inLine(waitForVersion(deps, wait, exchange.signal))
+  return await exchange.inLine(waitForVersion(deps, wait, exchange.signal))
 }
 
 /** Readers who wait cost a connection, no bandwidth: they are counted apart, and a client may have as many as may queue. */

@@ -42,7 +42,7 @@ export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Call
   using slot = await takeSlot(deps, exchange, caller)
   // Much can happen to a lease while its reader stands in line.
   if (performance.now() - askedAtMs > LONG_WAIT_MS) await openMedia(deps.records, mediaId, deps.clock())
-  const release = () => exchange.abort(new SealiftError('unavailable', 'The transfer was ended by the server'))
+  const release = () => exchange.abort(slot.signal.reason as Error)
   slot.signal.addEventListener('abort', release, { once: true })
   await deliver(deps, { exchange, caller, range, etag, media })
   slot.signal.removeEventListener('abort', release)

@@ -37,7 +37,7 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
   const media = await receive(deps, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
-    return storeWhole(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
+    return await storeWhole(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 201, describeComplete(media))
 }
@@ -50,7 +50,7 @@ async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): 
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     const files = formFiles(exchange.req.headers, source, { maxFiles: formMaxFiles, totalBytes: lengthOf(exchange) })
     const form = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
-    return storeForm(deps, maker, form, AbortSignal.any([exchange.signal, slot.signal]))
+    return await storeForm(deps, maker, form, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 200, {
     results: results.map(({ index, field, outcome }) => ({

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { parseRange, resolveRange } from '../../../src/server/http/ranges.ts'
@@ -67,7 +67,13 @@ describe('a Range header', () => {
     )
   })
 
-  test('takes linear time on hostile input', () => {
-    fc.assert(fc.property(fc.string({ maxLength: 2000 }), text => void answerTo(`bytes=${text}`, 10)))
+  test('of hostile text is a run or nothing, never an exception', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 2000 }), text => {
+        expect(['whole', 'outside', undefined]).toContain(
+          typeof answerTo(`bytes=${text}`, 10) === 'string' ? answerTo(`bytes=${text}`, 10) : undefined,
+        )
+      }),
+    )
   })
 })
