@@ -12,6 +12,7 @@ export interface FileItem extends Omit<SendItem, 'source'> {
   readonly path: string
 }
 
+/** Options of `listFiles`. */
 export interface ListFilesOptions extends CallOptions {
   /** Told the path of everything inside a folder that is left out. */
   readonly onLeftOut?: (path: string) => void
