@@ -21,7 +21,7 @@ function messageFor(error: SystemError, config: ServerConfig): string | null {
   const place = error.port === undefined ? `${host}:${port}` : `${error.address ?? host}:${error.port}`
   switch (error.code) {
     case 'EADDRINUSE':
-      return `${place} is in use already: another server runs there. Stop it, or choose another port with --port (0: any free one).`
+      return `${place} is in use already: another server runs there. Stop it, or choose another port with ${portSetting(error, config)} (0: any free one).`
     case 'EADDRNOTAVAIL':
       return `${place}: this machine has no such address. Choose another with --host.`
     case 'ENOTFOUND':
@@ -35,6 +35,10 @@ function messageFor(error: SystemError, config: ServerConfig): string | null {
   return FOLDER_CODES.has(error.code)
     ? `The data directory cannot be used: ${error.path ?? config.dataDirectory} (${error.code}). Choose one that this user may write with --data.`
     : null
+}
+
+function portSetting({ port }: SystemError, { admin, listen }: ServerConfig): string {
+  return port === admin.port && port !== listen.port ? 'admin.port (SEALIFT_ADMIN_PORT)' : '--port'
 }
 
 const FOLDER_CODES = new Set(['EACCES', 'EPERM', 'ENOTDIR', 'EROFS', 'ENOSPC', 'EEXIST', 'ENOENT'])

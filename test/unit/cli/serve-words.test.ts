@@ -36,15 +36,21 @@ describe('changedKeys', () => {
 })
 
 describe('explainStart', () => {
-  it('tells which port is taken, from the real error', async () => {
+  async function listenTwice(): Promise<{ error: Error; port: number }> {
     const first = createServer().listen(0, '127.0.0.1')
     await once(first, 'listening')
     const { port } = first.address() as AddressInfo
     const [error] = (await once(createServer().listen(port, '127.0.0.1'), 'error')) as [Error]
     first.close()
-    expect(explainStart(error, config)).toMatchObject({
-      message: expect.stringContaining(`127.0.0.1:${port} is in use`),
-    })
+    return { error, port }
+  }
+
+  it('tells which port is taken, and by which setting to choose another', async () => {
+    const { error, port } = await listenTwice()
+    const { message } = explainStart(error, config) as Error
+    expect(message).toContain(`127.0.0.1:${port} is in use`)
+    expect(message).toContain('--port')
+    expect((explainStart(error, parseConfig({ admin: { port } })) as Error).message).toContain('admin.port')
   })
 
   it('tells which folder cannot be used, also when the error is wrapped', async () => {
