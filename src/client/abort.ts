@@ -21,3 +21,41 @@ export function throwIfAborted(signal: AbortSignal): void {
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
+
+/** What `promise` gives, or the abort, whichever is first. Whatever `promise` does afterwards concerns nobody. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  throwIfAborted(signal)
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(abortReason(signal))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/**
+ * Follows `outer`, but `lingerMs` later if `isWorthWaiting` says so when it aborts.
+ * Dispose it when what it is for has ended.
+ */
+export function lingering(outer: AbortSignal, lingerMs: number, isWorthWaiting: () => boolean): Lingering {
+  const late = new AbortController()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const onAbort = (): void => {
+    if (isWorthWaiting()) timer = setTimeout(() => late.abort(outer.reason), lingerMs)
+    else late.abort(outer.reason)
+  }
+  outer.addEventListener('abort', onAbort, { once: true })
+  return {
+    signal: late.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer)
+      outer.removeEventListener('abort', onAbort)
+    },
+  }
+}
+
+export interface Lingering extends Disposable {
+  readonly signal: AbortSignal
+}

@@ -5,6 +5,9 @@ import type { Transport, TransportRequest, TransportResponse } from './transport
 /** Slowest upload that is not taken for a stalled one: `fetch` does not tell how far a body has come. */
 const SLOWEST_BYTES_PER_MS = 16
 
+/** A body that is as good as sent when the request is. */
+const SMALL_BYTES = 256 * 1024
+
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** Sends requests with `fetch`: any browser, Deno, Bun, Node. */
@@ -19,7 +22,7 @@ async function send(fetch: Fetch, request: TransportRequest): Promise<TransportR
   const watchdog = new Watchdog(request)
   try {
     watchdog.feed((request.body?.byteLength ?? 0) / SLOWEST_BYTES_PER_MS)
-    const response = await fetch(request.url, {
+    const answered = fetch(request.url, {
       method: request.method,
       headers: request.headers,
       ...(request.body && { body: request.body }),
@@ -30,7 +33,8 @@ async function send(fetch: Fetch, request: TransportRequest): Promise<TransportR
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
     })
-    return answer(response, watchdog)
+    if (request.body && request.body.byteLength <= SMALL_BYTES) request.onSent?.(request.body.byteLength)
+    return answer(await answered, watchdog)
   } catch (error) {
     watchdog.stop()
     throw translated(error, request.signal)

@@ -28,6 +28,8 @@ export interface SealiftOptions {
   /** Small items in flight at once. Default 32; 1 to 128. */
   readonly parallelSmall?: number
   readonly retry?: RetryOptions
+  /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
+  readonly stallTimeoutMs?: number
 }
 
 export interface CallOptions {

@@ -173,7 +173,7 @@ export class Sealift implements AsyncDisposable {
       token: isOwn ? (this.#options.token ?? null) : null,
       transport: this.#transport,
       retrier: this.#retrier,
-      stallTimeoutMs: STALL_TIMEOUT_MS,
+      stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,
     })
   }
 }

@@ -16,7 +16,7 @@ export interface TransportRequest {
   readonly headers: Readonly<Record<string, string>>
   /** Not copied: the caller leaves it alone until the request has ended. */
   readonly body?: Uint8Array<ArrayBuffer>
-  /** Told how many more bytes of a large body have left, where the transport can see it. */
+  /** Told how many more bytes of the body have left, as far as the transport can see; of a small body at once. */
   readonly onSent?: (bytes: number) => void
   readonly signal: AbortSignal
   /** Longest silence of the other side before the request is given up as `network`. */

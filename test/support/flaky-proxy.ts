@@ -39,7 +39,9 @@ export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
   const counts = { sent: 0, received: 0, cuts: 0, connections: 0 }
   const server = createServer(client => {
     const { hostname, port } = new URL(proxy.target)
-    const upstream = connect(Number(port), hostname)
+    const upstream = connect(Number(port), hostname, () => client.resume())
+    // What nobody takes has not been sent.
+    client.pause()
     const fault = proxy.faults?.(counts.connections) ?? null
     counts.connections += 1
     const end = (): void => {

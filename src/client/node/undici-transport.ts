@@ -34,7 +34,7 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
 
 async function send(agent: Agent, request: TransportRequest): Promise<TransportResponse> {
   try {
-    const response = await agent.request({
+    const answered = agent.request({
       ...target(request.url),
       method: request.method,
       headers: requestHeaders(request),
@@ -43,7 +43,8 @@ async function send(agent: Agent, request: TransportRequest): Promise<TransportR
       headersTimeout: request.stallTimeoutMs,
       bodyTimeout: request.stallTimeoutMs,
     })
-    return answer(response, request.signal)
+    if (request.body && request.body.byteLength <= SLICE_BYTES) request.onSent?.(request.body.byteLength)
+    return answer(await answered, request.signal)
   } catch (error) {
     throw translated(error, request.signal)
   }

@@ -1,6 +1,6 @@
 import type { LimitFunction } from 'p-limit'
 
-import { abortReason } from '../abort.ts'
+import { unlessAborted } from '../abort.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { CompleteItem, ManifestItem, SealedMedia } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
@@ -152,22 +152,18 @@ async function intoStream(
   const writer = sink.getWriter()
   const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
   // A sink whose reader stands still must not hold up an abort.
-  const onAbort = (): void => void writer.abort(abortReason(signal)).catch(() => undefined)
-  signal.addEventListener('abort', onAbort, { once: true })
+  const write = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
+    await unlessAborted(writer.ready, signal)
+    await unlessAborted(writer.write(bytes), signal)
+  }
   try {
-    const write = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
-      await writer.ready
-      await writer.write(bytes)
-    }
     const length = await follow(plain, { write, download })
-    await writer.close()
+    await unlessAborted(writer.close(), signal)
     return length
   } catch (error) {
-    const reason = signal.aborted ? abortReason(signal) : error
-    await writer.abort(reason).catch(() => undefined)
-    throw reason
+    writer.abort(error).catch(() => undefined)
+    throw error
   } finally {
-    signal.removeEventListener('abort', onAbort)
     writer.releaseLock()
   }
 }

@@ -4,7 +4,7 @@ import { isWireErrorCode, SealiftError } from '../../protocol/errors.ts'
 import type { WireErrorCode } from '../../protocol/errors.ts'
 import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
 import { problem } from '../../protocol/schemas.ts'
-import { throwIfAborted } from '../abort.ts'
+import { lingering, throwIfAborted } from '../abort.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from '../retry.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
@@ -12,6 +12,8 @@ import type { Transport, TransportRequest, TransportResponse } from '../transpor
 /** An answer that is read into memory is cut off here: manifests are the largest. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const MAX_PROBLEM_BYTES = 64 * 1024
+/** Longest wait for the answer to a request that is not wanted any more. */
+const LINGER_MS = 2000
 
 export interface ServerAccess {
   /** Base URL. */
@@ -70,10 +72,23 @@ export class Server {
     return response
   }
 
-  /** Repeats until there is an answer; reads it and checks its shape. */
+  /**
+   * Repeats until there is an answer; reads it and checks its shape.
+   *
+   * A POST that is aborted when all of it is on its way is waited for a little: it makes something, and only its answer
+   * tells what there is to be deleted again.
+   */
   json<T>(request: ServerRequest, schema: z.ZodType<T>): Promise<T> {
     return this.retrier.run(request.signal, async () => {
-      const bytes = await readAll(await this.attempt(request), MAX_ANSWER_BYTES)
+      const whole = request.body?.byteLength ?? 0
+      let sent = 0
+      const onSent = (bytes: number): void => {
+        sent += bytes
+        request.onSent?.(bytes)
+      }
+      using linger = lingering(request.signal, LINGER_MS, () => request.method === 'POST' && sent >= whole)
+      const { signal } = linger
+      const bytes = await readAll(await this.attempt({ ...request, onSent, signal }), MAX_ANSWER_BYTES)
       const parsed = schema.safeParse(parseJson(bytes))
       if (!parsed.success) throw notUnderstood()
       return parsed.data
