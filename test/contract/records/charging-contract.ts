@@ -1,0 +1,186 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+
+import type { QuotaCaps, RecordStore, UploadRecord } from '../../../src/server/records/record-store.ts'
+import { freshId } from '../../support/blob-bytes.ts'
+import { newLease, newUpload, NOW, PART, PLENTY } from '../../support/record-fixtures.ts'
+import type { Records } from '../record-store-contract.ts'
+
+const CAPS: QuotaCaps = { storedBytes: 1000, pendingUploads: 4, pendingBytes: 800, maxBytes: 500 }
+const CLIENTS = ['alice', 'bob'] as const
+
+type Step =
+  | { readonly do: 'begin'; readonly client: string; readonly declaredBytes: number | null }
+  | { readonly do: 'part'; readonly pick: number; readonly index: number; readonly sizeBytes: number }
+  | {
+      readonly do: 'complete' | 'whole' | 'abort' | 'end' | 'expire'
+      readonly pick: number
+      readonly sizeBytes: number
+    }
+  | { readonly do: 'forward'; readonly pick: number; readonly client: string }
+
+const pick = fc.nat({ max: 1000 })
+const client = fc.constantFrom(...CLIENTS)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant('begin' as const), client, declaredBytes: fc.option(fc.integer({ min: 1, max: 600 })) }),
+  fc.record({
+    do: fc.constant('part' as const),
+    pick,
+    index: fc.nat({ max: 5 }),
+    sizeBytes: fc.constantFrom(PART, PART, PART, 1, 37, 99),
+  }),
+  fc.record({
+    do: fc.constantFrom('complete', 'whole', 'abort', 'end', 'expire'),
+    pick,
+    sizeBytes: fc.integer({ min: 1, max: 500 }),
+  }),
+  fc.record({ do: fc.constant('forward' as const), pick, client }),
+)
+
+export function chargingContract(records: Records): void {
+  describe('charging', () => {
+    it('keeps charged = live + reserved, within the caps, through any sequence of steps, and 0 at the end', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async steps => {
+          const world = new World(records())
+          for (const each of steps) {
+            await world.take(each)
+            expect(await records().auditUsage(false)).toEqual([])
+            for (const name of CLIENTS) await expectWithinCaps(records(), name)
+          }
+          await world.endAll()
+          for (const name of CLIENTS) expect(await records().usage(name)).toEqual(NOTHING)
+          expect(await records().auditUsage(false)).toEqual([])
+        }),
+        { numRuns: 30 },
+      )
+    })
+
+    it('is exact to the byte under sixty-four uploads at once', async () => {
+      const caps = { ...PLENTY, storedBytes: 10_007 }
+      const sizes = Array.from({ length: 64 }, (_, index) => 100 + index * 7)
+      const tries = sizes.map(async sizeBytes => {
+        const upload = await records().beginUpload(newUpload({ declaredBytes: sizeBytes, caps }))
+        await records().finishWhole(upload.uploadId, sizeBytes, caps, NOW)
+        return sizeBytes
+      })
+      const stored = (await Promise.allSettled(tries)).flatMap(answer =>
+        answer.status === 'fulfilled' ? answer.value : [],
+      )
+      const storedBytes = stored.reduce((sum, sizeBytes) => sum + sizeBytes, 0)
+      expect(await records().usage('alice')).toEqual({ storedBytes, reservedBytes: 0, pendingUploads: 0 })
+      expect(storedBytes).toBeLessThanOrEqual(10_007)
+      const refused = sizes.filter(sizeBytes => !stored.includes(sizeBytes))
+      for (const sizeBytes of refused) expect(storedBytes + sizeBytes).toBeGreaterThan(10_007)
+      const leftBytes = 10_007 - storedBytes
+      await expect(records().beginUpload(newUpload({ declaredBytes: leftBytes + 1, caps }))).rejects.toMatchObject({
+        code: 'quota_exceeded',
+      })
+      if (leftBytes > 0) await records().beginUpload(newUpload({ declaredBytes: leftBytes, caps }))
+    })
+
+    it('is exact to the byte when sixty-four uploads of unknown size take parts at once', async () => {
+      const caps = { ...PLENTY, storedBytes: 5050 }
+      const uploads = await Promise.all(Array.from({ length: 64 }, () => records().beginUpload(newUpload({ caps }))))
+      const reserved = uploads.flatMap(({ uploadId }) =>
+        [0, 1, 2].map(index => records().reservePart(uploadId, { index, sizeBytes: PART }, caps)),
+      )
+      const taken = (await Promise.allSettled(reserved)).filter(answer => answer.status === 'fulfilled')
+      expect(taken).toHaveLength(50)
+      expect(await records().usage('alice')).toMatchObject({ reservedBytes: 5000 })
+      expect(await records().auditUsage(false)).toEqual([])
+    })
+
+    it('takes as many unfinished uploads as may be, and not one more, when two hundred begin at once', async () => {
+      const caps = { pendingUploads: 13 }
+      const begun = await Promise.allSettled(
+        Array.from({ length: 200 }, () => records().beginUpload(newUpload({ caps }))),
+      )
+      expect(begun.filter(answer => answer.status === 'fulfilled')).toHaveLength(13)
+      expect(await records().usage('alice')).toMatchObject({ pendingUploads: 13 })
+    })
+  })
+}
+
+const NOTHING = { storedBytes: 0, reservedBytes: 0, pendingUploads: 0 }
+
+async function expectWithinCaps(records: RecordStore, clientId: string): Promise<void> {
+  const { storedBytes, reservedBytes, pendingUploads } = await records.usage(clientId)
+  expect(Math.min(storedBytes, reservedBytes, pendingUploads)).toBeGreaterThanOrEqual(0)
+  expect(storedBytes + reservedBytes).toBeLessThanOrEqual(CAPS.storedBytes)
+  expect(reservedBytes).toBeLessThanOrEqual(CAPS.pendingBytes)
+  expect(pendingUploads).toBeLessThanOrEqual(CAPS.pendingUploads)
+}
+
+/** Takes steps that may well be refused; refusals are part of the game. */
+class World {
+  readonly #records: RecordStore
+  readonly #uploads: UploadRecord[] = []
+  readonly #leases: { readonly mediaId: string; readonly clientId: string }[] = []
+
+  constructor(records: RecordStore) {
+    this.#records = records
+  }
+
+  async take(step: Step): Promise<void> {
+    try {
+      await this.#take(step)
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'SealiftError')) throw error
+    }
+  }
+
+  async endAll(): Promise<void> {
+    for (const { mediaId, clientId } of this.#leases) {
+      await this.#records.endLease(mediaId, { clientId, ownerHash: null }, NOW)
+    }
+  }
+
+  async #take(step: Step): Promise<void> {
+    if (step.do === 'begin') return this.#begin(step.client, step.declaredBytes)
+    if (step.do === 'forward') return this.#forward(step.pick, step.client)
+    if (step.do === 'end') return this.#end(step.pick)
+    const upload = this.#uploads[step.pick % Math.max(1, this.#uploads.length)]
+    if (!upload) return
+    const { uploadId } = upload
+    if (step.do === 'part') {
+      const part = { index: step.index, sizeBytes: step.sizeBytes }
+      await this.#records.reservePart(uploadId, part, CAPS)
+      // Some parts are reserved and never arrive.
+      if (step.pick % 3 > 0) await this.#records.recordPart(uploadId, part, NOW + step.pick)
+    } else if (step.do === 'complete') {
+      await this.#complete(upload, step.pick)
+    } else if (step.do === 'whole') {
+      await this.#records.finishWhole(uploadId, upload.declaredBytes ?? step.sizeBytes, CAPS, NOW)
+    } else if (step.do === 'abort') {
+      await this.#records.abortUpload(uploadId, NOW)
+    } else {
+      await this.#records.abortExpiredUploads(NOW + step.pick, 2)
+    }
+  }
+
+  async #begin(clientId: string, declaredBytes: number | null): Promise<void> {
+    const made = newUpload({ declaredBytes, expiresAt: NOW + 900, lease: { clientId }, caps: CAPS })
+    this.#uploads.push(await this.#records.beginUpload(made))
+    this.#leases.push({ mediaId: made.lease.mediaId, clientId })
+  }
+
+  async #complete({ uploadId, blobId }: UploadRecord, pick: number): Promise<void> {
+    await this.#records.sealUpload(uploadId, await this.#records.durablePrefix(blobId, PART))
+    if (pick % 4 > 0) await this.#records.finishUpload(uploadId, NOW)
+  }
+
+  async #forward(pick: number, clientId: string): Promise<void> {
+    const from = this.#leases[pick % Math.max(1, this.#leases.length)]
+    if (!from) return
+    const mediaId = freshId()
+    await this.#records.addLease(from.mediaId, newLease({ mediaId, clientId }), CAPS, null)
+    this.#leases.push({ mediaId, clientId })
+  }
+
+  async #end(pick: number): Promise<void> {
+    const lease = this.#leases[pick % Math.max(1, this.#leases.length)]
+    if (!lease) return
+    await this.#records.endLease(lease.mediaId, { clientId: lease.clientId, ownerHash: null }, NOW)
+  }
+}
