@@ -38,10 +38,12 @@ import { Folders } from './folders.ts'
 import { listBlobs, statBlob } from './list-blobs.ts'
 import { OpenFiles } from './open-files.ts'
 import { type Sealing, sealFile } from './seal-file.ts'
+import { WriteMemory } from './write-memory.ts'
 import { writePart } from './write-part.ts'
 
 const OPEN_FILES = 512
-const READ_MEMORY_BYTES = 48 * 2 ** 20
+const READ_MEMORY_BYTES = 32 * 2 ** 20
+const WRITE_MEMORY_BYTES = 32 * 2 ** 20
 const PROBE_PREFIX = '.probe-'
 
 export interface FileBlobStoreOptions {
@@ -49,8 +51,10 @@ export interface FileBlobStoreOptions {
   readonly directory: string
   /** Files kept open for reading, at most, beyond those being read; 512 by default. */
   readonly openFiles?: number
-  /** Memory kept for fast reads; 48 MiB by default. Beyond it, each running read holds 64 KiB. */
+  /** Memory kept for fast reads; 32 MiB by default. Beyond it, each running read holds 64 KiB. */
   readonly readMemoryBytes?: number
+  /** Memory for gathering small pieces into large writes; 32 MiB by default. Beyond it, each part holds one piece. */
+  readonly writeMemoryBytes?: number
   readonly fileSystem?: FileSystem
 }
 
@@ -70,6 +74,7 @@ class FilesBlobStore implements FileBlobStore {
   readonly #writers: BlobWriters
   readonly #openFiles: OpenFiles
   readonly #pool: BufferPool
+  readonly #writeMemory: WriteMemory
   readonly #sealing: Sealing
 
   constructor(options: FileBlobStoreOptions) {
@@ -79,6 +84,7 @@ class FilesBlobStore implements FileBlobStore {
     this.#writers = new BlobWriters(this.#files, this.#paths, this.#folders)
     this.#openFiles = new OpenFiles(this.#files, this.#paths, options.openFiles ?? OPEN_FILES)
     this.#pool = new BufferPool(options.readMemoryBytes ?? READ_MEMORY_BYTES)
+    this.#writeMemory = new WriteMemory(options.writeMemoryBytes ?? WRITE_MEMORY_BYTES)
     this.#sealing = {
       files: this.#files,
       folders: this.#folders,
@@ -101,7 +107,8 @@ class FilesBlobStore implements FileBlobStore {
   async putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted()
     return this.#writers.use(part.blobId, async (writer, stopped) => {
-      const sizeBytes = await writePart(writer, part, source, AbortSignal.any([signal, stopped]))
+      const target = { writer, memory: this.#writeMemory }
+      const sizeBytes = await writePart(target, part, source, AbortSignal.any([signal, stopped]))
       await writer.sync()
       return sizeBytes
     })

@@ -1,6 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import type { PartAddress } from './blob-store.ts'
 import type { BlobWriter } from './blob-writer.ts'
+import type { WriteMemory } from './write-memory.ts'
 
 /** Small pieces are gathered into writes of this size… */
 const WRITE_BYTES = 1024 * 1024
@@ -9,21 +10,27 @@ const WRITE_PIECES = 512
 /** While one write is on its way to the disk, the next may be gathered and started. */
 const WRITES_IN_FLIGHT = 2
 
+export interface PartTarget {
+  readonly writer: BlobWriter
+  /** Shared by all parts of the store. */
+  readonly memory: WriteMemory
+}
+
 /** Writes a part to its place as it arrives. @returns its size @throws size_mismatch, the writer's errors, the source's own */
 export async function writePart(
-  writer: BlobWriter,
+  target: PartTarget,
   part: PartAddress,
   source: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<number> {
-  const writing = new PartWriting(writer, part)
+  const writing = new PartWriting(target, part)
   const pull = new AbortablePull(source, signal)
   try {
     for (let piece = await pull.next(); piece; piece = await pull.next()) await writing.add(piece)
     await writing.finish()
   } finally {
     pull.close()
-    await writing.settled()
+    await writing.end()
   }
   signal.throwIfAborted()
   return writing.sizeBytes
@@ -31,7 +38,7 @@ export async function writePart(
 
 /** One part on its way: gathered pieces, and writes in flight. */
 class PartWriting {
-  readonly #writer: BlobWriter
+  readonly #target: PartTarget
   readonly #part: PartAddress
   readonly #inFlight = new Set<Promise<void>>()
   #pieces: Uint8Array[] = []
@@ -39,8 +46,8 @@ class PartWriting {
   #failure: { readonly error: unknown } | null = null
   sizeBytes = 0
 
-  constructor(writer: BlobWriter, part: PartAddress) {
-    this.#writer = writer
+  constructor(target: PartTarget, part: PartAddress) {
+    this.#target = target
     this.#part = part
   }
 
@@ -49,21 +56,28 @@ class PartWriting {
     if (piece.length === 0) return
     this.sizeBytes += piece.length
     if (this.sizeBytes > (this.#part.sizeBytes ?? this.#part.partBytes)) throw this.#mismatch()
+    const { memory } = this.#target
     this.#pieces.push(piece)
     this.#gatheredBytes += piece.length
-    if (this.#gatheredBytes >= WRITE_BYTES || this.#pieces.length >= WRITE_PIECES) await this.#flush()
+    memory.hold(piece.length)
+    if (memory.spent || this.#gatheredBytes >= WRITE_BYTES || this.#pieces.length >= WRITE_PIECES) await this.#flush()
+    while (memory.spent && this.#inFlight.size > 0) await Promise.race(this.#inFlight)
   }
 
   async finish(): Promise<void> {
     const { sizeBytes } = this.#part
     if (sizeBytes === null ? this.sizeBytes === 0 : this.sizeBytes !== sizeBytes) throw this.#mismatch()
     await this.#flush()
-    await this.settled()
+    await Promise.all(this.#inFlight)
     this.#throwFailure()
   }
 
-  async settled(): Promise<void> {
+  /** Waits until nothing of it is on its way any more; what was gathered and not written is dropped. */
+  async end(): Promise<void> {
     await Promise.all(this.#inFlight)
+    this.#target.memory.release(this.#gatheredBytes)
+    this.#pieces = []
+    this.#gatheredBytes = 0
   }
 
   async #flush(): Promise<void> {
@@ -72,18 +86,22 @@ class PartWriting {
     this.#throwFailure()
     const { index, partBytes } = this.#part
     const position = index * partBytes + this.sizeBytes - this.#gatheredBytes
-    this.#start(this.#pieces, position)
+    this.#start(this.#pieces, this.#gatheredBytes, position)
     this.#pieces = []
     this.#gatheredBytes = 0
   }
 
-  #start(pieces: readonly Uint8Array[], position: number): void {
-    const write = this.#writer
+  #start(pieces: readonly Uint8Array[], bytes: number, position: number): void {
+    const { writer, memory } = this.#target
+    const write = writer
       .write(pieces, position)
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })
-      .finally(() => this.#inFlight.delete(write))
+      .finally(() => {
+        memory.release(bytes)
+        this.#inFlight.delete(write)
+      })
     this.#inFlight.add(write)
   }
 
