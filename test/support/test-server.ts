@@ -16,26 +16,26 @@ export interface TestServer extends AsyncDisposable {
   readonly live: LiveConfigHolder
   /** Applies written values over those the server was started with. */
   reconfigure(overrides: RawMap): Promise<void>
-  /** Stops it, and removes its folder. */
-  stop(): Promise<void>
+  /** Stops it, and removes its folder unless another server is to be started on it. */
+  stop(options?: { keepData?: boolean }): Promise<void>
 }
 
 export interface TestServerOptions extends ServerOptions {
-  /** Kept when the server stops: to start another one on it. */
+  /** That of an earlier server. */
   readonly dataDirectory?: string
 }
 
 /** `overrides` are written as in a configuration file: `{ transfer: { idleTimeout: '300ms' } }`. */
 export async function startTestServer(overrides: RawMap = {}, options: TestServerOptions = {}): Promise<TestServer> {
-  const { dataDirectory: kept, ...serverOptions } = options
-  const dataDirectory = kept ?? (await mkdtemp(join(tmpdir(), 'sealift-test-')))
+  const { dataDirectory: given, ...serverOptions } = options
+  const dataDirectory = given ?? (await mkdtemp(join(tmpdir(), 'sealift-test-')))
   const base = { dataDirectory, listen: { port: 0 }, admin: { port: 0 }, log: { level: 'silent' } }
   const configured = (over: RawMap) => loadConfig({ environment: {}, overrides: mergeRaw(base, over) })
   const live = createLiveConfig(await configured(overrides))
   const server = await startServer(live, serverOptions)
-  const stop = async () => {
+  const stop = async ({ keepData = false } = {}) => {
     await server.stop()
-    if (kept === undefined) await rm(dataDirectory, { recursive: true, force: true })
+    if (!keepData) await rm(dataDirectory, { recursive: true, force: true })
   }
   return {
     url: server.url,
@@ -46,6 +46,6 @@ export async function startTestServer(overrides: RawMap = {}, options: TestServe
       live.apply(await configured(mergeRaw(overrides, over)))
     },
     stop,
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => stop(),
   }
 }

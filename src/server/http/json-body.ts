@@ -22,7 +22,7 @@ export async function readJson<Schema extends z.ZodType>(
   options: JsonBodyOptions,
 ): Promise<z.output<Schema>> {
   checkHeaders(exchange, options.limitBytes)
-  const value = parseJson(await readText(exchange, options))
+  const value = parseJson(await exchange.patiently(readText(exchange, options)))
   if (isTooDeep(value, MAX_DEPTH)) throw new SealiftError('invalid_request', `JSON may be ${MAX_DEPTH} levels deep`)
   return checkShape(schema, value)
 }

@@ -45,7 +45,10 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #server: Server
   readonly #running = new Map<Exchange, Promise<void>>()
+  /** Exchanges whose work or answer is not over. */
+  readonly #open = new Set<Exchange>()
   #stopping = false
+  #tellIdle: () => void = () => undefined
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -73,20 +76,15 @@ export class HttpServer {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** Requests being served. */
-  get inFlight(): number {
-    return this.#running.size
-  }
-
   /** Takes nothing new, lets what runs go on for `graceMs`, then cuts it; resolves when no handler runs any more. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true
     const { promise: closed, resolve } = Promise.withResolvers<void>()
     this.#server.close(() => resolve())
     this.#abortRunning(exchange => exchange.waiting)
-    await this.#settledWithin(graceMs)
+    await this.#idleWithin(graceMs)
     this.#abortRunning(() => true)
-    await this.#settledWithin(FAREWELL_MS)
+    await this.#idleWithin(FAREWELL_MS)
     this.#server.closeAllConnections()
     await closed
     await Promise.allSettled(this.#running.values())
@@ -107,7 +105,7 @@ export class HttpServer {
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    const { dispatcher, terms, newRequestId, onEnd } = this.#options
+    const { dispatcher, terms, newRequestId } = this.#options
     const { idleMs, corsOrigins } = terms()
     const baseHeaders = corsHeaders(req, corsOrigins)
     const exchange = new Exchange({ req, res, requestId: newRequestId(), baseHeaders, expectsContinue, idleMs })
@@ -118,17 +116,26 @@ export class HttpServer {
     // The end is told when both the answer and the work for it are over, in whichever order.
     res.on('close', () => {
       exchange.onClose()
-      if (!this.#running.has(exchange)) onEnd(exchange)
+      this.#endIfOver(exchange)
     })
-    const served = dispatcher.serve(exchange).finally(() => this.#end(exchange))
-    this.#running.set(exchange, served)
+    this.#open.add(exchange)
+    this.#running.set(
+      exchange,
+      dispatcher.serve(exchange).finally(() => {
+        this.#running.delete(exchange)
+        this.#endIfOver(exchange)
+      }),
+    )
   }
 
-  #end(exchange: Exchange): void {
-    this.#running.delete(exchange)
-    if (exchange.closed) this.#options.onEnd(exchange)
+  #endIfOver(exchange: Exchange): void {
+    if (!exchange.closed || this.#running.has(exchange)) return
+    this.#open.delete(exchange)
+    this.#options.onEnd(exchange)
+    if (!this.#stopping) return
     // A connection that was busy when the server began to stop is closed once its answer is out.
-    if (this.#stopping) setImmediate(() => this.#server.closeIdleConnections())
+    setImmediate(() => this.#server.closeIdleConnections())
+    if (this.#open.size === 0) this.#tellIdle()
   }
 
   #abortRunning(which: (exchange: Exchange) => boolean): void {
@@ -137,10 +144,12 @@ export class HttpServer {
     }
   }
 
-  async #settledWithin(ms: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>()
+  async #idleWithin(ms: number): Promise<void> {
+    if (this.#open.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
     const timer = setTimeout(resolve, ms)
-    await Promise.race([Promise.allSettled(this.#running.values()), late])
+    this.#tellIdle = resolve
+    await promise
     clearTimeout(timer)
   }
 }
