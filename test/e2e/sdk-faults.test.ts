@@ -138,6 +138,7 @@ describe('a server that is started anew', () => {
       },
     })
     expect(restarted).not.toBeNull()
+    await restarted
     const parcel = await sealift.open(sent.link)
     const sink = new MemorySink()
     await parcel.download(parcel.items[0] ?? expect.fail('no item'), sink)
@@ -158,6 +159,7 @@ describe('a server that is started anew', () => {
       },
     })
     expect(restarted).not.toBeNull()
+    await restarted
     expect(received.items[0]?.error).toBeNull()
     expect(await digests(join(home.path, 'in'))).toEqual({ r: digest(bytes) })
   })

@@ -51,6 +51,8 @@ export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.setNoDelay(true)
+      // Pieces that were delayed may come while one is still being taken.
+      socket.setMaxListeners(0)
       socket.on('error', end)
       socket.on('close', () => {
         sockets.delete(socket)

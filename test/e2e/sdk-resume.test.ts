@@ -1,0 +1,251 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import type { NodeSealift } from '../../src/client/node/index.ts'
+import { startFlakyProxy } from '../support/flaky-proxy.ts'
+import type { FlakyProxy } from '../support/flaky-proxy.ts'
+import { clientIn, content, digest, digests, writeFiles } from '../support/sdk.ts'
+import { runSeed, seededRandom } from '../support/random.ts'
+import { tempDirectory } from '../support/temp-directory.ts'
+import type { TempDirectory } from '../support/temp-directory.ts'
+import { startTestServer } from '../support/test-server.ts'
+import type { TestServer } from '../support/test-server.ts'
+
+const MIB = 1024 * 1024
+const CHILD = join(import.meta.dirname, '../support/sdk-child.ts')
+const SIZES = { film: 18 * MIB + 7, photo: 900_000, note: 321, empty: 0 }
+const TOTAL = Object.values(SIZES).reduce((sum, size) => sum + size, 0)
+
+let server: TestServer
+let home: TempDirectory
+let proxy: FlakyProxy
+let sealift: NodeSealift
+const seed = runSeed()
+const random = seededRandom(seed)
+
+beforeAll(async () => {
+  server = await startTestServer({ transfer: { partBytes: '1MiB' } })
+})
+
+afterAll(async () => {
+  await server.stop()
+})
+
+beforeEach(async () => {
+  home = await tempDirectory()
+  proxy = await startFlakyProxy(server.url)
+  sealift = clientIn(home.path, { server: proxy.url })
+})
+
+afterEach(async () => {
+  await sealift[Symbol.asyncDispose]()
+  await proxy[Symbol.asyncDispose]()
+  await home[Symbol.asyncDispose]()
+})
+
+/** Runs a client and kills it when `isTime`; resolves with the last line it printed, `null` when it was killed. */
+async function runChild(args: readonly string[], isTime: () => boolean): Promise<string | null> {
+  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const watch = setInterval(() => {
+    if (isTime()) child.kill('SIGKILL')
+  }, 1)
+  let printed = ''
+  child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()))
+  await once(child, 'close')
+  clearInterval(watch)
+  return child.signalCode === 'SIGKILL' ? null : (printed.trim().split('\n').at(-1) ?? '')
+}
+
+/** True once so many more bytes have passed; never for `null`. */
+function afterBytes(count: () => number, more: number | null): () => boolean {
+  const until = count() + (more ?? Infinity)
+  return () => count() >= until
+}
+
+const partPuts = (): string[] => proxy.requests.filter(line => line.startsWith('PUT /v1/uploads/'))
+
+/** Files old enough for their times to prove something. */
+async function oldFiles(): Promise<string[]> {
+  const from = join(home.path, 'from')
+  await mkdir(from)
+  const files = await writeFiles(from, SIZES)
+  await pause(150)
+  return files.map(file => file.path)
+}
+
+const expected = (): Record<string, string> =>
+  Object.fromEntries(Object.entries(SIZES).map(([name, size]) => [name, digest(content(name, size))]))
+
+describe(`kill -9 (seed ${seed})`, () => {
+  test('of a sender at any time costs only what was under way', async () => {
+    const paths = await oldFiles()
+    proxy.delayMs = 30
+    const args = ['send', home.path, proxy.url, ...paths]
+    let answer: string | null = null
+    let rounds = 0
+    for (; answer === null && rounds < 12; rounds += 1) {
+      const more = rounds < 4 ? 50_000 + random.int(5 * MIB) : null
+      answer = await runChild(args, afterBytes(proxy.sentBytes, more))
+    }
+    expect(answer).toMatch(/^resumed http/)
+    expect(rounds).toBeGreaterThan(2)
+    // No part is sent twice, but those under way at a kill.
+    const distinct = new Set(partPuts().map(line => line.split(' ')[1]))
+    expect(partPuts().length).toBeLessThanOrEqual(distinct.size + rounds * 6)
+    expect(proxy.sentBytes()).toBeLessThan(TOTAL * 1.06 + rounds * 7 * MIB)
+    const link = answer?.split(' ')[1] ?? ''
+    const received = await sealift.receive(link, { directory: join(home.path, 'in') })
+    expect(received.complete).toBe(true)
+    expect(await digests(join(home.path, 'in'))).toEqual(expected())
+    expect(await readdir(join(home.path, 'state', 'sends'))).toEqual([])
+  })
+
+  test('of a receiver at any time costs only what was under way', async () => {
+    const sent = await sealift.sendFiles((await oldFiles()).map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+    const into = join(home.path, 'in')
+    proxy.delayMs = 30
+    proxy.resetCounts()
+    let answer: string | null = null
+    let rounds = 0
+    for (; answer === null && rounds < 12; rounds += 1) {
+      const more = rounds < 4 ? 50_000 + random.int(6 * MIB) : null
+      answer = await runChild(['receive', home.path, proxy.url, sent.link, into], afterBytes(proxy.receivedBytes, more))
+    }
+    expect(answer).toBe('done')
+    expect(rounds).toBeGreaterThan(2)
+    expect(await digests(into)).toEqual(expected())
+    // Three ranges may be under way at each kill, of 8 MiB each: but none that was finished is fetched again.
+    expect(proxy.receivedBytes()).toBeLessThan(TOTAL * 1.06 + (rounds - 1) * 24 * MIB)
+  })
+})
+
+/** Receives until a good part is there, then stops, to be gone on with. */
+async function interruptedReceive(link: string, directory: string): Promise<void> {
+  const stop = new AbortController()
+  proxy.delayMs = 20
+  const until = afterBytes(proxy.receivedBytes, 9 * MIB)
+  const watch = setInterval(() => until() && stop.abort(), 1)
+  const receiving = sealift.receive(link, { directory, keepOnAbort: true, signal: stop.signal })
+  await expect(receiving).rejects.toMatchObject({ code: 'aborted' })
+  clearInterval(watch)
+  proxy.delayMs = 0
+}
+
+test('ranges that are finished are not fetched again, and finished items neither', async () => {
+  const paths = await oldFiles()
+  const sent = await sealift.sendFiles(paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+  const into = join(home.path, 'in')
+  proxy.resetCounts()
+  await interruptedReceive(sent.link, into)
+  expect(proxy.receivedBytes()).toBeGreaterThan(9 * MIB)
+  const second = await sealift.receive(sent.link, { directory: into })
+  expect(second.complete).toBe(true)
+  expect(await digests(into)).toEqual(expected())
+  // What was cut counts from its last chunk; what was still in the sockets is lost.
+  expect(proxy.receivedBytes()).toBeLessThan(TOTAL * 1.06 + 5 * MIB)
+})
+
+test('a journal of another run of the system is not trusted: the item begins anew', async () => {
+  const sent = await sealift.sendFiles((await oldFiles()).map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+  const into = join(home.path, 'in')
+  await interruptedReceive(sent.link, into)
+  const journal = join(into, (await readdir(into)).find(name => name.endsWith('.sealift-journal')) ?? '')
+  const text = await readFile(journal, 'utf8')
+  await writeFile(journal, text.replaceAll(/"boot":"[^"]*"/g, '"boot":"another"'))
+  // What the crash left on the disk is not what was written.
+  const part = join(into, (await readdir(into)).find(name => name.endsWith('.sealift-part')) ?? '')
+  await writeFile(part, new Uint8Array((await stat(part)).size))
+  const second = await sealift.receive(sent.link, { directory: into })
+  expect(second.complete).toBe(true)
+  expect(await digests(into)).toEqual(expected())
+})
+
+describe('a send that is gone on with', () => {
+  /** Sends until some parts are there, then stops. */
+  async function interrupted(paths: readonly string[]): Promise<void> {
+    const stop = new AbortController()
+    proxy.delayMs = 20
+    const until = afterBytes(proxy.sentBytes, 8 * MIB)
+    const watch = setInterval(() => until() && stop.abort(), 1)
+    const items = paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' }))
+    await expect(sealift.sendFiles(items, { signal: stop.signal })).rejects.toMatchObject({ code: 'aborted' })
+    clearInterval(watch)
+    proxy.delayMs = 0
+    proxy.resetCounts()
+  }
+
+  const again = (paths: readonly string[]) =>
+    sealift.sendFiles(paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+
+  const received = async (link: string): Promise<Record<string, string>> => {
+    const into = join(home.path, `in ${Math.random()}`)
+    await sealift.receive(link, { directory: into })
+    return digests(into)
+  }
+
+  test('sends no finished part again', async () => {
+    const paths = await oldFiles()
+    await interrupted(paths)
+    const sent = await again(paths)
+    expect(sent.resumed).toBe(true)
+    expect(proxy.sentBytes()).toBeLessThan(TOTAL * 1.06 - MIB)
+    expect(await received(sent.link)).toEqual(expected())
+  })
+
+  test('seals nothing under an old key when the file has changed, and sends it anew', async () => {
+    const paths = await oldFiles()
+    await interrupted(paths)
+    const film = paths.find(path => path.endsWith('film')) ?? ''
+    const times = await stat(film)
+    const changed = content('another film', SIZES.film)
+    await writeFile(film, changed)
+    // Even when whoever changed it put its time back.
+    await utimes(film, times.atime, times.mtime)
+    await pause(150)
+    const sent = await again(paths)
+    expect(await received(sent.link)).toEqual({ ...expected(), film: digest(changed) })
+    const { usage } = await sealift.limits()
+    expect(usage.pendingUploads).toBe(0)
+  })
+
+  test('begins an item anew when the server has dropped its upload', async () => {
+    const paths = await oldFiles()
+    await interrupted(paths)
+    const state = join(home.path, 'state', 'sends')
+    const journal = await readFile(join(state, (await readdir(state))[0] ?? ''), 'utf8')
+    const uploadId = /"uploadId":"([a-z2-7]{26})"/.exec(journal)?.[1] ?? ''
+    await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE' })
+    const sent = await again(paths)
+    expect(await received(sent.link)).toEqual(expected())
+  })
+
+  test('does not break on a journal whose end is cut or garbled', async () => {
+    const paths = await oldFiles()
+    await interrupted(paths)
+    const state = join(home.path, 'state', 'sends')
+    const path = join(state, (await readdir(state))[0] ?? '')
+    const text = await readFile(path, 'utf8')
+    await writeFile(path, `${text.slice(0, -40)}\u0000\u0000{"item":`)
+    const sent = await again(paths)
+    expect(await received(sent.link)).toEqual(expected())
+  })
+
+  test('keeps its journal and the owner secrets to their owner', async () => {
+    const paths = await oldFiles()
+    await interrupted(paths)
+    const sent = await again(paths.slice(1))
+    const state = join(home.path, 'state')
+    for (const file of await readdir(state, { recursive: true, withFileTypes: true })) {
+      const { mode } = await stat(join(file.parentPath, file.name))
+      expect(mode & 0o077).toBe(0)
+    }
+    await sealift.delete(sent.link)
+    await expect(sealift.open(sent.link)).rejects.toMatchObject({ code: 'gone' })
+    await rm(state, { recursive: true })
+  })
+})
