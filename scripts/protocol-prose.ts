@@ -1,0 +1,139 @@
+/** The prose of docs/protocol.md, between which scripts/make-protocol-docs.ts puts the tables of the contract. */
+
+export const HEAD = `# The protocol, version 1
+
+<!-- Made by scripts/make-protocol-docs.ts from src/protocol: change the tables there, the prose in scripts/protocol-prose.ts. -->
+
+HTTP/1.1, JSON in and out, sealed bytes as \`application/octet-stream\`. A running server describes itself at
+\`/openapi.json\` (OpenAPI 3.1, made from the same table). What the bytes are made of is in [format.md](format.md).
+
+## Sending and receiving, in six calls
+
+\`\`\`sh
+curl -sX POST localhost:7325/v1/uploads -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'  # uploadId, mediaId
+curl -sX PUT localhost:7325/v1/uploads/$uploadId/parts/0 -H 'Content-Type: application/octet-stream' -d hello
+curl -sX POST localhost:7325/v1/uploads/$uploadId/complete -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'
+curl -s localhost:7325/v1/media/$mediaId -H 'Range: bytes=1-3'                                       # ell
+curl -sX POST localhost:7325/v1/media -H 'Content-Type: application/octet-stream' -d hello          # all in one
+curl -sX POST localhost:7325/v1/media -F image=@sealed-1.bin -F video=@sealed-2.bin                 # many in one form
+\`\`\`
+
+## Who may call
+
+- **Token**: \`Authorization: Bearer TOKEN\`, static or signed ([configuration.md](configuration.md#tokens)). A token that is
+  sent must be valid, also where none is needed. Cookies and tokens in URLs are never taken.
+- **Open mode**: without a token, where the operator allows it; by default only from the server's own machine. The client is
+  then the address.
+- **Ids** match \`^[a-z2-7]{26}$\`: 130 random bits, chosen by the server. Who knows the id of a media or a parcel may read
+  it (unless \`access.downloads\` is \`token\`). An upload's id is told to its sender alone, and is the right to add parts;
+  one begun with a token also takes that client's token.
+- **Owner secret**: a sender may choose a random secret (22 to 128 characters of base64url, at least 128 bits) and send it as
+  \`Sealift-Owner\` when making an upload, a media, a lease or a parcel. The server keeps its SHA-256. Who made something
+  with a token, or holds its secret, may end or replace it. An address proves nothing: what an anonymous client made
+  without a secret can only expire.
+- What is absent, another's, or never was, answers alike: 404 \`not_found\`. A lease or parcel that ended answers 410 \`gone\`
+  to whoever knows its id, until it is forgotten (\`upkeep.keepEnded\`).
+
+## Errors
+
+Every refusal is a problem document (RFC 9457, \`application/problem+json\`): \`type\`, \`title\`, \`status\`, a stable \`code\`,
+\`detail\` for people, and \`requestId\`, which every answer also carries as \`Sealift-Request-Id\`. Limits add \`limit\` (its
+name in \`GET /v1/limits\`), \`value\` and \`remaining\`, and 429, 503 and 507 come with \`Retry-After\` in seconds. Some codes add
+facts: \`missing\` (runs of part indices), \`version\`, \`sizeBytes\`. New codes and fields may be added; clients pass over
+what they do not know.
+
+\`\`\`json
+{
+  "type": "urn:sealift:problem:too_many_uploads",
+  "title": "Too many uploads at once",
+  "status": 429,
+  "code": "too_many_uploads",
+  "detail": "At most 32 uploads at once; wait for one to end or try again later",
+  "limit": "concurrentUploads",
+  "value": 32,
+  "remaining": 0,
+  "requestId": "kq1Zt0Xw2f"
+}
+\`\`\`
+`
+
+export const UPLOADS = `## Uploads
+
+1. \`POST /v1/uploads\` gives \`uploadId\`, \`mediaId\` and \`partBytes\`. With \`sizeBytes\` the quota is reserved at once and the
+   size is fixed; without it each part reserves its own bytes. The media can be read from this moment on.
+2. \`PUT …/parts/{index}\`, in any order and in parallel. Every part but the last has \`partBytes\` bytes. \`Content-Length\`
+   is needed, \`Content-Digest: sha-256=:BASE64:\` (RFC 9530) is verified before the answer. **204 means durable**: the part
+   survives a crash of the machine.
+3. \`POST …/complete\` with the total size. Repeating it gives the same answer.
+
+- **A durable part never changes.** Repeating its PUT is compared with what is stored: the same bytes answer 204, other bytes
+  409 \`part_conflict\`. A second PUT of a part that is still being received takes over: the first one is cut.
+- **Resuming**: \`GET /v1/uploads/{id}\` names the durable parts as runs, \`[[0, 4], [6, 6]]\`; send the others.
+- **\`Expect: 100-continue\`** is answered only when everything but the bytes is checked and a slot is held, so that a part that
+  will be refused need not be sent.
+- An unfinished upload expires \`transfer.uploadExpiry\` after its last part, and counts against the quota until then.
+- A sender that stands still for \`transfer.idleTimeout\`, or is slower than \`transfer.minimumBytesPerSecond\`, gets 503 \`stalled\`.
+
+**In one request**: \`POST /v1/media\` with a raw body makes one complete media (\`kind\`, \`ttlSeconds\` and \`maxDownloads\` go into
+the query). As \`multipart/form-data\` it makes one media of each file, and answers 200 with a result for each, in order:
+\`media\` or \`problem\`. One bad file does not lose the others. **The name of a file's field may tell its kind** (\`image\`,
+\`video\`, \`audio\`, \`document\`); any other name takes \`kind\` from the query. Other fields and file names are ignored.
+
+**Idempotency**: with \`Idempotency-Key\` (1 to 128 printable characters, kept for a day, per client) a repeated POST answers
+with what the first one made; the same key with another request is 409 \`idempotency_conflict\`. A request that failed may be
+repeated with its key. The files of a form are told apart by their place.
+`
+
+export const DOWNLOADS = `## Downloads
+
+\`GET /v1/media/{id}\` sends the bytes; \`HEAD\` the headers of the whole, \`…/info\` the facts.
+
+- **Ranges** (RFC 9110): one range of bytes is honoured with 206. Several ranges, other units and malformed or very long
+  headers are ignored, and the whole is sent. Outside of the media: 416 with \`Content-Range: bytes */SIZE\`.
+- **\`ETag\`** is strong, and constant from the moment the upload begins; \`If-None-Match\` and \`If-Range\` take it. Leases of the
+  same bytes share it. There are no dates.
+- **While it is still being uploaded** (\`Sealift-State: uploading\`) a plain GET streams what is durable and follows: with a
+  declared size under its \`Content-Length\`, else chunked. A range of an upload of unknown size answers 206 with what is
+  durable of it by now, at least one byte, as \`Content-Range: bytes 10-99/*\`: ask again for the rest. (A range of its last
+  bytes cannot be known yet: the whole is sent.)
+- **Never a short 200**: when a sender gives up, a lease is deleted or a disk fails, what has begun is cut, so that
+  \`Content-Length\` or the last chunk is missing.
+- **\`maxDownloads\`** counts downloads, not requests. A download is the first GET of a media, whole or range, without a grant
+  that the server knows. It is taken off in one transaction before the first byte; the answer carries
+  \`Sealift-Download: GRANT\`. Further GETs of that media with this header are the same download, until the grant lapses
+  (\`transfer.downloadGrantTtl\`). HEAD, info, 304 and 416 never count; a GET that fails before its first byte is given
+  back. Media without \`maxDownloads\` have no grants.
+- **Served safely**: always \`application/octet-stream\`, attachment, \`nosniff\`, sandboxed, whatever the bytes are. \`Cache-Control\`
+  is \`private, max-age=…, immutable\` where the id alone is the right (no longer than a day, or the lease), else
+  \`private, no-store\`: a shared cache never keeps anything.
+- A reader that takes nothing for \`transfer.idleTimeout\` is cut.
+
+**Leases**: \`POST /v1/media/{id}/leases\` forwards: a new id, owner and expiry for the same bytes. The bytes go with their
+last lease. A client is charged once for bytes that it holds any lease of.
+`
+
+export const PARCELS = `## Parcels
+
+A parcel is a sealed manifest under one id, in versions, and the leases that end with it.
+
+- \`POST /v1/parcels\` and \`PUT …/manifest\` carry the manifest in JSON, as base64url, beside the list of covered media. All of
+  them must be the caller's own; a new version may add media, never drop any.
+- \`GET /v1/parcels/{id}\` gives the newest manifest as raw bytes; \`ETag: "3"\` and \`Sealift-Version: 3\` tell its version.
+- **Replacing** needs \`If-Match: "3"\`, one version: 428 without it, 412 \`version_mismatch\` (with \`version\`) when another
+  was faster.
+- **Waiting**: \`If-None-Match: "3"\` with \`Prefer: wait=30\` answers as soon as there is another version, or 304 after 30 s
+  (at most \`transfer.parcelWaitMax\`; \`Preference-Applied\` tells the seconds granted). A client may have as many waiting readers as
+  its tier's \`queue\`; they take no download slot. Sending the manifest does.
+`
+
+export const LIMITS = `## Limits
+
+\`GET /v1/limits\` tells what applies to the caller, what it uses and what is left, by the names that refusals use. Transfers at
+once are counted per client and direction: one too many waits in line (first come, first served, \`queue\` places) and is
+refused with 429 when the line is full or the wait too long. A manifest or media on its way is one download; a part, a
+raw body or a whole form one upload. Requests a second are counted per client. Bytes a second are shared by all transfers
+of a client in one direction. Quota and pending uploads are checked in the transaction that charges them: never one byte over.
+
+JSON requests may have 64 KiB and 8 levels; those with a manifest as much as the tier's \`manifestBytes\` needs. Bodies with a
+\`Content-Encoding\`, URLs over 2 KiB, headers over 16 KiB or more than 100, and requests with both a length and chunks are refused.
+`
