@@ -135,9 +135,10 @@ interface Passing {
 
 function pass({ from, to, gate, way, count }: Passing, proxy: FlakyProxy): void {
   const forward = (bytes: Buffer): void => {
+    if (to.destroyed) return
     const admitted = gate.admit(way, bytes.byteLength)
     count(admitted)
-    if (admitted > 0 && !to.destroyed && !to.write(bytes.subarray(0, admitted))) {
+    if (admitted > 0 && !to.write(bytes.subarray(0, admitted))) {
       from.pause()
       to.once('drain', () => from.resume())
     }
