@@ -1,4 +1,5 @@
 import { SealiftError } from '../../protocol/errors.ts'
+import { interruptible } from '../interruptible.ts'
 import type { PartAddress } from './blob-store.ts'
 import type { BlobWriter } from './blob-writer.ts'
 import type { WriteMemory } from './write-memory.ts'
@@ -24,12 +25,10 @@ export async function writePart(
   signal: AbortSignal,
 ): Promise<number> {
   const writing = new PartWriting(target, part)
-  const pull = new AbortablePull(source, signal)
   try {
-    for (let piece = await pull.next(); piece; piece = await pull.next()) await writing.add(piece)
+    for await (const piece of interruptible(source, signal)) await writing.add(piece)
     await writing.finish()
   } finally {
-    pull.close()
     await writing.end()
   }
   signal.throwIfAborted()
@@ -113,37 +112,5 @@ class PartWriting {
     const { index, sizeBytes, partBytes } = this.#part
     const expected = sizeBytes === null ? `1 to ${partBytes}` : String(sizeBytes)
     return new SealiftError('size_mismatch', `Part ${index} must hold ${expected} bytes, but other bytes arrived`)
-  }
-}
-
-/** Pulls from a source, and gives up the moment `signal` aborts even if the source never answers. */
-class AbortablePull {
-  readonly #iterator: AsyncIterator<Uint8Array>
-  readonly #signal: AbortSignal
-  readonly #aborted: Promise<never>
-  readonly #onAbort: () => void
-  #done = false
-
-  constructor(source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
-    this.#iterator = source[Symbol.asyncIterator]()
-    this.#signal = signal
-    const { promise, reject } = Promise.withResolvers<never>()
-    promise.catch(() => undefined)
-    this.#aborted = promise
-    this.#onAbort = () => reject(signal.reason as Error)
-    signal.addEventListener('abort', this.#onAbort, { once: true })
-  }
-
-  async next(): Promise<Uint8Array | null> {
-    this.#signal.throwIfAborted()
-    const result = await Promise.race([this.#iterator.next(), this.#aborted])
-    this.#done = result.done === true
-    return result.done ? null : result.value
-  }
-
-  /** Tells a source that was left early; does not wait for it, since it may hang. */
-  close(): void {
-    this.#signal.removeEventListener('abort', this.#onAbort)
-    if (!this.#done) void Promise.resolve(this.#iterator.return?.()).catch(() => undefined)
   }
 }

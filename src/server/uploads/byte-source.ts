@@ -18,58 +18,6 @@ export async function* verifyDigest(source: ByteSource, sha256Base64: string): A
 }
 
 /**
- * A source that gives up the moment `signal` aborts, also while it waits for a chunk that may never come: whoever
- * reads it needs not listen to the signal while it pulls.
- */
-export function interruptible(source: ByteSource, signal: AbortSignal): ByteSource {
-  return { [Symbol.asyncIterator]: () => new InterruptibleIterator(source[Symbol.asyncIterator](), signal) }
-}
-
-class InterruptibleIterator implements AsyncIterator<Uint8Array> {
-  readonly #inner: AsyncIterator<Uint8Array>
-  readonly #signal: AbortSignal
-  #rejectPending: ((reason: unknown) => void) | null = null
-
-  constructor(inner: AsyncIterator<Uint8Array>, signal: AbortSignal) {
-    this.#inner = inner
-    this.#signal = signal
-    signal.addEventListener('abort', this.#interrupt, { once: true })
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>()
-    this.#rejectPending = reject
-    if (this.#signal.aborted) this.#interrupt()
-    else void this.#pull(resolve, reject)
-    return promise
-  }
-
-  async return(): Promise<IteratorResult<Uint8Array>> {
-    this.#forget()
-    await this.#inner.return?.()
-    return { done: true, value: undefined }
-  }
-
-  async #pull(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): Promise<void> {
-    try {
-      const result = await this.#inner.next()
-      if (result.done) this.#forget()
-      resolve(result)
-    } catch (error) {
-      reject(error)
-    }
-  }
-
-  #interrupt = (): void => {
-    this.#rejectPending?.(this.#signal.reason)
-  }
-
-  #forget(): void {
-    this.#signal.removeEventListener('abort', this.#interrupt)
-  }
-}
-
-/**
  * Cuts one source into runs of at most `sizeBytes`, for a media that arrives in one piece and is stored in parts.
  * Each run must be read to its end before the next is asked for.
  */

@@ -4,11 +4,12 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { quotaCaps, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
+import { interruptible } from '../interruptible.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
 import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { UploadRecord, UploadRecords } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
-import { interruptible, verifyDigest, type ByteSource } from './byte-source.ts'
+import { verifyDigest, type ByteSource } from './byte-source.ts'
 import type { PartsInFlight } from './parts-in-flight.ts'
 import { findLiveUpload } from './upload-rights.ts'
 import type { UploadTerms } from './upload-terms.ts'
@@ -48,7 +49,7 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
       ...quotaCaps(caller.tier),
       maxBytes: upload.maxBytes,
     })
-    const source = sourceOf(part, stop)
+    const source = sourceOf(part)
     if (durable) await compareStored(deps.blobs, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
     else await store(deps, { upload, part, source }, stop)
   })
@@ -76,9 +77,8 @@ function checkPlace(upload: UploadRecord, { index, sizeBytes }: IncomingPart): v
   throw new SealiftError('size_mismatch', message, { context: { sizeBytes: totalBytes } })
 }
 
-function sourceOf({ source, sha256 }: IncomingPart, stop: AbortSignal): ByteSource {
-  const guarded = interruptible(source, stop)
-  return sha256 === null ? guarded : verifyDigest(guarded, sha256)
+function sourceOf({ source, sha256 }: IncomingPart): ByteSource {
+  return sha256 === null ? source : verifyDigest(source, sha256)
 }
 
 interface PartAtWork {
@@ -104,7 +104,8 @@ async function compareStored(
   stop: AbortSignal,
 ): Promise<void> {
   const same =
-    part.sizeBytes === storedBytes && (await hashOf(source)) === (await storedHash(blobs, upload, part, stop))
+    part.sizeBytes === storedBytes &&
+    (await hashOf(interruptible(source, stop))) === (await storedHash(blobs, upload, part, stop))
   if (same) return
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }

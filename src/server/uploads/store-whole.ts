@@ -6,7 +6,7 @@ import { blobTopic } from '../records/change-feed.ts'
 import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../records/record-store.ts'
 import { giveUp, type AbortUpload } from './abort-upload.ts'
 import { beginUpload, type BeginUpload } from './begin-upload.ts'
-import { interruptible, RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
+import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
 
 export interface StoreWhole extends BeginUpload, AbortUpload {
   readonly records: UploadRecords & MediaRecords
@@ -110,7 +110,7 @@ async function storeRuns(deps: StoreWhole, { upload, cutter, media, caps }: Whol
       const atMost = Math.min(partBytes, media.atMostBytes() ?? partBytes)
       await deps.records.reservePart(upload.uploadId, { index, sizeBytes: atMost }, caps)
     }
-    const run = interruptible(cutter.run(sizeBytes ?? partBytes), stop)
+    const run = cutter.run(sizeBytes ?? partBytes)
     storedBytes += await deps.blobs.putPart({ blobId, partBytes, index, sizeBytes }, run, stop)
   }
   return storedBytes
