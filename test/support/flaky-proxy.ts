@@ -130,7 +130,7 @@ interface Passing {
   readonly to: Socket
   readonly gate: Gate
   readonly way: 'up' | 'down'
-  count(bytes: number): void
+  readonly count: (bytes: number) => void
 }
 
 function pass({ from, to, gate, way, count }: Passing, proxy: FlakyProxy): void {

@@ -4,7 +4,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { createSealift } from '../../src/client/node/index.ts'
-import type { FileItem, NodeSealift, NodeSealiftOptions, RandomSink } from '../../src/client/node/index.ts'
+import type {
+  FileItem,
+  NodeSealift,
+  NodeSealiftOptions,
+  Parcel,
+  ParcelItem,
+  RandomSink,
+} from '../../src/client/node/index.ts'
 import { bytesFor } from './random.ts'
 
 /** Repeats without the pauses that people would not notice, but tests would. */
@@ -71,4 +78,11 @@ export function streamed(bytes: Uint8Array, pieceBytes: number): ReadableStream<
       at += pieceBytes
     },
   })
+}
+
+/** The first item of a parcel. */
+export function only(parcel: Parcel): ParcelItem {
+  const [item] = parcel.items
+  if (!item) throw new Error('The parcel is empty')
+  return item
 }

@@ -85,7 +85,7 @@ export interface Naming {
   readonly folder: string
   readonly file: string
   /** Called with each path before it is tried. */
-  announce(path: string): Promise<void>
+  readonly announce: (path: string) => Promise<void>
 }
 
 /**

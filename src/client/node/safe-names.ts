@@ -13,7 +13,7 @@ const MAX_EXTENSION_BYTES = 32
 const FALLBACK = 'unnamed'
 
 /** C0, DEL, C1; marks that turn the reading direction, which make `exe.jpg` of `gpj.exe`; zero-width characters; line ends. */
-const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu
+const INVISIBLE = /[\p{Cc}\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu
 /** What Windows refuses in a name, or reads as something else; `:` also names streams of a file. */
 const WINDOWS_SPECIAL = /[<>:"|?*]/g
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(?:\.|$)/i

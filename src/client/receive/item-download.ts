@@ -35,7 +35,7 @@ export interface ItemDownload {
   readonly index: number
   readonly item: ManifestItem
   readonly resume?: DownloadResume | undefined
-  moved(bytes: number): void
+  readonly moved: (bytes: number) => void
 }
 
 /** Far enough along to be read: either its length is known, or it can be followed. */
@@ -180,7 +180,7 @@ function wholeItem(
 
 interface Following {
   readonly download: ItemDownload
-  write(bytes: Uint8Array<ArrayBuffer>, at: number): Promise<void>
+  readonly write: (bytes: Uint8Array<ArrayBuffer>, at: number) => Promise<void>
 }
 
 async function follow(plain: AsyncIterable<Uint8Array<ArrayBuffer>>, { write, download }: Following): Promise<number> {

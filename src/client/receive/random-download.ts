@@ -17,7 +17,7 @@ export interface RandomDownload {
   readonly ranges: LimitFunction
   /** Ranges of this item at once. */
   readonly parallel: number
-  moved(bytes: number): void
+  readonly moved: (bytes: number) => void
 }
 
 /** Downloads what is missing of an item, its runs in parallel, into a sink that takes them in any order. */

@@ -71,7 +71,9 @@ export class PartSealer {
     }
     try {
       const sealed = this.#sealer.sealChunk(chunk, piece, last)
-      return sealed instanceof Promise ? sealed.then(put, rethrow) : void put(sealed)
+      if (sealed instanceof Promise) return sealed.then(put, rethrow)
+      put(sealed)
+      return undefined
     } catch (error) {
       return rethrow(error)
     }

@@ -37,11 +37,11 @@ export interface OutgoingMedia {
   /** Begins the upload before anything is read, so that receivers can follow it from the first byte. */
   readonly followable: boolean
   /** Plaintext bytes that moved; fewer than none when they must be moved again. */
-  moved(bytes: number): void
+  readonly moved: (bytes: number) => void
   /** Plaintext bytes that the server had already. */
-  found(bytes: number): void
+  readonly found: (bytes: number) => void
   /** Called when receivers could begin to follow. */
-  begun(media: Begun): void
+  readonly begun: (media: Begun) => void
 }
 
 /** What is known of a media that is only beginning. */

@@ -123,7 +123,7 @@ class SendRun {
 
   async #sendItem(
     outgoing: Outgoing,
-    how: { signal: AbortSignal; followable: boolean; changed(): void },
+    how: { signal: AbortSignal; followable: boolean; changed: () => void },
   ): Promise<void> {
     const { index, parts } = outgoing
     this.#progress.begin(index)

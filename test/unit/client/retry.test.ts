@@ -23,7 +23,7 @@ function fakeClock(): Clock & { readonly slept: number[] } {
 
 const SIGNAL = new AbortController().signal
 
-function failing(times: number, error: Error): { run(): Promise<string>; calls: () => number } {
+function failing(times: number, error: Error): { run: () => Promise<string>; calls: () => number } {
   let calls = 0
   return {
     run: () => {
