@@ -76,7 +76,7 @@ export async function putParts(
   for (const [index, sizeBytes] of Object.entries(sizes)) {
     const part = { index: Number(index), sizeBytes }
     await records.reservePart(upload.uploadId, part, PLENTY)
-    await records.recordPart(upload.uploadId, part, LATER)
+    await records.recordPart(upload.uploadId, part, upload.expiresAt)
   }
 }
 

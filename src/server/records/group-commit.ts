@@ -1,6 +1,7 @@
 import type BetterSqlite3 from 'better-sqlite3'
 import type { Kysely } from 'kysely'
 
+import { SealiftError } from '../../protocol/errors.ts'
 import type { Schema } from './schema.ts'
 import { translateSqliteError } from './sqlite-errors.ts'
 
@@ -33,6 +34,7 @@ export class GroupCommit {
   }
 
   write<T>(work: Work<T>): Promise<T> {
+    if (!this.#database.open) return Promise.reject(new SealiftError('unavailable', 'The record database was closed'))
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ work, resolve: value => resolve(value as T), reject })
       this.#schedule()

@@ -1,6 +1,7 @@
 import BetterSqlite3 from 'better-sqlite3'
 import { Kysely } from 'kysely'
 
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { RecordDatabase } from './database.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Schema } from './schema.ts'
@@ -58,6 +59,8 @@ function openConnection(settings: SqliteSettings, { readonly }: { readonly: bool
     database.pragma('temp_store = MEMORY')
     return database
   } catch (error) {
-    throw translateSqliteError(error)
+    const translated = translateSqliteError(error)
+    if (isSealiftError(translated)) throw translated
+    throw new SealiftError('unavailable', `The record database cannot be opened: ${settings.file}`, { cause: error })
   }
 }

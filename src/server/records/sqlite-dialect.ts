@@ -10,6 +10,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 
+import { SealiftError } from '../../protocol/errors.ts'
 import { translateSqliteError } from './sqlite-errors.ts'
 
 /** Statements kept ready. Queries with lists of changing length have many texts, so it must have a bound. */
@@ -71,6 +72,7 @@ class SqliteConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (!this.#database.open) throw new SealiftError('unavailable', 'The record database was closed')
     try {
       const statement = this.#prepare(query.sql)
       if (statement.reader) return { rows: statement.all(query.parameters) as R[] }

@@ -1,0 +1,121 @@
+import { appendFile, mkdir, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+import { SealiftError } from '../../../src/protocol/errors.ts'
+import { fsck } from '../../../src/server/upkeep/fsck.ts'
+import { readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
+import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
+import { bytesFor } from '../../support/random.ts'
+import { NOW } from '../../support/record-fixtures.ts'
+import { type TempStorage, tempStorage } from '../../support/temp-storage.ts'
+
+describe('fsck', () => {
+  let storage: TempStorage
+  beforeEach(async () => {
+    storage = await tempStorage()
+  })
+  afterEach(async () => {
+    await storage[Symbol.asyncDispose]()
+  })
+  const check = (repair = false, blobs = storage.blobs) =>
+    fsck({ blobs, records: storage.records, repair, modifiedBefore: NOW }, steady())
+  const orphan = async () => {
+    const { blobId } = await storeBlob(storage.blobs, bytesFor('orphan', 123))
+    await storage.ageFile(blobId, NOW - 1)
+    return blobId
+  }
+  /** Undoes the move that completes a blob. */
+  const misplace = async (blobId: string) => {
+    await mkdir(dirname(storage.fileOf(blobId, 'uploads')), { recursive: true })
+    await rename(storage.fileOf(blobId), storage.fileOf(blobId, 'uploads'))
+  }
+
+  it('finds nothing wrong where nothing is', async () => {
+    await storage.storeMedia(1000)
+    await storage.storeParts({ 2: 100, 0: 100 })
+    await storage.storeParts({})
+    expect(await check()).toEqual({ ok: true, checkedBlobs: 3, storedBlobs: 2, findings: [], wrongCharges: [] })
+  })
+
+  it('finds what is missing, short, surplus, misplaced and orphaned, and changes nothing', async () => {
+    const media = [1, 2, 3, 4, 5].map(async index => storage.storeMedia(1000 + index))
+    const [missing, short, surplus, misplaced] = (await Promise.all(media)).map(({ blobId }) => blobId)
+    if (!missing || !short || !surplus || !misplaced) throw new Error('nothing was stored')
+    const upload = await storage.storeParts({ 0: 100, 3: 60 })
+    await storage.removeFile(missing)
+    await storage.cutFile(short, 1)
+    await appendFile(storage.fileOf(surplus), 'more')
+    await misplace(misplaced)
+    await rename(storage.fileOf(upload.blobId, 'uploads'), `${storage.directory}/lost`)
+    const unknown = await orphan()
+    const expected = [
+      { kind: 'missing', blobId: missing, expectedBytes: 1001, storedBytes: null, repaired: false },
+      { kind: 'short', blobId: short, expectedBytes: 1002, storedBytes: 1, repaired: false },
+      { kind: 'surplus', blobId: surplus, expectedBytes: 1003, storedBytes: 1007, repaired: false },
+      { kind: 'misplaced', blobId: misplaced, expectedBytes: 1004, storedBytes: 1004, repaired: false },
+      { kind: 'missing', blobId: upload.blobId, expectedBytes: 360, storedBytes: null, repaired: false },
+      { kind: 'orphan', blobId: unknown, expectedBytes: null, storedBytes: 123, repaired: false },
+    ]
+    for (let round = 0; round < 2; round++) {
+      const report = await check()
+      expect(report.ok).toBe(false)
+      expect(report.findings).toHaveLength(expected.length)
+      expect(report.findings).toEqual(expect.arrayContaining(expected))
+    }
+  })
+
+  it('repairs what can be repaired', async () => {
+    const { blobId, mediaId } = await storage.storeMedia(1000)
+    await misplace(blobId)
+    const unknown = await orphan()
+    const report = await check(true)
+    expect(report).toMatchObject({
+      ok: true,
+      findings: [
+        { kind: 'misplaced', repaired: true },
+        { kind: 'orphan', repaired: true },
+      ],
+    })
+    expect(await check()).toMatchObject({ ok: true, findings: [] })
+    expect(await storage.blobs.stat(blobId)).toMatchObject({ complete: true })
+    expect(await storage.blobs.stat(unknown)).toBeNull()
+    const media = await storage.records.findMedia(mediaId)
+    expect((await readBytes(storage.blobs, media ?? { blobId, partBytes: 1 }, { start: 0, end: 1000 })).length).toBe(
+      1000,
+    )
+  })
+
+  it('never deletes a record whose bytes are gone, not even to repair', async () => {
+    const { blobId, mediaId } = await storage.storeMedia(1000)
+    await storage.removeFile(blobId)
+    expect(await check(true)).toMatchObject({ ok: false, findings: [{ kind: 'missing', repaired: false }] })
+    expect(await storage.records.findMedia(mediaId)).toMatchObject({ endedAt: null })
+  })
+
+  it('takes a surplus for harmless', async () => {
+    const { blobId } = await storage.storeMedia(1000)
+    await appendFile(storage.fileOf(blobId), 'more')
+    expect(await check()).toMatchObject({ ok: true, findings: [{ kind: 'surplus' }] })
+  })
+
+  it('leaves young files alone', async () => {
+    await storeBlob(storage.blobs, bytesFor('young', 5))
+    const report = await fsck({ ...storage, repair: true, modifiedBefore: Date.now() - 60_000 }, steady())
+    expect(report).toMatchObject({ ok: true, storedBlobs: 1, findings: [] })
+  })
+
+  it('says what it could not repair', async () => {
+    await orphan()
+    const blobs = new FaultyBlobStore(storage.blobs, [{ verb: 'delete', error: new SealiftError('unavailable', 'No') }])
+    expect(await check(true, blobs)).toMatchObject({ ok: false, findings: [{ kind: 'orphan', repaired: false }] })
+  })
+
+  it('stops when it is told to', async () => {
+    await storage.storeMedia(10)
+    const reason = new Error('enough')
+    const checking = fsck({ ...storage, repair: false, modifiedBefore: NOW }, AbortSignal.abort(reason))
+    await expect(checking).rejects.toBe(reason)
+  })
+})
