@@ -123,7 +123,7 @@ describe('connections that are cut mid-body', () => {
 
 describe('a server that is started anew', () => {
   const restart = async (): Promise<void> => {
-    await server.stop()
+    await server.stop({ keepData: true })
     server = await start()
     proxy.target = server.url
     proxy.cutAll()
