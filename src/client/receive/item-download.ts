@@ -75,18 +75,22 @@ export async function* readItem(
   }
 }
 
-/** A thumbnail, whole. */
-export async function readThumbnail(
+/** A thumbnail, whole, in pieces. */
+export async function* readThumbnail(
   context: DownloadContext,
   thumbnail: SealedMedia,
   signal: AbortSignal,
-): Promise<AsyncIterable<Uint8Array<ArrayBuffer>>> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { server, suite } = context
   const { media: mediaId, sealedBytes } = thumbnail
-  const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
-  const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
-  const range = { start: 0, end: item.bytes }
-  return ordered(context, { item, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
+  try {
+    const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
+    const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
+    const range = { start: 0, end: item.bytes }
+    yield* ordered(context, { item, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
+  } catch (error) {
+    throw receiveError(error, false)
+  }
 }
 
 async function open(context: DownloadContext, download: ItemDownload, signal: AbortSignal): Promise<Readable> {
