@@ -40,6 +40,7 @@ export interface Received {
 /** Trying again later changes nothing. */
 const FOR_GOOD = [
   'damaged_media',
+  'damaged',
   'gone',
   'not_found',
   'downloads_exhausted',
