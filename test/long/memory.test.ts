@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pipeline } from 'node:stream/promises'
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { runCli } from '../support/cli-process.ts'
 import { drop, holdDownload, holdUpload, type HeldTransfer } from '../support/held-transfers.ts'
@@ -29,13 +29,13 @@ describe('memory is bounded by concurrency, not by size', () => {
   let directory: string
   let server: ServerProcess
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'sealift-memory-'))
     server = await startServerProcess({ directory, config: CONFIG })
   })
 
-  afterAll(async () => {
-    await server.stop()
+  afterEach(async () => {
+    await server.kill()
     rmSync(directory, { recursive: true, force: true })
   })
 

@@ -1,10 +1,8 @@
 /** Runs the real command in a process of its own. */
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 
+import { cliCommand } from './cli-command.ts'
 import { peakResidentBytes } from './process-facts.ts'
-
-const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
 export interface CliRun {
   readonly exitCode: number | null
@@ -20,7 +18,8 @@ export interface CliOptions {
 }
 
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliRun> {
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const [program, ...first] = cliCommand()
+  const child = spawn(program, [...first, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -28,7 +28,7 @@ export async function holdUpload(
   const path = `/v1/uploads/${part.uploadId}/parts/${part.index}`
   const transfer = await open(
     url,
-    `PUT ${path} HTTP/1.1\r\nHost: sealift\r\nContent-Type: application/octet-stream\r\nContent-Length: ${part.sizeBytes}\r\n\r\n`,
+    `PUT ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: ${part.sizeBytes}\r\n\r\n`,
   )
   transfer.socket.write(Buffer.alloc(bytes, 7))
   return transfer
@@ -36,7 +36,7 @@ export async function holdUpload(
 
 /** A GET that reads until `bytes` have come, then stops reading. */
 export async function holdDownload(url: string, mediaId: string, bytes: number): Promise<HeldTransfer> {
-  const transfer = await open(url, `GET /v1/media/${mediaId} HTTP/1.1\r\nHost: sealift\r\n\r\n`)
+  const transfer = await open(url, `GET /v1/media/${mediaId} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
   const { socket } = transfer
   await new Promise<void>((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {

@@ -4,11 +4,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 
 import { stringify } from 'yaml'
 
-const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+import { cliCommand } from './cli-command.ts'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string
@@ -32,7 +31,7 @@ export interface ServerProcessOptions {
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const configFile = join(options.directory, 'config.yaml')
   writeFileSync(configFile, stringify(mergeConfig(options)))
-  const [program, ...args] = [...(options.wrapper ?? []), process.execPath, CLI, 'serve', '--config', configFile]
+  const [program, ...args] = [...(options.wrapper ?? []), ...cliCommand(), 'serve', '--config', configFile]
   const child = spawn(program ?? process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
