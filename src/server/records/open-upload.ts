@@ -29,18 +29,25 @@ export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<voi
 export async function lockUpload(db: Db, uploadId: string): Promise<LockedUpload> {
   const known = await db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId).executeTakeFirst()
   if (known) await lockBlobs(db, [known.blob_id])
-  const row = await selectUpload(db, uploadId)
-    .select(['blobs.prefix_parts', 'blobs.prefix_bytes', 'blobs.end_parts', 'blobs.short_part'])
-    .executeTakeFirst()
-  if (!row) throw new SealiftError('not_found', 'There is no such upload')
+  const row = await selectUpload(db, uploadId).executeTakeFirst()
+  const blob = row && (await selectPrefix(db, row.blob_id))
+  if (!row || !blob) throw new SealiftError('not_found', 'There is no such upload')
   return {
     ...toUpload(row),
     reservedBytes: row.reserved_bytes,
-    prefixParts: row.prefix_parts,
-    prefixBytes: row.prefix_bytes,
-    endParts: row.end_parts,
-    shortPart: row.short_part,
+    prefixParts: blob.prefix_parts,
+    prefixBytes: blob.prefix_bytes,
+    endParts: blob.end_parts,
+    shortPart: blob.short_part,
   }
+}
+
+function selectPrefix(db: Db, blobId: string) {
+  return db
+    .selectFrom('blobs')
+    .select(['prefix_parts', 'prefix_bytes', 'end_parts', 'short_part'])
+    .where('blob_id', '=', blobId)
+    .executeTakeFirst()
 }
 
 /** @throws gone */
