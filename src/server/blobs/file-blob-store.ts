@@ -42,8 +42,8 @@ import { WriteMemory } from './write-memory.ts'
 import { writePart } from './write-part.ts'
 
 const OPEN_FILES = 512
-const READ_MEMORY_BYTES = 16 * 2 ** 20
-const WRITE_MEMORY_BYTES = 16 * 2 ** 20
+const READ_MEMORY_BYTES = 8 * 2 ** 20
+const WRITE_MEMORY_BYTES = 8 * 2 ** 20
 const PROBE_PREFIX = '.probe-'
 
 export interface FileBlobStoreOptions {
@@ -51,9 +51,9 @@ export interface FileBlobStoreOptions {
   readonly directory: string
   /** Files kept open for reading, at most, beyond those being read; 512 by default. */
   readonly openFiles?: number
-  /** Memory kept for fast reads; 16 MiB by default. Beyond it, each running read holds 64 KiB. */
+  /** Memory kept for fast reads; 8 MiB by default. Beyond it, each running read holds 64 KiB. */
   readonly readMemoryBytes?: number
-  /** Memory for gathering small pieces into large writes; 16 MiB by default. Beyond it, each part holds one piece. */
+  /** Memory for gathering small pieces into large writes; 8 MiB by default. Beyond it, each part holds one piece. */
   readonly writeMemoryBytes?: number
   readonly fileSystem?: FileSystem
 }

@@ -17,7 +17,7 @@ import { checkDeclaredPart } from './upload-parts.ts'
 import { createUploadRecords } from './upload-records.ts'
 
 const BUSY_TIMEOUT_MS = 5000
-const CACHE_BYTES = 32 * 2 ** 20
+const CACHE_BYTES = 8 * 2 ** 20
 /** A device that was noted this recently needs no new note: most requests write nothing. */
 const DEVICE_NOTE_EVERY_MS = 5 * 60_000
 
