@@ -1,3 +1,5 @@
+import { closeSync, openSync } from 'node:fs'
+
 import BetterSqlite3 from 'better-sqlite3'
 import { Kysely } from 'kysely'
 
@@ -44,13 +46,29 @@ export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
     async [Symbol.asyncDispose]() {
       await commits.idle()
       reader.close()
+      emptyLog(database)
       database.close()
     },
   }
 }
 
+/** After a clean stop, everything is in the one file. Best effort: the next start reads the log as well. */
+function emptyLog(database: BetterSqlite3.Database): void {
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)')
+  } catch {
+    // The disk is full, or another process reads.
+  }
+}
+
+/** Only this user may read a new database; its log gets the same rights. */
+function makeFile(file: string): void {
+  closeSync(openSync(file, 'a', 0o600))
+}
+
 function openConnection(settings: SqliteSettings, { readonly }: { readonly: boolean }): BetterSqlite3.Database {
   try {
+    if (!readonly) makeFile(settings.file)
     const database = new BetterSqlite3(settings.file, { readonly, timeout: settings.busyTimeoutMs })
     if (!readonly) database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import BetterSqlite3 from 'better-sqlite3'
@@ -35,6 +35,14 @@ describe('records on SQLite', () => {
     })()
     await using again = await open()
     expect(await again.findMedia(media.mediaId)).toEqual(media)
+  })
+
+  it('leaves everything in one file after a clean stop, which nobody else may read', async () => {
+    const records = await open()
+    await completeMedia(records, 10)
+    await records[Symbol.asyncDispose]()
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect((await stat(`${file}-wal`).catch(() => ({ size: 0 }))).size).toBe(0)
   })
 
   it('syncs every commit to disk, in a log beside the file', async () => {
