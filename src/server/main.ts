@@ -25,9 +25,11 @@ import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
+import { rememberMedia } from './media/remember-media.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
 import type { RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
+import { openFileLimit } from './open-file-limit.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
@@ -129,8 +131,9 @@ async function openStores(
   await mkdir(dirname(database.file), { recursive: true })
   const reserve = resources.use(await openSpaceReserve(`${database.file}.reserve`))
   const records = withSpaceReserve(resources.use(await openSqliteRecordStore({ file: database.file })), reserve)
-  const blobs = resources.use(await openFileBlobStore({ directory: storage.directory }))
-  return wrap({ blobs, records })
+  const blobs = resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
+  const stores = wrap({ blobs, records })
+  return { ...stores, records: rememberMedia(stores.records) }
 }
 
 function createTelemetry(

@@ -39,38 +39,31 @@ export class Dispatcher {
   }
 
   /** Resolves when the handler is done; never rejects. */
-  async serve(exchange: Exchange): Promise<void> {
-    const { method, url = '' } = exchange.req
-    if (url.length > MAX_URL_LENGTH || !(url.startsWith('/') || url === '*') || !hasHost(exchange)) {
-      return fail(
-        exchange,
-        new SealiftError('invalid_request', 'The request line or the Host header is not well formed'),
-      )
+  serve(exchange: Exchange): Promise<void> {
+    if (!isWellFormed(exchange)) {
+      fail(exchange, new SealiftError('invalid_request', 'The request line or the Host header is not well formed'))
+      return Promise.resolve()
     }
-    for (const route of BYTE_ROUTES) {
-      if (route.method !== method) continue
-      const match = route.pattern.exec(exchange.path)
-      if (match) return this.#run(exchange, route.name, match.slice(1))
+    for (const { name, method, pattern } of BYTE_ROUTES) {
+      const match = method === exchange.req.method ? pattern.exec(exchange.path) : null
+      if (match) return this.#run(exchange, name, match.slice(1))
     }
-    await this.#serveByExpress(exchange)
+    return this.#serveByExpress(exchange)
   }
 
   async #run(exchange: Exchange, name: RouteName, parameters: readonly string[]): Promise<void> {
+    const { gate, table } = this.#options
     exchange.route = name
     try {
-      await this.#handle(exchange, name, parameters)
+      if (isPublic(name)) await table[name](exchange)
+      else {
+        exchange.assertOpen()
+        await table[name](exchange, await gate.admit(exchange, name), parameters)
+      }
     } catch (error) {
       fail(exchange, error)
     }
     drainRest(exchange)
-  }
-
-  async #handle(exchange: Exchange, name: RouteName, parameters: readonly string[]): Promise<void> {
-    const { gate, table } = this.#options
-    if (isPublic(name)) return table[name](exchange)
-    exchange.assertOpen()
-    const caller = await gate.admit(exchange, name)
-    await table[name](exchange, caller, parameters)
   }
 
   #serveByExpress(exchange: Exchange): Promise<void> {
@@ -143,8 +136,9 @@ function isPublic(name: RouteName): name is PublicRoute {
   return PUBLIC.has(name)
 }
 
-function hasHost({ req }: Exchange): boolean {
-  return req.headers.host !== undefined || req.httpVersion !== '1.1'
+function isWellFormed({ req: { url = '', headers, httpVersion } }: Exchange): boolean {
+  if (url.length > MAX_URL_LENGTH || !(url.startsWith('/') || url === '*')) return false
+  return headers.host !== undefined || httpVersion !== '1.1'
 }
 
 /** Express refuses a path with a broken percent-encoding by itself. */

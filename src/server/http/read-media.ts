@@ -40,12 +40,18 @@ export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Call
   assertSatisfiable(range, media)
   const askedAtMs = performance.now()
   using slot = await takeSlot(deps, exchange, caller)
+  if (media.sizeBytes === null || media.sizeBytes > SHORT_BYTES) endWithSlot(exchange, slot)
   // Much can happen to a lease while its reader stands in line.
   if (performance.now() - askedAtMs > LONG_WAIT_MS) await openMedia(deps.records, mediaId, deps.clock())
-  const release = () => exchange.abort(slot.signal.reason as Error)
-  slot.signal.addEventListener('abort', release, { once: true })
   await deliver(deps, { exchange, caller, range, etag, media })
-  slot.signal.removeEventListener('abort', release)
+}
+
+/** Not worth ending when its right is taken away: it is over in a moment, or cut as too slow. */
+const SHORT_BYTES = 256 * 1024
+
+/** A slot that is taken away ends the transfer that holds it. */
+function endWithSlot(exchange: Exchange, { signal }: TransferSlot): void {
+  signal.addEventListener('abort', () => exchange.abort(signal.reason as Error), { once: true })
 }
 
 /** The headers of GET for the whole media (RFC 9110 defines ranges for GET alone); waits for nothing, counts nothing. */
@@ -131,22 +137,32 @@ async function planUnknown(
 }
 
 /** A client's rate may pause it for longer than a connection may stand still. */
-async function copyPaced(deps: ReadMedia, { exchange, caller }: Delivery, plan: Plan, sink: ResponseSink) {
+function copyPaced(deps: ReadMedia, { exchange, caller }: Delivery, plan: Plan, sink: ResponseSink): Promise<void> {
   const { client, tier } = caller
   const charge = chargeFor(deps.rates, { clientId: client.clientId, tier, direction: 'download' })
-  if (charge === null) return copy(deps, exchange, plan, { bytes: sink, end: () => sink.end() })
-  const bytes = paceSink(sink, charge, exchange.signal)
-  await exchange.patiently(copy(deps, exchange, plan, { bytes, end: () => sink.end() }))
+  if (charge === null) return copy(deps, exchange, plan, { sink, bytes: sink })
+  return exchange.patiently(copy(deps, exchange, plan, { sink, bytes: paceSink(sink, charge, exchange.signal) }))
 }
 
-async function copy(deps: ReadMedia, exchange: Exchange, plan: Plan, to: { bytes: ByteSink; end: () => void }) {
+interface Target {
+  readonly sink: ResponseSink
+  /** The sink, or what slows it down. */
+  readonly bytes: ByteSink
+}
+
+function copy(deps: ReadMedia, exchange: Exchange, plan: Plan, to: Target): Promise<void> {
   const { media, range, lengthBytes } = plan
-  const { signal } = exchange
+  if (media.state !== 'complete' || lengthBytes === null) return follow(deps, exchange, plan, to)
+  const start = range?.start ?? 0
+  return deps.blobs.read(media, { start, end: start + lengthBytes }, to.bytes, exchange.signal)
+}
+
+async function follow(deps: ReadMedia, exchange: Exchange, plan: Plan, { sink, bytes }: Target): Promise<void> {
+  const { media, range, lengthBytes } = plan
   const start = range?.start ?? 0
   const end = lengthBytes === null ? null : start + lengthBytes
-  if (media.state === 'complete' && end !== null) return deps.blobs.read(media, { start, end }, to.bytes, signal)
-  const reached = await exchange.patiently(followBytes(deps, media, { start, end, sink: to.bytes }, signal))
-  if (end === null) to.end()
+  const reached = await exchange.patiently(followBytes(deps, media, { start, end, sink: bytes }, exchange.signal))
+  if (end === null) sink.end()
   else if (reached < end) throw new SealiftError('size_mismatch', 'The upload ended with fewer bytes than it declared')
 }
 

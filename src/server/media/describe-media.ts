@@ -11,6 +11,19 @@ const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
  * every lease of it, and no way back to the blob's internal id.
  */
 export function etagOf(blobId: BlobId): string {
+  const known = etags.get(blobId)
+  if (known !== undefined) return known
+  if (etags.size >= MAX_REMEMBERED) etags.clear()
+  const etag = deriveEtag(blobId)
+  etags.set(blobId, etag)
+  return etag
+}
+
+/** A pure function's results, kept because every request of a hot media asks for the same one. */
+const etags = new Map<BlobId, string>()
+const MAX_REMEMBERED = 10_000
+
+function deriveEtag(blobId: BlobId): string {
   const digest = createHash('sha256').update(`sealift/etag/${blobId}`).digest()
   let tag = ''
   for (let index = 0; index < 26; index++) tag += ALPHABET.charAt((digest[index] ?? 0) & 31)

@@ -1,0 +1,70 @@
+import type { MediaRecord, RecordStore } from '../records/record-store.ts'
+
+/** Bounds what another process can change unnoticed (fsck while the server runs). */
+const REMEMBER_MS = 2000
+const MAX_REMEMBERED = 10_000
+
+interface Remembered {
+  readonly media: MediaRecord
+  readonly untilMs: number
+}
+
+/**
+ * Remembers for a moment the records of media that are asked for again and again: thumbnails, and the ranges of a film.
+ * Only of complete media whose downloads are not counted: of these nothing can change but that their lease ends, and
+ * every way to end one by name passes here. (Expiry is in the record.) For a database that one process writes.
+ */
+export function rememberMedia(records: RecordStore, now: () => number = () => performance.now()): RecordStore {
+  const memory = new MediaMemory(now)
+  return {
+    ...records,
+    findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
+    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at)),
+    endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),
+    endExpiredParcels: (at, batch) => memory.forgetting(() => records.endExpiredParcels(at, batch)),
+  }
+}
+
+class MediaMemory {
+  readonly #now: () => number
+  readonly #remembered = new Map<string, Remembered>()
+  /** Grows with each change: what was asked for before it is not remembered after it. */
+  #changes = 0
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  async find(mediaId: string, ask: () => Promise<MediaRecord | null>): Promise<MediaRecord | null> {
+    const known = this.#remembered.get(mediaId)
+    if (known && known.untilMs > this.#now()) return known.media
+    const changesBefore = this.#changes
+    const media = await ask()
+    if (media && isSteady(media) && this.#changes === changesBefore) this.#remember(media)
+    else this.#remembered.delete(mediaId)
+    return media
+  }
+
+  /** All of it is forgotten once `change` is done, and so before anyone is told that it is. */
+  async forgetting<T>(change: () => Promise<T>): Promise<T> {
+    try {
+      return await change()
+    } finally {
+      this.#changes += 1
+      this.#remembered.clear()
+    }
+  }
+
+  #remember(media: MediaRecord): void {
+    this.#remembered.delete(media.mediaId)
+    if (this.#remembered.size >= MAX_REMEMBERED) {
+      const [oldest] = this.#remembered.keys()
+      if (oldest !== undefined) this.#remembered.delete(oldest)
+    }
+    this.#remembered.set(media.mediaId, { media, untilMs: this.#now() + REMEMBER_MS })
+  }
+}
+
+function isSteady({ state, maxDownloads, endedAt }: MediaRecord): boolean {
+  return state === 'complete' && maxDownloads === null && endedAt === null
+}
