@@ -45,6 +45,13 @@ export function serverBase(server: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
 }
 
+/** Whether something between us and the server could change bytes unnoticed: plain http to another machine. */
+export function isUnprotected(server: string): boolean {
+  const { protocol, hostname } = new URL(server)
+  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  return protocol === 'http:' && !isLoopback
+}
+
 function isHttp(url: URL): boolean {
   return (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.password === ''
 }

@@ -28,6 +28,12 @@ export interface SealiftOptions {
   /** Small items in flight at once. Default 32; 1 to 128. */
   readonly parallelSmall?: number
   readonly retry?: RetryOptions
+  /**
+   * Whether the server compares every part with its digest as it arrives. Default: only where nothing else does, which
+   * is plain `http` to another machine; TLS protects parts on their way, and a loopback has no way. Costs both sides a
+   * SHA-256 of all bytes. What fits into one request carries its digest in any case.
+   */
+  readonly digests?: boolean
   /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
   readonly stallTimeoutMs?: number
 }

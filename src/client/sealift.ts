@@ -8,7 +8,7 @@ import { NO_SIGNAL } from './abort.ts'
 import { systemClock } from './clock.ts'
 import { fetchTransport } from './fetch-transport.ts'
 import { forwardParcel } from './forward.ts'
-import { parseLink, serverBase } from './link.ts'
+import { isUnprotected, parseLink, serverBase } from './link.ts'
 import type { CallOptions, LeaseOptions, Published, SealiftOptions, SendItem, SendOptions } from './options.ts'
 import type { Parcel } from './parcel.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
@@ -143,8 +143,10 @@ export class Sealift implements AsyncDisposable {
       ...(ttlSeconds !== undefined && { ttlSeconds }),
       ...(maxDownloads !== undefined && { maxDownloads }),
     }
+    const server = this.#ownServer()
     const context = {
-      server: this.#ownServer(),
+      server,
+      digests: this.#options.digests ?? isUnprotected(server.base),
       suite: this.suite,
       making: { owner: journal.parcel.owner, lease },
       partBuffers: new PartBuffers(this.#parallel * ONE_REQUEST_BYTES),

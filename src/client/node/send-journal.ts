@@ -58,7 +58,7 @@ const entrySchema = z.union([
     idempotencyKey: z.string(),
   }),
   z.object({ item: z.int(), upload: uploadSchema }),
-  z.object({ item: z.int(), part: z.int(), sha256: z.string() }),
+  z.object({ item: z.int(), part: z.int(), fingerprint: z.string() }),
   z.object({ item: z.int(), stored: sealedMediaSchema }),
 ])
 
@@ -180,7 +180,7 @@ class FileItemJournal implements ItemJournal {
     this.secrets = item.secrets
     this.upload = item.upload
     this.stored = item.stored
-    for (const [index, sha256] of item.parts) this.finishedParts.set(index, sha256)
+    for (const [index, fingerprint] of item.parts) this.finishedParts.set(index, fingerprint)
   }
 
   async begun(upload: JournaledUpload): Promise<void> {
@@ -188,9 +188,9 @@ class FileItemJournal implements ItemJournal {
     await this.#options.append({ upload })
   }
 
-  async partFinished(index: number, sha256: string): Promise<void> {
-    this.finishedParts.set(index, sha256)
-    await this.#options.append({ part: index, sha256 })
+  async partFinished(index: number, fingerprint: string): Promise<void> {
+    this.finishedParts.set(index, fingerprint)
+    await this.#options.append({ part: index, fingerprint })
   }
 
   async finished(media: SealedMedia): Promise<void> {
@@ -270,7 +270,7 @@ function apply(recalled: Recalled, entry: Entry): void {
   if (!item) return
   if ('upload' in entry) item.upload = entry.upload
   else if ('stored' in entry) item.stored = entry.stored
-  else item.parts.set(entry.part, entry.sha256)
+  else item.parts.set(entry.part, entry.fingerprint)
 }
 
 function secretsOf(entry: { key: string; salt: string; noncePrefix: string; idempotencyKey: string }) {

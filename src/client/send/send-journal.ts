@@ -32,12 +32,12 @@ export interface ItemJournal {
   readonly secrets: SealingSecrets
   /** Begun, here or in an earlier process. */
   readonly upload: JournaledUpload | null
-  /** Parts that the server has: their SHA-256 (base64url) by index. */
+  /** Parts that the server has: their fingerprints by index. */
   readonly finishedParts: ReadonlyMap<number, string>
   /** All of it is stored. */
   readonly stored: SealedMedia | null
   begun(upload: JournaledUpload): Promise<void>
-  partFinished(index: number, sha256: string): Promise<void>
+  partFinished(index: number, fingerprint: string): Promise<void>
   finished(media: SealedMedia): Promise<void>
   /** Forgets everything and draws fresh secrets: the bytes are not what they were, or the server lost them. */
   restart(): Promise<void>
@@ -117,8 +117,8 @@ class MemoryItemJournal implements ItemJournal {
     return Promise.resolve()
   }
 
-  partFinished(index: number, sha256: string): Promise<void> {
-    this.finishedParts.set(index, sha256)
+  partFinished(index: number, fingerprint: string): Promise<void> {
+    this.finishedParts.set(index, fingerprint)
     return Promise.resolve()
   }
 

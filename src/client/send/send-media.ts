@@ -3,7 +3,7 @@ import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/i
 import type { CryptoSuite, IncrementalHash, Role, Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
-import { sha256 } from '../digest.ts'
+import { partFingerprint, sha256 } from '../digest.ts'
 import type { SealedMedia } from '../manifest.ts'
 import type { PartBuffer, PartBuffers } from '../part-buffers.ts'
 import type { Semaphore } from '../semaphore.ts'
@@ -24,6 +24,8 @@ export interface SendContext {
   readonly server: Server
   readonly suite: CryptoSuite
   readonly making: Making
+  /** Whether the server is to compare each part with its digest: where nothing else protects it on its way. */
+  readonly digests: boolean
   /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
   readonly partBuffers: PartBuffers
   readonly smallBuffers: Semaphore
@@ -92,7 +94,7 @@ async function sendSmall(
   const plain = await media.parts.next(buffer.subarray(parts.plainOffset(0)), signal)
   const sealed = await parts.seal(0, buffer, plain)
   await media.parts.checkUnchanged()
-  const digest = await sha256(sealed)
+  const digest = await sha256(context.suite, sealed)
   const { idempotencyKey } = media.journal.secrets
   const request = { ...context.making, idempotencyKey, sealed, sha256: digest, onSent: media.moved }
   const stored = await storeMedia(context.server, request, signal)
@@ -223,19 +225,20 @@ class LargeSend {
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
     using _ = part.buffer
     const { context, media, upload, durable } = this.#options
-    const digest = await sha256(part.sealed)
-    if (durable(part.index)) return this.#compare(part, toBase64Url(digest))
+    const fingerprint = toBase64Url(partFingerprint(context.suite, part.sealed, upload.chunkBytes))
+    if (durable(part.index)) return this.#compare(part, fingerprint)
     const { index, sealed } = part
+    const digest = context.digests ? await sha256(context.suite, sealed) : null
     const request = { uploadId: upload.uploadId, index, sealed, sha256: digest, onSent: media.moved }
     await putPart(context.server, request, signal)
-    await media.journal.partFinished(index, toBase64Url(digest))
+    await media.journal.partFinished(index, fingerprint)
   }
 
   /** A part that an earlier process has sent: sealing it again must have given the same bytes. */
-  async #compare(part: SealedPart, digest: string): Promise<void> {
+  async #compare(part: SealedPart, fingerprint: string): Promise<void> {
     const { journal, found } = this.#options.media
     const before = journal.finishedParts.get(part.index)
-    if (before !== undefined && before !== digest) {
+    if (before !== undefined && before !== fingerprint) {
       await journal.restart()
       throw new SealiftError('file_changed', 'The file is not what it was when sending it began: send it again')
     }

@@ -67,8 +67,8 @@ export interface PartRequest {
   readonly uploadId: string
   readonly index: number
   readonly sealed: Uint8Array<ArrayBuffer>
-  /** SHA-256 of `sealed`: the server stores nothing else. */
-  readonly sha256: Uint8Array
+  /** SHA-256 of `sealed`, which the server compares; `null`: it does not. */
+  readonly sha256: Uint8Array | null
   readonly onSent?: (bytes: number) => void
 }
 
@@ -107,6 +107,7 @@ export function leaseFields(lease: LeaseOptions): { ttlSeconds?: number; maxDown
   }
 }
 
-function bytesHeaders(sha256: Uint8Array): Record<string, string> {
+function bytesHeaders(sha256: Uint8Array | null): Record<string, string> {
+  if (!sha256) return { 'content-type': OCTET_STREAM }
   return { 'content-type': OCTET_STREAM, [HEADER.contentDigest]: formatContentDigest(toBase64(sha256)) }
 }
