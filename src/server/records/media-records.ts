@@ -127,12 +127,11 @@ async function takeDownload(
 ): Promise<void> {
   const taken = await db
     .updateTable('leases')
-    .set(eb => ({ downloads_used: eb('downloads_used', '+', 1) }))
+    .set(eb => ({ downloads_left: eb('downloads_left', '-', 1) }))
     .where('media_id', '=', mediaId)
     .where('ended_at', 'is', null)
     .where('expires_at', '>', now)
-    .where('max_downloads', 'is not', null)
-    .whereRef('downloads_used', '<', 'max_downloads')
+    .where('downloads_left', '>', 0)
     .returning('media_id')
     .executeTakeFirst()
   if (!taken) return refuseDownload(db, mediaId, now)
@@ -148,7 +147,7 @@ async function refuseDownload(db: Db, mediaId: string, now: number): Promise<voi
   if (!lease || lease.ended_at !== null || lease.expires_at <= now) {
     throw new SealiftError('gone', 'This media has expired or was deleted')
   }
-  if (lease.max_downloads !== null) throw exhausted()
+  if (lease.downloads_left !== null) throw exhausted()
 }
 
 function exhausted(): SealiftError {
@@ -165,7 +164,7 @@ async function returnDownload(db: Db, mediaId: string, grantId: string): Promise
   if (!grant) return
   await db
     .updateTable('leases')
-    .set(eb => ({ downloads_used: eb('downloads_used', '-', 1) }))
+    .set(eb => ({ downloads_left: eb('downloads_left', '+', 1) }))
     .where('media_id', '=', mediaId)
     .execute()
 }

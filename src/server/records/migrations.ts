@@ -12,7 +12,10 @@ async function createFirstSchema(db: Kysely<unknown>, dialect: SqlDialect): Prom
   for (const statement of firstSchema(dialect === 'sqlite' ? 'blob' : 'bytea')) await sql.raw(statement).execute(db)
 }
 
-/** Partial indexes keep the sweep's questions cheap: each holds only the rows that still wait for something. */
+/**
+ * Partial indexes keep the sweep's questions cheap: each holds only the rows that still wait for something. Some repeat
+ * the columns of their condition, so that counting reads the index alone.
+ */
 function firstSchema(bytesType: string): readonly string[] {
   return [
     `create table blobs (
@@ -22,7 +25,7 @@ function firstSchema(bytesType: string): readonly string[] {
       deleted_at bigint, purged_at bigint)`,
     `create index blobs_completing on blobs (blob_id) where state = 'completing' and deleted_at is null`,
     `create index blobs_unfinished on blobs (created_at) where state <> 'complete' and deleted_at is null`,
-    `create index blobs_complete on blobs (size_bytes) where state = 'complete' and deleted_at is null`,
+    `create index blobs_complete on blobs (size_bytes, state, deleted_at) where state = 'complete' and deleted_at is null`,
     `create index blobs_tombstones on blobs (deleted_at) where deleted_at is not null and purged_at is null`,
     `create index blobs_purged on blobs (purged_at) where purged_at is not null`,
 
@@ -39,12 +42,11 @@ function firstSchema(bytesType: string): readonly string[] {
 
     `create table leases (
       media_id text primary key, blob_id text not null, client_id text not null, owner_hash text,
-      created_at bigint not null, expires_at bigint not null, max_downloads bigint, downloads_used bigint not null,
+      created_at bigint not null, expires_at bigint not null, max_downloads bigint, downloads_left bigint,
       ended_at bigint)`,
     `create index leases_of_blob on leases (blob_id)`,
-    `create index leases_live on leases (expires_at) where ended_at is null`,
-    `create index leases_used_up on leases (media_id)
-      where ended_at is null and max_downloads is not null and downloads_used >= max_downloads`,
+    `create index leases_live on leases (expires_at, ended_at) where ended_at is null`,
+    `create index leases_used_up on leases (downloads_left) where ended_at is null and downloads_left is not null`,
     `create index leases_ended on leases (ended_at) where ended_at is not null`,
 
     `create table grants (
@@ -54,7 +56,7 @@ function firstSchema(bytesType: string): readonly string[] {
     `create table parcels (
       parcel_id text primary key, client_id text not null, owner_hash text, version bigint not null,
       manifest ${bytesType} not null, created_at bigint not null, expires_at bigint not null, ended_at bigint)`,
-    `create index parcels_live on parcels (expires_at) where ended_at is null`,
+    `create index parcels_live on parcels (expires_at, ended_at) where ended_at is null`,
     `create index parcels_ended on parcels (ended_at) where ended_at is not null`,
     `create table parcel_media (
       parcel_id text not null, media_id text not null, primary key (parcel_id, media_id))`,

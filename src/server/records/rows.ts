@@ -15,7 +15,7 @@ export interface MediaRow {
   created_at: number
   expires_at: number
   max_downloads: number | null
-  downloads_used: number
+  downloads_left: number | null
   ended_at: number | null
   blob_id: string
   part_bytes: number
@@ -91,7 +91,7 @@ export function toMedia(row: MediaRow): MediaRecord {
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     maxDownloads: row.max_downloads,
-    downloadsUsed: row.downloads_used,
+    downloadsUsed: (row.max_downloads ?? 0) - (row.downloads_left ?? 0),
     endedAt: row.ended_at,
     blobId: row.blob_id,
     partBytes: row.part_bytes,

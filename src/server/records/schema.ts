@@ -71,7 +71,8 @@ export interface LeasesTable {
   created_at: number
   expires_at: number
   max_downloads: number | null
-  downloads_used: number
+  /** Downloads that may still begin; `null` when they are not counted. */
+  downloads_left: number | null
   ended_at: number | null
 }
 

@@ -1,3 +1,5 @@
+import { sql } from 'kysely'
+
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
@@ -7,6 +9,11 @@ import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../blobs/blob-store.ts'
 import type { LiveBlob, StorageTotals, UploadRecord, UpkeepRecords } from './record-store.ts'
 import { toUpload } from './rows.ts'
+import type { BlobState } from './schema.ts'
+
+/** Written into the text of a query: a partial index is used only when its condition is seen before any value is bound. */
+const COMPLETING = sql.lit<BlobState>('completing')
+const COMPLETE = sql.lit<BlobState>('complete')
 
 export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
   const { read } = database
@@ -37,8 +44,7 @@ async function endExpiredLeases(db: Db, now: number, batch: number): Promise<num
     .selectFrom('leases')
     .select('media_id')
     .where('ended_at', 'is', null)
-    .where('max_downloads', 'is not', null)
-    .whereRef('downloads_used', '>=', 'max_downloads')
+    .where('downloads_left', '<=', 0)
     .where(eb =>
       eb.not(
         eb.exists(
@@ -93,7 +99,7 @@ async function listCompleting(db: Db, batch: number): Promise<readonly UploadRec
     .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
     .selectAll('uploads')
     .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
-    .where('blobs.state', '=', 'completing')
+    .where('blobs.state', '=', COMPLETING)
     .where('blobs.deleted_at', 'is', null)
     .limit(batch)
     .execute()
@@ -155,7 +161,7 @@ async function totals(db: Db): Promise<StorageTotals> {
     db
       .selectFrom('blobs')
       .select(eb => [eb.fn.countAll<number>().as('count'), eb.fn.sum<number | string | null>('size_bytes').as('bytes')])
-      .where('state', '=', 'complete')
+      .where('state', '=', COMPLETE)
       .where('deleted_at', 'is', null)
       .executeTakeFirstOrThrow(),
     db
@@ -168,7 +174,7 @@ async function totals(db: Db): Promise<StorageTotals> {
     db
       .selectFrom('blobs')
       .select(eb => eb.fn.min<number | null>('created_at').as('oldest'))
-      .where('state', '<>', 'complete')
+      .where('state', '<>', COMPLETE)
       .where('deleted_at', 'is', null)
       .executeTakeFirstOrThrow(),
     countWhereNull(db, 'leases'),

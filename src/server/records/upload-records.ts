@@ -97,7 +97,7 @@ export function newLease(lease: NewLease, blobId: string) {
     created_at: lease.createdAt,
     expires_at: lease.expiresAt,
     max_downloads: lease.maxDownloads,
-    downloads_used: 0,
+    downloads_left: lease.maxDownloads,
     ended_at: null,
   }
 }
