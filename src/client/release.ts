@@ -3,7 +3,9 @@
  * be: it sees gigabytes of short-lived buffers pass. Only for bytes that nobody else holds; views of a part of a
  * buffer are left alone.
  */
-export function release(bytes: Uint8Array<ArrayBuffer>): void {
+export function release(bytes: Uint8Array): void {
+  const { buffer } = bytes
+  if (!(buffer instanceof ArrayBuffer) || bytes.byteLength !== buffer.byteLength) return
   // Browsers before 2024 lack it, and collect.
-  if (bytes.byteLength === bytes.buffer.byteLength && 'transfer' in bytes.buffer) bytes.buffer.transfer(0)
+  if ('transfer' in buffer) buffer.transfer(0)
 }

@@ -27,7 +27,7 @@ export interface TransportResponse {
   readonly status: number
   /** The value of a header, its name in lower case. */
   header(name: string): string | null
-  /** The body, to be read once. Leaving the loop early closes the connection. */
+  /** The body, to be read once; its pieces are the reader's own. Leaving the loop early closes the connection. */
   readonly body: AsyncIterable<Uint8Array>
   /** Gives up the body without reading it. */
   discard(): Promise<void>

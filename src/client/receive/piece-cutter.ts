@@ -1,7 +1,10 @@
+import { release } from '../release.ts'
+
 /** Cuts bytes that arrive in pieces of any size into the sizes that are asked for. */
 export class PieceCutter {
   readonly #pieces: AsyncIterator<Uint8Array>
-  #rest: Uint8Array = new Uint8Array(0)
+  #piece: Uint8Array = new Uint8Array(0)
+  #rest: Uint8Array = this.#piece
   #buffer: Uint8Array = new Uint8Array(0)
 
   constructor(pieces: AsyncIterable<Uint8Array>) {
@@ -26,19 +29,12 @@ export class PieceCutter {
       filled += taken.byteLength
       this.#rest = this.#rest.subarray(taken.byteLength)
       if (filled === size) return this.#buffer.subarray(0, size)
+      release(this.#piece)
       const next = await this.#pieces.next()
       if (next.done === true) return null
+      this.#piece = next.value
       this.#rest = next.value
     }
-  }
-
-  /** Whatever is there next, `null` at the end. */
-  async any(): Promise<Uint8Array | null> {
-    const rest = this.#rest
-    this.#rest = new Uint8Array(0)
-    if (rest.byteLength > 0) return rest
-    const next = await this.#pieces.next()
-    return next.done === true ? null : next.value
   }
 
   async stop(): Promise<void> {
