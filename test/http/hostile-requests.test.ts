@@ -175,6 +175,7 @@ test('threat 49: cookies are neither taken nor set, and no origin gets credentia
   expect(answer?.headers).not.toHaveProperty('set-cookie')
   expect(answer?.headers).not.toHaveProperty('access-control-allow-credentials')
   expect(answer?.headers['access-control-allow-origin']).toBe('*')
+  expect((await ask('GET /v1/limits'))?.headers).toMatchObject({ vary: 'Origin' })
 })
 
 test('threat 52: a form is streamed, never held in memory', async () => {

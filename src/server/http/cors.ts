@@ -30,14 +30,15 @@ const ALLOWED = [
   'Sealift-Owner',
 ].join(', ')
 
-const ANY_ORIGIN = ['Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', EXPOSED]
-const NO_ORIGIN = ['Vary', 'Origin']
+const VARY = ['Vary', 'Origin']
+const ANY_ORIGIN = [...VARY, 'Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', EXPOSED]
 
-/** Headers of every answer to this request. */
+/** Headers of every answer to this request; those that only browsers read come only when one asks for a page. */
 export function corsHeaders({ headers: { origin } }: IncomingMessage, origins: readonly string[]): HeaderList {
+  if (origin === undefined) return VARY
   if (origins.includes('*')) return ANY_ORIGIN
-  if (origin === undefined || !origins.includes(origin)) return NO_ORIGIN
-  return ['Access-Control-Allow-Origin', origin, 'Vary', 'Origin', 'Access-Control-Expose-Headers', EXPOSED]
+  if (!origins.includes(origin)) return VARY
+  return [...VARY, 'Access-Control-Allow-Origin', origin, 'Access-Control-Expose-Headers', EXPOSED]
 }
 
 /** Headers of the answer to a preflight (`OPTIONS`) of a path that takes `methods`. */

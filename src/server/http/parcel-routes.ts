@@ -96,8 +96,6 @@ async function sendManifest(
     String(version),
     'Cache-Control',
     'private, no-cache',
-    'Vary',
-    'Prefer',
     ...applied,
   ])
   await exchange.finished()

@@ -39,15 +39,19 @@ export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Call
   const range = allowsRange(single(headers['if-range']), etag) ? parseRange(headers.range) : null
   assertSatisfiable(range, media)
   const askedAtMs = performance.now()
-  using slot = await takeSlot(deps, exchange, caller)
-  if (media.sizeBytes === null || media.sizeBytes > SHORT_BYTES) endWithSlot(exchange, slot)
+  using slot = await takeSlot(deps, exchange, caller, media)
+  if (!isShort(media)) endWithSlot(exchange, slot)
   // Much can happen to a lease while its reader stands in line.
   if (performance.now() - askedAtMs > LONG_WAIT_MS) await openMedia(deps.records, mediaId, deps.clock())
   await deliver(deps, { exchange, caller, range, etag, media })
 }
 
-/** Not worth ending when its right is taken away: it is over in a moment, or cut as too slow. */
+/** Not worth ending when the right to it is taken away: it is over in a moment, or cut as too slow. */
 const SHORT_BYTES = 256 * 1024
+
+function isShort({ state, sizeBytes }: MediaRecord): boolean {
+  return state === 'complete' && sizeBytes !== null && sizeBytes <= SHORT_BYTES
+}
 
 /** A slot that is taken away ends the transfer that holds it. */
 function endWithSlot(exchange: Exchange, { signal }: TransferSlot): void {
@@ -65,10 +69,11 @@ export async function headMedia(deps: ReadMedia, exchange: Exchange, mediaId: st
 }
 
 /** Waiting in line for a slot is not idling. */
-function takeSlot({ slots }: ReadMedia, exchange: Exchange, caller: Caller): Promise<TransferSlot> {
-  const request = slotRequest(caller, 'download')
-  const taken = slots.acquire(request, exchange.signal)
-  return slots.held(request.clientId, 'download') < request.cap ? taken : exchange.inLine(taken)
+function takeSlot({ slots }: ReadMedia, exchange: Exchange, caller: Caller, media: MediaRecord): Promise<TransferSlot> {
+  const { credential, ...request } = slotRequest(caller, 'download')
+  const isFree = slots.held(request.clientId, 'download') < request.cap
+  if (isFree && isShort(media)) return slots.acquire(request, exchange.signal)
+  return exchange.inLine(slots.acquire({ ...request, credential }, exchange.signal))
 }
 
 interface Delivery {
