@@ -101,19 +101,69 @@ async function forget({ records, clock, feed }: StoreWhole, { uploadId, blobId }
   feed.announce(blobTopic(blobId))
 }
 
-async function storeRuns(deps: StoreWhole, { upload, cutter, media, caps }: WholeAtWork, stop: AbortSignal) {
-  const { blobId, partBytes } = upload
+/** Parts that may still be on their way to the disk while the next one arrives. */
+const PARTS_IN_FLIGHT = 2
+
+/** Stores a media part by part; the next part is received while the one before is being made durable. */
+async function storeRuns(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<number> {
+  const { cutter, media } = work
+  const inFlight = new Set<Promise<void>>()
+  const failed = new AbortController()
+  const halt = AbortSignal.any([stop, failed.signal])
   let storedBytes = 0
-  for (let index = 0; await more(cutter, media.sizeBytes, storedBytes); index++) {
-    const sizeBytes = media.sizeBytes === null ? null : Math.min(partBytes, media.sizeBytes - storedBytes)
-    if (sizeBytes === null) {
-      const atMost = Math.min(partBytes, media.atMostBytes() ?? partBytes)
-      await deps.records.reservePart(upload.uploadId, { index, sizeBytes: atMost }, caps)
+  try {
+    for (let index = 0; await more(cutter, media.sizeBytes, storedBytes); index++) {
+      while (inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(inFlight)
+      const { received, stored } = await startRun(deps, work, { index, storedBytes }, halt)
+      const settled = stored.then(() => void inFlight.delete(settled))
+      inFlight.add(settled)
+      // Awaited below, also when the loop is left early.
+      settled.catch(() => undefined)
+      storedBytes += await Promise.race([received, stored])
     }
-    const run = cutter.run(sizeBytes ?? partBytes)
-    storedBytes += await deps.blobs.putPart({ blobId, partBytes, index, sizeBytes }, run, stop)
+    await Promise.all(inFlight)
+    return storedBytes
+  } catch (error) {
+    failed.abort(error)
+    await Promise.allSettled(inFlight)
+    throw error
   }
-  return storedBytes
+}
+
+interface Run {
+  /** Bytes of the part, once all of them have arrived. */
+  readonly received: Promise<number>
+  /** The same, once they are durable. */
+  readonly stored: Promise<number>
+}
+
+async function startRun(
+  { blobs, records }: StoreWhole,
+  { upload, cutter, media, caps }: WholeAtWork,
+  { index, storedBytes }: { index: number; storedBytes: number },
+  stop: AbortSignal,
+): Promise<Run> {
+  const { uploadId, blobId, partBytes } = upload
+  const sizeBytes = media.sizeBytes === null ? null : Math.min(partBytes, media.sizeBytes - storedBytes)
+  if (sizeBytes === null) {
+    await records.reservePart(
+      uploadId,
+      { index, sizeBytes: Math.min(partBytes, media.atMostBytes() ?? partBytes) },
+      caps,
+    )
+  }
+  const { promise: received, resolve } = Promise.withResolvers<number>()
+  const source = tellEnd(cutter.run(sizeBytes ?? partBytes), resolve)
+  return { received, stored: blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop) }
+}
+
+async function* tellEnd(run: ByteSource, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
+  let sizeBytes = 0
+  for await (const chunk of run) {
+    sizeBytes += chunk.length
+    yield chunk
+  }
+  ended(sizeBytes)
 }
 
 async function more(cutter: RunCutter, sizeBytes: number | null, storedBytes: number): Promise<boolean> {
