@@ -1,4 +1,4 @@
-import { copyFile, mkdir, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { run } from './processes.ts'
@@ -7,7 +7,8 @@ const ROOT = join(import.meta.dirname, '..')
 
 /** The compiled product, as it is published, made from the sources as they are now. */
 export interface Build {
-  readonly cli: string
+  /** How Node starts the `sealift` command: the flags of its first line, then the file. */
+  readonly cli: readonly string[]
   /** The SDK for Node. */
   readonly sdk: string
 }
@@ -23,5 +24,12 @@ export async function buildInto(folder: string): Promise<Build> {
     command: tsc,
     args: ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist, '--declaration', 'false'],
   })
-  return { cli: join(dist, 'cli/main.js'), sdk: join(dist, 'client/node/index.js') }
+  const cli = join(dist, 'cli/main.js')
+  return { cli: [...(await flagsOf(cli)), cli], sdk: join(dist, 'client/node/index.js') }
+}
+
+/** `#!/usr/bin/env -S node --flag` → `--flag` */
+async function flagsOf(script: string): Promise<string[]> {
+  const [first = ''] = (await readFile(script, 'utf8')).split('\n', 1)
+  return first.split(' ').filter(word => word.startsWith('--'))
 }

@@ -35,7 +35,7 @@ export const sealiftRoundTrip: RoundTripPeer = {
 export function sealiftCommand(args: readonly string[], home: string, context: BenchContext): Promise<string> {
   return run({
     command: process.execPath,
-    args: [context.build.cli, ...args],
+    args: [...context.build.cli, ...args],
     cwd: home,
     env: { HOME: home, XDG_CONFIG_HOME: home, XDG_STATE_HOME: home, XDG_CACHE_HOME: home, XDG_DATA_HOME: home },
     signal: context.signal,

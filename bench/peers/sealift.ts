@@ -29,7 +29,7 @@ export async function startSealift(context: BenchContext, options: SealiftOption
   const service = await startService(
     {
       command: process.execPath,
-      args: [context.build.cli, 'serve', '--config', join(home, 'sealift.yaml')],
+      args: [...context.build.cli, 'serve', '--config', join(home, 'sealift.yaml')],
       cores: options.pinned === false ? undefined : context.cores.server,
       cwd: home,
       ...(options.syncs === false ? { env: { LD_PRELOAD: 'libeatmydata.so' } } : {}),
