@@ -19,7 +19,7 @@ process.stdout.write(`${picture(lines)}\n`)
 function picture(captured: readonly string[]): string {
   const style = new Set<string>()
   const rows = captured.map(line => parseRuns(line, style))
-  const columns = Math.max(...rows.map(row => row.reduce((sum, run) => sum + [...run.text].length, 0)))
+  const columns = Math.max(...rows.map(row => row.reduce((sum, run) => sum + columnsOf(run.text), 0)))
   const width = Math.ceil(columns * CELL_WIDTH + 2 * PADDING)
   const height = rows.length * LINE_HEIGHT + 2 * PADDING
   const body = rows.map((row, index) => textLine(row, PADDING + (index + 0.75) * LINE_HEIGHT)).join('\n')
@@ -57,12 +57,17 @@ function textLine(runs: readonly Run[], y: number): string {
   let column = 0
   const spans = runs.map(({ text: content, classes }) => {
     const x = PADDING + column * CELL_WIDTH
-    const length = [...content].length
+    const length = columnsOf(content)
     column += length
     const fitted = `textLength="${(length * CELL_WIDTH).toFixed(1)}" lengthAdjust="spacingAndGlyphs"`
     return `<tspan x="${x.toFixed(1)}" ${fitted}${classes.length > 0 ? ` class="${classes.join(' ')}"` : ''}>${escapeXml(content)}</tspan>`
   })
   return `<text y="${y}" xml:space="preserve">${spans.join('')}</text>`
+}
+
+/** One column a character: the picture holds no wide ones. */
+function columnsOf(content: string): number {
+  return Array.from(content).length
 }
 
 function escapeXml(content: string): string {

@@ -33,7 +33,8 @@ const leftOutIsFailure = process.env['CI'] === 'true' && missing.length > 0
 if (leftOutIsFailure) console.log('CI=true: a suite that is left out counts as a failure.')
 
 // A file that cannot even be loaded has no failed test of its own, yet must not pass unseen.
-const failed = Math.max(report.numFailedTests, report.numFailedTestSuites > 0 ? 1 : 0) + (leftOutIsFailure ? missing.length : 0)
+const failed =
+  Math.max(report.numFailedTests, report.numFailedTestSuites > 0 ? 1 : 0) + (leftOutIsFailure ? missing.length : 0)
 console.log(`${report.numPassedTests} passed, ${failed} failed`)
 process.exitCode = run.status === 0 && failed === 0 ? 0 : 1
 

@@ -75,4 +75,5 @@ export type ManifestItem = Manifest['items'][number]
 export type CompleteItem = z.infer<typeof completeItem>
 export type SendingItem = z.infer<typeof sendingItem>
 export type SealedMedia = z.infer<typeof sealedMediaSchema>
+/** What to show before the bytes are there: dimensions in pixels and a ThumbHash. */
 export type Preview = z.infer<typeof preview>

@@ -14,6 +14,7 @@ export interface RetryOptions {
   readonly capMs?: number
 }
 
+/** How a client reaches its server, seals and repeats. All but `server` has a default. */
 export interface SealiftOptions {
   /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
   readonly server?: string
@@ -38,11 +39,13 @@ export interface SealiftOptions {
   readonly stallTimeoutMs?: number
 }
 
+/** What every call takes. */
 export interface CallOptions {
   /** Aborting it ends the call with the error code `aborted` and frees everything it held. */
   readonly signal?: AbortSignal
 }
 
+/** What every call that moves bytes takes. */
 export interface TransferOptions extends CallOptions {
   /** Called at most ten times a second, and once at the end. It must not throw. */
   readonly onProgress?: (progress: Progress) => void
@@ -63,6 +66,7 @@ export interface SendItem {
   readonly video?: Readonly<Record<string, unknown>>
 }
 
+/** How long and how often what is sent may be fetched. */
 export interface LeaseOptions {
   /** How long the server keeps it. Default: the server's. */
   readonly ttlSeconds?: number
@@ -70,6 +74,7 @@ export interface LeaseOptions {
   readonly maxDownloads?: number
 }
 
+/** How `send` sends. */
 export interface SendOptions extends LeaseOptions, TransferOptions {
   /** Publishes the parcel before the bytes are sent, so that receivers follow the upload. Default false. */
   readonly publishFirst?: boolean
@@ -90,6 +95,7 @@ export interface Published {
   readonly expiresAt: string
 }
 
+/** How `download` fetches. */
 export interface DownloadOptions extends TransferOptions {
   /** Goes on with an earlier download of this item into the same sink. */
   readonly resume?: DownloadResume

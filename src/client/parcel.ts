@@ -25,6 +25,7 @@ export type ItemResult =
   | { readonly item: ParcelItem; readonly ok: true }
   | { readonly item: ParcelItem; readonly ok: false; readonly error: Error }
 
+/** Which bytes of an item `stream` gives. */
 export interface StreamOptions extends CallOptions {
   /** Plaintext range; the whole item when absent. It is cut at the item's length. */
   readonly range?: PlainRange
@@ -76,11 +77,13 @@ export interface Parcel {
   next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
 }
 
+/** One item and where it goes. */
 export interface DownloadTarget {
   /** Opens the sink of an item; `have`: it is there already; `null`: it is left out. */
   open(item: ParcelItem): Promise<OpenedSink | 'have' | null>
 }
 
+/** A sink that was opened for one item. */
 export interface OpenedSink {
   readonly sink: Sink
   readonly resume?: DownloadOptions['resume']

@@ -13,6 +13,7 @@ export interface Progress {
   readonly active: readonly ItemProgress[]
 }
 
+/** How far one item has come. */
 export interface ItemProgress {
   /** Position in the list that was given (send) or in the manifest (receive). */
   readonly index: number

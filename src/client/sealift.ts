@@ -39,6 +39,7 @@ export interface Sent extends Published {
   readonly bytes: number
 }
 
+/** The terms of the new leases and parcel. */
 export interface ForwardOptions extends LeaseOptions, CallOptions {}
 
 /**

@@ -5,6 +5,7 @@
  */
 export type Sink = RandomSink | WritableStream<Uint8Array>
 
+/** Takes bytes at offsets, in any order. */
 export interface RandomSink {
   /** Takes `bytes`, which are the sink's from then on. Resolves when it can take more: this is the back-pressure. */
   write(bytes: Uint8Array<ArrayBuffer>, position: number): Promise<void>

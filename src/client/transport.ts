@@ -10,6 +10,7 @@ export interface Transport extends AsyncDisposable {
   request(request: TransportRequest): Promise<TransportResponse>
 }
 
+/** One HTTP request, as the SDK makes it. */
 export interface TransportRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
@@ -23,6 +24,7 @@ export interface TransportRequest {
   readonly stallTimeoutMs: number
 }
 
+/** One HTTP answer; its body is read once, or cancelled. */
 export interface TransportResponse {
   readonly status: number
   /** The value of a header, its name in lower case. */

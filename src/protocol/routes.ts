@@ -190,7 +190,14 @@ export const ROUTES = {
     json: schemas.leaseRequest,
     headers: ['Sealift-Owner', 'Idempotency-Key'],
     answers: [{ status: 201, description: 'The new lease', json: schemas.media }],
-    errors: ['not_found', 'gone', 'downloads_exhausted', 'upload_in_progress', 'quota_exceeded', 'idempotency_conflict'],
+    errors: [
+      'not_found',
+      'gone',
+      'downloads_exhausted',
+      'upload_in_progress',
+      'quota_exceeded',
+      'idempotency_conflict',
+    ],
   },
   endLease: {
     method: 'DELETE',

@@ -171,6 +171,7 @@ export const health = z.object({
   checks: z.record(z.string(), z.enum(['ok', 'failing'])).optional(),
 })
 
+/** The type of each schema above, under the same name. */
 export type Kind = z.infer<typeof kind>
 export type BeginUploadRequest = z.infer<typeof beginUploadRequest>
 export type UploadBegun = z.infer<typeof uploadBegun>

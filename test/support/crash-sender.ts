@@ -36,7 +36,7 @@ export async function keepSending(sender: CrashSender, signal: AbortSignal): Pro
 
 async function oneStep(sender: CrashSender, signal: AbortSignal): Promise<void> {
   const { random, history, unanswered } = sender
-  for (const creation of [...unanswered]) await create(sender, creation, signal)
+  for (const creation of unanswered.slice()) await create(sender, creation, signal)
   const open = history.filter(
     each => each.complete !== 'acknowledged' && each.aborted === 'no' && each.uploadId !== null,
   )
@@ -115,7 +115,7 @@ async function remove(sender: CrashSender, upload: UploadHistory, signal: AbortS
 /** Ends everything that is still there, so that nothing may be left afterwards. */
 export async function endEverything(sender: CrashSender): Promise<void> {
   const signal = AbortSignal.timeout(60_000)
-  for (const creation of [...sender.unanswered]) await create(sender, creation, signal)
+  for (const creation of sender.unanswered.slice()) await create(sender, creation, signal)
   for (const upload of sender.history) {
     const path = `/v1/media/${upload.mediaId}`
     const answer = await fetch(`${sender.url}${path}`, {
