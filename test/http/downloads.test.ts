@@ -137,9 +137,9 @@ describe('a media', () => {
   test('comes over one connection again and again', async () => {
     await using connection = await RawConnection.open(server.url)
     for (let round = 0; round < 3; round++) {
-      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: test')
+      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
       expect((await connection.answer())?.body.equals(BYTES)).toBe(true)
-      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: test', 'Range: bytes=1-2')
+      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Range: bytes=1-2')
       expect((await connection.answer())?.body.equals(BYTES.subarray(1, 3))).toBe(true)
     }
   })
@@ -147,7 +147,7 @@ describe('a media', () => {
   test('comes in the order asked when requests are sent ahead', async () => {
     await using connection = await RawConnection.open(server.url)
     for (let start = 0; start < 10; start++) {
-      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: test', `Range: bytes=${start}-${start + 4}`)
+      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', `Range: bytes=${start}-${start + 4}`)
     }
     for (let start = 0; start < 10; start++) {
       expect((await connection.answer())?.body.equals(BYTES.subarray(start, start + 5))).toBe(true)
@@ -166,7 +166,7 @@ describe('a web page on another origin', () => {
 
   test('may ask first', async () => {
     await using connection = await RawConnection.open(server.url)
-    connection.head(`OPTIONS /v1/media/${mediaId} HTTP/1.1`, 'Host: test', 'Origin: https://app.example')
+    connection.head(`OPTIONS /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Origin: https://app.example')
     const answer = await connection.answer()
     expect(answer).toMatchObject({ status: 204, headers: { 'access-control-allow-methods': 'GET, HEAD, DELETE' } })
     expect(answer?.headers['access-control-allow-headers']).toContain('Range')

@@ -21,7 +21,7 @@ afterAll(() => server.stop())
 
 async function get(mediaId: string, ...headers: string[]): Promise<RawConnection> {
   const connection = await RawConnection.open(server.url)
-  return connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: test', ...headers)
+  return connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', ...headers)
 }
 
 const put = async (uploadId: string, ...indices: number[]) => {

@@ -73,7 +73,7 @@ describe('threat 28: a request that two servers could read differently', () => {
 describe('threat 29 and 32: headers', () => {
   test('named like the insides of an object change nothing', async () => {
     await using connection = await RawConnection.open(server.url)
-    connection.head('GET /v1/limits HTTP/1.1', 'Host: t', '__proto__: x', 'constructor: y', 'toString: z')
+    connection.head('GET /v1/limits HTTP/1.1', 'Host: localhost', '__proto__: x', 'constructor: y', 'toString: z')
     expect((await connection.answer())?.status).toBe(200)
   })
 
@@ -86,7 +86,7 @@ describe('threat 29 and 32: headers', () => {
   test('that are too many are refused', async () => {
     const many = Array.from({ length: 500 }, (_, index) => `${index}: x`)
     await using connection = await RawConnection.open(server.url)
-    connection.head('GET /v1/limits HTTP/1.1', 'Host: t', ...many)
+    connection.head('GET /v1/limits HTTP/1.1', 'Host: localhost', ...many)
     expect((await connection.answer())?.status).toBe(431)
   })
 })
@@ -95,7 +95,7 @@ describe('threat 33: a slow sender', () => {
   test('that stands still in a part is told so and cut, and its slot is free', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using slow = await RawConnection.open(server.url)
-    slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: t', `Content-Length: ${PART}`).write('abc')
+    slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`).write('abc')
     const answer = await slow.answer()
     expect(answer?.status).toBe(503)
     expect(JSON.parse(answer?.body.toString() ?? '')).toMatchObject({ code: 'stalled' })
@@ -106,7 +106,7 @@ describe('threat 33: a slow sender', () => {
   test('that trickles below the minimum rate is cut', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using slow = await RawConnection.open(server.url)
-    slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: t', `Content-Length: ${PART}`)
+    slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`)
     const timer = setInterval(() => slow.socket.writable && slow.write('x'), 50)
     const answer = await slow.answer()
     clearInterval(timer)
@@ -116,7 +116,7 @@ describe('threat 33: a slow sender', () => {
   test('that does not finish a JSON body is cut', async () => {
     await using slow = await RawConnection.open(server.url)
     slow
-      .head('POST /v1/uploads HTTP/1.1', 'Host: t', 'Content-Type: application/json', 'Content-Length: 100')
+      .head('POST /v1/uploads HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Content-Length: 100')
       .write('{')
     expect((await slow.answer())?.status).toBe(503)
   })
@@ -126,7 +126,7 @@ describe('threat 33: a slow sender', () => {
     await using slow = await RawConnection.open(server.url)
     slow.head(
       'POST /v1/media HTTP/1.1',
-      'Host: t',
+      'Host: localhost',
       'Content-Type: multipart/form-data; boundary=b',
       'Content-Length: 900000',
     )
@@ -149,7 +149,7 @@ describe('threat 34: a slow reader', () => {
     const before = process.memoryUsage().rss
     for (const reader of readers) {
       reader.socket.pause()
-      reader.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: t')
+      reader.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
     }
     await eventually('all hold slots', async () => (await usageOf()).downloads === 20)
     // 20 × 48 MiB would be 960 MiB.
@@ -175,14 +175,14 @@ describe('connections', () => {
 
   test('with a body that is refused early still get to read why', async () => {
     await using connection = await RawConnection.open(server.url)
-    connection.head('PUT /v1/uploads/nope/parts/0 HTTP/1.1', 'Host: t', 'Content-Length: 3000000')
+    connection.head('PUT /v1/uploads/nope/parts/0 HTTP/1.1', 'Host: localhost', 'Content-Length: 3000000')
     connection.write(randomBytes(3_000_000))
     expect(await connection.answer()).toMatchObject({ status: 404, headers: { connection: 'close' } })
   })
 
   test('that go on sending after a refusal are cut', async () => {
     await using connection = await RawConnection.open(server.url)
-    connection.head('PUT /v1/uploads/nope/parts/0 HTTP/1.1', 'Host: t', 'Content-Length: 100000000')
+    connection.head('PUT /v1/uploads/nope/parts/0 HTTP/1.1', 'Host: localhost', 'Content-Length: 100000000')
     const chunk = randomBytes(1_000_000)
     while (!connection.ended) {
       connection.write(chunk)

@@ -32,7 +32,7 @@ afterAll(() => server.stop())
 
 async function ask(line: string, ...headers: string[]) {
   await using connection = await RawConnection.open(server.url)
-  connection.head(`${line} HTTP/1.1`, 'Host: t', ...headers)
+  connection.head(`${line} HTTP/1.1`, 'Host: localhost', ...headers)
   return await connection.answer({ head: line.startsWith('HEAD') })
 }
 
@@ -195,7 +195,7 @@ test('threat 37: aborted uploads leave no slot, no reservation and no file', asy
     const connections = await Promise.all(Array.from({ length: 20 }, () => RawConnection.open(server.url)))
     for (const [index, connection] of connections.entries()) {
       const type = index % 2 === 0 ? 'application/octet-stream' : FORM['content-type']
-      connection.head('POST /v1/media HTTP/1.1', 'Host: t', `Content-Type: ${type}`, 'Content-Length: 900000')
+      connection.head('POST /v1/media HTTP/1.1', 'Host: localhost', `Content-Type: ${type}`, 'Content-Length: 900000')
       connection.write(
         index % 2 === 0
           ? randomBytes(300_000)
@@ -212,7 +212,7 @@ test('threat 37: aborted uploads leave no slot, no reservation and no file', asy
 test('threat 56: asking about an upload does not disturb it', async () => {
   const { uploadId, mediaId: pending } = await api.begin({ json: { sizeBytes: 10 } })
   await using sender = await RawConnection.open(server.url)
-  sender.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: t', 'Content-Length: 10').write('01234')
+  sender.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', 'Content-Length: 10').write('01234')
   for (let round = 0; round < 10; round++) {
     await api.call('uploadStatus', { uploadId })
     await api.call('headMedia', { mediaId: pending })

@@ -98,7 +98,7 @@ describe('a media that is deleted or expires while it is read', () => {
     const { mediaId } = await mine.store(bytes, { ttlSeconds: 600 })
     await using reader = await RawConnection.open(server.url)
     reader.socket.pause()
-    reader.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: test')
+    reader.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
     while (((await api.call('limits', {})).json as Limits).usage.downloads === 0);
     if (how === 'deleted') await mine.call('endLease', { mediaId })
     else now += 600_000

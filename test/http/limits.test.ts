@@ -2,193 +2,16 @@ import { createHash, randomBytes } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
-import { SealiftError } from '../../src/protocol/errors.ts'
 import type { Limits, TierLimits } from '../../src/protocol/schemas.ts'
-import type { BlobStore } from '../../src/server/blobs/blob-store.ts'
-import type { Stores } from '../../src/server/main.ts'
-import { createApi, newOwner, OCTETS, type Answer, type Api } from '../support/api.ts'
+import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
-import { formBody, FORM } from '../support/form.ts'
-import { RawConnection } from '../support/raw-http.ts'
 import { replaceMethods } from '../support/replace-methods.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
+import { startTestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
-const CAP = 7
 
 const limitsOf = async (api: Api) => (await api.call('limits', {})).json as Limits
-const idle = async (api: Api) => {
-  const { usage } = await limitsOf(api)
-  return usage.uploads === 0 && usage.downloads === 0
-}
 const tier = (limits: Record<string, unknown>) => ({ transfer: { partBytes: PART }, tiers: { default: limits } })
-
-/** Counts how many calls of a store run at once, and makes each last a moment. */
-class Gauge {
-  running = 0
-  highest = 0
-
-  async around<T>(work: () => Promise<T>): Promise<T> {
-    this.running += 1
-    this.highest = Math.max(this.highest, this.running)
-    try {
-      await new Promise(resolve => {
-        setTimeout(resolve, 3)
-      })
-      return await work()
-    } finally {
-      this.running -= 1
-    }
-  }
-
-  wrap = (stores: Stores): Stores => {
-    const { blobs } = stores
-    const read: BlobStore['read'] = (...args) => this.around(() => blobs.read(...args))
-    const putPart: BlobStore['putPart'] = (...args) => this.around(() => blobs.putPart(...args))
-    return { ...stores, blobs: replaceMethods(blobs, { read, putPart }) }
-  }
-}
-
-describe('200 requests at once under a cap', () => {
-  const setUp = async () => {
-    const gauge = new Gauge()
-    const server = await startTestServer(
-      tier({ concurrentUploads: CAP, concurrentDownloads: CAP, queue: 500, requestBurst: 10_000 }),
-      { wrap: gauge.wrap },
-    )
-    return { gauge, server, api: createApi(server.url) }
-  }
-
-  test('never more downloads than the cap, and all complete', async () => {
-    const { gauge, server, api } = await setUp()
-    await using _ = server
-    const bytes = randomBytes(3000)
-    const { mediaId } = await api.store(bytes)
-    gauge.highest = 0
-    const answers = await Promise.all(Array.from({ length: 200 }, () => api.read(mediaId)))
-    expect(answers.every(({ status, body }) => status === 200 && body.equals(bytes))).toBe(true)
-    expect(gauge.highest).toBe(CAP)
-    await eventually('all slots are free', () => idle(api))
-  })
-
-  test.each([
-    [
-      'parts',
-      async (api: Api) => {
-        const { uploadId } = await api.begin()
-        return api.putPart(uploadId, 0, randomBytes(500))
-      },
-    ],
-    ['whole media', (api: Api) => api.call('storeMedia', {}, { body: randomBytes(500), headers: OCTETS })],
-    [
-      'forms',
-      (api: Api) => api.call('storeMedia', {}, { body: formBody([{ fileName: 'a', bytes: 'a' }]), headers: FORM }),
-    ],
-  ])('never more uploads of %s than the cap, and all complete', async (_, send) => {
-    const { gauge, server, api } = await setUp()
-    await using _server = server
-    const answers = await Promise.all(Array.from({ length: 200 }, () => send(api)))
-    expect(answers.every(({ status }) => status < 300)).toBe(true)
-    expect(gauge.highest).toBe(CAP)
-    await eventually('all slots are free', () => idle(api))
-  })
-})
-
-describe('a queue', () => {
-  test('that is full refuses the next at once, saying which limit and when to come again', async () => {
-    await using server = await startTestServer(tier({ concurrentDownloads: 1, queue: 1, queueWait: '20s' }))
-    const api = createApi(server.url)
-    const { mediaId } = await api.begin()
-    const follow = () =>
-      RawConnection.open(server.url).then(it => it.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: t'))
-    await using running = await follow()
-    await eventually('it holds the slot', async () => (await limitsOf(api)).usage.downloads === 1)
-    await using waiting = await follow()
-    const refused = await eventuallyRefused(api, mediaId)
-    expect(refused).toMatchObject({
-      status: 429,
-      code: 'too_many_downloads',
-      json: { limit: 'concurrentDownloads', value: 1, remaining: 0 },
-    })
-    expect(running.ended || waiting.ended).toBe(false)
-  })
-
-  test('is waited in for so long, then refused', async () => {
-    await using server = await startTestServer(tier({ concurrentUploads: 1, queueWait: '50ms' }))
-    const api = createApi(server.url)
-    const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
-    await using holder = await RawConnection.open(server.url)
-    holder.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: t', `Content-Length: ${PART}`).write('a')
-    await eventually('it holds the slot', async () => (await limitsOf(api)).usage.uploads === 1)
-    const answer = await api.call('storeMedia', {}, { body: randomBytes(100), headers: OCTETS })
-    expect(answer).toMatchObject({ status: 429, code: 'too_many_uploads', json: { limit: 'concurrentUploads' } })
-  })
-})
-
-/** Asks until a place in line is taken by another, and the answer is a refusal. */
-async function eventuallyRefused(api: Api, mediaId: string): Promise<Answer | null> {
-  for (;;) {
-    const answer = await api.call('readMedia', { mediaId }, { signal: AbortSignal.timeout(100) }).catch(() => null)
-    if (answer) return answer
-  }
-}
-
-describe('a slot', () => {
-  test('is free again when the client vanishes, in either direction', async () => {
-    await using server = await startTestServer(tier({ concurrentUploads: 3, concurrentDownloads: 3 }))
-    const api = createApi(server.url)
-    const { mediaId } = await api.store(randomBytes(30 * 2 ** 20))
-    for (let round = 0; round < 3; round++) {
-      const { uploadId } = await api.begin()
-      const connections = await Promise.all(Array.from({ length: 6 }, () => RawConnection.open(server.url)))
-      for (const [index, connection] of connections.entries()) {
-        connection.socket.pause()
-        if (index % 2 === 0) connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: t')
-        else {
-          connection.head(`PUT /v1/uploads/${uploadId}/parts/${index} HTTP/1.1`, 'Host: t', `Content-Length: ${PART}`)
-          connection.write('abc')
-        }
-      }
-      await eventually('all hold slots', async () => {
-        const { usage } = await limitsOf(api)
-        return usage.uploads === 3 && usage.downloads === 3
-      })
-      for (const [index, { socket }] of connections.entries()) {
-        if (index % 3 === 0) socket.resetAndDestroy()
-        else socket.destroy()
-      }
-      await eventually('all slots are free', () => idle(api))
-      expect((await api.call('abortUpload', { uploadId })).status).toBe(204)
-    }
-  })
-
-  test('is free again when the disk fails', async () => {
-    const failing = () => Promise.reject(new SealiftError('unavailable', 'The disk does not answer'))
-    await using server = await startTestServer(tier({ concurrentUploads: 2 }), {
-      wrap: stores => ({ ...stores, blobs: replaceMethods(stores.blobs, { putPart: failing }) }),
-    })
-    const api = createApi(server.url)
-    const before = await limitsOf(api)
-    const send = () => api.call('storeMedia', {}, { body: randomBytes(100), headers: OCTETS })
-    const answers = await Promise.all(Array.from({ length: 10 }, send))
-    expect(answers.every(({ code }) => code === 'unavailable')).toBe(true)
-    expect(await limitsOf(api)).toEqual(before)
-  })
-
-  test('is taken away when the token it came with is', async () => {
-    const token = 'a-token-that-is-long-enough-000000'
-    const sha256 = createHash('sha256').update(token).digest('hex')
-    const access = { openMode: 'off', tokens: [{ subject: 'alice', sha256 }] }
-    await using server = await startTestServer({ access })
-    const api = createApi(server.url, { token })
-    const { mediaId } = await api.begin()
-    await using follower = await RawConnection.open(server.url)
-    follower.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: t', `Authorization: Bearer ${token}`)
-    await eventually('it follows', async () => (await limitsOf(api)).usage.downloads === 1)
-    await server.reconfigure({ access: { tokens: [] } })
-    expect((await follower.answer())?.status).toBe(401)
-  })
-})
 
 describe('quota', () => {
   test('threat 53: is exact to the byte under 64 uploads at once', async () => {
@@ -227,6 +50,32 @@ describe('quota', () => {
       return usage.pendingUploads === 0 && usage.reservedBytes === 0
     })
   })
+})
+
+test('threat 51: nothing new is taken when the disk is nearly full, and all else goes on', async () => {
+  let freeBytes = 50
+  await using server = await startTestServer(
+    { storage: { refuseAbovePercent: 90 } },
+    {
+      wrap: stores => ({
+        ...stores,
+        blobs: replaceMethods(stores.blobs, { freeSpace: async () => ({ freeBytes, totalBytes: 100 }) }),
+      }),
+    },
+  )
+  const api = createApi(server.url)
+  const bytes = randomBytes(1000)
+  const { mediaId } = await api.store(bytes)
+  const { uploadId } = await api.begin({ json: { sizeBytes: 1000 } })
+  freeBytes = 5
+  await eventually('it is noticed', async () => (await api.call('beginUpload', {}, { json: {} })).status === 507)
+  const refused = await api.call('storeMedia', {}, { body: bytes, headers: OCTETS })
+  expect(refused).toMatchObject({ status: 507, code: 'storage_full', json: { limit: 'disk', value: 90 } })
+  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+  expect((await api.complete(uploadId, 1000)).status).toBe(200)
+  expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
+  freeBytes = 50
+  await eventually('there is room again', async () => (await api.call('beginUpload', {}, { json: {} })).status === 201)
 })
 
 describe('rates', () => {
@@ -270,7 +119,7 @@ describe('rates', () => {
 
 describe('GET /v1/limits', () => {
   test('tells what the operator set, live', async () => {
-    await using server: TestServer = await startTestServer(tier({ concurrentUploads: 5, queue: 9 }))
+    await using server = await startTestServer(tier({ concurrentUploads: 5, queue: 9 }))
     const api = createApi(server.url)
     const told = await limitsOf(api)
     expect(told).toMatchObject({

@@ -179,7 +179,7 @@ describe('a part', () => {
     await using connection = await RawConnection.open(server.url)
     connection.head(
       `PUT /v1/uploads/${ABSENT}/parts/0 HTTP/1.1`,
-      'Host: test',
+      'Host: localhost',
       'Content-Length: 100000',
       'Expect: 100-continue',
     )
@@ -195,7 +195,7 @@ describe('a part', () => {
     await using connection = await RawConnection.open(server.url)
     connection.head(
       `PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`,
-      'Host: test',
+      'Host: localhost',
       'Content-Length: 5',
       'Expect: 100-continue',
     )
@@ -209,7 +209,7 @@ describe('a part', () => {
     const bytes = randomBytes(PART)
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using dead = await RawConnection.open(server.url)
-    dead.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: test', `Content-Length: ${PART}`)
+    dead.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`)
     dead.write(bytes.subarray(0, 1000))
     await new Promise(resolve => {
       setTimeout(resolve, 50)

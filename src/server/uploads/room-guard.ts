@@ -27,7 +27,7 @@ export function createRoomGuard({ store, refuseAbovePercent }: RoomGuardOptions)
     }
     if (usedPercent <= value) return
     throw new SealiftError('storage_full', 'The server has no room for new uploads; older media can still be read', {
-      context: { limit: 'refuseAbovePercent', value, retryAfterSeconds: 60 },
+      context: { limit: 'disk', value, remaining: 0, retryAfterSeconds: 60 },
     })
   }
 }
