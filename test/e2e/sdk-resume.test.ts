@@ -159,7 +159,8 @@ test('ranges that are finished are not fetched again, and finished items neither
 })
 
 test('a journal of another run of the system is not trusted: the item begins anew', async () => {
-  const sent = await sealift.sendFiles((await oldFiles()).map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+  const film = (await oldFiles()).filter(path => path.endsWith('film'))
+  const sent = await sealift.sendFiles(film.map(path => ({ path, name: 'film' })))
   const into = join(home.path, 'in')
   await interruptedReceive(sent.link, into)
   const journal = join(into, (await readdir(into)).find(name => name.endsWith('.sealift-journal')) ?? '')
@@ -170,7 +171,7 @@ test('a journal of another run of the system is not trusted: the item begins ane
   await writeFile(part, new Uint8Array((await stat(part)).size))
   const second = await sealift.receive(sent.link, { directory: into })
   expect(second.complete).toBe(true)
-  expect(await digests(into)).toEqual(expected())
+  expect(await digests(into)).toEqual({ film: expected()['film'] })
 })
 
 describe('a send that is gone on with', () => {

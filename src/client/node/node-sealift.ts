@@ -19,6 +19,7 @@ const SPARE_CONNECTIONS = 10
 /** Files looked at once. */
 const STAT_AT_ONCE = 32
 
+/** As `SealiftOptions`, and where journals are kept. */
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
    * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
@@ -27,6 +28,7 @@ export interface NodeSealiftOptions extends SealiftOptions {
   readonly stateDirectory?: string | false
 }
 
+/** What `sendFiles` gives back. */
 export interface SentFiles extends Sent {
   /** True when an earlier, unfinished send of the same files was gone on with. */
   readonly resumed: boolean

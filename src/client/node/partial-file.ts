@@ -51,10 +51,10 @@ export class PartialFile implements RandomSink {
     }
   }
 
-  /** Makes its bytes durable and closes it. Returns its inode. @throws local_file */
-  async finish(): Promise<string> {
+  /** Closes it, once its bytes are on the disk if `sync`. Returns its inode. @throws local_file */
+  async finish(sync: boolean): Promise<string> {
     try {
-      await this.#handle.datasync()
+      if (sync) await this.#handle.datasync()
       return String((await this.#handle.stat({ bigint: true })).ino)
     } catch (error) {
       throw localError('A file cannot be written', this.path, error)

@@ -12,6 +12,7 @@ import { ReceiveFolders } from './receive-folders.ts'
 import { ReceiveJournal } from './receive-journal.ts'
 import { assignPaths } from './safe-names.ts'
 
+/** Where `receive` puts items, and which. */
 export interface ReceiveOptions extends TransferOptions {
   /** Created when absent. Nothing is written outside it, and nothing in it is overwritten. */
   readonly directory: string
@@ -19,6 +20,11 @@ export interface ReceiveOptions extends TransferOptions {
   readonly only?: (item: ParcelItem) => boolean
   /** Keeps partial files when the signal aborts, to go on later. Default false: nothing is left behind. */
   readonly keepOnAbort?: boolean
+  /**
+   * Waits until everything is on the disk before it is given its name, so that no power cut can lose it. Default false:
+   * as with any copy, the system writes it within seconds, and what is lost until then is still on the server.
+   */
+  readonly sync?: boolean
 }
 
 /** How one item of `receive` ended. Of a failed one nothing stays on disk, unless it can be gone on with. */
@@ -29,6 +35,7 @@ export interface ReceivedItem {
   readonly error: Error | null
 }
 
+/** What `receive` gives back: every item, delivered or not. */
 export interface Received {
   readonly parcel: Parcel
   /** Those asked for, in the parcel's order. */
@@ -63,7 +70,7 @@ export async function receiveFiles(link: string, parcel: Parcel, options: Receiv
   const items = results.map(result => receiver.describe(result))
   const complete = items.every(({ error }) => error === null)
   if (!receiver.leftSomething) await journal.remove()
-  await syncFolders(await folders.all())
+  if (options.sync === true) await syncFolders(await folders.all())
   return { parcel, items, complete }
 }
 
@@ -134,8 +141,10 @@ class FileReceiver implements DownloadTarget {
   async #keep(item: ParcelItem, sink: PartialFile, place: { folder: string; file: string }): Promise<void> {
     const { journal, folders } = this.#options
     try {
-      const ino = await sink.finish()
-      const announce = (path: string): Promise<void> => journal.naming(item.id, relative(folders.root, path), ino)
+      const sync = this.#options.options.sync === true
+      const ino = await sink.finish(sync)
+      const announce = (path: string): Promise<void> =>
+        journal.naming(item.id, { path: relative(folders.root, path), ino, sync })
       this.#received.set(item.id, await giveName({ ...place, partial: sink.path, announce }))
     } catch (error) {
       await this.#drop(item, sink)

@@ -4,8 +4,8 @@
  *
  * Bytes are written before their range is noted, and neither is synced: a process that is killed loses nothing, for
  * both are with the operating system. When the machine went down, nobody knows which of them reached the disk. So
- * ranges count only within the same run of the system; after another boot an item begins anew. An item that is done
- * was synced before it got its name.
+ * ranges count only within the same run of the system; after another boot an item begins anew. So does one that had
+ * its name already, unless it was synced before it got it.
  */
 import { join } from 'node:path'
 
@@ -22,7 +22,7 @@ const entrySchema = z.union([
   z.object({ process: processIdentitySchema.nullable() }),
   z.object({ item: z.string(), range: z.tuple([z.int().min(0), z.int().min(0)]) }),
   z.object({ item: z.string(), grant: z.string() }),
-  z.object({ item: z.string(), named: z.string(), ino: z.string() }),
+  z.object({ item: z.string(), named: z.string(), ino: z.string(), sync: z.boolean() }),
   z.object({ item: z.string(), dropped: z.literal(true) }),
 ])
 
@@ -84,8 +84,8 @@ export class ReceiveJournal implements AsyncDisposable {
   }
 
   /** Before an item is given its name. */
-  async naming(item: string, path: string, ino: string): Promise<void> {
-    await this.#lines.append({ item, named: path, ino })
+  async naming(item: string, { path, ino, sync }: { path: string; ino: string; sync: boolean }): Promise<void> {
+    await this.#lines.append({ item, named: path, ino, sync })
   }
 
   async dropped(item: string): Promise<void> {
@@ -117,7 +117,7 @@ function replay(entries: readonly Entry[], own: ProcessIdentity): ReadonlyMap<st
 function apply(state: State, entry: Exclude<Entry, { process: unknown }>, sameBoot: boolean): void {
   if ('range' in entry && sameBoot) state.finished.push({ start: entry.range[0], end: entry.range[1] })
   if ('grant' in entry) state.grant = entry.grant
-  if ('named' in entry) state.named = { path: entry.named, ino: entry.ino }
+  if ('named' in entry && (sameBoot || entry.sync)) state.named = { path: entry.named, ino: entry.ino }
   if ('dropped' in entry) state.finished = []
 }
 

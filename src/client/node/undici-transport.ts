@@ -13,6 +13,7 @@ const CONNECT_TIMEOUT_MS = 15_000
 /** Shorter than what servers keep idle connections for, so that none is used in the moment it is closed. */
 const KEEP_ALIVE_MS = 4_000
 
+/** How many connections the transport of Node opens. */
 export interface UndiciTransportOptions {
   /** Connections to one server at most: requests beyond wait their turn. */
   readonly connections: number
