@@ -17,6 +17,7 @@ import {
   clientNetwork,
   isForwarded,
   isLoopbackAddress,
+  namesThisMachine,
   normaliseAddress,
   type RequestHeaders,
 } from './client-address.ts'
@@ -134,10 +135,13 @@ function isOpenTo({ access, listen }: ServerConfig, facts: RequestFacts): boolea
   return access.openMode === 'everywhere' || (isLoopbackHost(listen.host) && isLocal(facts))
 }
 
-/** From this machine, and not through a proxy on it that lets the whole world in. */
+/**
+ * From this machine, and neither through a proxy on it that lets the whole world in, nor by a page of the world that a
+ * browser on this machine shows.
+ */
 function isLocal({ peerAddress, headers }: RequestFacts): boolean {
   const peer = normaliseAddress(peerAddress)
-  return peer !== null && isLoopbackAddress(peer) && !isForwarded(headers)
+  return peer !== null && isLoopbackAddress(peer) && !isForwarded(headers) && namesThisMachine(headers)
 }
 
 function networkOf({ proxies }: Deps, { peerAddress, headers }: Pick<RequestFacts, 'peerAddress' | 'headers'>): string {

@@ -47,6 +47,21 @@ export function isForwarded(headers: RequestHeaders): boolean {
   return FORWARDING_HEADERS.some(name => headers[name] !== undefined)
 }
 
+/**
+ * True when the request was addressed to this machine by a name of its own, and not by a page from elsewhere: a browser
+ * tells the page in Origin, and a foreign name that was made to resolve to this machine in Host.
+ */
+export function namesThisMachine(headers: RequestHeaders): boolean {
+  const { host, origin } = headers
+  return isOwnName(host === undefined ? undefined : `http://${String(host)}`) && isOwnName(origin)
+}
+
+function isOwnName(url: string | readonly string[] | undefined): boolean {
+  if (url === undefined) return true
+  const name = URL.parse(String(url))?.hostname.replace(/^\[|\]$/g, '')
+  return name === 'localhost' || (name !== undefined && isLoopbackAddress(normaliseAddress(name) ?? ''))
+}
+
 /** Entries of X-Forwarded-For that are looked at, from the right. */
 const MAX_HOPS = 16
 

@@ -89,6 +89,23 @@ describe('static tokens', () => {
 describe('open mode', () => {
   const outside = { peerAddress: '203.0.113.5' }
 
+  test.each([
+    ['the page of another site', { origin: 'https://evil.example', host: '127.0.0.1:7325' }],
+    ['a page without an origin of its own', { origin: 'null', host: '127.0.0.1:7325' }],
+    ['a foreign name that resolves to this machine', { host: 'evil.example:7325' }],
+    ['a foreign name that begins like ours', { host: 'localhost.evil.example' }],
+  ])('loopback does not take requests of %s', async (_, headers) => {
+    await expect(world().ask(headers)).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+
+  test.each([
+    { host: 'localhost:7325' },
+    { host: '[::1]:7325' },
+    { host: '127.0.0.1', origin: 'http://localhost:5173' },
+  ])('loopback takes requests that name this machine: %o', async headers => {
+    expect(await world().ask(headers)).toMatchObject({ anonymous: true })
+  })
+
   test('loopback takes this machine alone, and never through a proxy', async () => {
     const { ask } = world()
     expect(await ask()).toMatchObject({ clientId: 'address:127.0.0.1', anonymous: true, tier: 'default' })
