@@ -116,7 +116,7 @@ export const access = section('Who may do what', {
     options: ['loopback', 'everywhere', 'off'],
     written: 'loopback',
     about:
-      'Requests without a token: loopback takes them from this machine only (and never through a proxy), everywhere takes them from anyone, off takes none',
+      'Requests without a token: loopback takes them from this machine only (never through a proxy, nor by a page of another site), everywhere takes them from anyone, off takes none',
     live: true,
   }),
   openTier: text({
