@@ -81,12 +81,14 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   const { blobs, records } = await openStores(live, resources, options)
   const sessions = resources.use(createSessions(live))
   const slots = resources.use(createMemorySlotLimiter({ sessions }))
+  const places = resources.use(createMemorySlotLimiter({ sessions }))
   const { events, metrics, health } = createTelemetry(live, { blobs, records, slots }, options)
   await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
   const services = createServices(live, {
     blobs,
     records,
     slots,
+    places,
     health,
     clock,
     watch: resources.use(new StallWatch()),
@@ -160,6 +162,7 @@ function createTelemetry(
 
 interface ServiceParts extends Stores {
   readonly slots: MemorySlotLimiter
+  readonly places: MemorySlotLimiter
   readonly health: HealthCheck
   readonly clock: Clock
   readonly watch: StallWatch
@@ -167,7 +170,7 @@ interface ServiceParts extends Stores {
 
 /** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
 function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, slots, health, clock, watch } = parts
+  const { blobs, records, slots, places, health, clock, watch } = parts
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
     minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,
@@ -178,6 +181,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     records,
     blobs,
     slots,
+    places,
     clock,
     watch,
     live,

@@ -20,6 +20,8 @@ import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
 
 export interface ParcelRoutes extends PublishParcel, EndParcel {
   readonly slots: SlotLimiter
+  /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
+  readonly places: SlotLimiter
   readonly jsonBody: (limitBytes: number) => JsonBodyOptions
   readonly waitMaxMs: () => number
 }
@@ -107,22 +109,16 @@ async function waitInLine(
   caller: Caller,
   wait: { parcelId: string; known: number; waitMs: number },
 ): Promise<ParcelRecord | null> {
-  using _place = await takePlace(deps, caller, exchange.signal)
-  return await exchange.inLine(waitForVersion(deps, wait, exchange.signal))
+  using place = await takePlace(deps, caller, exchange.signal)
+  const stop = AbortSignal.any([exchange.signal, place.signal])
+  return await exchange.inLine(waitForVersion(deps, wait, stop))
 }
 
-/** Readers who wait cost a connection, no bandwidth: they are counted apart, and a client may have as many as may queue. */
-async function takePlace({ slots }: ParcelRoutes, caller: Caller, signal: AbortSignal): Promise<TransferSlot> {
-  const { clientId, queue } = slotRequest(caller, 'download')
-  const place = {
-    clientId: `waiting:${clientId}`,
-    direction: 'download',
-    cap: queue,
-    queue: 0,
-    queueWaitMs: 0,
-  } as const
+/** A client may have as many waiting readers as transfers may stand in line. */
+async function takePlace({ places }: ParcelRoutes, caller: Caller, signal: AbortSignal): Promise<TransferSlot> {
+  const { queue, ...request } = slotRequest(caller, 'download')
   try {
-    return await slots.acquire(place, signal)
+    return await places.acquire({ ...request, cap: queue, queue: 0, queueWaitMs: 0 }, signal)
   } catch (cause) {
     signal.throwIfAborted()
     throw new SealiftError('too_many_downloads', `At most ${queue} readers of one client may wait for parcels`, {
