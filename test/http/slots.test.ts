@@ -186,10 +186,15 @@ describe('a slot', () => {
     await using server = await startTestServer({ access })
     const api = createApi(server.url, { token })
     const { mediaId } = await api.begin()
+    const made = await api.call('publishParcel', {}, { json: { manifest: 'YQ', media: [] } })
+    const { parcelId } = made.json as { parcelId: string }
+    const headers = { 'if-none-match': '"1"', prefer: 'wait=30' }
+    const waiting = api.call('readParcel', { parcelId }, { headers })
     await using follower = await RawConnection.open(server.url)
     follower.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', `Authorization: Bearer ${token}`)
     await eventually('it follows', async () => (await limitsOf(api)).usage.downloads === 1)
     await server.reconfigure({ access: { tokens: [] } })
     expect((await follower.answer())?.status).toBe(401)
+    expect(await waiting).toMatchObject({ status: 401, code: 'unauthorized' })
   })
 })
