@@ -12,10 +12,8 @@ import type { TestServer } from '../support/test-server.ts'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
-const examples = Array.from(
-  (await readFile(join(ROOT, 'docs/sdk.md'), 'utf8')).matchAll(/^```ts\n(.*?)^```$/gms),
-  match => match[1] ?? '',
-)
+const pages = await Promise.all(['docs/sdk.md', 'README.md'].map(page => readFile(join(ROOT, page), 'utf8')))
+const examples = Array.from(pages.join('\n').matchAll(/^```ts\n(.*?)^```$/gms), match => match[1] ?? '')
 
 let server: TestServer
 let home: TempDirectory
@@ -57,7 +55,7 @@ function tsconfig(): object {
   }
 }
 
-test('every example of the SDK page compiles', async () => {
+test('every example of the SDK page and the README compiles', async () => {
   const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', home.path]).catch(
     (error: { stdout: string }) => error,
   )
