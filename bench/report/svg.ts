@@ -56,8 +56,8 @@ ${parts.join('\n')}
 `
 }
 
-function subtitle({ facts, rounds }: Report): string {
-  return `${facts.cores} cores, loopback, Node ${facts.versions['node'] ?? ''}; median of ${rounds} rounds, the thin line from lowest to highest`
+function subtitle({ facts, rounds, quick }: Report): string {
+  return `${quick ? 'QUICK RUN, sizes too small to judge by: ' : ''}${facts.cores} cores, loopback, Node ${facts.versions['node'] ?? ''}; median of ${rounds} rounds, the thin line from lowest to highest`
 }
 
 function describe(rows: readonly RowSummary[]): string {
@@ -72,12 +72,14 @@ function rowHeight(row: RowSummary): number {
 
 function drawRow(row: RowSummary, top: number): string {
   const most = Math.max(...row.subjects.map(subject => subject.high))
+  const alone = !row.subjects.some(subject => subject.name.startsWith('Sealift'))
   const aimsTop = top + TITLE_HEIGHT + row.subjects.length * LINE_HEIGHT
   return [
     `<line class="rule" x1="${MARGIN}" x2="${WIDTH - MARGIN}" y1="${top + 6}" y2="${top + 6}"/>`,
     text({ x: MARGIN, y: top + 26, content: row.title, kind: 'title' }),
     ...row.subjects.map((subject, index) => {
-      return drawBar({ subject, most, unit: row.unit, top: top + TITLE_HEIGHT + index * LINE_HEIGHT })
+      const ours = alone || /^(Sealift|\s)/.test(subject.name)
+      return drawBar({ subject, most, unit: row.unit, ours, top: top + TITLE_HEIGHT + index * LINE_HEIGHT })
     }),
     ...row.aims.map((aim, index) => drawAim(aim, aimsTop + index * LINE_HEIGHT)),
   ].join('\n')
@@ -87,14 +89,15 @@ interface Bar {
   readonly subject: SubjectSummary
   readonly most: number
   readonly unit: string
+  readonly ours: boolean
   readonly top: number
 }
 
-function drawBar({ subject, most, unit, top }: Bar): string {
+function drawBar({ subject, most, unit, ours, top }: Bar): string {
   const left = MARGIN + LABEL_WIDTH
   const scaled = (value: number): number => Math.max(1, Math.round((value / most) * BAR_WIDTH))
   const middle = top + 12
-  const kind = subject.name.startsWith('Sealift') ? 'ours' : 'theirs'
+  const kind = ours ? 'ours' : 'theirs'
   return [
     text({ x: left - 10, y: top + 17, content: subject.name.trim(), anchor: 'end' }),
     `<rect class="${kind}" x="${left}" y="${top + 4}" width="${scaled(subject.median)}" height="16" rx="3"/>`,
@@ -106,7 +109,7 @@ function drawBar({ subject, most, unit, top }: Bar): string {
 function drawAim(aim: AimSummary, top: number): string {
   const verdict = aim.met === null ? '' : aim.met ? 'met' : 'missed'
   const value = `${figure(aim.median)} ${aim.unit}`
-  const target = aim.met === null ? '' : `  aim ${bound(aim)}`
+  const target = aim.met === null ? '' : ` · aim ${bound(aim)} · `
   return [
     text({ x: MARGIN + LABEL_WIDTH - 10, y: top + 17, content: aim.label, kind: 'quiet', anchor: 'end' }),
     `<text x="${MARGIN + LABEL_WIDTH}" y="${top + 17}">${escape(value + target)} <tspan class="${verdict}">${verdict}</tspan></text>`,

@@ -9,7 +9,7 @@ import { startSealift } from '../peers/sealift.ts'
 import { run } from '../processes.ts'
 
 const ROUND_TRIP_MS = 50
-const MEGABITS_PER_SECOND = 400
+const MEGABITS_PER_SECOND = 300
 /** One at a time takes a minute or more, always alike: the line's delay makes nearly all of it. */
 const ONE_BY_ONE_ROUNDS = 1
 
