@@ -7,6 +7,7 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['format', 'npx', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
   ['docs', 'node', 'scripts/check-docs.ts'],
+  ['lockfile', 'node', 'scripts/check-lockfile.ts'],
 ]
 
 const failed: string[] = []
