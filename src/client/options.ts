@@ -26,7 +26,10 @@ export interface SealiftOptions {
   readonly suite?: CryptoSuite
   /** Parts and ranges of large items in flight at once. Default 6; 1 to 64. */
   readonly parallel?: number
-  /** Small items in flight at once. Default 32; 1 to 128. */
+  /**
+   * Items of one request (up to 8 MiB) sent at once; half as many again are received at once.
+   * Default 32, which is what servers allow by default; 1 to 128.
+   */
   readonly parallelSmall?: number
   readonly retry?: RetryOptions
   /**

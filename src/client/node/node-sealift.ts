@@ -14,8 +14,8 @@ import { FileSendJournal } from './send-journal.ts'
 import { defaultStateDirectory } from './state-directory.ts'
 import { undiciTransport } from './undici-transport.ts'
 
-/** Connections beside those that carry bytes: begin, complete, publish. */
-const SPARE_CONNECTIONS = 10
+/** Connections beside those that carry bytes: half as many again for receiving; begin, complete, publish. */
+const SPARE_CONNECTIONS = 26
 /** Files looked at once. */
 const STAT_AT_ONCE = 32
 

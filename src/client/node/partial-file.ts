@@ -4,6 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { release } from '../release.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import type { RandomSink } from '../sink.ts'
 import { errorCode, localError, unless } from './local-error.ts'
 import { numbered, shortened } from './safe-names.ts'
@@ -31,9 +32,10 @@ export class PartialFile implements RandomSink {
   /** @param keep goes on with what is in it @throws local_file */
   static async open(path: string, keep: boolean): Promise<PartialFile> {
     try {
-      if (!keep) await rm(path, { force: true })
-      const flags = keep ? constants.O_RDWR : constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
-      return new PartialFile(path, await open(path, flags | constants.O_NOFOLLOW))
+      if (keep) return new PartialFile(path, await open(path, constants.O_RDWR | constants.O_NOFOLLOW))
+      const handle = (await create(path)) ?? (await rm(path, { force: true }).then(() => create(path)))
+      if (handle) return new PartialFile(path, handle)
+      throw new SealiftError('local_file', 'A file cannot be written: another program is writing it')
     } catch (error) {
       throw localError('A file cannot be written', path, error)
     }
@@ -68,6 +70,11 @@ export class PartialFile implements RandomSink {
   }
 }
 
+/** A new file; `null` when there is something of that name. */
+function create(path: string): Promise<FileHandle | null> {
+  return unless(open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW), 'EEXIST')
+}
+
 /** Whether there is a regular file of our own making, with no other name. */
 export async function isPartial(path: string): Promise<boolean> {
   const found = await unless(lstat(path), 'ENOENT')
@@ -96,7 +103,6 @@ export async function giveName({ partial, folder, file, announce }: Naming): Pro
   for (let count = 1; ; count += 1) {
     const path = join(folder, numbered(file, count))
     try {
-      if ((await unless(lstat(path), 'ENOENT')) !== null) continue
       await announce(path)
       if (!(await linked(partial, path))) continue
       await unlink(partial)

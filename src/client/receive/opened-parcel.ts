@@ -3,6 +3,7 @@ import pLimit from 'p-limit'
 
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
+import { laneOf, Lanes } from '../lanes.ts'
 import type { ManifestItem } from '../manifest.ts'
 import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
@@ -18,6 +19,8 @@ const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 const DEFAULT_WAIT_SECONDS = 30
 /** Large items at once; their ranges share the ranges in flight of the client. */
 const LARGE_AT_ONCE = 3
+/** Servers allow twice as many downloads as uploads by default; the rest is for the ranges of large items. */
+const RECEIVED_PER_SENT = 1.5
 /** Items at once that are still being sent: each holds a connection that mostly waits. */
 const SENDING_AT_ONCE = 16
 
@@ -104,19 +107,17 @@ export class OpenedParcel implements Parcel {
     return version && new OpenedParcel(this.#options, version)
   }
 
-  /** Small items first, by size; large ones beside them in their order; those still being sent beside both. */
+  /** Each lane by size; items that are still being sent beside them all. */
   #scheduled<T>(run: (item: ParcelItem) => Promise<T>): Promise<T>[] {
-    const small = pLimit(this.#options.parallelSmall)
-    const large = pLimit(LARGE_AT_ONCE)
+    const lanes = new Lanes({ small: Math.ceil(this.#options.parallelSmall * RECEIVED_PER_SENT), large: LARGE_AT_ONCE })
     const sending = pLimit(SENDING_AT_ONCE)
     const bySize = this.items.toSorted((a, b) => (a.bytes ?? 0) - (b.bytes ?? 0))
-    const isSmall = (item: ParcelItem): boolean => (item.bytes ?? Infinity) < RUN_BYTES
-    const complete = (item: ParcelItem): boolean => item.state === 'complete'
-    return [
-      ...bySize.filter(item => complete(item) && isSmall(item)).map(item => small(() => run(item))),
-      ...this.items.filter(item => complete(item) && !isSmall(item)).map(item => large(() => run(item))),
-      ...this.items.filter(item => !complete(item)).map(item => sending(() => run(item))),
-    ]
+    const planned = bySize.map(item => ({
+      item,
+      lane: item.state === 'sending' ? null : laneOf(item.bytes, RUN_BYTES),
+    }))
+    lanes.announce(planned.flatMap(({ lane }) => lane ?? []))
+    return planned.map(({ item, lane }) => (lane ? lanes.run(lane, () => run(item)) : sending(() => run(item))))
   }
 
   async #settled(item: ParcelItem, target: DownloadTarget, run: Run): Promise<ItemResult | null> {

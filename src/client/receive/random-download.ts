@@ -54,7 +54,8 @@ async function downloadRun(download: RandomDownload, run: ChunkRun, signal: Abor
   } finally {
     // What a cut left behind counts too, once the sink has it.
     await writes.all()
-    if (end > start) await resume?.onFinished({ start, end })
+    // Who is told that the item is whole need not be told that its only run is.
+    if (end > start && end - start < item.bytes) await resume?.onFinished({ start, end })
   }
 }
 

@@ -1,11 +1,10 @@
-import pLimit from 'p-limit'
-
 import { SealiftError } from '../../protocol/errors.ts'
 import { NO_SIGNAL } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { manifestItemSchema } from '../manifest.ts'
 import type { SealedMedia } from '../manifest.ts'
 import type { SendItem, SendOptions } from '../options.ts'
+import { laneOf, Lanes } from '../lanes.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import type { Sent } from '../sealift.ts'
 import { TaskGroup } from '../task-group.ts'
@@ -82,25 +81,21 @@ class SendRun {
     return { ...published, items: this.#outgoing.length, bytes: this.#bytes }
   }
 
-  /** Thumbnails and small items first, by size; large ones beside them, in the order they were given. */
+  /** Thumbnails first; then each lane by size, what is of unknown length last. */
   #spawnAll(group: TaskGroup, early: boolean): void {
-    const small = pLimit(this.#send.limits.small)
-    const large = pLimit(this.#send.limits.large)
-    const spawn = (limit: typeof small, run: (signal: AbortSignal) => Promise<void>): void =>
-      group.spawn(signal => limit(() => run(signal)))
+    const lanes = new Lanes(this.#send.limits)
     const changed = (): void => this.#publisher.updateSoon(group)
-    for (const outgoing of this.#outgoing) {
-      if (outgoing.item.thumbnail) spawn(small, signal => this.#sendThumbnail(outgoing, signal).then(changed))
+    const thumbnails = this.#outgoing.filter(({ item }) => item.thumbnail)
+    const planned = this.#outgoing
+      .toSorted((a, b) => sizeOf(a) - sizeOf(b))
+      .map(outgoing => ({ outgoing, lane: laneOf(outgoing.parts.paddedBytes, ONE_REQUEST_BYTES) }))
+    lanes.announce([...thumbnails.map(() => 'tiny' as const), ...planned.map(({ lane }) => lane)])
+    for (const outgoing of thumbnails) {
+      group.spawn(signal => lanes.run('tiny', () => this.#sendThumbnail(outgoing, signal).then(changed)))
     }
-    const isSmall = ({ parts }: Outgoing): boolean => (parts.paddedBytes ?? Infinity) < ONE_REQUEST_BYTES
-    const smallFirst = this.#outgoing
-      .filter(isSmall)
-      .sort((a, b) => (a.parts.dataBytes ?? 0) - (b.parts.dataBytes ?? 0))
-    for (const outgoing of smallFirst) {
-      spawn(small, signal => this.#sendItem(outgoing, { signal, followable: false, changed }))
-    }
-    for (const outgoing of this.#outgoing.filter(outgoing => !isSmall(outgoing))) {
-      spawn(large, signal => this.#sendItem(outgoing, { signal, followable: early, changed }))
+    for (const { outgoing, lane } of planned) {
+      const followable = early && lane === 'large'
+      group.spawn(signal => lanes.run(lane, () => this.#sendItem(outgoing, { signal, followable, changed })))
     }
   }
 
@@ -169,4 +164,8 @@ class SendRun {
     await this.#publisher.update(signal)
     return this.#publisher.published ?? this.#publish(signal)
   }
+}
+
+function sizeOf({ parts }: Outgoing): number {
+  return parts.dataBytes ?? Number.MAX_SAFE_INTEGER
 }
