@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import type { FlakyProxy } from '../support/flaky-proxy.ts'
-import { clientIn, content, digest, digests, writeFiles } from '../support/sdk.ts'
+import { clientIn, content, digest, digests, MemorySink, writeFiles } from '../support/sdk.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
@@ -230,6 +230,35 @@ describe('a send that is gone on with', () => {
     const uploadId = /"uploadId":"([a-z2-7]{26})"/.exec(journal)?.[1] ?? ''
     await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE' })
     const sent = await again(paths)
+    expect(await received(sent.link)).toEqual(expected())
+  })
+
+  test('keeps the link that was published first, and its followers', async () => {
+    const paths = await oldFiles()
+    const items = paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' }))
+    const stop = new AbortController()
+    const links: string[] = []
+    const options = { publishFirst: true, onPublished: ({ link }: { link: string }) => void links.push(link) }
+    proxy.delayMs = 20
+    const until = afterBytes(proxy.sentBytes, 8 * MIB)
+    const watch = setInterval(() => until() && stop.abort(), 1)
+    await expect(sealift.sendFiles(items, { ...options, signal: stop.signal })).rejects.toMatchObject({
+      code: 'aborted',
+    })
+    clearInterval(watch)
+    proxy.delayMs = 0
+    const parcel = await sealift.open(links[0] ?? '')
+    expect(parcel.complete).toBe(false)
+    const sinks = parcel.items.map(() => new MemorySink())
+    const following = parcel.downloadAll({
+      open: item => Promise.resolve({ sink: sinks[item.index] ?? new MemorySink() }),
+    })
+    const sent = await sealift.sendFiles(items, options)
+    expect(links).toEqual([sent.link, sent.link])
+    expect((await following).every(result => result.ok)).toBe(true)
+    expect(
+      Object.fromEntries(parcel.items.map(item => [item.name, digest(sinks[item.index]?.bytes ?? new Uint8Array(0))])),
+    ).toEqual(expected())
     expect(await received(sent.link)).toEqual(expected())
   })
 
