@@ -2,7 +2,7 @@
  * What is shared: the sealed description that only holders of the link's key read. Whoever made a link may have written
  * anything here, so every field is bounded before it is used.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { ID_PATTERN } from '../protocol/ids.ts'
 

@@ -40,6 +40,7 @@ export interface Sent extends Published {
 }
 
 /** The terms of the new leases and parcel. */
+/** How long the new link lasts, and how often each item may be downloaded through it. */
 export interface ForwardOptions extends LeaseOptions, CallOptions {}
 
 /**

@@ -2,7 +2,7 @@
  * Every body that travels as JSON. These schemas make the types, validate requests on the server and answers in the
  * client, and become the OpenAPI document and the tables of docs/protocol.md.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { ID_PATTERN } from './ids.ts'
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Tells a process from every other one, also from a later one with the same number. */
 export interface ProcessIdentity {

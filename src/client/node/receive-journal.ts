@@ -9,7 +9,7 @@
  */
 import { join } from 'node:path'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { PlainRange } from '../options.ts'

@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { fromBase64Url, toBase64Url } from '../base64url.ts'
