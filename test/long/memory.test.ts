@@ -84,9 +84,10 @@ describe('memory is bounded by concurrency, not by size', () => {
     console.log(`500 + 500 in flight: resident MB ${samples.map(bytes => Math.round(bytes / MB)).join(' ')}`)
     expect(Math.max(...samples)).toBeLessThan(300 * MB)
 
+    // A reset that the kernel loses under pressure leaves a connection that the keep-alive timeout ends after 65 s.
     held.forEach(drop)
     for (const uploadId of uploadIds) await end(server.url, `/v1/uploads/${uploadId}`)
-    await expect.poll(() => readState(server, directory), { timeout: 30_000, interval: 200 }).toEqual(before)
+    await expect.poll(() => readState(server, directory), { timeout: 100_000, interval: 200 }).toEqual(before)
   })
 
   it('is back where it began after 10,000 aborted transfers', async () => {
