@@ -26,7 +26,11 @@ async function main(): Promise<void> {
   if (!options.quick && workspace.freeBytes < FULL_RUN_BYTES) {
     throw new Error('A full run needs 10 GiB of free disk: choose another folder with --dir, or run with --quick.')
   }
-  const report = await runRows(rows, await makeContext(options, workspace, stopping.signal))
+  await runRows(rows, await makeContext(options, workspace, stopping.signal), report => save(report, options))
+}
+
+/** After every row: a run that is stopped keeps what it has. */
+async function save(report: Report, options: BenchOptions): Promise<void> {
   if (options.json) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
   if (options.svg) await writeFile(options.svg, drawReport(report))
 }
@@ -51,7 +55,11 @@ async function makeContext(options: BenchOptions, workspace: Workspace, signal: 
   }
 }
 
-async function runRows(rows: readonly Row[], context: BenchContext): Promise<Report> {
+async function runRows(
+  rows: readonly Row[],
+  context: BenchContext,
+  keep: (report: Report) => Promise<void>,
+): Promise<void> {
   const facts = await gatherFacts(context.workspace)
   const done: RowSummary[] = []
   const report = { madeAt: new Date().toISOString(), quick: context.quick, rounds: context.rounds, facts, rows: done }
@@ -60,9 +68,9 @@ async function runRows(rows: readonly Row[], context: BenchContext): Promise<Rep
     context.progress(`-- ${row.title}`)
     const summary = summarize(await row.run(context))
     done.push(summary)
+    await keep(report)
     console.log(`${rowLines(summary).join('\n')}\n`)
   }
-  return report
 }
 
 try {
