@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
+import { paddedLength } from '../../src/sealing/index.ts'
 import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
 import { runCli, startCli, startServe, until, type Serving } from '../support/running-cli.ts'
 
@@ -12,7 +13,7 @@ const MiB = 2 ** 20
 const FILE_BYTES = 40 * MiB
 /** Parts are 8 MiB: three of them are finished by then. */
 const KILL_AFTER_BYTES = 27 * MiB
-const LEFT_AT_MOST_BYTES = FILE_BYTES - 3 * 8 * MiB + MiB
+const LEFT_AT_MOST_BYTES = paddedLength(FILE_BYTES) - 3 * 8 * MiB + MiB
 
 const home = mkdtempSync(join(tmpdir(), 'sealift-resume-'))
 const file = join(home, 'film.mp4')

@@ -235,7 +235,8 @@ describe.each([
     const { sealed, read, asked } = await shelfOf(suite)
     await readOpener({ ...OPENING, suite, read })
     expect(asked).toEqual([[0, 40]])
-    for (const forged of [sealed.subarray(0, 39), sealed.subarray(1, 41), sealed.subarray(0, 41), new Uint8Array(0)]) {
+    const otherVersion = Uint8Array.from(sealed.subarray(0, 40), (byte, index) => (index === 0 ? byte ^ 1 : byte))
+    for (const forged of [sealed.subarray(0, 39), otherVersion, sealed.subarray(0, 41), new Uint8Array(0)]) {
       await expect(readOpener({ ...OPENING, suite, read: () => forged })).rejects.toMatchObject({ code: 'damaged' })
     }
   })
