@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pipeline } from 'node:stream/promises'
 
+import { request } from 'undici'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { runCli } from '../support/cli-process.ts'
@@ -87,7 +88,7 @@ describe('memory is bounded by concurrency, not by size', () => {
     // A reset that the kernel loses under pressure leaves a connection that the keep-alive timeout ends after 65 s.
     held.forEach(drop)
     for (const uploadId of uploadIds) await end(server.url, `/v1/uploads/${uploadId}`)
-    await expect.poll(() => readState(server, directory), { timeout: 100_000, interval: 200 }).toEqual(before)
+    await expect.poll(() => readState(server, directory), { timeout: 100_000, interval: 2000 }).toEqual(before)
   })
 
   it('is back where it began after 10,000 aborted transfers', async () => {
@@ -103,7 +104,7 @@ describe('memory is bounded by concurrency, not by size', () => {
       for (const transfer of await Promise.all([...uploads, ...downloads])) drop(transfer)
       for (const uploadId of uploadIds) await end(server.url, `/v1/uploads/${uploadId}`)
     }
-    await expect.poll(() => readState(server, directory), { timeout: 30_000, interval: 200 }).toEqual(before)
+    await expect.poll(() => readState(server, directory), { timeout: 30_000, interval: 2000 }).toEqual(before)
     console.log(`10,000 aborts: resident MB ${Math.round(residentBytes(server.pid) / MB)}, ${JSON.stringify(before)}`)
   })
 })
@@ -128,29 +129,32 @@ async function warmUp(url: string, mediaId: string): Promise<void> {
 }
 
 async function storeMedia(url: string, sizeBytes: number): Promise<string> {
-  const answer = await fetch(`${url}/v1/media`, {
+  const answer = await request(`${url}/v1/media`, {
     method: 'POST',
-    headers: { 'content-type': 'application/octet-stream', connection: 'close' },
+    headers: { 'content-type': 'application/octet-stream' },
     body: bytesFor('held', sizeBytes),
+    reset: true,
   })
-  return ((await answer.json()) as { mediaId: string }).mediaId
+  return ((await answer.body.json()) as { mediaId: string }).mediaId
 }
 
 async function beginUploads(url: string, count: number): Promise<string[]> {
   const ids: string[] = []
   for (let index = 0; index < count; index += 1) {
-    const answer = await fetch(`${url}/v1/uploads`, {
+    const answer = await request(`${url}/v1/uploads`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', connection: 'close' },
+      headers: { 'content-type': 'application/json' },
       body: '{}',
+      reset: true,
     })
-    ids.push(((await answer.json()) as { uploadId: string }).uploadId)
+    ids.push(((await answer.body.json()) as { uploadId: string }).uploadId)
   }
   return ids
 }
 
 async function end(url: string, path: string): Promise<void> {
-  await fetch(`${url}${path}`, { method: 'DELETE', headers: { connection: 'close' } }).then(each => each.text())
+  const answer = await request(`${url}${path}`, { method: 'DELETE', reset: true })
+  await answer.body.dump()
 }
 
 async function writeBigFile(path: string, mebibytes: number): Promise<void> {

@@ -2,6 +2,8 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { request } from 'undici'
+
 import { openDescriptors } from './process-facts.ts'
 import type { ServerProcess } from './server-process.ts'
 
@@ -15,12 +17,13 @@ export interface ServerState {
 }
 
 export async function readState(server: ServerProcess, directory: string): Promise<ServerState> {
-  // Without keep-alive, so that asking leaves no socket of its own open.
-  const answer = await fetch(`${server.url}/v1/limits`, { headers: { connection: 'close' } })
-  const { usage } = (await answer.json()) as { usage: Omit<ServerState, 'descriptors' | 'files'> }
+  // Counted before asking: the connection of the question itself takes a moment to go.
+  const descriptors = openDescriptors(server.pid)
+  const answer = await request(`${server.url}/v1/limits`, { reset: true })
+  const { usage } = (await answer.body.json()) as { usage: Omit<ServerState, 'descriptors' | 'files'> }
   const { uploads, downloads, reservedBytes, pendingUploads } = usage
   return {
-    descriptors: openDescriptors(server.pid),
+    descriptors,
     files: filesBelow(join(directory, 'data', 'blobs')),
     uploads,
     downloads,
