@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
@@ -50,7 +51,18 @@ async function interrupt(args: readonly string[], moved: () => number, signal: N
   await using running = startCli(args, { env })
   await until('enough has moved', () => moved() > KILL_AFTER_BYTES)
   running.child.kill(signal)
-  return await running.result
+  const result = await running.result
+  await settled(moved)
+  return result
+}
+
+/** What an ended process had written is still on its way for a moment: none of it may count for the next one. */
+async function settled(moved: () => number): Promise<void> {
+  let before = -1
+  while (moved() !== before) {
+    before = moved()
+    await pause(500)
+  }
 }
 
 describe.each([
