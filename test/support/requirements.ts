@@ -44,6 +44,13 @@ export const requirements: readonly Requirement[] = [
     present: () =>
       findOnPath('strace') !== null && spawnSync('strace', ['-qq', '-e', 'trace=none', 'true']).status === 0,
   },
+  {
+    name: "Ceph's S3 gateway",
+    packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
+    files: ['test/**/s3-*.test.ts'],
+    present: () =>
+      ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'].every(each => findOnPath(each) !== null),
+  },
 ]
 
 export const missingRequirements = (): readonly Requirement[] => requirements.filter(each => !each.present())
