@@ -14,6 +14,7 @@ export interface CrossProblem {
 export function crossChecks(config: ServerConfig): readonly CrossProblem[] {
   return [
     ...transferChecks(config),
+    ...storeChecks(config),
     ...listenerChecks(config),
     ...tierChecks(config),
     ...tokenChecks(config),
@@ -28,6 +29,40 @@ function problem(key: string, message: string, ...reads: string[]): CrossProblem
 function* transferChecks({ transfer }: ServerConfig): Generator<CrossProblem> {
   if (transfer.partBytes % CHUNK_BYTES !== 0) {
     yield problem('transfer.partBytes', 'must be a multiple of 256KiB, so that parts hold whole chunks')
+  }
+}
+
+function* storeChecks({ storage, records, limits, transfer, workers }: ServerConfig): Generator<CrossProblem> {
+  const { s3 } = storage
+  if (storage.kind === 's3' && s3 === null) {
+    yield problem('storage.s3', 'is needed by storage.kind s3: endpoint and bucket', 'storage.kind')
+  }
+  if (s3 !== null && (s3.accessKeyId === null) !== (s3.secretAccessKey === null)) {
+    const [missing, given] =
+      s3.accessKeyId === null ? ['accessKeyId', 'secretAccessKey'] : ['secretAccessKey', 'accessKeyId']
+    yield problem(`storage.s3.${missing}`, `is needed beside ${given}`, `storage.s3.${given}`)
+  }
+  if (s3 !== null && s3.memory < transfer.partBytes) {
+    yield problem('storage.s3.memory', 'must hold at least one part', 'transfer.partBytes')
+  }
+  if (storage.transfer === 'direct' && storage.kind !== 's3') {
+    yield problem('storage.transfer', 'direct needs storage.kind s3', 'storage.kind')
+  }
+  if (storage.accelerate !== 'off' && storage.kind !== 'files') {
+    yield problem('storage.accelerate', 'x-accel-redirect needs storage.kind files', 'storage.kind')
+  }
+  if (records.kind === 'postgres' && records.postgres === null) {
+    yield problem('records.postgres', 'is needed by records.kind postgres: url', 'records.kind')
+  }
+  if (limits.shared === 'valkey' && limits.valkey === null) {
+    yield problem('limits.valkey', 'is needed by limits.shared valkey: url', 'limits.shared')
+  }
+  if (workers > 1 && limits.shared !== 'valkey') {
+    yield problem(
+      'workers',
+      'more than one needs limits.shared valkey, else each would count for itself',
+      'limits.shared',
+    )
   }
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 
 import { choice, count, duration, flag, list, named, optionalText, section, size, text } from './fields.ts'
 import { access } from './schema-access.ts'
+import { limits, records, storage } from './schema-stores.ts'
 import { tier } from './schema-tiers.ts'
 import {
   checkHttpUrl,
@@ -57,24 +58,6 @@ const admin = section('Metrics and health, on a listener of their own', {
   enabled: flag({ written: true, about: 'Whether that listener is opened' }),
   host: text({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
   port: port(7326, 'Port to listen on.'),
-})
-
-const storage = section('Where the sealed bytes are kept', {
-  kind: choice({ options: ['files'], written: 'files', about: 'files: one file for each media, on a local disk' }),
-  directory: optionalText({ about: 'Folder of the files; when null, `blobs` inside dataDirectory', range: 'a path' }),
-  refuseAbovePercent: count({
-    written: 90,
-    min: 1,
-    max: 100,
-    about: 'New uploads are refused when the disk is fuller than this; reading goes on. 100: never',
-    unit: 'percent of the disk',
-    live: true,
-  }),
-})
-
-const records = section('Where uploads, leases and parcels are recorded', {
-  kind: choice({ options: ['sqlite'], written: 'sqlite', about: 'sqlite: one file on a local disk' }),
-  file: optionalText({ about: 'The database; when null, `records.sqlite` inside dataDirectory', range: 'a path' }),
 })
 
 const transfer = section('How bytes move', {
@@ -200,10 +183,18 @@ export const configSchema = section('Sealift', {
     about: 'Where everything is kept; a relative path starts at the working directory',
     range: 'a path',
   }),
+  workers: count({
+    written: 1,
+    min: 1,
+    max: 1024,
+    about: 'Processes that serve; more than one needs limits.shared valkey, so that limits stay exact',
+    unit: 'processes',
+  }),
   listen,
   admin,
   storage,
   records,
+  limits,
   access,
   transfer,
   tiers: named({
@@ -223,5 +214,8 @@ export type ServerConfig = Omit<Parsed, 'storage' | 'records'> & {
   readonly storage: Omit<Parsed['storage'], 'directory'> & { readonly directory: string }
   readonly records: Omit<Parsed['records'], 'file'> & { readonly file: string }
 }
+export type S3Config = NonNullable<ServerConfig['storage']['s3']>
+export type PostgresConfig = NonNullable<ServerConfig['records']['postgres']>
+export type ValkeyConfig = NonNullable<ServerConfig['limits']['valkey']>
 export type JwtConfig = NonNullable<ServerConfig['access']['jwt']>
 export type StaticToken = ServerConfig['access']['tokens'][number]

@@ -206,3 +206,35 @@ describe('signed tokens', () => {
     expect(jwt({ jwksUrl: 'http://127.0.0.1:8080/keys' })).toEqual([])
   })
 })
+
+describe('stores of a cluster', () => {
+  const s3 = { endpoint: 'https://s3.example', bucket: 'media' }
+  test.each<[string, RawMap, string[]]>([
+    ['s3 without its section', { storage: { kind: 's3' } }, ['storage.s3']],
+    ['s3 without a bucket', { storage: { kind: 's3', s3: { endpoint: s3.endpoint } } }, ['storage.s3.bucket']],
+    ['half a pair of keys', { storage: { s3: { ...s3, accessKeyId: 'a' } } }, ['storage.s3.secretAccessKey']],
+    ['less memory than a part', { storage: { s3: { ...s3, memory: '4MiB' } } }, ['storage.s3.memory']],
+    ['direct transfer from files', { storage: { transfer: 'direct' } }, ['storage.transfer']],
+    [
+      'acceleration of an S3 service',
+      { storage: { kind: 's3', accelerate: 'x-accel-redirect', s3 } },
+      ['storage.accelerate'],
+    ],
+    ['postgres without its section', { records: { kind: 'postgres' } }, ['records.postgres']],
+    ['a database that is no postgres', { records: { postgres: { url: 'mysql://x' } } }, ['records.postgres.url']],
+    ['valkey without its section', { limits: { shared: 'valkey' } }, ['limits.valkey']],
+    ['workers that would each count for themselves', { workers: 2 }, ['workers']],
+  ])('%s is refused', (_, raw, keys) => {
+    expect(keysOf(raw)).toEqual(keys)
+  })
+
+  test('what belongs together is taken', () => {
+    const config = parseConfig({
+      storage: { kind: 's3', transfer: 'direct', s3: { ...s3, accessKeyId: 'a', secretAccessKey: 'b' } },
+      records: { kind: 'postgres', postgres: { url: 'postgres://db.example/sealift' } },
+      limits: { shared: 'valkey', valkey: { url: 'rediss://cache.example' } },
+      workers: 4,
+    })
+    expect(config.storage.s3).toMatchObject({ prefix: 'sealift/', pathStyle: true, maxSockets: 256 })
+  })
+})

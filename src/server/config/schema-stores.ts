@@ -1,0 +1,170 @@
+/** The sections that say where bytes and records are kept, and how limits are shared: one machine or a cluster. */
+import { choice, count, duration, optionalSection, optionalText, section, size, text, flag } from './fields.ts'
+import { checkHttpUrl, DAY, HOUR, MiB, MINUTE, SECOND } from './schema-units.ts'
+
+const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
+  endpoint: text({
+    written: '',
+    about: 'Address of the service',
+    range: 'an http or https URL',
+    check: checkHttpUrl,
+  }),
+  publicEndpoint: optionalText({
+    about: 'Address under which clients reach the service, for transfer direct; null: the same as endpoint',
+    range: 'an http or https URL',
+    check: checkHttpUrl,
+  }),
+  region: text({ written: 'us-east-1', about: 'Region that requests are signed for' }),
+  bucket: text({ written: '', about: 'The bucket; it must exist', range: 'a name' }),
+  prefix: text({
+    written: 'sealift/',
+    about: 'What every object name begins with; ends with /',
+    range: 'letters, digits and . _ - /',
+    check: value => (/^[A-Za-z0-9._/-]+\/$/.test(value) ? null : 'must be letters, digits or . _ - / and end with /'),
+  }),
+  accessKeyId: optionalText({
+    about: "The access key; with neither key, AWS's own places are asked (its variables, the machine's role)",
+    file: true,
+  }),
+  secretAccessKey: optionalText({ about: 'The secret of the access key', secret: true, file: true }),
+  pathStyle: flag({ written: true, about: 'Bucket in the path (most services) instead of in the host name' }),
+  connectTimeout: duration({
+    written: '5s',
+    min: 10,
+    max: MINUTE,
+    range: '10ms to 1m',
+    about: 'How long making a connection may take',
+  }),
+  requestTimeout: duration({
+    written: '30s',
+    min: 100,
+    max: 10 * MINUTE,
+    range: '100ms to 10m',
+    about: 'How long one try of one call may take to answer; while bytes move, how long without any',
+  }),
+  maxSockets: count({ written: 256, min: 1, max: 10_000, about: 'Connections to the service', unit: 'connections' }),
+  memory: size({
+    written: '128MiB',
+    min: MiB,
+    max: 1024 * 1024 * MiB,
+    range: '1MiB to 1TiB, at least transfer.partBytes',
+    about: 'Memory for parts on their way to the service; further parts wait',
+  }),
+})
+
+export const storage = section('Where the sealed bytes are kept', {
+  kind: choice({
+    options: ['files', 's3'],
+    written: 'files',
+    about: 'files: one file for each media, on a local disk; s3: one object for each part, in an S3-compatible service',
+  }),
+  directory: optionalText({ about: 'Folder of the files; when null, `blobs` inside dataDirectory', range: 'a path' }),
+  refuseAbovePercent: count({
+    written: 90,
+    min: 1,
+    max: 100,
+    about: 'New uploads are refused when the disk is fuller than this; reading goes on. 100: never',
+    unit: 'percent of the disk',
+    live: true,
+  }),
+  accelerate: choice({
+    options: ['off', 'x-accel-redirect'],
+    written: 'off',
+    about: 'x-accel-redirect: nginx in front sends the bytes of complete media (kind files only)',
+  }),
+  accelerateLocation: text({
+    written: '/sealift-files/',
+    about: 'The internal location of nginx whose alias is the folder of the files',
+    range: 'a path that begins and ends with /',
+    check: value => (/^\/[A-Za-z0-9._/-]*\/$/.test(value) ? null : 'must begin and end with /'),
+  }),
+  transfer: choice({
+    options: ['proxy', 'direct'],
+    written: 'proxy',
+    about: 'proxy: bytes pass this server; direct: clients exchange them with the S3 service by short-lived addresses',
+    live: true,
+  }),
+  directUrlTtl: duration({
+    written: '5m',
+    min: SECOND,
+    max: DAY,
+    range: '1s to 1d',
+    about: 'How long such an address works, and how long an unused slot is held for it',
+    live: true,
+  }),
+  s3,
+})
+
+const postgres = optionalSection('The database of records.kind postgres', {
+  url: text({
+    written: '',
+    about: 'postgres://user:password@host:port/database',
+    range: 'a postgres URL',
+    secret: true,
+    file: true,
+    check: value => (/^postgres(ql)?:\/\/./.test(value) ? null : 'must begin with postgres://'),
+  }),
+  poolSize: count({ written: 20, min: 1, max: 1000, about: 'Connections of this process', unit: 'connections' }),
+  connectTimeout: duration({
+    written: '5s',
+    min: 10,
+    max: MINUTE,
+    range: '10ms to 1m',
+    about: 'How long a free connection is waited for',
+  }),
+  statementTimeout: duration({
+    written: '10s',
+    min: 100,
+    max: HOUR,
+    range: '100ms to 1h',
+    about: 'How long one statement may take',
+  }),
+})
+
+export const records = section('Where uploads, leases and parcels are recorded', {
+  kind: choice({
+    options: ['sqlite', 'postgres'],
+    written: 'sqlite',
+    about: 'sqlite: one file on a local disk; postgres: a PostgreSQL database that several nodes share',
+  }),
+  file: optionalText({
+    about: 'The database of kind sqlite; when null, `records.sqlite` inside dataDirectory',
+    range: 'a path',
+  }),
+  postgres,
+})
+
+const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
+  url: text({
+    written: '',
+    about: 'redis://user:password@host:port/database; rediss:// for TLS',
+    range: 'a redis URL',
+    secret: true,
+    file: true,
+    check: value => (/^(redis|valkey)s?:\/\/./.test(value) ? null : 'must begin with redis:// or rediss://'),
+  }),
+  prefix: text({ written: 'sealift:', about: 'What every key begins with', range: 'a text' }),
+  commandTimeout: duration({
+    written: '500ms',
+    min: 10,
+    max: MINUTE,
+    range: '10ms to 1m',
+    about: 'How long one command may take; then limits fall back to a share of this node',
+  }),
+  leaseTtl: duration({
+    written: '10s',
+    min: SECOND,
+    max: 10 * MINUTE,
+    range: '1s to 10m',
+    about: 'Slots of a node that is not heard of for this long are free again',
+  }),
+})
+
+export const limits = section('Limits across nodes', {
+  shared: choice({
+    options: ['memory', 'valkey'],
+    written: 'memory',
+    about: 'memory: counted in this process alone; valkey: counted for all nodes together',
+  }),
+  valkey,
+})
