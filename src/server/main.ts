@@ -1,7 +1,5 @@
 /** The composition root: the only place that constructs adapters and wires them to the verbs. */
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
 
 import type { DestinationStream } from 'pino'
 
@@ -13,7 +11,6 @@ import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
-import { openFileBlobStore, type FileBlobStore } from './blobs/file-blob-store.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { LiveConfig } from './config/live-config.ts'
 import { Dispatcher } from './http/dispatch.ts'
@@ -27,10 +24,7 @@ import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { rememberMedia } from './media/remember-media.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
-import type { RecordStore } from './records/record-store.ts'
-import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
-import { openFileLimit } from './open-file-limit.ts'
-import { openSqliteRecordStore } from './records/sqlite.ts'
+import { openStores, type Stores } from './open-stores.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
@@ -41,6 +35,8 @@ import { createRoomGuard } from './uploads/room-guard.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import { serverVersion } from './version.ts'
+
+export type { Stores } from './open-stores.ts'
 
 /** A server that takes requests. */
 export interface RunningServer extends AsyncDisposable {
@@ -64,11 +60,6 @@ export interface ServerOptions {
   readonly processMetrics?: boolean
 }
 
-export interface Stores {
-  readonly blobs: FileBlobStore
-  readonly records: RecordStore
-}
-
 /**
  * Starts a server; resolves when it is ready: the schema is up to date and what a crash left half done is repaired.
  * Disposing it stops it.
@@ -78,7 +69,7 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   await using resources = new AsyncDisposableStack()
   const { listen, admin } = live.current
   const clock = options.clock ?? systemClock
-  const { blobs, records } = await openStores(live, resources, options)
+  const { blobs, records } = decorate(await openStores(live.current, resources), options)
   const sessions = resources.use(createSessions(live))
   const slots = resources.use(createMemorySlotLimiter({ sessions }))
   const places = resources.use(createMemorySlotLimiter({ sessions }))
@@ -119,23 +110,14 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   return { url, adminUrl, events, stop, [Symbol.asyncDispose]: stop }
 }
 
+function decorate(opened: Stores, { wrap = stores => stores }: ServerOptions): Stores {
+  const stores = wrap(opened)
+  return { ...stores, records: rememberMedia(stores.records) }
+}
+
 function once(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | null = null
   return () => (running ??= work())
-}
-
-async function openStores(
-  live: LiveConfig,
-  resources: AsyncDisposableStack,
-  { wrap = stores => stores }: ServerOptions,
-): Promise<Stores> {
-  const { storage, records: database } = live.current
-  await mkdir(dirname(database.file), { recursive: true })
-  const reserve = resources.use(await openSpaceReserve(`${database.file}.reserve`))
-  const records = withSpaceReserve(resources.use(await openSqliteRecordStore({ file: database.file })), reserve)
-  const blobs = resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
-  const stores = wrap({ blobs, records })
-  return { ...stores, records: rememberMedia(stores.records) }
 }
 
 function createTelemetry(
@@ -149,7 +131,7 @@ function createTelemetry(
       inFlight: direction => slots.inFlight(direction),
       waiting: direction => slots.waiting(direction),
       totals: () => records.totals(),
-      space: () => blobs.freeSpace(),
+      space: async () => (await blobs.freeSpace?.()) ?? null,
       ready: async () => (await health.readiness()).status === 'ok',
     },
     ...(processMetrics === undefined ? {} : { ofProcess: processMetrics }),

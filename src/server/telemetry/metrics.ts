@@ -16,7 +16,8 @@ export interface MetricSources {
   readonly inFlight: (direction: TransferDirection) => number
   readonly waiting: (direction: TransferDirection) => number
   readonly totals: () => Promise<StorageTotals>
-  readonly space: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+  /** `null`: the store cannot tell. */
+  readonly space: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>
   readonly ready: () => Promise<boolean>
 }
 
@@ -163,8 +164,8 @@ function addStorageGauges(registry: Registry, { totals, space }: MetricSources):
     for (const [total, target] of byTotal) setOrRemove(target, values?.get(total))
     const oldestMs = values?.get('oldestUploadAt') ?? null
     setOrRemove(oldest, oldestMs === null ? null : oldestMs / 1000)
-    setOrRemove(free, room.status === 'fulfilled' ? room.value.freeBytes : null)
-    setOrRemove(size, room.status === 'fulfilled' ? room.value.totalBytes : null)
+    setOrRemove(free, room.status === 'fulfilled' ? room.value?.freeBytes : null)
+    setOrRemove(size, room.status === 'fulfilled' ? room.value?.totalBytes : null)
     readable.set(values && room.status === 'fulfilled' ? 1 : 0)
   }
 }

@@ -5,7 +5,8 @@ import type { MeasuresSpace } from '../blobs/blob-store.ts'
 const LOOK_EVERY_MS = 2000
 
 export interface RoomGuardOptions {
-  readonly store: MeasuresSpace
+  /** A store that cannot tell its space refuses what it has no room for itself. */
+  readonly store: Partial<MeasuresSpace>
   /** New uploads are refused when the disk is fuller than this; 100: never. */
   readonly refuseAbovePercent: () => number
 }
@@ -19,7 +20,7 @@ export function createRoomGuard({ store, refuseAbovePercent }: RoomGuardOptions)
   let usedPercent = 0
   return async () => {
     const value = refuseAbovePercent()
-    if (value >= 100) return
+    if (value >= 100 || !store.freeSpace) return
     if (performance.now() - lookedAtMs > LOOK_EVERY_MS) {
       lookedAtMs = performance.now()
       const { freeBytes, totalBytes } = await store.freeSpace()
