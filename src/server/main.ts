@@ -13,6 +13,7 @@ import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { LiveConfig } from './config/live-config.ts'
+import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
@@ -157,6 +158,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     idleMs: live.current.transfer.idleTimeoutMs,
     minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,
   })
+  const proxies = createProxyTrust(live)
   const refuseAbovePercent = () => live.current.storage.refuseAbovePercent
   const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
   return {
@@ -175,6 +177,11 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     terms: () => live.current.transfer,
     admitNewBytes: createRoomGuard({ store: blobs, refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
+    accelerate: createAccelerate({
+      blobs,
+      settings: () => live.current.storage,
+      isTrustedProxy: address => proxies.trusts(normaliseAddress(address) ?? address),
+    }),
     capability: () => live.current.access.downloads === 'capability',
     waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
     jsonBody: limitBytes => ({ watch, pace: pace(), limitBytes }),

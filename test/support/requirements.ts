@@ -45,6 +45,12 @@ export const requirements: readonly Requirement[] = [
       findOnPath('strace') !== null && spawnSync('strace', ['-qq', '-e', 'trace=none', 'true']).status === 0,
   },
   {
+    name: 'nginx',
+    packages: ['nginx-light'],
+    files: ['test/**/nginx-*.test.ts'],
+    present: () => findOnPath('nginx') !== null,
+  },
+  {
     name: "Ceph's S3 gateway",
     packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
     files: ['test/**/s3-*.test.ts'],

@@ -84,3 +84,9 @@ export interface ChecksBlobs {
   /** `null` when the blob is not there; else its stored size. */
   stat(blobId: BlobId): Promise<StoredBlob | null>
 }
+
+/** Optional power: a store whose complete blobs are files that another program on this machine may send. */
+export interface LocatesFiles {
+  /** Path of a complete blob's file inside the store's folder, with `/` between names. */
+  fileOf(blobId: BlobId): string
+}

@@ -14,7 +14,7 @@
  * - a `.probe-…` file: removed when the store is opened.
  */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { BlobPaths, STAGES } from './blob-paths.ts'
@@ -25,6 +25,7 @@ import type {
   ByteRange,
   ByteSink,
   ChecksBlobs,
+  LocatesFiles,
   MeasuresSpace,
   PartAddress,
   StoredBlob,
@@ -58,7 +59,7 @@ export interface FileBlobStoreOptions {
   readonly fileSystem?: FileSystem
 }
 
-export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs
+export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles
 
 /** @throws unavailable when the directory cannot be made or written */
 export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<FileBlobStore> {
@@ -147,6 +148,10 @@ class FilesBlobStore implements FileBlobStore {
 
   stat(blobId: BlobId): Promise<StoredBlob | null> {
     return statBlob(this.#files, this.#paths, blobId)
+  }
+
+  fileOf(blobId: BlobId): string {
+    return relative(this.#paths.directory, this.#paths.file('media', blobId)).replaceAll(sep, '/')
   }
 
   freeSpace(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {

@@ -11,6 +11,7 @@ import { followBytes, waitForByte, type FollowUpload } from '../media/follow-upl
 import { openMedia } from '../media/open-media.ts'
 import type { MediaRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
+import { sendAccelerated, type Accelerate } from './accelerate.ts'
 import { OPAQUE_HEADERS, sendEmpty } from './answers.ts'
 import { allowsRange, matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
@@ -25,6 +26,7 @@ export interface ReadMedia extends FollowUpload, CountDownload {
   readonly rates: RateLimiter
   /** True when the id alone is the right to read: then the client may keep the bytes. */
   readonly capability: () => boolean
+  readonly accelerate: Accelerate
 }
 
 const LONG_WAIT_MS = 20
@@ -87,6 +89,10 @@ interface Delivery {
 async function deliver(deps: ReadMedia, delivery: Delivery): Promise<void> {
   const { exchange, etag, media } = delivery
   const counted = await countDownload(deps, media, grantOf(exchange))
+  const location = deps.accelerate(exchange, media)
+  if (location !== null) {
+    return sendAccelerated(exchange, location, delivery.caller.tier, stateHeaders(deps, { etag, media, counted }))
+  }
   let sink: ResponseSink | null = null
   try {
     const plan = await planOf(deps, delivery)
@@ -204,14 +210,20 @@ interface MediaAnswer {
 }
 
 function mediaHeaders(deps: ReadMedia, exchange: Exchange, { media, etag, range, counted }: MediaAnswer): string[] {
-  const headers = exchange.headers('ETag', etag, 'Accept-Ranges', 'bytes', ...OPAQUE_HEADERS)
-  headers.push('Sealift-State', media.state, ...cacheHeaders(deps, media))
+  const headers = exchange.headers('Accept-Ranges', 'bytes', ...OPAQUE_HEADERS)
+  headers.push(...stateHeaders(deps, { media, etag, counted }))
   const lengthBytes = range ? range.end - range.start : media.sizeBytes
   if (lengthBytes !== null) headers.push('Content-Length', String(lengthBytes))
   if (range) {
     const content = formatContentRange({ start: range.start, end: range.end - 1, size: media.sizeBytes })
     headers.push('Content-Range', content)
   }
+  return headers
+}
+
+/** What every answer with bytes of a media says, whoever sends them. */
+function stateHeaders(deps: ReadMedia, { media, etag, counted }: Omit<MediaAnswer, 'range'>): string[] {
+  const headers = ['ETag', etag, 'Sealift-State', media.state, ...cacheHeaders(deps, media)]
   if (counted) headers.push('Sealift-Download', counted.grantId)
   return headers
 }

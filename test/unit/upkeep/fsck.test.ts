@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
+import type { BlobStore, ChecksBlobs } from '../../../src/server/blobs/blob-store.ts'
 import { fsck } from '../../../src/server/upkeep/fsck.ts'
 import { readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
@@ -19,7 +20,7 @@ describe('fsck', () => {
   afterEach(async () => {
     await storage[Symbol.asyncDispose]()
   })
-  const check = (repair = false, blobs = storage.blobs) =>
+  const check = (repair = false, blobs: BlobStore & ChecksBlobs = storage.blobs) =>
     fsck({ blobs, records: storage.records, repair, modifiedBefore: NOW }, steady())
   const orphan = async () => {
     const { blobId } = await storeBlob(storage.blobs, bytesFor('orphan', 123))
