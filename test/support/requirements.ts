@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
+import { postgresPrograms } from './engines/postgres.ts'
 import { canMountSmallDisk } from './small-disk.ts'
 
 export interface Requirement {
@@ -51,11 +52,23 @@ export const requirements: readonly Requirement[] = [
     present: () => findOnPath('nginx') !== null,
   },
   {
+    name: 'PostgreSQL',
+    packages: ['postgresql'],
+    files: ['test/**/postgres-*.test.ts'],
+    present: () => postgresPrograms() !== null,
+  },
+  {
     name: "Ceph's S3 gateway",
     packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
     files: ['test/**/s3-*.test.ts'],
     present: () =>
       ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'].every(each => findOnPath(each) !== null),
+  },
+  {
+    name: 'Valkey or Redis',
+    packages: ['redis-server'],
+    files: ['test/**/valkey-*.test.ts'],
+    present: () => (findOnPath('valkey-server') ?? findOnPath('redis-server')) !== null,
   },
 ]
 
