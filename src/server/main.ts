@@ -36,6 +36,7 @@ import { createRoomGuard } from './uploads/room-guard.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import { serverVersion } from './version.ts'
+import type { WorkerReport } from './workers/messages.ts'
 
 export type { Stores } from './open-stores.ts'
 
@@ -45,6 +46,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string
   /** Where metrics and health are; `null` when that listener is off. */
   readonly adminUrl: string | null
+  /** What this process knows of itself, for the supervisor of several. Never rejects. */
+  report(): Promise<WorkerReport>
   /** To tell what happens outside of the server: a reload of its configuration. */
   readonly events: Events
   /** Takes nothing new, lets running transfers go on for the grace time, then ends; what was acknowledged stays. */
@@ -59,6 +62,8 @@ export interface ServerOptions {
   readonly wrap?: (stores: Stores) => Stores
   /** Metrics of the process itself; off where several servers share one. */
   readonly processMetrics?: boolean
+  /** Whether it opens the admin listener that the configuration asks for; a worker leaves that to its supervisor. */
+  readonly ownAdmin?: boolean
 }
 
 /**
@@ -90,9 +95,10 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
     createSweeper({ blobs, records, clock, settings: () => live.current.upkeep, events: events.upkeep }),
   )
   const onError = (error: unknown) => events.bug('admin listener', error)
-  const adminServer = admin.enabled
-    ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
-    : null
+  const adminServer =
+    admin.enabled && options.ownAdmin !== false
+      ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
+      : null
   const port = await http.listen(listen.host, listen.port)
   sweeper.start()
   const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
@@ -108,7 +114,8 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
     await owned.disposeAsync()
     events.serverStopped({ durationMs: performance.now() - startedAtMs })
   })
-  return { url, adminUrl, events, stop, [Symbol.asyncDispose]: stop }
+  const report = async () => ({ metrics: await metrics.snapshot(), readiness: await health.readiness() })
+  return { url, adminUrl, events, report, stop, [Symbol.asyncDispose]: stop }
 }
 
 function decorate(opened: Stores, { wrap = stores => stores }: ServerOptions): Stores {

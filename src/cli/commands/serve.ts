@@ -11,10 +11,12 @@ import { createReloader, type ReloadResult } from '../../server/config/reload.ts
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { startServer, type RunningServer } from '../../server/main.ts'
 import type { Events } from '../../server/telemetry/events.ts'
+import { isWorker, tellSupervisor } from '../../server/workers/worker-link.ts'
 import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
 import { explainStart } from '../server/explain-start.ts'
+import { serveWorkers } from '../server/serve-workers.ts'
 
 export interface ServeOptions {
   readonly config?: string
@@ -30,11 +32,12 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const output = new Output(io)
   const sources = sourcesOf(io, options)
   const live = createLiveConfig(await loadConfig(sources))
+  if (live.current.workers > 1 && !isWorker()) return serveWorkers(io, live, at => announce(output, at, live.current))
   const reload = createReloader(live, sources)
   await using server = await start(live)
   using _ = onHangup(() => reloadAndTell(live, reload, server.events))
-  for (const warning of configWarnings(live.current)) output.warn(`warning: ${warning}`)
-  await announce(output, server, live.current)
+  using _link = isWorker() ? tellSupervisor(server.url, () => server.report()) : null
+  if (!isWorker()) await announce(output, server, live.current)
   if (!io.signal.aborted) await once(io.signal, 'abort')
   await server.stop()
   return EXIT.ok
@@ -49,14 +52,19 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
 
 async function start(live: LiveConfigHolder): Promise<RunningServer> {
   try {
-    return await startServer(live, { logTo: pino.destination({ fd: STDERR, sync: true }) })
+    return await startServer(live, { logTo: pino.destination({ fd: STDERR, sync: true }), ownAdmin: !isWorker() })
   } catch (error) {
     throw explainStart(error, live.current)
   }
 }
 
 /** The address comes first: programs that start a server read it. */
-async function announce(output: Output, server: RunningServer, config: ServerConfig): Promise<void> {
+async function announce(
+  output: Output,
+  server: Pick<RunningServer, 'url' | 'adminUrl'>,
+  config: ServerConfig,
+): Promise<void> {
+  for (const warning of configWarnings(config)) output.warn(`warning: ${warning}`)
   await output.line(`Sealift listens on ${server.url}`)
   await output.line(`Data is in ${resolve(config.dataDirectory)}`)
   if (server.adminUrl !== null) await output.line(`Metrics and health are on ${server.adminUrl}`)

@@ -1,5 +1,5 @@
 /** What Prometheus can read. Labels come from short lists of our own: never an id, an address or anything a client chose. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import type { RouteName } from '../../protocol/routes.ts'
@@ -32,8 +32,22 @@ export interface Metrics {
   sweepEnded(seconds: number): void
   sweepFailed(task: string): void
   sweepFound(what: 'bytes_missing' | 'orphans_suspicious'): void
-  /** The page, and its content type. */
-  read(): Promise<{ readonly contentType: string; readonly body: string }>
+  read(): Promise<MetricsPage>
+  /** The same as plain values, to be added to those of other processes. */
+  snapshot(): Promise<MetricsSnapshot>
+}
+
+export interface MetricsPage {
+  readonly contentType: string
+  readonly body: string
+}
+
+export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+
+/** One page for several processes: counters are added up, what all of them see alike is told once. */
+export async function aggregateMetrics(snapshots: readonly MetricsSnapshot[]): Promise<MetricsPage> {
+  const registry = AggregatorRegistry.aggregate([...snapshots])
+  return { contentType: registry.contentType, body: await registry.metrics() }
 }
 
 export interface MetricsOptions {
@@ -53,6 +67,10 @@ export function createMetrics({ sources, ofProcess = true }: MetricsOptions): Me
     async read() {
       await readStorage()
       return { contentType: registry.contentType, body: await registry.metrics() }
+    },
+    async snapshot() {
+      await readStorage()
+      return registry.getMetricsAsJSON()
     },
   }
 }
@@ -86,7 +104,7 @@ function requestMetrics(registry: Registry): Pick<Metrics, 'requestEnded'> {
   }
 }
 
-function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'read'> {
+function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'read' | 'snapshot'> {
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers: [registry] })
   const bytes = counter('sealift_transfer_bytes_total', 'Bytes of media, by direction', 'direction')
@@ -132,6 +150,7 @@ function addTransferGauges(registry: Registry, { inFlight, waiting, ready }: Met
     name: 'sealift_ready',
     help: '1 while storage and records work and the server is not stopping',
     registers: [registry],
+    aggregator: 'min',
     async collect() {
       readiness.set((await ready()) ? 1 : 0)
     },
@@ -150,7 +169,7 @@ const TOTALS = {
 
 /** A database that fails must not take the other metrics with it: its figures are then simply not told. */
 function addStorageGauges(registry: Registry, { totals, space }: MetricSources): () => Promise<void> {
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry], aggregator: 'first' })
   const byTotal = new Map(
     Object.entries(TOTALS).map(([total, help]) => [total, gauge(`sealift_storage_${snakeCase(total)}`, help)]),
   )
