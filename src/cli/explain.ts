@@ -60,7 +60,8 @@ const SYSTEM_MESSAGES: Readonly<Record<string, string>> = {
 /** Explains any error. Never holds a key, a token or a stack. */
 export function explain(error: unknown): Explanation {
   if (error instanceof UsageError) return { code: 'usage', message: error.message }
-  if (error instanceof OutputClosed) return { code: 'output_closed', message: 'Nobody reads the output any more.' }
+  if (error instanceof OutputClosed)
+    return { code: 'output_closed', message: 'Stopped, because nobody reads the output any more.' }
   if (isSealiftError(error)) return explainSealiftError(error)
   const local = explainSystemError(error)
   if (local) return local

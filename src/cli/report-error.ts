@@ -17,7 +17,11 @@ const PASSING = ['network', 'unavailable', 'shutting_down', 'stalled', 'storage_
 /** Tells what went wrong and returns the exit code that says so. Never rejects. */
 export async function reportError(error: unknown, io: CliIo, options: ReportOptions): Promise<number> {
   const reason: unknown = io.signal.aborted ? io.signal.reason : null
-  if (reason instanceof OutputClosed || error instanceof OutputClosed) return EXIT.failed
+  const closed = [reason, error].find(each => each instanceof OutputClosed)
+  if (closed) {
+    io.stderr.write(`sealift: ${explain(closed).message}\n`)
+    return EXIT.failed
+  }
   if (reason instanceof Interrupted) return reportInterrupted(reason, io, options)
   if (io.env['SEALIFT_DEBUG']) io.stderr.write(`${stackOf(error)}\n`)
   const explanation = explain(error)

@@ -7,6 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { NodeSealift } from '../../src/client/node/index.ts'
+import { undiciTransport } from '../../src/client/node/undici-transport.ts'
+import type { Transport } from '../../src/client/transport.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import type { FlakyProxy } from '../support/flaky-proxy.ts'
 import { clientIn, content, digest, digests, MemorySink, writeFiles } from '../support/sdk.ts'
@@ -260,6 +262,27 @@ describe('a send that is gone on with', () => {
       Object.fromEntries(parcel.items.map(item => [item.name, digest(sinks[item.index]?.bytes ?? new Uint8Array(0))])),
     ).toEqual(expected())
     expect(await received(sent.link)).toEqual(expected())
+  })
+
+  test('sends a part again whose answer it did not live to see, so that the server compares it', async () => {
+    const film = (await oldFiles()).filter(path => path.endsWith('film'))
+    const inner = undiciTransport({ connections: 8 })
+    const stop = new AbortController()
+    // The server stores other bytes than were sealed, and its answer is lost.
+    const request: Transport['request'] = async sending => {
+      if (!sending.url.endsWith('/parts/3')) return inner.request(sending)
+      const altered = Uint8Array.from(sending.body ?? [])
+      altered[5] = (altered[5] ?? 0) ^ 1
+      await (await inner.request({ ...sending, body: altered })).discard()
+      stop.abort()
+      throw new Error('lost')
+    }
+    await using altering = clientIn(home.path, { server: proxy.url, transport: { ...inner, request } })
+    const items = film.map(path => ({ path, name: 'film' }))
+    await expect(altering.sendFiles(items, { signal: stop.signal })).rejects.toMatchObject({ code: 'aborted' })
+    await expect(again(film)).rejects.toMatchObject({ code: 'file_changed' })
+    const sent = await again(film)
+    expect(await received(sent.link)).toEqual({ film: expected()['film'] })
   })
 
   test('does not break on a journal whose end is cut or garbled', async () => {

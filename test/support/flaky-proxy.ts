@@ -144,9 +144,12 @@ function pass({ from, to, gate, way, count }: Passing, proxy: FlakyProxy): void 
     }
     gate.strike()
   }
+  // As on a wire, nothing overtakes what came before it, also when the delay has become shorter meanwhile.
+  const waiting: (() => void)[] = []
   const later = (act: () => void): void => {
-    if (proxy.delayMs > 0) setTimeout(act, proxy.delayMs)
-    else act()
+    if (proxy.delayMs <= 0 && waiting.length === 0) return act()
+    waiting.push(act)
+    setTimeout(() => waiting.shift()?.(), proxy.delayMs)
   }
   from.on('data', (bytes: Buffer) => later(() => forward(bytes)))
   from.on('end', () => later(() => to.end()))

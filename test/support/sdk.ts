@@ -12,6 +12,7 @@ import type {
   ParcelItem,
   RandomSink,
 } from '../../src/client/node/index.ts'
+import { release } from '../../src/client/release.ts'
 import { bytesFor } from './random.ts'
 
 /** Repeats without the pauses that people would not notice, but tests would. */
@@ -52,11 +53,11 @@ export function digest(bytes: Uint8Array): string {
   return `${bytes.byteLength}/${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** A sink in memory. */
+/** A sink in memory. What it is given is its own, so it detaches it: nobody may look at it afterwards. */
 export class MemorySink implements RandomSink {
   bytes = new Uint8Array(0)
 
-  write(bytes: Uint8Array, position: number): Promise<void> {
+  write(bytes: Uint8Array<ArrayBuffer>, position: number): Promise<void> {
     const end = position + bytes.byteLength
     if (end > this.bytes.byteLength) {
       const grown = new Uint8Array(end)
@@ -64,6 +65,7 @@ export class MemorySink implements RandomSink {
       this.bytes = grown
     }
     this.bytes.set(bytes, position)
+    release(bytes)
     return Promise.resolve()
   }
 }

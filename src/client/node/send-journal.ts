@@ -48,6 +48,7 @@ const entrySchema = z.union([
   z.object({ send: z.literal(1), createdAt: z.number(), owner: z.string(), manifestKey: z.string() }),
   z.object({ process: processIdentitySchema.nullable() }),
   z.object({ published: z.object({ parcelId: z.string(), expiresAt: z.string() }) }),
+  z.object({ covered: z.array(z.string()) }),
   z.object({
     item: z.int(),
     stamp: stampSchema,
@@ -75,6 +76,7 @@ export interface SendIdentity {
 export class FileSendJournal implements SendJournal, AsyncDisposable {
   readonly parcel: ParcelSecrets
   published: SendJournal['published'] = null
+  readonly coveredMedia = new Set<string>()
   /** True when something of an earlier process is gone on with. */
   resumed = false
   /** Uploads of files that have changed since: to be given up. */
@@ -114,7 +116,15 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
 
   async parcelPublished(parcel: NonNullable<SendJournal['published']>): Promise<void> {
     this.published = parcel
+    this.coveredMedia.clear()
     await this.#lines.append({ published: parcel })
+  }
+
+  async mediaCovered(media: readonly string[]): Promise<void> {
+    const covered = media.filter(id => !this.coveredMedia.has(id))
+    if (covered.length === 0) return
+    for (const id of covered) this.coveredMedia.add(id)
+    await this.#lines.append({ covered })
   }
 
   /** Streams and thumbnails are not gone on with: nobody can tell whether their bytes are what they were. */
@@ -137,6 +147,7 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   async #begin(identity: SendIdentity, recalled: Recalled | null): Promise<void> {
     const process = await ownIdentity()
     this.published = recalled?.published ?? null
+    for (const media of recalled?.covered ?? []) this.coveredMedia.add(media)
     if (!recalled) await this.#lines.append(headEntry(this.parcel))
     await this.#lines.append({ process })
     const appended = identity.files.map(async (file, index) => {
@@ -241,6 +252,8 @@ interface RecalledItem {
 interface Recalled {
   readonly parcel: ParcelSecrets
   published: SendJournal['published']
+  /** By that parcel. */
+  readonly covered: Set<string>
   readonly items: Map<number, RecalledItem>
 }
 
@@ -252,13 +265,18 @@ async function recall(path: string): Promise<Recalled | 'busy' | null> {
   if (!head || !('send' in head) || Date.now() - head.createdAt > MAX_AGE_MS) return null
   const manifestKey = fromBase64Url(head.manifestKey)
   if (!manifestKey) return null
-  const recalled: Recalled = { parcel: { owner: head.owner, manifestKey }, published: null, items: new Map() }
+  const parcel = { owner: head.owner, manifestKey }
+  const recalled: Recalled = { parcel, published: null, covered: new Set(), items: new Map() }
   for (const entry of entries) apply(recalled, entry)
   return recalled
 }
 
 function apply(recalled: Recalled, entry: Entry): void {
-  if ('published' in entry) recalled.published = entry.published
+  if ('published' in entry) {
+    recalled.published = entry.published
+    recalled.covered.clear()
+  }
+  if ('covered' in entry) for (const media of entry.covered) recalled.covered.add(media)
   if (!('item' in entry)) return
   if ('key' in entry) {
     const secrets = secretsOf(entry)

@@ -28,6 +28,8 @@ export async function* followPlain(
   let given = 0
   let zeros = 0
   for await (const plain of openedChunks(options, signal)) {
+    // Told now: what is given away may be detached when we go on.
+    const total = plain.byteLength
     const content = contentLength(plain)
     if (content > 0) {
       yield* zeroPieces(zeros)
@@ -35,7 +37,7 @@ export async function* followPlain(
       given += zeros + content
       zeros = 0
     }
-    zeros += plain.byteLength - content
+    zeros += total - content
   }
   const bytes = await options.finalBytes(signal)
   if (bytes < given || bytes > given + zeros) throw damagedMedia()

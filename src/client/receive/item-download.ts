@@ -190,9 +190,11 @@ interface Following {
 async function follow(plain: AsyncIterable<Uint8Array<ArrayBuffer>>, { write, download }: Following): Promise<number> {
   let at = 0
   for await (const bytes of plain) {
+    // The sink may keep the bytes, and detach them.
+    const length = bytes.byteLength
     await write(bytes, at)
-    at += bytes.byteLength
-    download.moved(bytes.byteLength)
+    at += length
+    download.moved(length)
   }
   return at
 }

@@ -45,9 +45,11 @@ async function downloadRun(download: RandomDownload, run: ChunkRun, signal: Abor
     await item.read(
       run,
       async (bytes, at) => {
+        // The sink may keep the bytes, and detach them.
+        const length = bytes.byteLength
         await writes.add(bytes, at)
-        end = at + bytes.byteLength
-        moved(bytes.byteLength)
+        end = at + length
+        moved(length)
       },
       signal,
     )

@@ -16,6 +16,8 @@ import type { SendJournal } from './send-journal.ts'
 
 /** Versions that only tell of more finished items come no faster than this. */
 const UPDATE_EVERY_MS = 500
+/** How often a version may turn out to be overtaken by one that an earlier process had on its way. */
+const MAX_OVERTAKEN = 5
 
 export interface PublisherOptions {
   readonly server: Server
@@ -72,10 +74,11 @@ export class Publisher {
     if (journal.published && (await this.#resume(journal.published.parcelId, signal))) {
       return this.#announce(journal.published)
     }
+    const manifest = await this.#sealed()
     const parcel = await publishParcel(
       server,
       {
-        ...(await this.#sealed()),
+        ...manifest,
         owner: journal.parcel.owner,
         idempotencyKey: toBase64Url(this.#options.suite.randomBytes(24)),
         ttlSeconds: this.#options.ttlSeconds,
@@ -85,6 +88,7 @@ export class Publisher {
     this.#version = parcel.version
     const { parcelId, expiresAt } = parcel
     await journal.parcelPublished({ parcelId, expiresAt })
+    await journal.mediaCovered(manifest.media)
     return this.#announce({ parcelId, expiresAt })
   }
 
@@ -112,11 +116,24 @@ export class Publisher {
 
   async #replace(signal: AbortSignal): Promise<void> {
     if (!this.#changed || this.#version === null || !this.#published) return
-    this.#changed = false
-    const { server, journal } = this.#options
     const { parcelId } = this.#published
-    const request = { ...(await this.#sealed()), parcelId, owner: journal.parcel.owner, ifVersion: this.#version }
+    for (let overtaken = 0; ; overtaken += 1) {
+      try {
+        return await this.#replaceOnce(parcelId, this.#version, signal)
+      } catch (error) {
+        // Only this send writes this parcel: what came between was on its way when an earlier process ended.
+        if (!isSealiftError(error, 'version_mismatch') || overtaken === MAX_OVERTAKEN) throw error
+        if (!(await this.#resume(parcelId, signal))) throw error
+      }
+    }
+  }
+
+  async #replaceOnce(parcelId: string, ifVersion: number, signal: AbortSignal): Promise<void> {
+    const { server, journal } = this.#options
+    const manifest = await this.#sealed()
+    const request = { ...manifest, parcelId, owner: journal.parcel.owner, ifVersion }
     this.#version = await replaceManifest(server, request, signal)
+    await journal.mediaCovered(manifest.media)
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
@@ -127,7 +144,13 @@ export class Publisher {
     }
   }
 
-  /** Goes on with the parcel that an earlier process published; false when the server has it no more. */
+  /**
+   * Goes on with the parcel as it stands on the server; false when the server has it no more.
+   *
+   * [Note: what a parcel covers] A parcel never drops a media it covers, not even one that was begun anew since, so
+   * every version must name them all. What a version adds stands in its manifest, and is noted in the journal before
+   * the next one is made: manifest and journal together are all.
+   */
   async #resume(parcelId: string, signal: AbortSignal): Promise<boolean> {
     const { server, suite, journal } = this.#options
     const standing = await readParcel(server, { parcelId }, signal).catch((error: unknown) => {
@@ -136,10 +159,8 @@ export class Publisher {
     })
     if (!standing) return false
     const { items } = await openManifest(standing.sealed, { suite, key: journal.parcel.manifestKey })
-    // A parcel never drops a media it covers, not even one that was begun anew since.
-    for (const item of items) {
-      for (const media of [item.media, item.thumbnail?.media]) if (media !== undefined) this.#media.add(media)
-    }
+    await journal.mediaCovered(items.flatMap(item => [item.media ?? [], item.thumbnail?.media ?? []].flat()))
+    for (const media of journal.coveredMedia) this.#media.add(media)
     this.#version = standing.version
     this.#changed = true
     return true
@@ -149,8 +170,9 @@ export class Publisher {
     this.#changed = false
     const { suite, journal, createdAt } = this.#options
     const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items: this.#items } as const
-    const sealed = await sealManifest(manifest, { suite, key: journal.parcel.manifestKey })
-    return { sealed, media: Array.from(this.#media) }
+    // Items may be finished while it is being sealed: the list is of what this manifest names.
+    const media = Array.from(this.#media)
+    return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }
   }
 
   #announce(parcel: { readonly parcelId: string; readonly expiresAt: string }): Published {

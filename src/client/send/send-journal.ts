@@ -54,6 +54,9 @@ export interface SendJournal {
   /** The parcel, when an earlier process has published it. */
   readonly published: { readonly parcelId: string; readonly expiresAt: string } | null
   parcelPublished(parcel: { readonly parcelId: string; readonly expiresAt: string }): Promise<void>
+  /** Every media that a readable version of the parcel named, in whichever process: see [Note: what a parcel covers]. */
+  readonly coveredMedia: ReadonlySet<string>
+  mediaCovered(media: readonly string[]): Promise<void>
   /** `thing` is `item` or `thumbnail`, of the item at `index`. */
   item(index: number, thing: 'item' | 'thumbnail'): ItemJournal
 }
@@ -75,6 +78,7 @@ export function drawSecrets(suite: CryptoSuite): SealingSecrets {
 export class MemoryJournal implements SendJournal {
   readonly parcel: ParcelSecrets
   published: SendJournal['published'] = null
+  readonly coveredMedia = new Set<string>()
   readonly #suite: CryptoSuite
   readonly #items = new Map<string, MemoryItemJournal>()
 
@@ -89,6 +93,11 @@ export class MemoryJournal implements SendJournal {
 
   parcelPublished(parcel: NonNullable<SendJournal['published']>): Promise<void> {
     this.published = parcel
+    return Promise.resolve()
+  }
+
+  mediaCovered(media: readonly string[]): Promise<void> {
+    for (const id of media) this.coveredMedia.add(id)
     return Promise.resolve()
   }
 

@@ -226,23 +226,37 @@ class LargeSend {
     using _ = part.buffer
     const { context, media, upload, durable } = this.#options
     const fingerprint = toBase64Url(partFingerprint(context.suite, part.sealed, upload.chunkBytes))
-    if (durable(part.index)) return this.#compare(part, fingerprint)
+    const before = media.journal.finishedParts.get(part.index)
+    if (durable(part.index) && before !== undefined) return this.#compare(part, { before, fingerprint })
     const { index, sealed } = part
     const digest = context.digests ? await sha256(context.suite, sealed) : null
     const request = { uploadId: upload.uploadId, index, sealed, sha256: digest, onSent: media.moved }
-    await putPart(context.server, request, signal)
+    await putPart(context.server, request, signal).catch((error: unknown) => this.#refused(part, error))
     await media.journal.partFinished(index, fingerprint)
   }
 
   /** A part that an earlier process has sent: sealing it again must have given the same bytes. */
-  async #compare(part: SealedPart, fingerprint: string): Promise<void> {
-    const { journal, found } = this.#options.media
-    const before = journal.finishedParts.get(part.index)
-    if (before !== undefined && before !== fingerprint) {
-      await journal.restart()
-      throw new SealiftError('file_changed', 'The file is not what it was when sending it began: send it again')
-    }
-    found(part.dataBytes)
+  async #compare(part: SealedPart, { before, fingerprint }: { before: string; fingerprint: string }): Promise<void> {
+    if (before !== fingerprint) await this.#begunWithOtherBytes()
+    this.#options.media.found(part.dataBytes)
+  }
+
+  /**
+   * A part whose answer an earlier process did not live to see is sent again even when the server has it: the server
+   * compares it, and nobody else can.
+   */
+  async #refused(part: SealedPart, error: unknown): Promise<void> {
+    if (!this.#options.durable(part.index)) throw error
+    if (isSealiftError(error, 'part_conflict')) return this.#begunWithOtherBytes(error)
+    // The earlier process completed the upload, and did not live to see that either.
+    if (!isSealiftError(error, 'upload_complete')) throw error
+    this.#options.media.found(part.dataBytes)
+  }
+
+  async #begunWithOtherBytes(cause?: unknown): Promise<never> {
+    await this.#options.media.journal.restart()
+    const message = 'The file is not what it was when sending it began: send it again'
+    throw new SealiftError('file_changed', message, { cause })
   }
 }
 

@@ -98,10 +98,11 @@ describe('reportError', () => {
     expect(io.err()).toBe('Stopped. The same command goes on where this one stopped.\n')
   })
 
-  it('is silent when nobody reads its output any more', async () => {
+  it('says in one line that nobody reads its output any more', async () => {
     const io = fakeIo()
     expect(await reportError(new OutputClosed('gone'), io, options)).toBe(EXIT.failed)
-    expect(io.err() + io.out()).toBe('')
+    expect(io.err()).toBe('sealift: Stopped, because nobody reads the output any more.\n')
+    expect(io.out()).toBe('')
   })
 
   it('shows a stack only when it is asked for', async () => {
