@@ -1,40 +1,18 @@
 #!/usr/bin/env -S node --max-semi-space-size=2
 /**
- * The `sealift` command: joins the process (arguments, streams, signals, exit code) to the program.
+ * The `sealift` command. Looks at the Node it runs on before anything else is loaded: an older one would fail on the
+ * first thing it does not know, in words that help nobody. So this file uses nothing that is new.
  *
  * The first line keeps the young generation small: what streams through dies at once, so a larger one only holds a
  * hundred megabytes more of buffers that are garbage already.
  */
-import { isBrokenPipe, type CliIo } from './cli-io.ts'
-import { Interrupted, OutputClosed } from './exit-codes.ts'
-import { runCli } from './program.ts'
+const OLDEST_NODE = 24
 
-const stop = new AbortController()
-
-function interrupt(signal: 'SIGINT' | 'SIGTERM'): void {
-  const reason = new Interrupted(signal)
-  // The second one is from somebody who does not want to wait.
-  if (stop.signal.aborted) process.exit(reason.exitCode)
-  stop.abort(reason)
+if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
+  const { runProcess } = await import('./run-process.ts')
+  process.exitCode = await runProcess()
+} else {
+  const found = `this is Node ${process.versions.node} (${process.execPath})`
+  process.stderr.write(`sealift: Node ${OLDEST_NODE} or newer is needed; ${found}.\n`)
+  process.exitCode = 1
 }
-
-process.on('SIGINT', interrupt)
-process.on('SIGTERM', interrupt)
-process.stdout.on('error', error => {
-  if (isBrokenPipe(error)) stop.abort(new OutputClosed('stdout was closed'))
-})
-// A message that nobody can read must not hide the exit code.
-process.stderr.on('error', () => {})
-
-const io: CliIo = {
-  // A getter: touching stdin opens it.
-  get stdin() {
-    return process.stdin
-  },
-  stdout: process.stdout,
-  stderr: process.stderr,
-  env: process.env,
-  signal: stop.signal,
-}
-
-process.exitCode = await runCli(process.argv.slice(2), io)
