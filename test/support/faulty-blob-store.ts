@@ -33,6 +33,10 @@ export class FaultyBlobStore implements BlobStore, MeasuresSpace, ChecksBlobs {
     this.faults = faults
   }
 
+  get measures(): ChecksBlobs['measures'] {
+    return this.#inner.measures
+  }
+
   /** Calls of a verb so far, failed ones included. */
   calls(verb: BlobVerb): number {
     return this.#calls.get(verb) ?? 0

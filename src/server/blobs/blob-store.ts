@@ -68,7 +68,9 @@ export interface ByteSink {
 
 export interface StoredBlob {
   readonly blobId: BlobId
-  readonly complete: boolean
+  /** `null`: this store does not tell; the records know. */
+  readonly complete: boolean | null
+  /** What is stored; while parts are missing, as `ChecksBlobs.measures` says. */
   readonly sizeBytes: number
   /** Wall-clock ms of the last change, by the store's clock. */
   readonly modifiedAt: number
@@ -81,6 +83,9 @@ export interface MeasuresSpace {
 
 /** Optional power: a store that can say whether the bytes of a blob are all there without reading them to a client. */
 export interface ChecksBlobs {
+  /** What the size of a blob is while parts of it are missing: `end`, past the last stored byte; `sum`, of those there. */
+  readonly measures: 'end' | 'sum'
+
   /** `null` when the blob is not there; else its stored size. */
   stat(blobId: BlobId): Promise<StoredBlob | null>
 }

@@ -69,6 +69,7 @@ export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<
 }
 
 class FilesBlobStore implements FileBlobStore {
+  readonly measures = 'end'
   readonly #files: FileSystem
   readonly #paths: BlobPaths
   readonly #folders: Folders

@@ -7,7 +7,7 @@ const PAGE = 500
 /** A live blob beside what the store holds of it. */
 export interface CheckedBlob {
   readonly blob: LiveBlob
-  /** The least that must be there: all of it when complete, else up to the end of the last durable part. */
+  /** The least that must be there: all of it when complete, else its durable parts, as the store measures them. */
   readonly expectedBytes: number
   readonly stored: StoredBlob | null
 }
@@ -18,7 +18,7 @@ export interface CheckBlobs {
 }
 
 export function canCheck(blobs: BlobStore): blobs is BlobStore & ChecksBlobs {
-  return 'stat' in blobs
+  return 'stat' in blobs && 'measures' in blobs
 }
 
 /** Every blob that must be readable, and what is there of it. One that went meanwhile is left out. */
@@ -42,13 +42,19 @@ export function lacksBytes({ stored, expectedBytes }: CheckedBlob): boolean {
 }
 
 async function check({ blobs, records }: CheckBlobs, blob: LiveBlob): Promise<CheckedBlob> {
-  const expectedBytes = blob.state === 'uploading' ? await durableEnd(records, blob) : (blob.sizeBytes ?? 0)
+  const expectedBytes = blob.state === 'uploading' ? await durableBytes(records, blobs, blob) : (blob.sizeBytes ?? 0)
   return { blob, expectedBytes, stored: await blobs.stat(blob.blobId) }
 }
 
-/** Past the last durable part: parts may have arrived in any order. */
-async function durableEnd(records: UploadRecords, { blobId, partBytes }: LiveBlob): Promise<number> {
-  const last = (await records.listParts(blobId)).findLast(part => part.durable)
+/** Parts may have arrived in any order. */
+async function durableBytes(
+  records: UploadRecords,
+  { measures }: ChecksBlobs,
+  { blobId, partBytes }: LiveBlob,
+): Promise<number> {
+  const parts = (await records.listParts(blobId)).filter(part => part.durable)
+  if (measures === 'sum') return parts.reduce((sum, part) => sum + part.sizeBytes, 0)
+  const last = parts.at(-1)
   return last ? last.index * partBytes + last.sizeBytes : 0
 }
 

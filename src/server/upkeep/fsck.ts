@@ -90,7 +90,7 @@ function judge(checked: CheckedBlob): FindingKind | null {
   const { blob, stored, expectedBytes } = checked
   if (lacksBytes(checked)) return stored ? 'short' : 'missing'
   if (!stored || blob.state !== 'complete') return null
-  if (!stored.complete) return 'misplaced'
+  if (stored.complete === false) return 'misplaced'
   return stored.sizeBytes > expectedBytes ? 'surplus' : null
 }
 

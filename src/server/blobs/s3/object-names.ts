@@ -1,0 +1,36 @@
+import { SealiftError } from '../../../protocol/errors.ts'
+import { isId } from '../../../protocol/ids.ts'
+import type { BlobId } from '../blob-store.ts'
+
+/** How objects are called: `<prefix>media/<blob id>/<part index>`. */
+export class ObjectNames {
+  /** What every part of every blob begins with. */
+  readonly media: string
+  /** What objects of a probe begin with. */
+  readonly probe: string
+
+  constructor(prefix: string) {
+    this.media = `${prefix}media/`
+    this.probe = `${prefix}probe/`
+  }
+
+  /** What every part of one blob begins with. Nothing but an id ever becomes part of a name. */
+  blob(blobId: BlobId): string {
+    if (!isId(blobId)) throw new SealiftError('internal', 'A blob id has the wrong shape')
+    return `${this.media}${blobId}/`
+  }
+
+  part(blobId: BlobId, index: number): string {
+    if (!Number.isSafeInteger(index) || index < 0)
+      throw new SealiftError('internal', 'A part index has the wrong shape')
+    return `${this.blob(blobId)}${index}`
+  }
+
+  /** `null` for an object that is none of ours. */
+  parse(name: string): { readonly blobId: BlobId; readonly index: number } | null {
+    if (!name.startsWith(this.media)) return null
+    const [blobId = '', index = '', ...rest] = name.slice(this.media.length).split('/')
+    if (rest.length > 0 || !isId(blobId) || !/^(0|[1-9]\d{0,14})$/.test(index)) return null
+    return { blobId, index: Number(index) }
+  }
+}

@@ -1,0 +1,113 @@
+/** [Note: one owner of retries] The SDK tries once; every call of the store is tried again here and nowhere else. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { Deadline } from './deadline.ts'
+import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
+
+export interface RetryPolicy {
+  /** Tries of one call at most, the first included. */
+  readonly tries: number
+  /** The wait before try n+1 is a random share of this × 2ⁿ⁻¹. */
+  readonly firstDelayMs: number
+  readonly maxDelayMs: number
+  /** How long one try may take; see `Deadline`. */
+  readonly tryTimeoutMs: number
+  readonly budget: RetryBudget
+  /** From 0 to below 1. */
+  readonly random: () => number
+}
+
+/** One try of a call. */
+export interface Try {
+  /** Aborts with the caller's, and at the deadline. */
+  readonly signal: AbortSignal
+  /** What the store is waited for. */
+  readonly deadline: Deadline
+}
+
+/**
+ * Runs a call until it succeeds, fails for good, or tries or budget are used up. `attempt` must be safe to repeat.
+ * @throws the signal's reason; else the last error, translated
+ */
+export async function withRetries<T>(
+  policy: RetryPolicy,
+  signal: AbortSignal,
+  attempt: (current: Try) => Promise<T>,
+): Promise<T> {
+  for (let count = 1; ; count += 1) {
+    try {
+      const result = await tryOnce(policy.tryTimeoutMs, signal, attempt)
+      policy.budget.succeeded()
+      return result
+    } catch (error) {
+      signal.throwIfAborted()
+      if (count >= policy.tries || !isWorthRetry(error) || !policy.budget.take()) throw translateS3Error(error)
+    }
+    await pause(policy, count, signal)
+  }
+}
+
+export async function pause(policy: RetryPolicy, count: number, signal: AbortSignal): Promise<void> {
+  const ceilingMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** (count - 1))
+  try {
+    await sleep(policy.random() * ceilingMs, undefined, { signal })
+  } catch {
+    signal.throwIfAborted()
+  }
+}
+
+/**
+ * Ends at the deadline also when `attempt` never does. What `attempt` opens it must tie to the try's signal.
+ * @throws what the attempt throws, `TryTimeout`, the signal's reason
+ */
+export async function tryOnce<T>(
+  timeoutMs: number,
+  signal: AbortSignal,
+  attempt: (current: Try) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  const controller = new AbortController()
+  const { promise: ended, reject } = Promise.withResolvers<never>()
+  ended.catch(() => undefined)
+  const end = (reason: unknown): void => {
+    controller.abort(reason)
+    reject(reason)
+  }
+  const expire = (): void => end(new TryTimeout(`The S3 storage did not answer within ${timeoutMs} ms`))
+  const deadline = new Deadline(timeoutMs, expire)
+  const abort = (): void => end(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([attempt({ signal: controller.signal, deadline }), ended])
+  } finally {
+    deadline.pause()
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+const RETRY_COST = 1
+const SUCCESS_GAIN = 0.1
+
+/**
+ * What all calls together may spend on retries, so that a store in trouble is not asked several times as much as a
+ * healthy one: each retry costs one, ten successes earn one.
+ */
+export class RetryBudget {
+  readonly #capacity: number
+  #left: number
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
+    this.#left = capacity
+  }
+
+  take(): boolean {
+    if (this.#left < RETRY_COST) return false
+    this.#left -= RETRY_COST
+    return true
+  }
+
+  succeeded(): void {
+    this.#left = Math.min(this.#capacity, this.#left + SUCCESS_GAIN)
+  }
+}

@@ -1,0 +1,197 @@
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { ByteRange } from '../blob-store.ts'
+import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
+import { BrokenAnswer, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
+
+export interface S3ServiceOptions {
+  /** For bytes on their way out; a slow reader holds one of its connections. */
+  readonly reader: S3Client
+  /** For everything else. */
+  readonly client: S3Client
+  readonly bucket: string
+  readonly retry: RetryPolicy
+}
+
+export interface StoredObject {
+  readonly name: string
+  readonly sizeBytes: number
+  /** Wall-clock ms, by the service's clock. */
+  readonly modifiedAt: number
+}
+
+/** The bytes of a body, made anew for each try. */
+export interface ObjectBody {
+  readonly sizeBytes: number
+  open(current: Try): Uint8Array | Readable
+}
+
+/** The five calls of S3 that the store is made of: each with a deadline, tried again where that is safe, its answer checked. */
+export class S3Service {
+  readonly #options: S3ServiceOptions
+
+  constructor(options: S3ServiceOptions) {
+    this.#options = options
+  }
+
+  get retry(): RetryPolicy {
+    return this.#options.retry
+  }
+
+  /** Stores an object, replacing one of that name. Repeating it with the same bytes changes nothing. @throws storage_full, unavailable */
+  async put(name: string, body: ObjectBody, signal: AbortSignal): Promise<void> {
+    await this.#retried(signal, current => this.#putOnce(name, body, current))
+  }
+
+  /** As `put`, for a body that can be read only once. */
+  async putOnce(name: string, body: ObjectBody, signal: AbortSignal): Promise<void> {
+    try {
+      await tryOnce(this.retry.tryTimeoutMs, signal, current => this.#putOnce(name, body, current))
+    } catch (error) {
+      signal.throwIfAborted()
+      throw translateS3Error(error)
+    }
+  }
+
+  /**
+   * Asks for a range once; whoever takes the body reads it to its end or destroys it. The whole range is there, or this
+   * throws. @throws damaged; the SDK's errors
+   */
+  async get(name: string, range: ByteRange, current: Try): Promise<Readable> {
+    const { start, end } = range
+    try {
+      const command = new GetObjectCommand({ ...this.#named(name), Range: `bytes=${start}-${end - 1}` })
+      const output = await this.#options.reader.send(command, { abortSignal: current.signal })
+      // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
+      const body = (output.Body as Readable).on('error', () => undefined)
+      const problem = rangeProblem(output, range)
+      if (problem === null && !current.signal.aborted) return body
+      body.destroy()
+      throw problem ?? current.signal.reason
+    } catch (error) {
+      if (isAbsent(error)) throw new SealiftError('damaged', 'Stored bytes are missing: run `sealift fsck`')
+      if (isPastEnd(error)) throw tooShort()
+      throw error
+    }
+  }
+
+  /** A small object, all of it. @throws damaged, unavailable */
+  getWhole(name: string, sizeBytes: number, signal: AbortSignal): Promise<Buffer> {
+    return this.#retried(signal, async current => buffer(await this.get(name, { start: 0, end: sizeBytes }, current)))
+  }
+
+  /** `null` when it is not there. @throws unavailable */
+  head(name: string, signal: AbortSignal): Promise<{ readonly sizeBytes: number; readonly etag: string } | null> {
+    return this.#retried(signal, async ({ signal: abortSignal }) => {
+      try {
+        const output = await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
+        if (output.ContentLength === undefined || output.ETag === undefined) throw new BrokenAnswer('No size in HEAD')
+        return { sizeBytes: output.ContentLength, etag: output.ETag }
+      } catch (error) {
+        if (isAbsent(error)) return null
+        throw error
+      }
+    })
+  }
+
+  /** No error when it is not there. @throws unavailable */
+  async delete(name: string, signal: AbortSignal): Promise<void> {
+    await this.#retried(signal, async ({ signal: abortSignal }) => {
+      try {
+        const { $metadata } = await this.#options.client.send(new DeleteObjectCommand(this.#named(name)), {
+          abortSignal,
+        })
+        if ($metadata.httpStatusCode === 204) return
+      } catch (error) {
+        if (isAbsent(error)) return
+        throw error
+      }
+      // Not every 200 is one: some carry an error in their body.
+      if (await this.#exists(name, abortSignal)) throw new BrokenAnswer('The object is still there')
+    })
+  }
+
+  /** Every object whose name begins with `prefix`, by name. @throws unavailable */
+  async *list(prefix: string, signal: AbortSignal): AsyncGenerator<StoredObject> {
+    let token: string | undefined
+    do {
+      const page = await this.#page(prefix, token, signal)
+      for (const { Key: name, Size: sizeBytes, LastModified } of page.Contents ?? []) {
+        if (name === undefined || sizeBytes === undefined) continue
+        yield { name, sizeBytes, modifiedAt: LastModified?.getTime() ?? Date.now() }
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    } while (token !== undefined)
+  }
+
+  async #putOnce(name: string, body: ObjectBody, current: Try): Promise<void> {
+    const opened = body.open(current)
+    try {
+      const command = new PutObjectCommand({ ...this.#named(name), Body: opened, ContentLength: body.sizeBytes })
+      const { ETag } = await this.#options.client.send(command, { abortSignal: current.signal })
+      if (ETag === undefined) throw new BrokenAnswer('The answer to PUT names no object')
+    } finally {
+      if ('destroy' in opened) opened.destroy()
+    }
+  }
+
+  #page(prefix: string, token: string | undefined, signal: AbortSignal): Promise<ListObjectsV2CommandOutput> {
+    const command = new ListObjectsV2Command({
+      Bucket: this.#options.bucket,
+      Prefix: prefix,
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    })
+    return this.#retried(signal, async ({ signal: abortSignal }) => {
+      const page = await this.#options.client.send(command, { abortSignal })
+      const lost = page.IsTruncated === true && page.NextContinuationToken === undefined
+      if (page.Name === undefined || lost) throw new BrokenAnswer('The answer is no list')
+      return page
+    })
+  }
+
+  async #exists(name: string, abortSignal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
+      return true
+    } catch (error) {
+      if (isAbsent(error)) return false
+      throw error
+    }
+  }
+
+  #retried<T>(signal: AbortSignal, attempt: (current: Try) => Promise<T>): Promise<T> {
+    return withRetries(this.retry, signal, attempt)
+  }
+
+  #named(name: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.#options.bucket, Key: name }
+  }
+}
+
+interface RangeAnswer {
+  readonly ContentRange?: string | undefined
+  readonly ContentLength?: number | undefined
+}
+
+/** A service that knows no ranges answers with the whole object; a short object with less than was asked. */
+function rangeProblem({ ContentRange, ContentLength }: RangeAnswer, { start, end }: ByteRange): Error | null {
+  const match = /^bytes (\d+)-(\d+)\//.exec(ContentRange ?? '')
+  if (!match || Number(match[1]) !== start) return new BrokenAnswer('The answer is not the range that was asked for')
+  if (Number(match[2]) + 1 < end) return tooShort()
+  return ContentLength === end - start ? null : new BrokenAnswer('The answer is not as long as its range')
+}
+
+function tooShort(): SealiftError {
+  return new SealiftError('damaged', 'The stored bytes end too early: run `sealift fsck`')
+}

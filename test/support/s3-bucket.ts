@@ -1,0 +1,21 @@
+import { CreateBucketCommand } from '@aws-sdk/client-s3'
+import { randomBytes } from 'node:crypto'
+
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { CephFacts } from './engines/ceph.ts'
+
+/** A fresh bucket with a random name, and how to reach it. */
+export async function makeBucket(ceph: CephFacts): Promise<S3Connection> {
+  const connection = { ...connectionTo(ceph), bucket: `test-${randomBytes(8).toString('hex')}` }
+  const client = createS3Client(connection)
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: connection.bucket }))
+  } finally {
+    client.destroy()
+  }
+  return connection
+}
+
+function connectionTo({ endpoint, region, accessKeyId, secretAccessKey }: CephFacts): S3Connection {
+  return { endpoint, region, bucket: '', prefix: 'sealift/', accessKeyId, secretAccessKey, pathStyle: true }
+}
