@@ -1,6 +1,6 @@
 /** Recomputes what every client is charged from the leases and uploads themselves. */
-import type { Db } from './database.ts'
-import { NO_USAGE } from './ledger.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { adjustUsage, lockUsage, NO_USAGE } from './ledger.ts'
 import type { ClientId, Usage } from './record-store.ts'
 import { toUsage } from './client-records.ts'
 
@@ -10,10 +10,22 @@ export interface WrongCharge {
   readonly actual: Usage
 }
 
-export async function auditUsage(db: Db, repair: boolean): Promise<readonly WrongCharge[]> {
+/** Each wrong charge is looked at again under the lock of its client before it is repaired: others go on meanwhile. */
+export async function auditUsage(database: RecordDatabase, repair: boolean): Promise<readonly WrongCharge[]> {
+  const wrong = await database.snapshot(wrongCharges)
+  if (!repair) return wrong
+  const repaired: WrongCharge[] = []
+  for (const { clientId } of wrong) {
+    const charge = await database.write(db => repairCharge(db, clientId))
+    if (charge) repaired.push(charge)
+  }
+  return repaired
+}
+
+async function wrongCharges(db: Db): Promise<readonly WrongCharge[]> {
   const charged = await chargedUsage(db)
-  const actual = await actualUsage(db)
-  const wrong = [...new Set([...charged.keys(), ...actual.keys()])]
+  const actual = await actualUsage(db, null)
+  return [...new Set([...charged.keys(), ...actual.keys()])]
     .sort()
     .map(clientId => ({
       clientId,
@@ -21,8 +33,19 @@ export async function auditUsage(db: Db, repair: boolean): Promise<readonly Wron
       actual: actual.get(clientId) ?? NO_USAGE,
     }))
     .filter(({ charged, actual }) => !sameUsage(charged, actual))
-  if (repair) for (const { clientId, actual } of wrong) await setUsage(db, clientId, actual)
-  return wrong
+}
+
+/** Whoever changes what a client holds changes its charge in the same transaction, so under its lock both are told right. */
+async function repairCharge(db: Db, clientId: ClientId): Promise<WrongCharge | null> {
+  const charged = await lockUsage(db, clientId)
+  const actual = (await actualUsage(db, clientId)).get(clientId) ?? NO_USAGE
+  if (sameUsage(charged, actual)) return null
+  await adjustUsage(db, clientId, {
+    storedBytes: actual.storedBytes - charged.storedBytes,
+    reservedBytes: actual.reservedBytes - charged.reservedBytes,
+    pendingUploads: actual.pendingUploads - charged.pendingUploads,
+  })
+  return { clientId, charged, actual }
 }
 
 function sameUsage(left: Usage, right: Usage): boolean {
@@ -38,12 +61,12 @@ async function chargedUsage(db: Db): Promise<Map<ClientId, Usage>> {
   return new Map(rows.map(row => [row.client_id, toUsage(row)]))
 }
 
-async function actualUsage(db: Db): Promise<Map<ClientId, Usage>> {
+async function actualUsage(db: Db, only: ClientId | null): Promise<Map<ClientId, Usage>> {
   const usage = new Map<ClientId, Usage>()
-  for (const { client_id, bytes } of await storedByClient(db)) {
+  for (const { client_id, bytes } of await storedByClient(db, only)) {
     usage.set(client_id, { ...NO_USAGE, storedBytes: Number(bytes ?? 0) })
   }
-  for (const { client_id, bytes, count } of await reservedByClient(db)) {
+  for (const { client_id, bytes, count } of await reservedByClient(db, only)) {
     const stored = usage.get(client_id) ?? NO_USAGE
     usage.set(client_id, { ...stored, reservedBytes: Number(bytes ?? 0), pendingUploads: count })
   }
@@ -51,7 +74,7 @@ async function actualUsage(db: Db): Promise<Map<ClientId, Usage>> {
 }
 
 /** Each blob once per client that holds a live lease of it. */
-function storedByClient(db: Db) {
+function storedByClient(db: Db, only: ClientId | null) {
   const holdings = db
     .selectFrom('leases')
     .innerJoin('blobs', 'blobs.blob_id', 'leases.blob_id')
@@ -59,6 +82,7 @@ function storedByClient(db: Db) {
     .distinct()
     .where('leases.ended_at', 'is', null)
     .where('blobs.state', '=', 'complete')
+    .$if(only !== null, all => all.where('leases.client_id', '=', only))
   return db
     .selectFrom(holdings.as('holdings'))
     .select(eb => ['client_id' as const, eb.fn.sum<number | string | null>('size_bytes').as('bytes')])
@@ -66,7 +90,7 @@ function storedByClient(db: Db) {
     .execute()
 }
 
-function reservedByClient(db: Db) {
+function reservedByClient(db: Db, only: ClientId | null) {
   return db
     .selectFrom('uploads')
     .select(eb => [
@@ -75,19 +99,7 @@ function reservedByClient(db: Db) {
       eb.fn.countAll<number>().as('count'),
     ])
     .where('finished_at', 'is', null)
+    .$if(only !== null, all => all.where('client_id', '=', only))
     .groupBy('client_id')
-    .execute()
-}
-
-async function setUsage(db: Db, clientId: ClientId, usage: Usage): Promise<void> {
-  const values = {
-    stored_bytes: usage.storedBytes,
-    reserved_bytes: usage.reservedBytes,
-    pending_uploads: usage.pendingUploads,
-  }
-  await db
-    .insertInto('client_usage')
-    .values({ client_id: clientId, ...values })
-    .onConflict(conflict => conflict.column('client_id').doUpdateSet(values))
     .execute()
 }

@@ -3,11 +3,11 @@
  * longer charged; a blob that nobody holds becomes a tombstone; an upload that loses its lease is given up.
  */
 import type { Db } from './database.ts'
-import { adjustUsage, lockUsage } from './ledger.ts'
+import { adjustUsage, NO_USAGE } from './ledger.ts'
 import { lockBlobs } from './open-upload.ts'
-import type { ClientId } from './record-store.ts'
+import type { ClientId, Usage } from './record-store.ts'
 
-/** Leases ended in one step; bounds the length of a statement. */
+/** Rows named in one statement; bounds its length. */
 const STEP = 500
 
 interface LiveLease {
@@ -18,23 +18,50 @@ interface LiveLease {
   readonly size_bytes: number | null
 }
 
-/** Ends those of `mediaIds` that are alive. @returns how many were */
-export async function endLeases(db: Db, mediaIds: readonly string[], now: number): Promise<number> {
-  let ended = 0
-  for (let from = 0; from < mediaIds.length; from += STEP) {
-    ended += await endStep(db, mediaIds.slice(from, from + STEP), now)
-  }
-  return ended
-}
+/** What each client is charged less. */
+type Freed = Map<ClientId, Usage>
 
-async function endStep(db: Db, mediaIds: readonly string[], now: number): Promise<number> {
-  const seen = await liveLeases(db, mediaIds)
+/** Whether a lease that is alive under the lock is still to end. */
+export type StillDue = (mediaIds: readonly string[]) => Promise<ReadonlySet<string>>
+
+/**
+ * Ends those of `mediaIds` that are alive, and, when it is given, `stillDue` once their blobs are locked. Call it once
+ * in a transaction: all blobs are locked first, then all clients ([Note: row locks] in database.ts).
+ * @returns how many were
+ */
+export async function endLeases(
+  db: Db,
+  mediaIds: readonly string[],
+  now: number,
+  stillDue?: StillDue,
+): Promise<number> {
+  const seen = await inSteps(mediaIds, step => liveLeases(db, step))
   await lockBlobs(
     db,
     seen.map(lease => lease.blob_id),
   )
+  const candidates = seen.map(lease => lease.media_id)
+  const due = stillDue ? await stillDue(candidates) : null
+  const freed: Freed = new Map()
+  const ended = await inSteps(due ? candidates.filter(each => due.has(each)) : candidates, step =>
+    endStep(db, step, now, freed),
+  )
+  for (const [clientId, usage] of [...freed].sort(byClient)) await adjustUsage(db, clientId, usage)
+  return ended.length
+}
+
+async function inSteps<T>(
+  ids: readonly string[],
+  work: (step: readonly string[]) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
+  const results: T[] = []
+  for (let from = 0; from < ids.length; from += STEP) results.push(...(await work(ids.slice(from, from + STEP))))
+  return results
+}
+
+async function endStep(db: Db, mediaIds: readonly string[], now: number, freed: Freed): Promise<readonly LiveLease[]> {
   const leases = await liveLeases(db, mediaIds)
-  if (leases.length === 0) return 0
+  if (leases.length === 0) return leases
   await db
     .updateTable('leases')
     .set({ ended_at: now })
@@ -44,13 +71,10 @@ async function endStep(db: Db, mediaIds: readonly string[], now: number): Promis
       leases.map(lease => lease.media_id),
     )
     .execute()
-  await releaseComplete(
-    db,
-    leases.filter(lease => lease.state === 'complete'),
-    now,
-  )
-  for (const lease of leases) if (lease.state !== 'complete') await dropUpload(db, lease.blob_id, now)
-  return leases.length
+  const complete = leases.filter(lease => lease.state === 'complete')
+  await releaseComplete(db, complete, now, freed)
+  for (const lease of leases) if (lease.state !== 'complete') await dropUpload(db, lease.blob_id, now, freed)
+  return leases
 }
 
 function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveLease[]> {
@@ -63,26 +87,24 @@ function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveL
     .execute()
 }
 
-async function releaseComplete(db: Db, ended: readonly LiveLease[], now: number): Promise<void> {
+async function releaseComplete(db: Db, ended: readonly LiveLease[], now: number, freed: Freed): Promise<void> {
   if (ended.length === 0) return
   const holders = await remainingHolders(
     db,
     ended.map(lease => lease.blob_id),
   )
-  const freed = new Map<ClientId, number>()
   const released = new Set<string>()
   for (const { blob_id, client_id, size_bytes } of ended) {
     const holding = `${blob_id} ${client_id}`
     if (released.has(holding) || holders.get(blob_id)?.has(client_id)) continue
     released.add(holding)
-    freed.set(client_id, (freed.get(client_id) ?? 0) + (size_bytes ?? 0))
+    free(freed, client_id, { ...NO_USAGE, storedBytes: size_bytes ?? 0 })
   }
   await tombstone(
     db,
     ended.map(lease => lease.blob_id).filter(blobId => !holders.has(blobId)),
     now,
   )
-  await uncharge(db, freed)
 }
 
 /** Which clients still hold a live lease of each blob; a blob that nobody holds is not in the map. */
@@ -102,11 +124,16 @@ async function remainingHolders(db: Db, blobIds: readonly string[]): Promise<Map
   return holders
 }
 
-async function uncharge(db: Db, freed: ReadonlyMap<ClientId, number>): Promise<void> {
-  for (const [clientId, bytes] of [...freed].sort(byClient)) await adjustUsage(db, clientId, { storedBytes: -bytes })
+function free(freed: Freed, clientId: ClientId, less: Usage): void {
+  const so = freed.get(clientId) ?? NO_USAGE
+  freed.set(clientId, {
+    storedBytes: so.storedBytes - less.storedBytes,
+    reservedBytes: so.reservedBytes - less.reservedBytes,
+    pendingUploads: so.pendingUploads - less.pendingUploads,
+  })
 }
 
-function byClient([left]: [string, number], [right]: [string, number]): number {
+function byClient([left]: [string, Usage], [right]: [string, Usage]): number {
   return left < right ? -1 : 1
 }
 
@@ -121,7 +148,7 @@ async function tombstone(db: Db, blobIds: readonly string[], now: number): Promi
 }
 
 /** Gives up the unfinished upload of a blob whose row is locked: nothing of it stays reserved, its bytes are to go. */
-export async function dropUpload(db: Db, blobId: string, now: number): Promise<void> {
+async function dropUpload(db: Db, blobId: string, now: number, freed: Freed): Promise<void> {
   await tombstone(db, [blobId], now)
   await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
   const upload = await db
@@ -131,8 +158,7 @@ export async function dropUpload(db: Db, blobId: string, now: number): Promise<v
     .where('finished_at', 'is', null)
     .executeTakeFirst()
   if (!upload) return
-  await lockUsage(db, upload.client_id)
-  await adjustUsage(db, upload.client_id, { reservedBytes: -upload.reserved_bytes, pendingUploads: -1 })
+  free(freed, upload.client_id, { storedBytes: 0, reservedBytes: upload.reserved_bytes, pendingUploads: 1 })
   await db
     .updateTable('uploads')
     .set({ reserved_bytes: 0, finished_at: now })

@@ -103,7 +103,6 @@ async function settle(db: Db, upload: LockedUpload, sizeBytes: number, now: numb
     .where('upload_id', '=', uploadId)
     .execute()
   await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
-  await lockUsage(db, clientId)
   await adjustUsage(db, clientId, { storedBytes: sizeBytes, reservedBytes: -reservedBytes, pendingUploads: -1 })
 }
 

@@ -10,24 +10,42 @@ export const NO_USAGE: Usage = { storedBytes: 0, reservedBytes: 0, pendingUpload
 
 /** The client's usage, locked until the transaction ends ([Note: row locks] in database.ts). */
 export async function lockUsage(db: Db, clientId: ClientId): Promise<Usage> {
-  const row = await db
+  const known = await db
+    .selectFrom('client_usage')
+    .selectAll()
+    .where('client_id', '=', clientId)
+    .forUpdate()
+    .executeTakeFirst()
+  const row = known ?? (await insertUsage(db, clientId))
+  return { storedBytes: row.stored_bytes, reservedBytes: row.reserved_bytes, pendingUploads: row.pending_uploads }
+}
+
+/** A client seen for the first time; another transaction may just have inserted it as well. */
+function insertUsage(db: Db, clientId: ClientId) {
+  return db
     .insertInto('client_usage')
-    .values({ client_id: clientId, stored_bytes: 0, reserved_bytes: 0, pending_uploads: 0 })
+    .values({ client_id: clientId, stored_bytes: 0, reserved_bytes: 0, pending_uploads: 0, idle: 1 })
     .onConflict(conflict => conflict.column('client_id').doUpdateSet({ client_id: clientId }))
     .returningAll()
     .executeTakeFirstOrThrow()
-  return { storedBytes: row.stored_bytes, reservedBytes: row.reserved_bytes, pendingUploads: row.pending_uploads }
 }
 
 /** Adds `change` (which may be negative) to what a client is charged. */
 export async function adjustUsage(db: Db, clientId: ClientId, change: Partial<Usage>): Promise<void> {
   await db
     .updateTable('client_usage')
-    .set(eb => ({
-      stored_bytes: eb('stored_bytes', '+', change.storedBytes ?? 0),
-      reserved_bytes: eb('reserved_bytes', '+', change.reservedBytes ?? 0),
-      pending_uploads: eb('pending_uploads', '+', change.pendingUploads ?? 0),
-    }))
+    .set(eb => {
+      const stored = eb('stored_bytes', '+', change.storedBytes ?? 0)
+      const reserved = eb('reserved_bytes', '+', change.reservedBytes ?? 0)
+      const pending = eb('pending_uploads', '+', change.pendingUploads ?? 0)
+      const nothing = eb.and([eb(stored, '=', 0), eb(reserved, '=', 0), eb(pending, '=', 0)])
+      return {
+        stored_bytes: stored,
+        reserved_bytes: reserved,
+        pending_uploads: pending,
+        idle: eb.case().when(nothing).then(1).else(0).end(),
+      }
+    })
     .where('client_id', '=', clientId)
     .execute()
 }

@@ -44,9 +44,12 @@ export function createMediaRecords(database: RecordDatabase): MediaRecords {
       return row?.prefix_bytes ?? 0
     },
     addLease: (fromMediaId, lease, caps, idempotency) =>
-      database.write(db => addLease(db, { fromMediaId, lease, caps, idempotency })),
+      database.write((db, again) => addLease(db, { fromMediaId, lease, caps, idempotency }, again)),
     endLease: (mediaId, claim, now) => database.write(db => endLease(db, mediaId, claim, now)),
-    takeDownload: (mediaId, grant, now) => database.write(db => takeDownload(db, mediaId, grant, now)),
+    takeDownload: (mediaId, grant, now) =>
+      database.write(async (db, again) => {
+        if (!again || !(await wasTaken(db, mediaId, grant.grantId))) await takeDownload(db, mediaId, grant, now)
+      }),
     async hasGrant(mediaId, grantId, now) {
       return (await liveGrant(mediaId, grantId, now)).length > 0
     },
@@ -54,10 +57,16 @@ export function createMediaRecords(database: RecordDatabase): MediaRecords {
   }
 }
 
-async function addLease(db: Db, { fromMediaId, lease, caps, idempotency }: Forward): Promise<MediaRecord> {
+async function addLease(
+  db: Db,
+  { fromMediaId, lease, caps, idempotency }: Forward,
+  again: boolean,
+): Promise<MediaRecord> {
   const madeId = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
   if (madeId !== null) return existingMedia(db, madeId)
   const source = await lockedSource(db, fromMediaId)
+  const added = again ? await findMedia(db, lease.mediaId) : null
+  if (added) return added
   assertForwardable(source, lease.createdAt)
   await chargeHolder(db, source, lease.clientId, caps)
   await db.insertInto('leases').values(newLease(lease, source.blobId)).execute()
@@ -117,6 +126,18 @@ async function endLease(db: Db, mediaId: string, claim: Claim, now: number): Pro
 
 function findLease(db: Db, mediaId: string): Promise<Selectable<LeasesTable> | undefined> {
   return db.selectFrom('leases').selectAll().where('media_id', '=', mediaId).executeTakeFirst()
+}
+
+/** Whether this very call took it when its answer was lost ([Note: lost answers] in database.ts). */
+async function wasTaken(db: Db, mediaId: string, grantId: string): Promise<boolean> {
+  await db.selectFrom('leases').select('media_id').where('media_id', '=', mediaId).forUpdate().execute()
+  const grant = await db
+    .selectFrom('grants')
+    .select('grant_id')
+    .where('media_id', '=', mediaId)
+    .where('grant_id', '=', grantId)
+    .executeTakeFirst()
+  return grant !== undefined
 }
 
 async function takeDownload(

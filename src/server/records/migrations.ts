@@ -5,21 +5,38 @@ export type SqlDialect = 'sqlite' | 'postgres'
 
 /** Every step of the schema, oldest first by name. A step that was released never changes. */
 export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
-  return { '0001_first': { up: db => createFirstSchema(db, dialect) } }
+  const step = (statements: (types: ColumnTypes) => readonly string[]): Migration => ({
+    up: db => run(db, statements(COLUMN_TYPES[dialect])),
+  })
+  return { '0001_first': step(firstSchema), '0002_cluster': step(clusterSchema) }
 }
 
-async function createFirstSchema(db: Kysely<unknown>, dialect: SqlDialect): Promise<void> {
-  for (const statement of firstSchema(dialect === 'sqlite' ? 'blob' : 'bytea')) await sql.raw(statement).execute(db)
+interface ColumnTypes {
+  readonly text: string
+  readonly bytes: string
+}
+
+/**
+ * Texts are compared byte by byte, as SQLite does: then ids sort alike everywhere, and no index depends on a library of
+ * the system that may be updated.
+ */
+const COLUMN_TYPES: Readonly<Record<SqlDialect, ColumnTypes>> = {
+  sqlite: { text: 'text', bytes: 'blob' },
+  postgres: { text: 'text collate "C"', bytes: 'bytea' },
+}
+
+async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await sql.raw(statement).execute(db)
 }
 
 /**
  * Partial indexes keep the sweep's questions cheap: each holds only the rows that still wait for something. Some repeat
  * the columns of their condition, so that counting reads the index alone.
  */
-function firstSchema(bytesType: string): readonly string[] {
+function firstSchema({ text, bytes }: ColumnTypes): readonly string[] {
   return [
     `create table blobs (
-      blob_id text primary key, part_bytes bigint not null, state text not null, declared_bytes bigint, size_bytes bigint,
+      blob_id ${text} primary key, part_bytes bigint not null, state ${text} not null, declared_bytes bigint, size_bytes bigint,
       prefix_parts bigint not null, prefix_bytes bigint not null, end_parts bigint not null, short_part bigint,
       created_at bigint not null,
       deleted_at bigint, purged_at bigint)`,
@@ -30,18 +47,18 @@ function firstSchema(bytesType: string): readonly string[] {
     `create index blobs_purged on blobs (purged_at) where purged_at is not null`,
 
     `create table uploads (
-      upload_id text primary key, blob_id text not null unique, media_id text not null, client_id text not null,
-      owner_hash text, reserved_bytes bigint not null, max_bytes bigint not null,
+      upload_id ${text} primary key, blob_id ${text} not null unique, media_id ${text} not null, client_id ${text} not null,
+      owner_hash ${text}, reserved_bytes bigint not null, max_bytes bigint not null,
       expires_at bigint not null, finished_at bigint)`,
     `create index uploads_open on uploads (expires_at) where finished_at is null`,
     `create index uploads_finished on uploads (finished_at) where finished_at is not null`,
 
     `create table parts (
-      blob_id text not null, part_index bigint not null, size_bytes bigint not null, durable bigint not null,
+      blob_id ${text} not null, part_index bigint not null, size_bytes bigint not null, durable bigint not null,
       primary key (blob_id, part_index))`,
 
     `create table leases (
-      media_id text primary key, blob_id text not null, client_id text not null, owner_hash text,
+      media_id ${text} primary key, blob_id ${text} not null, client_id ${text} not null, owner_hash ${text},
       created_at bigint not null, expires_at bigint not null, max_downloads bigint, downloads_left bigint,
       ended_at bigint)`,
     `create index leases_of_blob on leases (blob_id)`,
@@ -50,27 +67,37 @@ function firstSchema(bytesType: string): readonly string[] {
     `create index leases_ended on leases (ended_at) where ended_at is not null`,
 
     `create table grants (
-      media_id text not null, grant_id text not null, expires_at bigint not null, primary key (media_id, grant_id))`,
+      media_id ${text} not null, grant_id ${text} not null, expires_at bigint not null, primary key (media_id, grant_id))`,
     `create index grants_lapsing on grants (expires_at)`,
 
     `create table parcels (
-      parcel_id text primary key, client_id text not null, owner_hash text, version bigint not null,
-      manifest ${bytesType} not null, created_at bigint not null, expires_at bigint not null, ended_at bigint)`,
+      parcel_id ${text} primary key, client_id ${text} not null, owner_hash ${text}, version bigint not null,
+      manifest ${bytes} not null, created_at bigint not null, expires_at bigint not null, ended_at bigint)`,
     `create index parcels_live on parcels (expires_at, ended_at) where ended_at is null`,
     `create index parcels_ended on parcels (ended_at) where ended_at is not null`,
     `create table parcel_media (
-      parcel_id text not null, media_id text not null, primary key (parcel_id, media_id))`,
+      parcel_id ${text} not null, media_id ${text} not null, primary key (parcel_id, media_id))`,
 
     `create table client_usage (
-      client_id text primary key, stored_bytes bigint not null, reserved_bytes bigint not null,
+      client_id ${text} primary key, stored_bytes bigint not null, reserved_bytes bigint not null,
       pending_uploads bigint not null)`,
     `create table devices (
-      client_id text not null, device_id text not null, seen_at bigint not null, primary key (client_id, device_id))`,
+      client_id ${text} not null, device_id ${text} not null, seen_at bigint not null, primary key (client_id, device_id))`,
     `create index devices_seen on devices (seen_at)`,
     `create table idempotency (
-      client_id text not null, key text not null, fingerprint text not null, made_id text not null,
+      client_id ${text} not null, key ${text} not null, fingerprint ${text} not null, made_id ${text} not null,
       expires_at bigint not null, primary key (client_id, key))`,
     `create index idempotency_lapsing on idempotency (expires_at)`,
     `create table probes (id bigint primary key, count bigint not null)`,
+  ]
+}
+
+function clusterSchema({ text }: ColumnTypes): readonly string[] {
+  return [
+    `create table named_leases (
+      name ${text} primary key, holder ${text} not null, fence bigint not null, expires_at bigint not null)`,
+    `alter table client_usage add column idle bigint not null default 0`,
+    `update client_usage set idle = 1 where stored_bytes = 0 and reserved_bytes = 0 and pending_uploads = 0`,
+    `create index client_usage_idle on client_usage (client_id) where idle = 1`,
   ]
 }

@@ -14,14 +14,15 @@ export interface LockedUpload extends UploadRecord {
   readonly shortPart: number | null
 }
 
-/** Locks a blob's row ([Note: row locks] in database.ts); everything about its upload and leases hangs on it. */
+/** Blobs named in one statement. */
+const STEP = 500
+
+/** Locks blobs' rows ([Note: row locks] in database.ts); everything about their uploads and leases hangs on them. */
 export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
-  for (const blobId of [...new Set(blobIds)].sort()) {
-    await db
-      .updateTable('blobs')
-      .set(eb => ({ blob_id: eb.ref('blob_id') }))
-      .where('blob_id', '=', blobId)
-      .execute()
+  const ascending = [...new Set(blobIds)].sort()
+  for (let from = 0; from < ascending.length; from += STEP) {
+    const step = ascending.slice(from, from + STEP)
+    await db.selectFrom('blobs').select('blob_id').where('blob_id', 'in', step).orderBy('blob_id').forUpdate().execute()
   }
 }
 
@@ -29,25 +30,28 @@ export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<voi
 export async function lockUpload(db: Db, uploadId: string): Promise<LockedUpload> {
   const known = await db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId).executeTakeFirst()
   if (known) await lockBlobs(db, [known.blob_id])
-  const row = await selectUpload(db, uploadId).executeTakeFirst()
-  const blob = row && (await selectPrefix(db, row.blob_id))
-  if (!row || !blob) throw new SealiftError('not_found', 'There is no such upload')
+  const row = await selectWithPrefix(db, uploadId).executeTakeFirst()
+  if (!row) throw new SealiftError('not_found', 'There is no such upload')
   return {
     ...toUpload(row),
     reservedBytes: row.reserved_bytes,
-    prefixParts: blob.prefix_parts,
-    prefixBytes: blob.prefix_bytes,
-    endParts: blob.end_parts,
-    shortPart: blob.short_part,
+    prefixParts: row.prefix_parts,
+    prefixBytes: row.prefix_bytes,
+    endParts: row.end_parts,
+    shortPart: row.short_part,
   }
 }
 
-function selectPrefix(db: Db, blobId: string) {
-  return db
-    .selectFrom('blobs')
-    .select(['prefix_parts', 'prefix_bytes', 'end_parts', 'short_part'])
-    .where('blob_id', '=', blobId)
-    .executeTakeFirst()
+function selectWithPrefix(db: Db, uploadId: string) {
+  return selectUpload(db, uploadId).select(eb => {
+    const blob = eb.selectFrom('blobs').whereRef('blobs.blob_id', '=', 'uploads.blob_id')
+    return [
+      blob.select('prefix_parts').$asScalar().$notNull().as('prefix_parts'),
+      blob.select('prefix_bytes').$asScalar().$notNull().as('prefix_bytes'),
+      blob.select('end_parts').$asScalar().$notNull().as('end_parts'),
+      blob.select('short_part').$asScalar().as('short_part'),
+    ]
+  })
 }
 
 /** @throws gone */

@@ -25,27 +25,30 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const { read } = database
   const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
   return {
-    publishParcel: (parcel, claim) => database.write(db => publishParcel(db, parcel, claim)),
+    publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
     async findParcel(parcelId) {
       const [row] = await parcelById(parcelId)
       return row ? toParcel(row) : null
     },
     replaceManifest: (parcelId, next, claim, now) =>
-      database.write(async db => {
+      database.write(async (db, again) => {
         const parcel = await ownedParcel(db, parcelId, claim)
+        if (again && isReplaced(parcel, next)) return toParcel(parcel)
         return replaceManifest(db, { parcel, next, claim, now })
       }),
     endParcel: (parcelId, claim, now) =>
       database.write(async db => {
         const parcel = await ownedParcel(db, parcelId, claim)
-        if (parcel.ended_at === null) await endParcel(db, parcelId, now)
+        if (parcel.ended_at === null) await endParcels(db, [parcelId], now)
       }),
   }
 }
 
-async function publishParcel(db: Db, parcel: NewParcel, claim: Claim): Promise<ParcelRecord> {
+async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelRecord> {
   const madeId = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
   if (madeId !== null) return existingParcel(db, madeId)
+  const published = again ? await findParcel(db, parcel.parcelId) : null
+  if (published) return published
   const media = [...new Set(parcel.media)]
   await assertOwnLive(db, media, claim)
   const row = {
@@ -63,20 +66,25 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim): Promise<P
   return toParcel(row)
 }
 
+async function findParcel(db: Db, parcelId: string): Promise<ParcelRecord | null> {
+  const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
+  return row ? toParcel(row) : null
+}
+
 /** @throws gone when it was purged since */
 async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
-  const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
-  if (!row) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
-  return toParcel(row)
+  const parcel = await findParcel(db, parcelId)
+  if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  return parcel
 }
 
 /** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also when it is another's */
 async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<ParcelRow> {
   const row = await db
-    .updateTable('parcels')
-    .set(eb => ({ parcel_id: eb.ref('parcel_id') }))
+    .selectFrom('parcels')
+    .selectAll()
     .where('parcel_id', '=', parcelId)
-    .returningAll()
+    .forUpdate()
     .executeTakeFirst()
   if (!row || !owns(claim, row)) throw new SealiftError('not_found', 'There is no such parcel')
   return row
@@ -88,7 +96,7 @@ async function replaceManifest(
 ): Promise<ParcelRecord> {
   assertReplaceable(parcel, next, now)
   const media = new Set(next.media)
-  const covered = await coveredMedia(db, parcel.parcel_id)
+  const covered = await coveredMedia(db, [parcel.parcel_id])
   for (const mediaId of covered) if (!media.delete(mediaId)) throw dropped()
   const added = [...media]
   await assertOwnLive(db, added, claim)
@@ -96,6 +104,11 @@ async function replaceManifest(
   const change = { version: parcel.version + 1, manifest: Buffer.from(next.manifest) }
   await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
   return toParcel({ ...parcel, ...change })
+}
+
+/** Whether this very call replaced it when its answer was lost ([Note: lost answers] in database.ts). */
+function isReplaced(parcel: ParcelRow, next: NextManifest): boolean {
+  return parcel.version === next.ifVersion + 1 && Buffer.from(parcel.manifest).equals(next.manifest)
 }
 
 /** @throws gone, version_mismatch */
@@ -137,17 +150,18 @@ async function cover(db: Db, parcelId: string, mediaIds: readonly string[]): Pro
   }
 }
 
-async function coveredMedia(db: Db, parcelId: string): Promise<readonly string[]> {
-  const rows = await db.selectFrom('parcel_media').select('media_id').where('parcel_id', '=', parcelId).execute()
+async function coveredMedia(db: Db, parcelIds: readonly string[]): Promise<readonly string[]> {
+  const rows = await db.selectFrom('parcel_media').select('media_id').where('parcel_id', 'in', parcelIds).execute()
   return rows.map(row => row.media_id)
 }
 
-/** Ends a live parcel and the leases it covers; its manifest is forgotten at once. */
-export async function endParcel(db: Db, parcelId: string, now: number): Promise<void> {
-  await endLeases(db, await coveredMedia(db, parcelId), now)
+/** Ends live parcels, whose rows are locked, and the leases they cover; their manifests are forgotten at once. */
+export async function endParcels(db: Db, parcelIds: readonly string[], now: number): Promise<void> {
+  if (parcelIds.length === 0) return
+  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now)
   await db
     .updateTable('parcels')
     .set({ ended_at: now, manifest: Buffer.alloc(0) })
-    .where('parcel_id', '=', parcelId)
+    .where('parcel_id', 'in', parcelIds)
     .execute()
 }

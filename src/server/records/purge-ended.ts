@@ -1,4 +1,6 @@
 /** Forgets what ended long enough ago. Each table gives up one bounded batch, oldest first where that matters. */
+import { sql } from 'kysely'
+
 import type { Db } from './database.ts'
 
 interface Purge {
@@ -9,6 +11,9 @@ interface Purge {
   readonly batch: number
 }
 
+/** Written into the text of the query, so that its partial index is used. */
+const IDLE = sql.lit<number>(1)
+
 export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
   const counts = [
     await purgeLeases(db, purge),
@@ -18,8 +23,8 @@ export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
     await purgeGrants(db, purge),
     await purgeKeys(db, purge),
     await purgeDevices(db, purge),
+    await purgeIdleClients(db, purge),
   ]
-  await purgeIdleClients(db)
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
@@ -121,11 +126,17 @@ async function purgeDevices(db: Db, { before, batch }: Purge): Promise<number> {
   return rows.length
 }
 
-async function purgeIdleClients(db: Db): Promise<void> {
-  await db
-    .deleteFrom('client_usage')
-    .where('stored_bytes', '=', 0)
-    .where('reserved_bytes', '=', 0)
-    .where('pending_uploads', '=', 0)
+/** Those that are busy right now are left for the next time: nobody waits for a client that has nothing. */
+async function purgeIdleClients(db: Db, { batch }: Purge): Promise<number> {
+  const rows = await db
+    .selectFrom('client_usage')
+    .select('client_id')
+    .where('idle', '=', IDLE)
+    .limit(batch)
+    .forUpdate()
+    .skipLocked()
     .execute()
+  const clientIds = rows.map(row => row.client_id)
+  if (clientIds.length > 0) await db.deleteFrom('client_usage').where('client_id', 'in', clientIds).execute()
+  return clientIds.length
 }

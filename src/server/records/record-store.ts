@@ -238,6 +238,31 @@ export interface UpkeepRecords {
   totals(): Promise<StorageTotals>
 }
 
+/** Work that only one node does at a time. */
+export interface NamedLease {
+  readonly name: string
+  readonly holder: string
+  /** Grows with each new holder: who has a lower one has lost the lease, whatever its clock says. */
+  readonly fence: number
+  /** By the database's clock. */
+  readonly expiresAt: number
+}
+
+/** Who does what only one node may do at a time, by the database's clock: nodes need not agree on the time. */
+export interface NamedLeases {
+  /** The database's clock, ms since the epoch. */
+  databaseTime(): Promise<number>
+  /**
+   * Takes the lease when it is free or has lapsed; who holds it already keeps it for `ttlMs` more, with the same fence.
+   * `null` while another holds it.
+   */
+  acquireLease(name: string, holder: string, ttlMs: number): Promise<NamedLease | null>
+  /** Keeps it for `ttlMs` more. `null` when it is lost: it lapsed and another took it, or it was released. */
+  renewLease(lease: NamedLease, ttlMs: number): Promise<NamedLease | null>
+  /** Lets the next one take it at once. No error when it is lost already. */
+  releaseLease(lease: NamedLease): Promise<void>
+}
+
 export interface LiveBlob {
   readonly blobId: BlobId
   readonly partBytes: number
@@ -258,9 +283,14 @@ export interface StorageTotals {
 }
 
 export interface RecordStore
-  extends UploadRecords, MediaRecords, ParcelRecords, ClientRecords, UpkeepRecords, AsyncDisposable {
-  /** Brings the schema up to date. @throws unavailable when the schema is newer than this program knows. */
+  extends UploadRecords, MediaRecords, ParcelRecords, ClientRecords, UpkeepRecords, NamedLeases, AsyncDisposable {
+  /**
+   * Brings the schema up to date; of nodes that start together, one does it and the others wait.
+   * @throws unavailable when the schema is newer than this program knows
+   */
   migrate(): Promise<void>
+  /** Changes nothing. @throws unavailable when the schema is newer than this program knows, or not up to date */
+  checkSchema(): Promise<void>
   /** Proves that the database can commit right now. */
   probe(): Promise<void>
 }

@@ -15,6 +15,7 @@ export interface Schema {
   devices: DevicesTable
   idempotency: IdempotencyTable
   probes: ProbesTable
+  named_leases: NamedLeasesTable
 }
 
 export type BlobState = 'uploading' | 'completing' | 'complete'
@@ -104,6 +105,8 @@ export interface ClientUsageTable {
   stored_bytes: number
   reserved_bytes: number
   pending_uploads: number
+  /** 1 while nothing is charged. A column of its own, so that its index changes only when that does. */
+  idle: number
 }
 
 export interface DevicesTable {
@@ -121,8 +124,17 @@ export interface IdempotencyTable {
   expires_at: number
 }
 
-/** One row, rewritten by every probe: proof that a commit goes through. */
+/** A few rows, rewritten by probes: proof that a commit goes through. */
 export interface ProbesTable {
   id: number
   count: number
+}
+
+/** Who does what only one node may do at a time. Times are of the database's clock. */
+export interface NamedLeasesTable {
+  name: string
+  holder: string
+  /** Grows with each new holder. */
+  fence: number
+  expires_at: number
 }

@@ -41,7 +41,8 @@ export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
   return {
     dialect: 'sqlite',
     read: reader.db,
-    write: work => commits.write(work),
+    write: work => commits.write(db => work(db, false)),
+    snapshot: work => commits.write(work),
     exclusively: work => commits.exclusively(work),
     async [Symbol.asyncDispose]() {
       await commits.idle()

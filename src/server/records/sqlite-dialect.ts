@@ -7,6 +7,7 @@ import {
   type QueryResult,
   SqliteAdapter,
   SqliteIntrospector,
+  type SelectModifierNode,
   SqliteQueryCompiler,
 } from 'kysely'
 
@@ -23,7 +24,7 @@ export function sqliteDialect(database: BetterSqlite3.Database): Dialect {
     createAdapter: () => new SingleConnectionAdapter(),
     createDriver: () => new SqliteDriver(connection),
     createIntrospector: db => new SqliteIntrospector(db),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new LocklessCompiler(),
   }
 }
 
@@ -37,6 +38,13 @@ class SingleConnectionAdapter extends SqliteAdapter {
   }
   override get supportsCreateIfNotExists(): boolean {
     return true
+  }
+}
+
+/** Changes run one after the other: there are no rows to lock ([Note: row locks] in database.ts), nor words for it. */
+class LocklessCompiler extends SqliteQueryCompiler {
+  protected override visitSelectModifier(node: SelectModifierNode): void {
+    if (node.modifier !== 'ForUpdate' && node.modifier !== 'SkipLocked') super.visitSelectModifier(node)
   }
 }
 

@@ -30,7 +30,12 @@ export const METHODS = [
   'listLiveBlobs',
   'auditUsage',
   'totals',
+  'databaseTime',
+  'acquireLease',
+  'renewLease',
+  'releaseLease',
   'migrate',
+  'checkSchema',
   'probe',
 ] as const satisfies readonly (keyof RecordStore)[]
 

@@ -81,7 +81,14 @@ function createQuestions(reader: SqliteReader) {
 
 function readOnly({ db }: SqliteReader): RecordDatabase {
   const refuse = () => Promise.reject(new Error('This connection only reads'))
-  return { dialect: 'sqlite', read: db, write: refuse, exclusively: refuse, [Symbol.asyncDispose]: async () => {} }
+  return {
+    dialect: 'sqlite',
+    read: db,
+    write: refuse,
+    snapshot: refuse,
+    exclusively: refuse,
+    [Symbol.asyncDispose]: async () => {},
+  }
 }
 
 function noteDevicesSeldom({ db }: SqliteReader, note: ClientRecords['seeDevice']): ClientRecords['seeDevice'] {

@@ -3,8 +3,7 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { lockUpload } from './open-upload.ts'
-import { endParcel } from './parcel-records.ts'
+import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../blobs/blob-store.ts'
 import type { LiveBlob, StorageTotals, UploadRecord, UpkeepRecords } from './record-store.ts'
@@ -27,11 +26,12 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
     listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),
-    auditUsage: repair => database.write(db => auditUsage(db, repair)),
+    auditUsage: repair => auditUsage(database, repair),
     totals: () => totals(read),
   }
 }
 
+/** What waits is looked at again under the locks: a download may have been given back meanwhile. */
 async function endExpiredLeases(db: Db, now: number, batch: number): Promise<number> {
   const expired = await db
     .selectFrom('leases')
@@ -40,7 +40,13 @@ async function endExpiredLeases(db: Db, now: number, batch: number): Promise<num
     .where('expires_at', '<=', now)
     .limit(batch)
     .execute()
-  const usedUp = await db
+  const usedUp = await selectUsedUp(db, now).limit(batch).execute()
+  const mediaIds = [...expired, ...usedUp].map(row => row.media_id)
+  return endLeases(db, [...new Set(mediaIds)].slice(0, batch), now, seen => stillDue(db, seen, now))
+}
+
+function selectUsedUp(db: Db, now: number) {
+  return db
     .selectFrom('leases')
     .select('media_id')
     .where('ended_at', 'is', null)
@@ -56,10 +62,21 @@ async function endExpiredLeases(db: Db, now: number, batch: number): Promise<num
         ),
       ),
     )
-    .limit(batch)
+}
+
+/** Locks the leases as well: downloads are taken and given back without their blob. */
+async function stillDue(db: Db, mediaIds: readonly string[], now: number): Promise<ReadonlySet<string>> {
+  if (mediaIds.length === 0) return new Set()
+  const locked = await db
+    .selectFrom('leases')
+    .select(['media_id', 'expires_at'])
+    .where('media_id', 'in', mediaIds)
+    .orderBy('media_id')
+    .forUpdate()
     .execute()
-  const mediaIds = [...expired, ...usedUp].map(row => row.media_id)
-  return endLeases(db, [...new Set(mediaIds)].slice(0, batch), now)
+  const usedUp = await selectUsedUp(db, now).where('media_id', 'in', mediaIds).execute()
+  const expired = locked.filter(lease => lease.expires_at <= now)
+  return new Set([...expired, ...usedUp].map(row => row.media_id))
 }
 
 async function endExpiredParcels(db: Db, now: number, batch: number): Promise<number> {
@@ -70,27 +87,46 @@ async function endExpiredParcels(db: Db, now: number, batch: number): Promise<nu
     .where('expires_at', '<=', now)
     .limit(batch)
     .execute()
-  for (const { parcel_id } of expired) await endParcel(db, parcel_id, now)
-  return expired.length
+  if (expired.length === 0) return 0
+  const locked = await db
+    .selectFrom('parcels')
+    .select('parcel_id')
+    .where(
+      'parcel_id',
+      'in',
+      expired.map(row => row.parcel_id),
+    )
+    .where('ended_at', 'is', null)
+    .orderBy('parcel_id')
+    .forUpdate()
+    .execute()
+  await endParcels(
+    db,
+    locked.map(row => row.parcel_id),
+    now,
+  )
+  return locked.length
 }
 
 /** Looks again under the lock: an upload that was completed or extended meanwhile stays. */
 async function abortExpiredUploads(db: Db, now: number, batch: number): Promise<number> {
-  const expired = await db
+  const expired = await selectIdleUploads(db, now).limit(batch).execute()
+  const mediaIds = expired.map(row => row.media_id)
+  return endLeases(db, mediaIds, now, async seen => {
+    if (seen.length === 0) return new Set()
+    const idle = await selectIdleUploads(db, now).where('uploads.media_id', 'in', seen).execute()
+    return new Set(idle.map(row => row.media_id))
+  })
+}
+
+function selectIdleUploads(db: Db, now: number) {
+  return db
     .selectFrom('uploads')
     .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
-    .select('uploads.upload_id')
+    .select('uploads.media_id')
     .where('uploads.finished_at', 'is', null)
     .where('uploads.expires_at', '<=', now)
     .where('blobs.state', '=', 'uploading')
-    .limit(batch)
-    .execute()
-  let aborted = 0
-  for (const { upload_id } of expired) {
-    const upload = await lockUpload(db, upload_id)
-    if (upload.state === 'uploading' && upload.expiresAt <= now) aborted += await endLeases(db, [upload.mediaId], now)
-  }
-  return aborted
 }
 
 async function listCompleting(db: Db, batch: number): Promise<readonly UploadRecord[]> {

@@ -1,7 +1,7 @@
 /** What a part may hold, and what it reserves. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import { checkMediaSize, reserveMore } from './ledger.ts'
+import { adjustUsage, checkMediaSize, reserveMore } from './ledger.ts'
 import { assertTakesParts, type LockedUpload, lockUpload } from './open-upload.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from './record-store.ts'
 import { toPart } from './rows.ts'
@@ -83,11 +83,7 @@ async function settleReservation(
 
 async function reserveLess(db: Db, upload: LockedUpload, bytes: number): Promise<void> {
   await changeReserved(db, upload, -bytes)
-  await db
-    .updateTable('client_usage')
-    .set(eb => ({ reserved_bytes: eb('reserved_bytes', '-', bytes) }))
-    .where('client_id', '=', upload.clientId)
-    .execute()
+  await adjustUsage(db, upload.clientId, { reservedBytes: -bytes })
 }
 
 async function changeReserved(db: Db, { uploadId }: LockedUpload, bytes: number): Promise<void> {

@@ -3,7 +3,7 @@ import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { finishUpload, finishWhole, sealUpload } from './finish-upload.ts'
 import { claimKey, moveKey } from './idempotency.ts'
-import { checkMediaSize, reserveUpload } from './ledger.ts'
+import { checkMediaSize, lockUsage, reserveUpload } from './ledger.ts'
 import { lockUpload } from './open-upload.ts'
 import { prepared } from './prepared.ts'
 import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from './record-store.ts'
@@ -15,7 +15,7 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
   const { read } = database
   const uploadById = prepared<UploadRow>(read, () => selectUpload(read, ''))
   return {
-    beginUpload: upload => database.write(db => beginUpload(db, upload)),
+    beginUpload: upload => database.write((db, again) => beginUpload(db, upload, again)),
     async findUpload(uploadId) {
       const [row] = await uploadById(uploadId)
       return row ? toUpload(row) : null
@@ -31,16 +31,25 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
   }
 }
 
-async function beginUpload(db: Db, upload: NewUpload): Promise<UploadRecord> {
+async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<UploadRecord> {
   const madeId = await claimKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
   const made = madeId === null ? null : await usableUpload(db, madeId)
   if (made) return made
   if (madeId !== null && upload.idempotency) await moveKey(db, upload.idempotency, upload.uploadId)
+  const begun = again ? await alreadyBegun(db, upload) : null
+  if (begun) return begun
   const reservedBytes = upload.declaredBytes ?? 0
   checkMediaSize(reservedBytes, upload.caps.maxBytes)
   await reserveUpload(db, upload.lease.clientId, reservedBytes, upload.caps)
   await insertUpload(db, upload)
   return toUpload(await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow())
+}
+
+/** What this very call made when its answer was lost ([Note: lost answers] in database.ts). */
+async function alreadyBegun(db: Db, { uploadId, lease }: NewUpload): Promise<UploadRecord | null> {
+  await lockUsage(db, lease.clientId)
+  const row = await selectUpload(db, uploadId).executeTakeFirst()
+  return row ? toUpload(row) : null
 }
 
 /** What a key made, unless it was given up since: then the same request may begin anew. */
@@ -103,14 +112,14 @@ export function newLease(lease: NewLease, blobId: string) {
 }
 
 async function listParts(db: Db, blobId: string): Promise<readonly PartRecord[]> {
+  // Its parts first: they are forgotten when it completes, which may happen in between.
+  const rows = await db.selectFrom('parts').selectAll().where('blob_id', '=', blobId).orderBy('part_index').execute()
   const blob = await db
     .selectFrom('blobs')
     .select(['state', 'size_bytes', 'part_bytes'])
     .where('blob_id', '=', blobId)
     .executeTakeFirst()
-  if (blob?.state === 'complete') return partsOfComplete(blob.size_bytes ?? 0, blob.part_bytes)
-  const rows = await db.selectFrom('parts').selectAll().where('blob_id', '=', blobId).orderBy('part_index').execute()
-  return rows.map(toPart)
+  return blob?.state === 'complete' ? partsOfComplete(blob.size_bytes ?? 0, blob.part_bytes) : rows.map(toPart)
 }
 
 function partsOfComplete(sizeBytes: number, partBytes: number): readonly PartRecord[] {

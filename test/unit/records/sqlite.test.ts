@@ -75,7 +75,7 @@ describe('records on SQLite', () => {
       code: 'unavailable',
       context: { unknown: ['9999_from_the_future'] },
     })
-    expect(database.prepare('select count(*) from kysely_migration').pluck().get()).toBe(2)
+    expect(database.prepare('select count(*) from kysely_migration').pluck().get()).toBe(3)
     database.close()
   })
 
@@ -145,7 +145,7 @@ describe('records on SQLite', () => {
     const tamperer = new BetterSqlite3(file)
     tamperer.exec("update client_usage set stored_bytes = 11 where client_id = 'alice'")
     tamperer.exec("delete from client_usage where client_id = 'bob'")
-    tamperer.exec("insert into client_usage values ('nobody', 5, 0, 0)")
+    tamperer.exec("insert into client_usage values ('nobody', 5, 0, 0, 0)")
     tamperer.close()
     const nothing = { storedBytes: 0, reservedBytes: 0, pendingUploads: 0 }
     const wrong = [
