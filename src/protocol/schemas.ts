@@ -42,11 +42,16 @@ export const beginUploadRequest = z
   })
   .describe('Begins an upload')
 
+export const transferMode = z
+  .enum(['proxy', 'direct'])
+  .describe('`direct`: parts may go straight to the store, by addresses that this server gives out')
+
 export const uploadBegun = z.object({
   uploadId: id('Names the upload; secret: whoever holds it may add parts'),
   mediaId: id('The public id; readable at once, while parts arrive'),
   partBytes: bytes('Size of every part but the last'),
   expiresAt: instant('When the unfinished upload is given up, unless parts keep arriving'),
+  transfer: transferMode.optional(),
 })
 
 /** Runs of part indices, both ends inclusive: `[[0, 4], [6, 6]]`. */
@@ -63,7 +68,52 @@ export const uploadStatus = z.object({
   durableBytes: bytes('Bytes in all durable parts'),
   sizeBytes: bytes('Declared or final size').optional(),
   expiresAt: instant('When the unfinished upload is given up'),
+  transfer: transferMode.optional(),
 })
+
+/** A part that goes to the store, or has gone there, without passing this server. */
+export const directPartRequest = z
+  .strictObject({
+    sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Exact size of the part'),
+    md5: z
+      .string()
+      .regex(/^[A-Za-z0-9+/]{22}==$/)
+      .describe('MD5 of the part, base64: an S3 service checks it, so the address takes these bytes and no others'),
+  })
+  .describe('A part that goes straight to the store')
+
+export const directAddress = z
+  .object({
+    url: z.url().describe('Where the store takes or gives the bytes; secret until it expires'),
+    headers: z.record(z.string(), z.string()).describe('Headers to send with the request, exactly so'),
+    expiresAt: instant('When the address stops working'),
+  })
+  .describe('An address at the store')
+
+export const directReadRequest = z
+  .strictObject({
+    start: z.int().min(0).max(Number.MAX_SAFE_INTEGER).describe('First byte that is wanted'),
+    end: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional().describe('Past the last one; all when absent'),
+  })
+  .describe('Asks for the addresses of the parts that hold a range')
+
+export const directRead = z
+  .object({
+    transferId: id('Names the slot that is held for this transfer'),
+    sizeBytes: bytes('Size of the media'),
+    partBytes: bytes('Size of every part but the last'),
+    parts: z
+      .array(
+        z.object({
+          index: z.int().min(0).describe('Of the part'),
+          url: z.url(),
+          headers: z.record(z.string(), z.string()),
+        }),
+      )
+      .describe('From the part that holds `start`; ask again for what lies behind the last one'),
+    expiresAt: instant('When the addresses stop working, and the slot is free again'),
+  })
+  .describe('Where the parts of a media can be fetched')
 
 export const completeUploadRequest = z
   .strictObject({ sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Sum of the sizes of all parts') })
@@ -168,7 +218,7 @@ export const limits = z.object({
 
 export const health = z.object({
   status: z.enum(['ok', 'failing']),
-  checks: z.record(z.string(), z.enum(['ok', 'failing'])).optional(),
+  checks: z.record(z.string(), z.enum(['ok', 'degraded', 'failing'])).optional(),
 })
 
 /** The type of each schema above, under the same name. */
@@ -177,6 +227,11 @@ export type BeginUploadRequest = z.infer<typeof beginUploadRequest>
 export type UploadBegun = z.infer<typeof uploadBegun>
 export type UploadStatus = z.infer<typeof uploadStatus>
 export type PartRuns = z.infer<typeof partRuns>
+export type TransferMode = z.infer<typeof transferMode>
+export type DirectPartRequest = z.infer<typeof directPartRequest>
+export type DirectAddress = z.infer<typeof directAddress>
+export type DirectReadRequest = z.infer<typeof directReadRequest>
+export type DirectRead = z.infer<typeof directRead>
 export type CompleteUploadRequest = z.infer<typeof completeUploadRequest>
 export type Media = z.infer<typeof media>
 export type LeaseRequest = z.infer<typeof leaseRequest>

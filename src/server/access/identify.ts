@@ -56,7 +56,7 @@ async function authenticateSparingly(
     return await authenticator.authenticate(facts)
   } catch (error) {
     if (!isSealiftError(error, 'unauthorized')) throw error
-    const taken = rates.take(`wrong-tokens:${authenticator.addressOf(facts)}`, 1, WRONG_TOKENS)
+    const taken = await rates.take(`wrong-tokens:${authenticator.addressOf(facts)}`, 1, WRONG_TOKENS)
     if (taken.ok) throw error
     throw new SealiftError('rate_limited', 'Too many requests without a valid token', {
       context: {

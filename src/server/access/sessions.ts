@@ -1,4 +1,6 @@
 /** What runs under which credential, so that a revoked one ends it at once. */
+import { createHash } from 'node:crypto'
+
 import { SealiftError } from '../../protocol/errors.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ServerConfig } from '../config/schema.ts'
@@ -7,6 +9,8 @@ import type { Credential } from './access.ts'
 export interface Sessions extends Disposable {
   /** Calls `revoked` (at most once) when `credential` is no longer taken. Dispose the result when the work ends. */
   watch(credential: Credential, revoked: (reason: SealiftError) => void): Disposable
+  /** Ends what runs under credentials that another node no longer takes, by `sharedFingerprint`. */
+  revoke(fingerprints: ReadonlySet<string>): void
   /** Credentials in use now. */
   readonly size: number
 }
@@ -42,8 +46,18 @@ export function createSessions(live: LiveConfig): Sessions {
         },
       }
     },
+    revoke(fingerprints) {
+      for (const entry of running.values()) {
+        if (fingerprints.has(sharedFingerprint(entry.credential.fingerprint))) revoke(running, entry)
+      }
+    },
     [Symbol.dispose]: () => subscription[Symbol.dispose](),
   }
+}
+
+/** A fingerprint as nodes tell it each other: of no use to whoever reads along. */
+export function sharedFingerprint(fingerprint: string): string {
+  return createHash('sha256').update(fingerprint).digest('base64url')
 }
 
 function entryFor(running: Map<string, Running>, credential: Credential): Running {

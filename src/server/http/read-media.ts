@@ -73,8 +73,7 @@ export async function headMedia(deps: ReadMedia, exchange: Exchange, mediaId: st
 /** Waiting in line for a slot is not idling. */
 function takeSlot({ slots }: ReadMedia, exchange: Exchange, caller: Caller, media: MediaRecord): Promise<TransferSlot> {
   const { credential, ...request } = slotRequest(caller, 'download')
-  const isFree = slots.held(request.clientId, 'download') < request.cap
-  if (isFree && isShort(media)) return slots.acquire(request, exchange.signal)
+  if (isShort(media) && slots.looksFree(request)) return slots.acquire(request, exchange.signal)
   return exchange.inLine(slots.acquire({ ...request, credential }, exchange.signal))
 }
 

@@ -32,8 +32,20 @@ export interface SlotLimiter {
    * @throws too_many_uploads or too_many_downloads (context: limit, value, remaining 0, retryAfterSeconds); the signal's reason
    */
   acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot>
-  /** Slots held now by a client. */
-  held(clientId: string, direction: TransferDirection): number
+  /** Slots held now by a client, on all nodes. */
+  held(clientId: string, direction: TransferDirection): number | Promise<number>
+  /** Whether there would be a slot at once, by what this node knows: a guess that costs nothing. */
+  looksFree(request: SlotRequest): boolean
+}
+
+/** What the server itself asks of the slots of its own node. */
+export interface NodeSlotLimiter extends SlotLimiter {
+  /** Slots held by all clients, through this node. */
+  inFlight(direction: TransferDirection): number
+  /** Requests standing in line at this node, of all clients. */
+  waiting(direction: TransferDirection): number
+  /** The server stops: those in line and all who come later are refused with shutting_down; running transfers go on. */
+  close(): void
 }
 
 export interface Rate {
@@ -43,19 +55,23 @@ export interface Rate {
   readonly burst: number
 }
 
+export type Take = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
+
+/** Answers at once where it can, since this stands in the way of every request and every chunk: see `whenKnown`. */
 export interface RateLimiter {
   /**
    * Takes `cost` units if they are there.
    * `retryAfterMs` says when they will be, when they are not.
    */
-  take(
-    key: string,
-    cost: number,
-    rate: Rate,
-  ): { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
+  take(key: string, cost: number, rate: Rate): Take | Promise<Take>
   /**
    * Takes `cost` units in any case and returns for how long the caller must pause (0: not at all), so that a stream
    * keeps to the rate on average. Several streams of one key share it.
    */
-  charge(key: string, cost: number, rate: Rate): number
+  charge(key: string, cost: number, rate: Rate): number | Promise<number>
+}
+
+/** Goes on with an answer in the same turn when it is there, and later when it is not. */
+export function whenKnown<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R): R | Promise<R> {
+  return answer instanceof Promise ? answer.then(goOn) : goOn(answer)
 }

@@ -19,9 +19,11 @@ export async function reportLimits({ live, records, slots, clock }: LimitsReport
   const config = live.current
   const tier = tierOf(config, client)
   const forgetBefore = clock() - config.access.forgetDevicesAfterMs
-  const [usage, devices] = await Promise.all([
+  const [usage, devices, uploads, downloads] = await Promise.all([
     records.usage(client.clientId),
     records.countDevices(client.clientId, forgetBefore),
+    slots.held(client.clientId, 'upload'),
+    slots.held(client.clientId, 'download'),
   ])
   return {
     client: { tier: knownTier(config, client.tier), anonymous: client.anonymous },
@@ -29,8 +31,8 @@ export async function reportLimits({ live, records, slots, clock }: LimitsReport
     // Without what only the server needs.
     limits: tierLimits.parse(tier),
     usage: {
-      uploads: slots.held(client.clientId, 'upload'),
-      downloads: slots.held(client.clientId, 'download'),
+      uploads,
+      downloads,
       ...usage,
       devices,
     },

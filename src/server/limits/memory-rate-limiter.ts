@@ -1,6 +1,6 @@
 /** Request and byte rates of one node. Bounded memory: a full bucket is as good as none, so it is forgotten. */
 import { gcraCharge, gcraTake } from './gcra.ts'
-import type { Rate, RateLimiter } from './limiter.ts'
+import type { Rate, RateLimiter, Take } from './limiter.ts'
 
 export interface MemoryRateLimiterOptions {
   /** Monotonic ms. */
@@ -27,7 +27,7 @@ export class MemoryRateLimiter implements RateLimiter {
     return this.#buckets.size
   }
 
-  take(key: string, cost: number, rate: Rate): ReturnType<RateLimiter['take']> {
+  take(key: string, cost: number, rate: Rate): Take {
     if (rate.perSecond === 0) return { ok: true }
     const now = this.#now()
     const taken = gcraTake(this.#buckets.get(key) ?? 0, now, cost, rate)

@@ -1,18 +1,14 @@
 /** Transfer slots of one node. Exact: taking and freeing happen in one turn of the event loop. */
-import { SealiftError } from '../../protocol/errors.ts'
-import type { Credential } from '../access/access.ts'
 import type { Sessions } from '../access/sessions.ts'
+import { HeldSlot } from './held-slot.ts'
 import { HoldTime } from './hold-time.ts'
-import type { SlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
+import type { NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
 import { SlotLine, type Waiter } from './slot-line.ts'
+import { refusal, shuttingDown } from './slot-refusals.ts'
+import { SlotRight } from './slot-right.ts'
 
-export interface MemorySlotLimiter extends SlotLimiter, Disposable {
-  /** Slots held by all clients. */
-  inFlight(direction: TransferDirection): number
-  /** Requests standing in line, of all clients. */
-  waiting(direction: TransferDirection): number
-  /** The server stops: those in line and all who come later are refused with shutting_down; running transfers go on. */
-  close(): void
+export interface MemorySlotLimiter extends NodeSlotLimiter, Disposable {
+  held(clientId: string, direction: TransferDirection): number
   /** Also takes the slots away from those who hold them. */
   [Symbol.dispose](): void
 }
@@ -33,7 +29,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
   readonly #inFlight = { upload: 0, download: 0 }
   readonly #waiters = { upload: new Set<WaitInLine>(), download: new Set<WaitInLine>() }
   readonly #holdTime = { upload: new HoldTime(), download: new HoldTime() }
-  readonly #slots = new Set<Slot>()
+  readonly #slots = new Set<HeldSlot>()
   readonly #now: () => number
   readonly #sessions: Pick<Sessions, 'watch'> | null
   #closed = false
@@ -49,7 +45,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     const key = keyOf(request.clientId, request.direction)
     const line = this.#lines.get(key) ?? new SlotLine()
     this.#lines.set(key, line)
-    const right = new Right(this.#sessions, request.credential)
+    const right = new SlotRight(this.#sessions, request.credential)
     try {
       if (!line.tryTake(request.cap)) await this.#wait(line, request, { signal, right })
     } catch (error) {
@@ -62,6 +58,10 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
 
   held(clientId: string, direction: TransferDirection): number {
     return this.#lines.get(keyOf(clientId, direction))?.held ?? 0
+  }
+
+  looksFree({ clientId, direction, cap }: SlotRequest): boolean {
+    return this.held(clientId, direction) < cap
   }
 
   inFlight(direction: TransferDirection): number {
@@ -107,7 +107,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
   #slot(key: string, line: SlotLine, { direction, right }: Holding): TransferSlot {
     const since = this.#now()
     this.#inFlight[direction] += 1
-    const slot = new Slot(() => {
+    const slot = new HeldSlot(() => {
       right[Symbol.dispose]()
       this.#slots.delete(slot)
       this.#inFlight[direction] -= 1
@@ -128,66 +128,12 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
 
 interface Patience {
   readonly signal: AbortSignal
-  readonly right: Right
+  readonly right: SlotRight
 }
 
 interface Holding {
   readonly direction: TransferDirection
-  readonly right: Right
-}
-
-/** The right to a slot: lost when the credential is revoked, be it in line or with the slot in hand. */
-class Right implements Disposable {
-  readonly #watch: Disposable | null
-  #lost: SealiftError | null = null
-  #tell: ((reason: SealiftError) => void) | null = null
-
-  constructor(sessions: Pick<Sessions, 'watch'> | null, credential: Credential | undefined) {
-    this.#watch = credential ? (sessions?.watch(credential, reason => this.#lose(reason)) ?? null) : null
-  }
-
-  /** Replaces who is told; tells at once when it is lost already. */
-  whenLost(tell: (reason: SealiftError) => void): void {
-    this.#tell = tell
-    if (this.#lost) tell(this.#lost)
-  }
-
-  #lose(reason: SealiftError): void {
-    this.#lost = reason
-    this.#tell?.(reason)
-  }
-
-  [Symbol.dispose](): void {
-    this.#tell = null
-    this.#watch?.[Symbol.dispose]()
-  }
-}
-
-class Slot implements TransferSlot {
-  readonly #free: () => void
-  #controller: AbortController | null = null
-  #isFree = false
-
-  constructor(free: () => void) {
-    this.#free = free
-  }
-
-  /** Made when asked for: most transfers end before anyone does. */
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
-  }
-
-  takeAway(reason: SealiftError): void {
-    this.#controller ??= new AbortController()
-    this.#controller.abort(reason)
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#isFree) return
-    this.#isFree = true
-    this.#free()
-  }
+  readonly right: SlotRight
 }
 
 /**
@@ -219,17 +165,4 @@ class WaitInLine implements Waiter {
 
 function keyOf(clientId: string, direction: TransferDirection): string {
   return `${direction} ${clientId}`
-}
-
-function shuttingDown(): SealiftError {
-  return new SealiftError('shutting_down', 'The server is stopping; try again in a few seconds')
-}
-
-function refusal({ direction, cap }: SlotRequest, retryAfterSeconds: number): SealiftError {
-  const [code, limit] =
-    direction === 'upload'
-      ? (['too_many_uploads', 'concurrentUploads'] as const)
-      : (['too_many_downloads', 'concurrentDownloads'] as const)
-  const message = `At most ${cap} ${direction}s at once; wait for one to end or try again later`
-  return new SealiftError(code, message, { context: { limit, value: cap, remaining: 0, retryAfterSeconds } })
 }

@@ -6,7 +6,7 @@ import type { Tier } from '../access/access.ts'
 import type { RateLimiter, TransferDirection } from './limiter.ts'
 
 /** Charges bytes that are about to move and returns the pause before them in ms (0: none). */
-export type Charge = (bytes: number) => number
+export type Charge = (bytes: number) => number | Promise<number>
 
 export interface PacedTransfer {
   readonly clientId: string
@@ -33,8 +33,8 @@ export async function* paceSource(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    const pauseMs = charge(chunk.byteLength)
-    if (pauseMs > 0) await pause(pauseMs, signal)
+    const charged = charge(chunk.byteLength)
+    if (charged !== 0) await pauseFor(await charged, signal)
     yield chunk
   }
 }
@@ -44,9 +44,9 @@ export function paceSink(sink: ByteSink, charge: Charge, signal: AbortSignal): B
   let last: Promise<void> | undefined
   return {
     write(bytes) {
-      const pauseMs = charge(bytes.byteLength)
-      if (pauseMs === 0 && last === undefined) return sink.write(bytes)
-      const mine = writeLater(pauseMs, last, { sink, bytes, signal }).finally(() => {
+      const charged = charge(bytes.byteLength)
+      if (charged === 0 && last === undefined) return sink.write(bytes)
+      const mine = writeLater(charged, last, { sink, bytes, signal }).finally(() => {
         if (last === mine) last = undefined
       })
       last = mine
@@ -62,13 +62,19 @@ interface LateWrite {
 }
 
 /** Two writes may be outstanding; the second never overtakes the first. */
-async function writeLater(pauseMs: number, before: Promise<void> | undefined, write: LateWrite): Promise<void> {
-  if (pauseMs > 0) await pause(pauseMs, write.signal)
+async function writeLater(
+  charged: ReturnType<Charge>,
+  before: Promise<void> | undefined,
+  write: LateWrite,
+): Promise<void> {
+  await pauseFor(await charged, write.signal)
   await before
   await write.sink.write(write.bytes)
 }
 
-async function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
+/** Waits out what a charge costs. Rejects with the signal's reason. */
+export async function pauseFor(pauseMs: number, signal: AbortSignal): Promise<void> {
+  if (pauseMs === 0) return
   try {
     await sleep(Math.ceil(pauseMs), undefined, { signal })
   } catch (error) {

@@ -1,15 +1,30 @@
 import type { ChangeFeed, ChangeListener } from './change-feed.ts'
 
+/** A feed of one process, and what another that stands on it needs. */
+export interface LocalChangeFeed extends ChangeFeed {
+  /** Wakes everyone: something may have changed, and nobody knows what. */
+  announceAll(): void
+  readonly isHeard: boolean
+}
+
 /** Wakes those who wait within this process. Forgets a topic as soon as nobody listens to it. */
-export function createMemoryChangeFeed(): ChangeFeed {
+export function createMemoryChangeFeed(): LocalChangeFeed {
   return new MemoryChangeFeed()
 }
 
-class MemoryChangeFeed implements ChangeFeed {
+class MemoryChangeFeed implements LocalChangeFeed {
   readonly #topics = new Map<string, Set<MemoryListener>>()
 
   announce(topic: string): void {
     for (const listener of this.#topics.get(topic) ?? []) listener.wake()
+  }
+
+  announceAll(): void {
+    for (const topic of this.#topics.keys()) this.announce(topic)
+  }
+
+  get isHeard(): boolean {
+    return this.#topics.size > 0
   }
 
   listen(topic: string): ChangeListener {

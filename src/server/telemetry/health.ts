@@ -5,6 +5,8 @@ import type { Events } from './events.ts'
 export interface HealthOptions {
   /** What must work, by name: each proves that it does, or throws. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>
+  /** What the server can do without, by name: true while it must. */
+  readonly degraded?: Readonly<Record<string, () => boolean>>
   readonly events: Pick<Events, 'failing' | 'recovered'>
   /** A result is used for so long. */
   readonly cacheMs?: number
@@ -22,7 +24,7 @@ export interface HealthCheck {
 }
 
 export function createHealth(options: HealthOptions): HealthCheck {
-  const { probes, events, cacheMs = 2000, timeoutMs = 5000, now = () => performance.now() } = options
+  const { probes, degraded = {}, events, cacheMs = 2000, timeoutMs = 5000, now = () => performance.now() } = options
   const watched = Object.entries(probes).map(([name, probe]) => new WatchedProbe(name, probe, timeoutMs))
   let isStopping = false
   let cached: { readonly at: number; readonly health: Promise<Health> } | null = null
@@ -31,7 +33,13 @@ export function createHealth(options: HealthOptions): HealthCheck {
     const checks = Object.fromEntries(
       watched.map(({ name }, index) => [name, outcomes[index] ? 'ok' : 'failing'] as const),
     )
-    return { status: outcomes.every(Boolean) ? 'ok' : 'failing', checks }
+    const notes = Object.entries(degraded).map(
+      ([name, isDegraded]) => [name, isDegraded() ? 'degraded' : 'ok'] as const,
+    )
+    return {
+      status: outcomes.every(Boolean) ? 'ok' : 'failing',
+      checks: { ...checks, ...Object.fromEntries(notes) },
+    }
   }
   return {
     async readiness() {

@@ -167,15 +167,17 @@ function snapshotsOf(reports: readonly (WorkerReport | null)[]): MetricsSnapshot
   return reports.flatMap(report => (report === null ? [] : [report.metrics]))
 }
 
+const WORST_FIRST = ['failing', 'degraded', 'ok'] as const
+
 /** Ready is who can serve all that comes: every worker must be there and well. */
 export function worst(reports: readonly (WorkerReport | null)[], missing: number): Health {
-  const checks: Record<string, 'ok' | 'failing'> = {}
+  const checks: NonNullable<Health['checks']> = {}
   for (const report of reports) {
     for (const [name, state] of Object.entries(report?.readiness.checks ?? { workers: 'failing' as const })) {
-      if (checks[name] !== 'failing') checks[name] = state
+      checks[name] = WORST_FIRST.find(each => each === state || each === checks[name]) ?? state
     }
   }
   if (missing > 0) checks['workers'] = 'failing'
-  const isOk = reports.length > 0 && Object.values(checks).every(state => state === 'ok')
+  const isOk = reports.length > 0 && Object.values(checks).every(state => state !== 'failing')
   return { status: isOk ? 'ok' : 'failing', checks }
 }

@@ -1,0 +1,68 @@
+/** One connection, from its first byte to its end: it is never mended, only replaced. */
+import { createClient } from 'redis'
+
+export interface Session {
+  send(args: readonly string[]): Promise<unknown>
+  subscribe(channel: string, listener: (message: string) => void): Promise<void>
+  end(): void
+}
+
+export interface SessionOptions {
+  readonly url: string
+  /** Longest wait for all of it: connection, password, subscriptions, a first write. */
+  readonly timeoutMs: number
+  /** By full name of the channel. */
+  readonly listeners: ReadonlyMap<string, (message: string) => void>
+  /** Written once, so that a server that takes no writes is not taken for one that works. */
+  readonly probeKey: string
+  /** Told once when it breaks by itself after it was opened. */
+  readonly onEnd: (session: Session, error: unknown) => void
+}
+
+/** @throws whatever the system or the server answers */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { promise: failed, reject } = Promise.withResolvers<never>()
+  failed.catch(() => undefined)
+  const client = newClient(options)
+  const session: Session = {
+    send: args => client.sendCommand(args),
+    subscribe: (channel, listener) => client.subscribe(channel, listener),
+    end() {
+      client.removeAllListeners('error').on('error', () => undefined)
+      if (client.isOpen) client.destroy()
+    },
+  }
+  client.on('error', reject)
+  const timer = setTimeout(() => reject(new ConnectTimeoutError()), options.timeoutMs)
+  try {
+    await Promise.race([prepare(client, options), failed])
+  } catch (error) {
+    session.end()
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+  client.removeListener('error', reject).on('error', error => options.onEnd(session, error))
+  return session
+}
+
+function newClient({ url, timeoutMs }: SessionOptions) {
+  return createClient({
+    url,
+    // The third version of the protocol carries answers and messages on one connection.
+    RESP: 3,
+    disableOfflineQueue: true,
+    maintNotifications: 'disabled',
+    socket: { connectTimeout: timeoutMs, reconnectStrategy: false },
+  })
+}
+
+async function prepare(client: ReturnType<typeof newClient>, { listeners, probeKey }: SessionOptions): Promise<void> {
+  await client.connect()
+  const channels = [...listeners].map(([channel, listener]) => client.subscribe(channel, listener))
+  await Promise.all([...channels, client.sendCommand(['SET', probeKey, '1', 'PX', '60000'])])
+}
+
+class ConnectTimeoutError extends Error {
+  readonly code = 'no answer in time'
+}

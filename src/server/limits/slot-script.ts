@@ -1,0 +1,194 @@
+/**
+ * Slots in Valkey. A slot is a ticket in the set `held` of its line, with the time (of the server) at which it lapses
+ * unless its node renews it; who waits is in `line`, by time of arrival. A ticket is made once and never used again:
+ * whoever frees or renews by a ticket that has lapsed touches nobody else's slot.
+ *
+ * [Note: settling] After a flush or an empty restart nothing is known of the slots that nodes hold. The first call finds
+ * that out (no generation), and grants nothing until every node has reported what it holds, or the time of a lease has
+ * passed, after which the slots of who has not reported are gone anyway.
+ */
+import { defineScript } from '../cluster/valkey-link.ts'
+
+/** What one ask is answered with. */
+export const ANSWER = {
+  lost: 0,
+  granted: 1,
+  waiting: 2,
+  refused: 3,
+  settling: 4,
+  done: 5,
+} as const
+
+/**
+ * KEYS: meta, reported, nodes, then for each line: held, line, cap.
+ * ARGV: node, lease in ms, nodes known, channel prefix, then for each ask six: kind, line (from 1), ticket, cap, queue, arrival.
+ * Kinds: take, hold (renew), wait (renew a place), drop, count, reported.
+ * Returns: generation, `1` while settling, the tickets of this node that were granted, an answer and a value for each ask.
+ */
+export const SLOTS = defineScript(`
+local meta, reported, nodes = KEYS[1], KEYS[2], KEYS[3]
+local me, leaseMs, known, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local time = redis.call('TIME')
+local nowUs = time[1] * 1000000 + time[2]
+local now = math.floor(nowUs / 1000)
+local LOST, GRANTED, WAITING, REFUSED, SETTLING, DONE = 0, 1, 2, 3, 4, 5
+
+local facts = redis.call('HMGET', meta, 'generation', 'opensAt', 'expected')
+local generation, opensAt, expected = facts[1], tonumber(facts[2] or 0), tonumber(facts[3] or 0)
+if not generation then
+  generation, opensAt, expected = me .. ' ' .. string.format('%.0f', nowUs), now + leaseMs, known
+  redis.call('HSET', meta, 'generation', generation, 'opensAt', opensAt, 'expected', expected)
+  redis.call('DEL', reported)
+  redis.call('PUBLISH', channel .. 'all', 'report')
+elseif opensAt > now and known > expected then
+  expected = known
+  redis.call('HSET', meta, 'expected', expected)
+end
+local settling = opensAt > now
+
+local mine, theirs, lives = {}, {}, {}
+
+local function ownerOf(ticket)
+  return string.match(ticket, '^[^:]*')
+end
+
+local function isAlive(node)
+  if lives[node] == nil then
+    local untilMs = redis.call('ZSCORE', nodes, node)
+    lives[node] = node == me or (untilMs and tonumber(untilMs) > now) or false
+  end
+  return lives[node]
+end
+
+local function give(held, ticket)
+  redis.call('ZADD', held, now + leaseMs, ticket)
+  redis.call('PEXPIRE', held, leaseMs * 2)
+end
+
+local function free(held, cap)
+  redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
+  return cap - redis.call('ZCARD', held)
+end
+
+local function tell(ticket)
+  local node = ownerOf(ticket)
+  if node == me then
+    mine[#mine + 1] = ticket
+  else
+    theirs[node] = theirs[node] and (theirs[node] .. ' ' .. ticket) or ticket
+  end
+end
+
+local function fill(held, line, capKey)
+  if settling or redis.call('ZCARD', line) == 0 then return end
+  local room = free(held, tonumber(redis.call('GET', capKey) or 0))
+  while room > 0 do
+    local first = redis.call('ZRANGE', line, 0, 0)[1]
+    if not first then return end
+    redis.call('ZREM', line, first)
+    if isAlive(ownerOf(first)) then
+      give(held, first)
+      tell(first)
+      room = room - 1
+    end
+  end
+end
+
+local function stand(line, capKey, ticket, cap, arrival)
+  redis.call('ZADD', line, arrival, ticket)
+  redis.call('PEXPIRE', line, leaseMs * 2)
+  if cap then redis.call('SET', capKey, cap, 'PX', leaseMs * 2) else redis.call('PEXPIRE', capKey, leaseMs * 2) end
+end
+
+local function forgetDead(line)
+  for _, ticket in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+    if not isAlive(ownerOf(ticket)) then redis.call('ZREM', line, ticket) end
+  end
+end
+
+local asks = {}
+
+function asks.take(held, line, capKey, ticket, cap, queue, arrival)
+  -- Asked before, and the answer was lost on its way.
+  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
+  if untilMs > now then return GRANTED, 0 end
+  if settling then return SETTLING, 0 end
+  local since = redis.call('ZSCORE', line, ticket)
+  if since then return WAITING, tonumber(since) end
+  local ahead = redis.call('ZCARD', line)
+  if ahead > 0 then
+    redis.call('SET', capKey, cap, 'PX', leaseMs * 2)
+    fill(held, line, capKey)
+    ahead = redis.call('ZCARD', line)
+  end
+  if ahead == 0 and free(held, cap) > 0 then
+    give(held, ticket)
+    return GRANTED, 0
+  end
+  if ahead >= queue and queue > 0 then
+    forgetDead(line)
+    ahead = redis.call('ZCARD', line)
+  end
+  if ahead >= queue then return REFUSED, ahead end
+  stand(line, capKey, ticket, cap, arrival)
+  return WAITING, arrival
+end
+
+function asks.hold(held, line, capKey, ticket, cap)
+  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
+  if untilMs > now or settling or free(held, cap) > 0 then
+    give(held, ticket)
+    return GRANTED, 0
+  end
+  return LOST, 0
+end
+
+function asks.wait(held, line, capKey, ticket, cap, queue, arrival)
+  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
+  if untilMs > now then return GRANTED, 0 end
+  if redis.call('EXISTS', capKey) == 1 then cap = nil end
+  stand(line, capKey, ticket, cap, arrival)
+  fill(held, line, capKey)
+  return WAITING, arrival
+end
+
+function asks.drop(held, line, capKey, ticket)
+  redis.call('ZREM', line, ticket)
+  redis.call('ZREM', held, ticket)
+  fill(held, line, capKey)
+  return DONE, 0
+end
+
+function asks.count(held)
+  redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
+  return DONE, redis.call('ZCARD', held)
+end
+
+function asks.reported()
+  redis.call('ZADD', nodes, now + leaseMs, me)
+  if not settling then return DONE, 0 end
+  redis.call('SADD', reported, me)
+  redis.call('PEXPIRE', reported, leaseMs)
+  if redis.call('SCARD', reported) >= expected then
+    settling = false
+    redis.call('HSET', meta, 'opensAt', 0)
+    redis.call('DEL', reported)
+    redis.call('PUBLISH', channel .. 'all', 'open')
+  end
+  return DONE, 0
+end
+
+local answers = {}
+for at = 5, #ARGV, 6 do
+  local first = 3 * tonumber(ARGV[at + 1])
+  local arrival = tonumber(ARGV[at + 5])
+  -- In one script all time is the same: the order of the asks goes into the digits below a microsecond's worth.
+  if arrival == 0 then arrival = nowUs + (at - 5) / 6 end
+  local answer, value = asks[ARGV[at]](KEYS[first + 1], KEYS[first + 2], KEYS[first + 3], ARGV[at + 2],
+    tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), arrival)
+  answers[#answers + 1] = answer
+  answers[#answers + 1] = string.format('%.0f', value)
+end
+for node, tickets in pairs(theirs) do redis.call('PUBLISH', channel .. node, tickets) end
+return { generation, settling and 1 or 0, mine, answers }
+`)
