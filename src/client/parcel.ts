@@ -1,6 +1,7 @@
 import type { CallOptions, DownloadOptions, PlainRange, TransferOptions } from './options.ts'
 import type { Preview } from './manifest.ts'
 import type { Sink } from './sink.ts'
+import type { RandomSource } from './source.ts'
 
 /** One item of a parcel, as its sender describes it. Nothing of it can be trusted: `name` least of all. */
 export interface ParcelItem {
@@ -62,6 +63,17 @@ export interface Parcel {
    * few ranges. Cancelling it ends the requests. A range says nothing of the rest of the item.
    */
   stream(item: ParcelItem, options?: StreamOptions): ReadableStream<Uint8Array<ArrayBuffer>>
+
+  /**
+   * Whether these bytes are the item's, all of them, without downloading it: they are sealed again and compared with the
+   * hash in the manifest. Fetches 40 bytes, which is a download like any other to one that is counted.
+   * @returns false also for an item that is still being sent
+   */
+  matches(
+    item: ParcelItem,
+    source: RandomSource,
+    options?: Pick<DownloadOptions, 'signal' | 'resume'>,
+  ): Promise<boolean>
 
   /** A small item in memory, whole. @throws `too_large` above `maxBytes` (default 64 MiB) */
   bytes(item: ParcelItem, options?: CallOptions & { readonly maxBytes?: number }): Promise<Uint8Array<ArrayBuffer>>

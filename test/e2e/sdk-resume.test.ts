@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -158,6 +159,44 @@ test('ranges that are finished are not fetched again, and finished items neither
   expect(await digests(into)).toEqual(expected())
   // Padding is read again: it proves where an item ends.
   expect(proxy.receivedBytes()).toBeLessThan(TOTAL * 1.06 - finished + MIB / 2)
+})
+
+describe('after the machine was started anew in the middle of a receive', () => {
+  const into = () => join(home.path, 'in')
+  let link: string
+
+  /** A receiver is killed when the small items are there; then the machine starts anew. */
+  beforeEach(async () => {
+    const paths = await oldFiles()
+    const sent = await sealift.sendFiles(paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+    link = sent.link
+    proxy.delayMs = 30
+    const smallOnes = (): boolean => ['photo', 'note', 'empty'].every(name => existsSync(join(into(), name)))
+    expect(await runChild(['receive', home.path, proxy.url, link, into()], smallOnes)).toBe(null)
+    proxy.delayMs = 0
+    proxy.resetCounts()
+    const journal = join(into(), (await readdir(into())).find(name => name.endsWith('.sealift-journal')) ?? '')
+    const text = await readFile(journal, 'utf8')
+    await writeFile(journal, text.replaceAll(/"boot":"[^"]*"/g, '"boot":"another"'))
+  })
+
+  test('whole items are known by their bytes, and neither fetched nor written again', async () => {
+    const before = await stat(join(into(), 'photo'))
+    const second = await sealift.receive(link, { directory: into() })
+    expect(second.complete).toBe(true)
+    expect(await digests(into())).toEqual(expected())
+    expect((await stat(join(into(), 'photo'))).ino).toBe(before.ino)
+    expect(second.items.map(({ path }) => path?.split('/').at(-1)).sort()).toEqual(Object.keys(SIZES).sort())
+    expect(proxy.receivedBytes()).toBeLessThan(SIZES.film * 1.06 + SIZES.photo / 2)
+  })
+
+  test('what the crash took is fetched again, and what stands there is left alone', async () => {
+    await writeFile(join(into(), 'photo'), new Uint8Array(SIZES.photo))
+    const second = await sealift.receive(link, { directory: into() })
+    expect(second.complete).toBe(true)
+    const zeros = digest(new Uint8Array(SIZES.photo))
+    expect(await digests(into())).toEqual({ ...expected(), photo: zeros, 'photo (2)': expected()['photo'] })
+  })
 })
 
 test('a journal of another run of the system is not trusted: the item begins anew', async () => {

@@ -7,9 +7,11 @@ import { parseLink } from '../link.ts'
 import type { DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem } from '../parcel.ts'
 import { isPassing } from '../retry.ts'
+import { fileSource } from './file-source.ts'
 import { giveName, isPartial, isThere, PartialFile, partialPath } from './partial-file.ts'
 import { ReceiveFolders } from './receive-folders.ts'
 import { ReceiveJournal } from './receive-journal.ts'
+import type { NamedFile } from './receive-journal.ts'
 import { assignPaths } from './safe-names.ts'
 
 /** Where `receive` puts items, and which. */
@@ -101,7 +103,7 @@ class FileReceiver implements DownloadTarget {
     const file = segments.at(-1) ?? item.id
     const folder = await folders.folder(segments.slice(0, -1))
     const partial = partialPath(folder, file, item.id)
-    if (before.named && (await this.#hasName(item, before.named))) {
+    if (before.named && (await this.#hasName(item, before.named, before.grant))) {
       await rm(partial, { force: true })
       return 'have'
     }
@@ -121,11 +123,29 @@ class FileReceiver implements DownloadTarget {
   }
 
   /** An earlier process has received it, and it still stands where it was put. */
-  async #hasName(item: ParcelItem, named: { path: string; ino: string }): Promise<boolean> {
-    const path = join(this.#options.folders.root, named.path)
+  async #hasName(item: ParcelItem, named: NamedFile, grant: string | null): Promise<boolean> {
+    const { journal, folders } = this.#options
+    const path = join(folders.root, named.path)
     if (!(await isThere(path, named.ino))) return false
+    if (!named.sure) {
+      if (!(await this.#holds(item, path, grant))) return false
+      await journal.naming(item.id, { ...named, sync: false })
+    }
     this.#received.set(item.id, path)
     return true
+  }
+
+  /** Whether a file that was there before the machine was started anew still is what it was. */
+  async #holds(item: ParcelItem, path: string, grant: string | null): Promise<boolean> {
+    const { parcel, options } = this.#options
+    const { signal } = options
+    try {
+      const source = await fileSource(path)
+      return await parcel.matches(item, source, { resume: this.#resume(item, [], grant), ...(signal && { signal }) })
+    } catch (error) {
+      if (isSealiftError(error, 'local_file', 'file_changed')) return false
+      throw error
+    }
   }
 
   #resume(item: ParcelItem, finished: DownloadResume['finished'], grant: string | null): DownloadResume {

@@ -4,8 +4,8 @@
  *
  * Bytes are written before their range is noted, and neither is synced: a process that is killed loses nothing, for
  * both are with the operating system. When the machine went down, nobody knows which of them reached the disk. So
- * ranges count only within the same run of the system; after another boot an item begins anew. So does one that had
- * its name already, unless it was synced before it got it.
+ * ranges count only within the same run of the system; after another boot an item begins anew. One that had its name
+ * already, and was not synced before it got it, is compared with what it should be.
  */
 import { join } from 'node:path'
 
@@ -28,13 +28,20 @@ const entrySchema = z.union([
 
 type Entry = z.infer<typeof entrySchema>
 
+export interface NamedFile {
+  readonly path: string
+  readonly ino: string
+  /** False when the machine was started anew since: what the file holds is uncertain. */
+  readonly sure: boolean
+}
+
 /** What is known of one item. */
 export interface ReceivedState {
   /** Plaintext ranges in the partial file. */
   readonly finished: readonly PlainRange[]
   readonly grant: string | null
   /** The path it got, or was about to get, in the folder; and the inode that had to be there. */
-  readonly named: { readonly path: string; readonly ino: string } | null
+  readonly named: NamedFile | null
 }
 
 interface State {
@@ -117,7 +124,7 @@ function replay(entries: readonly Entry[], own: ProcessIdentity): ReadonlyMap<st
 function apply(state: State, entry: Exclude<Entry, { process: unknown }>, sameBoot: boolean): void {
   if ('range' in entry && sameBoot) state.finished.push({ start: entry.range[0], end: entry.range[1] })
   if ('grant' in entry) state.grant = entry.grant
-  if ('named' in entry && (sameBoot || entry.sync)) state.named = { path: entry.named, ino: entry.ino }
+  if ('named' in entry) state.named = { path: entry.named, ino: entry.ino, sure: sameBoot || entry.sync }
   if ('dropped' in entry) state.finished = []
 }
 

@@ -5,13 +5,16 @@ import type { CryptoSuite } from '../../sealing/index.ts'
 import type { CompleteItem, ManifestItem, SealedMedia } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
 import type { RandomSink, Sink } from '../sink.ts'
+import type { RandomSource } from '../source.ts'
 import type { Server } from '../wire/http.ts'
 import { receiveError } from './errors.ts'
 import { followPlain } from './follow-plain.ts'
 import { MediaSource } from './media-source.ts'
+import type { MediaSourceOptions } from './media-source.ts'
 import { orderedPlain } from './ordered-plain.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
+import { holdsItem } from './same-bytes.ts'
 import { SealedItem } from './sealed-item.ts'
 import type { SealedFacts } from './sealed-item.ts'
 
@@ -75,6 +78,23 @@ export async function* readItem(
   }
 }
 
+/** Whether `source` holds what an item is. */
+export async function compareItem(
+  context: DownloadContext,
+  { item, source, resume }: Pick<ItemDownload, 'item' | 'resume'> & { readonly source: RandomSource },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!isComplete(item)) return false
+  const { server, suite } = context
+  const { media: mediaId, sealedBytes } = item
+  const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
+  try {
+    return await holdsItem({ item, media, source, suite }, signal)
+  } catch (error) {
+    throw receiveError(error, false)
+  }
+}
+
 /** A thumbnail, whole, in pieces. */
 export async function* readThumbnail(
   context: DownloadContext,
@@ -104,13 +124,16 @@ async function open(context: DownloadContext, download: ItemDownload, signal: Ab
     mediaId: item.media,
     sealedBytes,
     sending,
-    grant: resume?.grant,
-    onGrant: resume?.onGrant?.bind(resume),
+    ...grantOf(resume),
   })
   if (hasLength(item)) return { sealed: new SealedItem({ source, suite, role: 'media', facts: item }) }
   const finalBytes = async (inner: AbortSignal): Promise<number> =>
     (await feed.waitForItem(index, isComplete, inner)).bytes
   return { followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
+}
+
+function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {
+  return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
 type ReadableItem = ManifestItem & Pick<SealedMedia, 'media' | 'key' | 'commit' | 'chunkBytes'>

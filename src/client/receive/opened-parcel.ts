@@ -9,8 +9,9 @@ import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } fr
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import type { Sink } from '../sink.ts'
+import type { RandomSource } from '../source.ts'
 import { streamOf } from '../stream-of.ts'
-import { downloadItem, readItem, readThumbnail } from './item-download.ts'
+import { compareItem, downloadItem, readItem, readThumbnail } from './item-download.ts'
 import type { DownloadContext } from './item-download.ts'
 import type { ParcelVersion } from './parcel-feed.ts'
 import { merged, RUN_BYTES } from './runs.ts'
@@ -78,6 +79,15 @@ export class OpenedParcel implements Parcel {
       const download = { index: item.index, item: this.#entry(item), moved: () => undefined, range: clipped }
       return readItem(this.#options.context, download, signal)
     })
+  }
+
+  matches(
+    item: ParcelItem,
+    source: RandomSource,
+    options: Pick<DownloadOptions, 'signal' | 'resume'> = {},
+  ): Promise<boolean> {
+    const { signal = NO_SIGNAL, resume } = options
+    return compareItem(this.#options.context, { item: this.#entry(item), source, resume }, signal)
   }
 
   async bytes(

@@ -134,7 +134,10 @@ export function jsonBody(value: unknown): { body: Uint8Array<ArrayBuffer>; heade
 }
 
 /** @throws invalid_response when there is more than `maxBytes` */
-export async function readAll(response: TransportResponse, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readAll(
+  response: Pick<TransportResponse, 'body'>,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array[] = []
   let length = 0
   for await (const piece of response.body) {
