@@ -10,16 +10,14 @@ import { createClientRecords } from './client-records.ts'
 import type { RecordDatabase } from './database.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createParcelRecords } from './parcel-records.ts'
-import type { ClientRecords, RecordStore } from './record-store.ts'
+import type { RecordStore } from './record-store.ts'
+import { sparingWrites } from './spare-writes.ts'
 import { openSqliteReader, type SqliteReader, type SqliteSettings } from './sqlite-database.ts'
 import { openSqliteWriter, type SqliteWriter } from './sqlite-writer.ts'
-import { checkDeclaredPart } from './upload-parts.ts'
 import { createUploadRecords } from './upload-records.ts'
 
 const BUSY_TIMEOUT_MS = 5000
 const CACHE_BYTES = 8 * 2 ** 20
-/** A device that was noted this recently needs no new note: most requests write nothing. */
-const DEVICE_NOTE_EVERY_MS = 5 * 60_000
 
 export interface SqliteRecordStoreOptions extends Partial<Omit<SqliteSettings, 'file'>> {
   /** Made when absent; its folder must exist. */
@@ -47,12 +45,7 @@ function createStore(writer: SqliteWriter, reader: SqliteReader): RecordStore {
   return {
     ...changes,
     ...questions,
-    async reservePart(uploadId, part, caps) {
-      const upload = await questions.findUpload(uploadId)
-      const asksOnly = upload !== null && upload.declaredBytes !== null
-      return asksOnly ? checkDeclaredPart(reader.db, upload, part) : changes.reservePart(uploadId, part, caps)
-    },
-    seeDevice: noteDevicesSeldom(reader, changes.seeDevice),
+    ...sparingWrites({ ...changes, findUpload: questions.findUpload }, reader.db),
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]()
       reader.close()
@@ -88,19 +81,5 @@ function readOnly({ db }: SqliteReader): RecordDatabase {
     snapshot: refuse,
     exclusively: refuse,
     [Symbol.asyncDispose]: async () => {},
-  }
-}
-
-function noteDevicesSeldom({ db }: SqliteReader, note: ClientRecords['seeDevice']): ClientRecords['seeDevice'] {
-  // oxlint-disable-next-line eslint/max-params -- the port's signature
-  return async (clientId, deviceId, cap, now, forgetBefore) => {
-    const known = await db
-      .selectFrom('devices')
-      .select('seen_at')
-      .where('client_id', '=', clientId)
-      .where('device_id', '=', deviceId)
-      .executeTakeFirst()
-    const notedLately = known && known.seen_at > now - DEVICE_NOTE_EVERY_MS && known.seen_at >= forgetBefore
-    if (!notedLately) await note(clientId, deviceId, cap, now, forgetBefore)
   }
 }
