@@ -12,6 +12,7 @@ export const WIRE_ERRORS = {
   method_not_allowed: { status: 405, title: 'This route does not take that method' },
   part_conflict: { status: 409, title: 'This part is already stored with other bytes' },
   parts_missing: { status: 409, title: 'Parts are missing' },
+  not_direct: { status: 409, title: 'Bytes pass this server here; there is no direct address' },
   upload_complete: { status: 409, title: 'The upload is already complete' },
   upload_in_progress: { status: 409, title: 'The upload is not complete yet' },
   size_mismatch: { status: 409, title: 'The size does not agree with what was declared or stored' },

@@ -8,6 +8,8 @@ export const HEADER = {
   version: 'sealift-version',
   /** `uploading` while a media still grows, `complete` afterwards. */
   state: 'sealift-state',
+  /** `direct` on a manifest whose media may be fetched straight from the store. */
+  transfer: 'sealift-transfer',
   contentDigest: 'content-digest',
   idempotencyKey: 'idempotency-key',
   requestId: 'sealift-request-id',

@@ -13,6 +13,7 @@ import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { LiveConfig } from './config/live-config.ts'
+import { DirectSlots } from './direct/direct-slots.ts'
 import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
@@ -21,9 +22,11 @@ import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
+import type { RateLimiter } from './limits/limiter.ts'
 import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { rememberMedia } from './media/remember-media.ts'
+import type { ChangeFeed } from './records/change-feed.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
 import { openStores, type Stores } from './open-stores.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
@@ -81,11 +84,15 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   const places = resources.use(createMemorySlotLimiter({ sessions }))
   const { events, metrics, health } = createTelemetry(live, { blobs, records, slots }, options)
   await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
+  const feed = createMemoryChangeFeed()
   const services = createServices(live, {
     blobs,
     records,
     slots,
     places,
+    rates: new MemoryRateLimiter(),
+    feed,
+    directSlots: resources.use(new DirectSlots(feed)),
     health,
     clock,
     watch: resources.use(new StallWatch()),
@@ -153,6 +160,9 @@ function createTelemetry(
 interface ServiceParts extends Stores {
   readonly slots: MemorySlotLimiter
   readonly places: MemorySlotLimiter
+  readonly rates: RateLimiter
+  readonly feed: ChangeFeed
+  readonly directSlots: DirectSlots
   readonly health: HealthCheck
   readonly clock: Clock
   readonly watch: StallWatch
@@ -160,13 +170,17 @@ interface ServiceParts extends Stores {
 
 /** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
 function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, slots, places, health, clock, watch } = parts
+  const { blobs, records, slots, places, rates, feed, directSlots, health, clock, watch } = parts
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
     minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,
   })
   const proxies = createProxyTrust(live)
   const refuseAbovePercent = () => live.current.storage.refuseAbovePercent
+  const direct = () => ({
+    enabled: live.current.storage.transfer === 'direct',
+    ttlMs: live.current.storage.directUrlTtlMs,
+  })
   const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
   return {
     records,
@@ -177,8 +191,12 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     watch,
     live,
     pace,
-    rates: new MemoryRateLimiter(),
-    feed: createMemoryChangeFeed(),
+    rates,
+    feed,
+    presigns: blobs,
+    directSlots,
+    direct,
+    transferMode: () => (direct().enabled ? 'direct' : 'proxy'),
     inFlight: new PartsInFlight(),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,

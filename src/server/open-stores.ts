@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-import type { BlobStore, ChecksBlobs, LocatesFiles, MeasuresSpace } from './blobs/blob-store.ts'
+import type { BlobStore, ChecksBlobs, LocatesFiles, MeasuresSpace, Presigns } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { openFileLimit } from './open-file-limit.ts'
@@ -11,7 +11,7 @@ import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 
 /** A store of bytes, with what else it may be able to do. */
-export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles>
+export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles & Presigns>
 
 export interface Stores {
   readonly blobs: AnyBlobStore

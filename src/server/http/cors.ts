@@ -12,6 +12,7 @@ const EXPOSED = [
   'Preference-Applied',
   'Sealift-Download',
   'Sealift-State',
+  'Sealift-Transfer',
   'Sealift-Version',
   'Sealift-Request-Id',
 ].join(', ')

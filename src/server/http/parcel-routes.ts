@@ -2,6 +2,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
+import type { TransferMode } from '../../protocol/schemas.ts'
 import type { Caller } from '../caller.ts'
 import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { describeParcel } from '../parcels/describe-parcel.ts'
@@ -24,6 +25,7 @@ export interface ParcelRoutes extends PublishParcel, EndParcel {
   readonly places: SlotLimiter
   readonly jsonBody: (limitBytes: number) => JsonBodyOptions
   readonly waitMaxMs: () => number
+  readonly transferMode: () => TransferMode
 }
 
 /** Room for 20 000 ids beside the manifest. */
@@ -96,6 +98,8 @@ async function sendManifest(
     versionTag(version),
     HEADER.version,
     String(version),
+    HEADER.transfer,
+    deps.transferMode(),
     'Cache-Control',
     'private, no-cache',
     ...applied,

@@ -15,14 +15,20 @@ export async function putPartRoute(
   caller: Caller,
   [uploadId = '', index = '']: readonly string[],
 ): Promise<void> {
-  if (!INDEX.test(index)) throw new SealiftError('invalid_request', 'The index of a part is a whole number from 0')
+  const position = partIndex(index)
   requireOctets(exchange)
   const sizeBytes = requireLength(exchange)
   const sha256 = digestOf(exchange)
   await receive(deps, exchange, caller, source =>
-    putPart(deps, caller, { uploadId, index: Number(index), sizeBytes, sha256, source }, exchange.signal),
+    putPart(deps, caller, { uploadId, index: position, sizeBytes, sha256, source }, exchange.signal),
   )
   sendEmpty(exchange, 204)
+}
+
+/** @throws invalid_request */
+export function partIndex(index: string): number {
+  if (INDEX.test(index)) return Number(index)
+  throw new SealiftError('invalid_request', 'The index of a part is a whole number from 0')
 }
 
 function requireLength({ req }: Exchange): number {

@@ -8,6 +8,13 @@ import type { RecordStore } from '../records/record-store.ts'
 import type { LimitsReport } from '../limits/limits-report.ts'
 import type { Exchange } from './exchange.ts'
 import type { PublicRoute } from './gate.ts'
+import {
+  confirmPartRoute,
+  directPartRoute,
+  directReadRoute,
+  endDirectRoute,
+  type DirectRoutes,
+} from './direct-routes.ts'
 import { limitsRoute } from './limits-route.ts'
 import { endLeaseRoute, forwardMediaRoute, mediaInfoRoute, type MediaRoutes } from './media-routes.ts'
 import {
@@ -40,6 +47,7 @@ export type Services = { readonly records: RecordStore } & PublicRoutes &
   PutPart &
   StoreMedia &
   MediaRoutes &
+  DirectRoutes &
   ReadMedia &
   ParcelRoutes &
   LimitsReport &
@@ -62,6 +70,8 @@ export function routeTable(services: Services): RouteTable {
 
     // The client that began this upload; each verb checks it on the upload itself.
     putPart: (exchange, caller, ids) => putPartRoute(s, exchange, caller, ids),
+    directPart: (exchange, caller, ids) => directPartRoute(s, exchange, caller, ids),
+    confirmPart: (exchange, caller, ids) => confirmPartRoute(s, exchange, caller, ids),
     uploadStatus: (exchange, caller, ids) => uploadStatusRoute(s, exchange, caller, ids),
     completeUpload: (exchange, caller, ids) => completeUploadRoute(s, exchange, caller, ids),
     abortUpload: (exchange, caller, ids) => abortUploadRoute(s, exchange, caller, ids),
@@ -69,6 +79,8 @@ export function routeTable(services: Services): RouteTable {
     // Whoever knows the unguessable id.
     readMedia: (exchange, caller, [mediaId = '']) => getMedia(s, exchange, caller, mediaId),
     headMedia: (exchange, _caller, [mediaId = '']) => headMedia(s, exchange, mediaId),
+    directRead: (exchange, caller, ids) => directReadRoute(s, exchange, caller, ids),
+    endDirect: (exchange, _caller, ids) => endDirectRoute(s, exchange, ids),
     mediaInfo: (exchange, caller, ids) => mediaInfoRoute(s, exchange, caller, ids),
     readParcel: (exchange, caller, ids) => readParcelRoute(s, exchange, caller, ids),
 

@@ -5,20 +5,20 @@ import { describeComplete } from '../media/describe-media.ts'
 import { abortUpload } from '../uploads/abort-upload.ts'
 import { beginUpload, describeBegun, type BeginUpload } from '../uploads/begin-upload.ts'
 import { completeUpload, type CompleteUpload } from '../uploads/complete-upload.ts'
-import { uploadStatus } from '../uploads/upload-status.ts'
+import { uploadStatus, type UploadStatusParts } from '../uploads/upload-status.ts'
 import { sendEmpty, sendJson } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { asMaker } from './gate.ts'
 import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
 
-export interface UploadRoutes extends BeginUpload, CompleteUpload {
+export interface UploadRoutes extends BeginUpload, CompleteUpload, UploadStatusParts {
   readonly jsonBody: (limitBytes: number) => JsonBodyOptions
 }
 
 export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
   const request = await readJson(exchange, ROUTES.beginUpload.json, deps.jsonBody(JSON_BYTES))
   const { upload } = await beginUpload(deps, asMaker(exchange, caller, request, deps.clock), request)
-  sendJson(exchange, 201, describeBegun(upload))
+  sendJson(exchange, 201, describeBegun(upload, deps.transferMode()))
 }
 
 export async function uploadStatusRoute(
@@ -27,7 +27,7 @@ export async function uploadStatusRoute(
   caller: Caller,
   [uploadId = '']: readonly string[],
 ): Promise<void> {
-  sendJson(exchange, 200, await uploadStatus(deps.records, uploadId, caller))
+  sendJson(exchange, 200, await uploadStatus(deps, uploadId, caller))
 }
 
 export async function completeUploadRoute(

@@ -1,5 +1,5 @@
 import { newId } from '../../protocol/ids.ts'
-import type { BeginUploadRequest, UploadBegun } from '../../protocol/schemas.ts'
+import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../protocol/schemas.ts'
 import { expiryOf, quotaCaps, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import type { UploadRecord, UploadRecords } from '../records/record-store.ts'
@@ -53,11 +53,12 @@ export async function beginUpload(
   return { upload, repeated: upload.uploadId !== uploadId }
 }
 
-export function describeBegun(upload: UploadRecord): UploadBegun {
+export function describeBegun(upload: UploadRecord, transfer: TransferMode): UploadBegun {
   return {
     uploadId: upload.uploadId,
     mediaId: upload.mediaId,
     partBytes: upload.partBytes,
     expiresAt: new Date(upload.expiresAt).toISOString(),
+    transfer,
   }
 }

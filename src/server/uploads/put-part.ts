@@ -55,8 +55,11 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
   })
 }
 
-/** @throws upload_complete, size_mismatch, too_large */
-function checkPlace(upload: UploadRecord, { index, sizeBytes }: IncomingPart): void {
+/** Whether a part of this size may stand at this place. @throws upload_complete, size_mismatch, too_large */
+export function checkPlace(
+  upload: UploadRecord,
+  { index, sizeBytes }: { readonly index: number; readonly sizeBytes: number },
+): void {
   const { partBytes } = upload
   if (upload.state !== 'uploading') {
     throw new SealiftError('upload_complete', 'The upload is complete and takes no part any more')

@@ -1,10 +1,19 @@
-import type { PartRuns, UploadStatus } from '../../protocol/schemas.ts'
+import type { PartRuns, TransferMode, UploadStatus } from '../../protocol/schemas.ts'
 import type { Caller } from '../caller.ts'
 import type { PartRecord, UploadRecords } from '../records/record-store.ts'
 import { findLiveUpload } from './upload-rights.ts'
 
+export interface UploadStatusParts {
+  readonly records: UploadRecords
+  readonly transferMode: () => TransferMode
+}
+
 /** Which parts are durable, so that an interrupted sender sends only the others. @throws not_found, gone */
-export async function uploadStatus(records: UploadRecords, uploadId: string, caller: Caller): Promise<UploadStatus> {
+export async function uploadStatus(
+  { records, transferMode }: UploadStatusParts,
+  uploadId: string,
+  caller: Caller,
+): Promise<UploadStatus> {
   const upload = await findLiveUpload(records, uploadId, caller)
   const parts = (await records.listParts(upload.blobId)).filter(part => part.durable)
   const sizeBytes = upload.sizeBytes ?? upload.declaredBytes
@@ -17,6 +26,7 @@ export async function uploadStatus(records: UploadRecords, uploadId: string, cal
     durableBytes: parts.reduce((sum, part) => sum + part.sizeBytes, 0),
     ...(sizeBytes === null ? {} : { sizeBytes }),
     expiresAt: new Date(upload.expiresAt).toISOString(),
+    transfer: transferMode(),
   }
 }
 

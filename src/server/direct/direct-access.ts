@@ -1,0 +1,36 @@
+import { SealiftError } from '../../protocol/errors.ts'
+import type { Presigns } from '../blobs/blob-store.ts'
+import type { Caller } from '../caller.ts'
+import type { RateLimiter, SlotLimiter, TransferDirection } from '../limits/limiter.ts'
+import { chargeFor, pauseFor } from '../limits/pacing.ts'
+import type { DirectSlots } from './direct-slots.ts'
+
+/** What handing out addresses takes. */
+export interface DirectAccess {
+  readonly presigns: Partial<Presigns>
+  readonly slots: SlotLimiter
+  readonly directSlots: DirectSlots
+  readonly rates: RateLimiter
+  readonly direct: () => { readonly enabled: boolean; readonly ttlMs: number }
+}
+
+/** The store, if clients may go to it. @throws not_direct */
+export function requireDirect({ presigns, direct }: DirectAccess): Presigns {
+  const { presignPart, presignRead, statPart } = presigns
+  if (direct().enabled && presignPart && presignRead && statPart) return presigns as Presigns
+  throw new SealiftError('not_direct', 'This server gives out no addresses of its store: send and fetch through it')
+}
+
+/**
+ * The client's byte rate, for bytes that will not pass here: they are charged before the address is given, which waits as
+ * long as they would have taken.
+ */
+export async function payAhead(
+  { rates }: DirectAccess,
+  { client, tier }: Caller,
+  { direction, bytes }: { readonly direction: TransferDirection; readonly bytes: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const charge = chargeFor(rates, { clientId: client.clientId, tier, direction })
+  if (charge) await pauseFor(await charge(bytes), signal)
+}

@@ -1,0 +1,117 @@
+/** Parts that a client stores itself: an address first, and a look at the store before the part counts. */
+import { SealiftError } from '../../protocol/errors.ts'
+import type { DirectAddress, DirectPartRequest } from '../../protocol/schemas.ts'
+import type { Presigns } from '../blobs/blob-store.ts'
+import { quotaCaps, type Caller } from '../caller.ts'
+import { blobTopic } from '../records/change-feed.ts'
+import type { PartRecord, UploadRecord } from '../records/record-store.ts'
+import { slotRequest } from '../transfer-slot.ts'
+import { checkPlace, type PutPart } from '../uploads/put-part.ts'
+import { findLiveUpload } from '../uploads/upload-rights.ts'
+import { payAhead, requireDirect, type DirectAccess } from './direct-access.ts'
+import { partTransfer } from './direct-slots.ts'
+import { Handover } from './handover.ts'
+
+export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms'>
+
+/** Which part, and what its bytes are. */
+export interface DirectPart extends DirectPartRequest {
+  readonly uploadId: string
+  readonly index: number
+}
+
+/**
+ * An address for one part; holds a slot until the part is confirmed or the address expires. Asking again frees the slot
+ * of the first address. `null`: the part is durable already, with these bytes.
+ * @throws not_direct, not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
+ * too_many_uploads, part_conflict
+ */
+export async function directPart(
+  deps: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<DirectAddress | null> {
+  const store = requireDirect(deps)
+  const { upload, durable } = await reserve(deps, caller, part)
+  if (durable) return assertSame(store, upload, part, signal)
+  const { blobId, partBytes } = upload
+  const { index, sizeBytes } = part
+  const transfer = partTransfer(upload.uploadId, index)
+  deps.directSlots.end(transfer)
+  using slot = new Handover(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
+  await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
+  const { ttlMs } = deps.direct()
+  const address = await store.presignPart({ blobId, partBytes, index, sizeBytes }, part.md5, ttlMs)
+  deps.directSlots.hold(transfer, slot.release(), ttlMs)
+  return { ...address, expiresAt: new Date(deps.clock() + ttlMs).toISOString() }
+}
+
+/**
+ * Counts a part that the store has, exactly as long and with the MD5 that was told. Idempotent.
+ * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict
+ */
+export async function confirmPart(
+  deps: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<void> {
+  const store = requireDirect(deps)
+  const { upload, durable } = await reserve(deps, caller, part)
+  if (durable) await assertSame(store, upload, part, signal)
+  else {
+    await assertStored(store, upload, part, signal)
+    const { index, sizeBytes } = part
+    await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, deps.clock() + deps.terms().uploadExpiryMs)
+    deps.feed.announce(blobTopic(upload.blobId))
+  }
+  deps.directSlots.end(partTransfer(upload.uploadId, part.index))
+}
+
+async function reserve(
+  { records }: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null }> {
+  const upload = await findLiveUpload(records, part.uploadId, caller)
+  checkPlace(upload, part)
+  const caps = { ...quotaCaps(caller.tier), maxBytes: upload.maxBytes }
+  return { upload, durable: await records.reservePart(upload.uploadId, part, caps) }
+}
+
+async function assertStored(
+  store: Presigns,
+  { blobId }: UploadRecord,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = await store.statPart(blobId, part.index, signal)
+  if (stored && matches(stored, part)) return
+  throw new SealiftError(
+    'parts_missing',
+    `The store does not have part ${part.index} with these bytes; send it again`,
+    {
+      context: { missing: [[part.index, part.index]] },
+    },
+  )
+}
+
+/** @throws part_conflict */
+async function assertSame(
+  store: Presigns,
+  { blobId }: UploadRecord,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<null> {
+  const stored = await store.statPart(blobId, part.index, signal)
+  if (stored && matches(stored, part)) return null
+  throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
+}
+
+function matches(
+  stored: { readonly sizeBytes: number; readonly md5Base64: string | null },
+  { sizeBytes, md5 }: DirectPart,
+): boolean {
+  return stored.sizeBytes === sizeBytes && (stored.md5Base64 === null || stored.md5Base64 === md5)
+}
