@@ -6,6 +6,7 @@ import { chargingContract } from './records/charging-contract.ts'
 import { clientsContract } from './records/clients-contract.ts'
 import { downloadsContract } from './records/downloads-contract.ts'
 import { leasesContract } from './records/leases-contract.ts'
+import { namedLeasesContract } from './records/named-leases-contract.ts'
 import { parcelsContract } from './records/parcels-contract.ts'
 import { partsContract } from './records/parts-contract.ts'
 import { upkeepContract } from './records/upkeep-contract.ts'
@@ -44,5 +45,6 @@ export function recordStoreContract(name: string, open: () => Promise<OpenedReco
     clientsContract(records)
     upkeepContract(records)
     chargingContract(records)
+    namedLeasesContract(records)
   })
 }
