@@ -7,9 +7,10 @@ import type { Readable } from 'node:stream'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
+import { Deadline } from './deadline.ts'
 import type { ObjectNames } from './object-names.ts'
 import { pause, tryOnce } from './retry.ts'
-import { isWorthRetry, translateS3Error } from './s3-errors.ts'
+import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 import type { S3Service } from './s3-service.ts'
 
 /** So many bytes before a part ends, the next one is asked for. */
@@ -100,6 +101,9 @@ class PartReader {
   #tries = 0
   #body: Promise<AsyncIterator<Uint8Array>>
   #stream: Readable | null = null
+  /** Runs while bytes are waited for. */
+  #deadline: Deadline | null = null
+  #lastBytes = 0
 
   constructor(service: S3Service, { name, range }: { name: string; range: ByteRange }, signal: AbortSignal) {
     this.#service = service
@@ -136,13 +140,21 @@ class PartReader {
   close(): void {
     this.#signal.removeEventListener('abort', this.#abort)
     this.#stop.abort()
+    this.#deadline?.pause()
     this.#stream?.destroy()
   }
 
   async #pull(): Promise<Uint8Array> {
-    const { done, value } = await (await this.#body).next()
-    if (done || value.length > this.leftBytes) throw new BrokenBody()
-    return value
+    const body = await this.#body
+    this.#deadline?.progressed(this.#lastBytes)
+    try {
+      const { done, value } = await body.next()
+      if (done || value.length > this.leftBytes) throw new BrokenBody()
+      this.#lastBytes = value.length
+      return value
+    } finally {
+      this.#deadline?.pause()
+    }
   }
 
   /** Asks again from where it broke, or gives up. */
@@ -171,6 +183,9 @@ class PartReader {
       this.#service.get(this.#name, range, current),
     )
     this.#stream = stream
+    this.#lastBytes = 0
+    this.#deadline = new Deadline(tryTimeoutMs, () => stream.destroy(new TryTimeout('The S3 storage stopped sending')))
+    this.#deadline.pause()
     if (this.#stop.signal.aborted) stream.destroy()
     return stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   }

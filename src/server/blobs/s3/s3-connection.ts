@@ -46,7 +46,6 @@ export function createS3Client(connection: S3Connection): S3Client {
     logger: SILENT,
     requestHandler: createS3Handler({
       connectTimeoutMs: connection.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-      bodyTimeoutMs: connection.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       maxSockets: connection.maxSockets ?? MAX_SOCKETS,
     }),
     ...(accessKeyId === null || secretAccessKey === null ? {} : { credentials: { accessKeyId, secretAccessKey } }),

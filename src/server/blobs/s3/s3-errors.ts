@@ -25,6 +25,9 @@ export function s3Failure(error: unknown): S3Failure {
   return { status, code: error.name === '' || error.name === 'Error' ? null : error.name }
 }
 
+/** Failures without a code, told by their name: the last one is undici's. */
+const NAMED = new Set(['TryTimeout', 'BrokenAnswer', 'HTTPParserError'])
+
 const FULL_CODES = new Set(['QuotaExceeded', 'StorageFull', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded'])
 const FULL_STATUS = 507
 
@@ -39,8 +42,11 @@ export function isWorthRetry(error: unknown): boolean {
   if (code !== null && FULL_CODES.has(code)) return false
   // Node's own mistakes (`ERR_…`) are the same every time; what the network does is not.
   if (status === null) return code !== null && !code.startsWith('ERR_')
-  return PASSING_STATUSES.has(status) || (code !== null && PASSING_CODES.has(code))
+  return isGood(status) || PASSING_STATUSES.has(status) || (code !== null && PASSING_CODES.has(code))
 }
+
+/** A success that cannot be understood is none. */
+const isGood = (status: number): boolean => status >= 200 && status < 300
 
 export function isAbsent(error: unknown): boolean {
   const { status, code } = s3Failure(error)
@@ -65,11 +71,12 @@ export function translateS3Error(error: unknown): SealiftError {
   return new SealiftError('unavailable', `The S3 storage failed (${why})`, { cause })
 }
 
-/** A service's answer is told by status and code alone; an error of this machine or the network as it is. */
-function causeOf(error: unknown): unknown {
+/** A service's answer is told by status and code alone; a failure on the way to it by its message. */
+function causeOf(error: unknown): Error {
   const { status, code } = s3Failure(error)
-  if (status === null) return error
-  return Object.assign(new Error(`S3 answered ${code ?? 'without a code'}, HTTP ${status}`), { code, status })
+  const answered = `S3 answered ${code ?? 'without a code'}, HTTP ${status}`
+  const message = status !== null ? answered : error instanceof Error ? error.message : 'unknown'
+  return Object.assign(new Error(message), { code, status })
 }
 
 function statusOf(error: unknown): number | null {
@@ -82,7 +89,7 @@ function statusOf(error: unknown): number | null {
 function networkCode(error: Error): string | null {
   const code = property(error, 'code') ?? property(error.cause, 'code')
   if (typeof code === 'string') return code
-  return error instanceof TryTimeout || error instanceof BrokenAnswer ? error.name : null
+  return NAMED.has(error.name) ? error.name : null
 }
 
 function property(value: unknown, name: string): unknown {

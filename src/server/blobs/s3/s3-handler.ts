@@ -9,21 +9,19 @@ type HttpAnswer = Awaited<ReturnType<Handle>>['response']
 
 export interface S3HandlerOptions {
   readonly connectTimeoutMs: number
-  /** How long a body that is waited for may bring nothing. */
-  readonly bodyTimeoutMs: number
   readonly maxSockets: number
 }
 
 /**
- * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines for
- * the answer's headers are the caller's, by the signal.
+ * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines are
+ * the caller's: by the signal until the answer's headers are there, then by destroying the body.
  */
-export function createS3Handler({ connectTimeoutMs, bodyTimeoutMs, maxSockets }: S3HandlerOptions): Handler {
+export function createS3Handler({ connectTimeoutMs, maxSockets }: S3HandlerOptions): Handler {
   const agent = new Agent({
     connections: maxSockets,
     connect: { timeout: connectTimeoutMs },
     headersTimeout: 0,
-    bodyTimeout: bodyTimeoutMs,
+    bodyTimeout: 0,
   })
   const handle: Handle = async (request, options) => {
     const signal = options?.abortSignal
