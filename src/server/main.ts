@@ -10,9 +10,12 @@ import { isForwarded, normaliseAddress } from './access/client-address.ts'
 import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
-import { createSessions } from './access/sessions.ts'
+import { createSessions, type Sessions } from './access/sessions.ts'
 import { systemClock, type Clock } from './clock.ts'
-import type { LiveConfig } from './config/live-config.ts'
+import type { ClusterNode } from './cluster/cluster-node.ts'
+import { shareSettings } from './cluster/shared-settings.ts'
+import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
+import type { ServerConfig } from './config/schema.ts'
 import { DirectSlots } from './direct/direct-slots.ts'
 import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
@@ -22,13 +25,9 @@ import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
-import type { RateLimiter } from './limits/limiter.ts'
-import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
-import { createMemorySlotLimiter, type MemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { rememberMedia } from './media/remember-media.ts'
-import type { ChangeFeed } from './records/change-feed.ts'
-import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
-import { openStores, type Stores } from './open-stores.ts'
+import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
+import { isOnlyProcess, openStores, type Stores } from './open-stores.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
@@ -61,6 +60,8 @@ export interface ServerOptions {
   readonly clock?: Clock
   /** Where log lines go; standard output when absent. */
   readonly logTo?: DestinationStream
+  /** Reads this process's own configuration again, when another node was told to. */
+  readonly reread?: () => Promise<ServerConfig>
   /** Put around the stores before anything uses them: to inject faults. */
   readonly wrap?: (stores: Stores) => Stores
   /** Metrics of the process itself; off where several servers share one. */
@@ -74,25 +75,23 @@ export interface ServerOptions {
  * Disposing it stops it.
  * @throws unavailable, storage_full when a store cannot work; the system's error when a port cannot be had
  */
-export async function startServer(live: LiveConfig, options: ServerOptions = {}): Promise<RunningServer> {
+export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen, admin } = live.current
   const clock = options.clock ?? systemClock
-  const { blobs, records } = decorate(await openStores(live.current, resources), options)
+  const { blobs, records } = decorate(await openStores(live.current, resources), live.current, options)
   const sessions = resources.use(createSessions(live))
-  const slots = resources.use(createMemorySlotLimiter({ sessions }))
-  const places = resources.use(createMemorySlotLimiter({ sessions }))
-  const { events, metrics, health } = createTelemetry(live, { blobs, records, slots }, options)
+  const linkEvents = new LinkEvents()
+  const limits = await openLimits({ config: live.current, sessions, events: linkEvents }, resources)
+  const { slots } = limits
+  const { events, metrics, health } = createTelemetry(live, { blobs, records, ...limits }, options)
+  linkEvents.tellTo(events)
   await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
-  const feed = createMemoryChangeFeed()
   const services = createServices(live, {
     blobs,
     records,
-    slots,
-    places,
-    rates: new MemoryRateLimiter(),
-    feed,
-    directSlots: resources.use(new DirectSlots(feed)),
+    limits,
+    directSlots: resources.use(new DirectSlots(limits.feed)),
     health,
     clock,
     watch: resources.use(new StallWatch()),
@@ -106,6 +105,7 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
     admin.enabled && options.ownAdmin !== false
       ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
       : null
+  if (limits.node) resources.use(await followOthers(live, limits.node, { sessions, events }, options))
   const port = await http.listen(listen.host, listen.port)
   sweeper.start()
   const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
@@ -125,9 +125,28 @@ export async function startServer(live: LiveConfig, options: ServerOptions = {})
   return { url, adminUrl, events, report, stop, [Symbol.asyncDispose]: stop }
 }
 
-function decorate(opened: Stores, { wrap = stores => stores }: ServerOptions): Stores {
+/** What another node is told holds here as well. */
+function followOthers(
+  live: LiveConfigHolder,
+  node: ClusterNode,
+  { sessions, events }: { readonly sessions: Sessions; readonly events: Events },
+  { reread }: ServerOptions,
+): Promise<Disposable> {
+  return shareSettings({
+    node,
+    live,
+    sessions,
+    ...(reread ? { reread } : {}),
+    events: {
+      followed: () => events.configReloaded({ changed: ['(by another node)'], needRestart: [] }),
+      refused: problems => events.configRefused(problems),
+    },
+  })
+}
+
+function decorate(opened: Stores, config: ServerConfig, { wrap = stores => stores }: ServerOptions): Stores {
   const stores = wrap(opened)
-  return { ...stores, records: rememberMedia(stores.records) }
+  return isOnlyProcess(config) ? { ...stores, records: rememberMedia(stores.records) } : stores
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {
@@ -137,12 +156,13 @@ function once(work: () => Promise<void>): () => Promise<void> {
 
 function createTelemetry(
   live: LiveConfig,
-  { blobs, records, slots }: Stores & { readonly slots: MemorySlotLimiter },
+  { blobs, records, slots, node }: Stores & Pick<LimitsAndFeed, 'slots' | 'node'>,
   { logTo, processMetrics }: ServerOptions,
 ) {
   const logger = createLogger({ live, ...(logTo ? { destination: logTo } : {}) })
   const metrics = createMetrics({
     sources: {
+      ...(node === null ? {} : { sharedLimits: () => node.phase === 'joined' }),
       inFlight: direction => slots.inFlight(direction),
       waiting: direction => slots.waiting(direction),
       totals: () => records.totals(),
@@ -153,15 +173,13 @@ function createTelemetry(
   })
   const events = createEvents({ logger, metrics })
   const probes = { storage: () => blobs.probe(), records: () => records.probe() }
-  const health: HealthCheck = createHealth({ probes, events })
+  const degraded = node === null ? {} : { limits: () => node.phase !== 'joined' }
+  const health: HealthCheck = createHealth({ probes, degraded, events })
   return { events, metrics, health }
 }
 
 interface ServiceParts extends Stores {
-  readonly slots: MemorySlotLimiter
-  readonly places: MemorySlotLimiter
-  readonly rates: RateLimiter
-  readonly feed: ChangeFeed
+  readonly limits: LimitsAndFeed
   readonly directSlots: DirectSlots
   readonly health: HealthCheck
   readonly clock: Clock
@@ -170,7 +188,8 @@ interface ServiceParts extends Stores {
 
 /** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
 function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, slots, places, rates, feed, directSlots, health, clock, watch } = parts
+  const { blobs, records, directSlots, health, clock, watch } = parts
+  const { slots, places, rates, feed } = parts.limits
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
     minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,

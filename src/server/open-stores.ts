@@ -2,10 +2,13 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import { SealiftError } from '../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, LocatesFiles, MeasuresSpace, Presigns } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
-import type { ServerConfig } from './config/schema.ts'
+import { openS3BlobStore } from './blobs/s3-blob-store.ts'
+import type { S3Config, ServerConfig } from './config/schema.ts'
 import { openFileLimit } from './open-file-limit.ts'
+import { openPostgresRecordStore } from './records/postgres.ts'
 import type { RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
@@ -18,19 +21,41 @@ export interface Stores {
   readonly records: RecordStore
 }
 
-/** @throws unavailable, storage_full; the caller disposes `resources` */
+/** @throws unavailable, storage_full, naming the setting that is wrong; the caller disposes `resources` */
 export async function openStores(config: ServerConfig, resources: AsyncDisposableStack): Promise<Stores> {
   const records = await openRecords(config, resources)
   const blobs = await openBlobs(config, resources)
   return { blobs, records }
 }
 
+/** True when no other process changes the records: then what was read from them may be remembered for a moment. */
+export function isOnlyProcess({ records, workers }: ServerConfig): boolean {
+  return records.kind === 'sqlite' && workers === 1
+}
+
 async function openBlobs({ storage }: ServerConfig, resources: AsyncDisposableStack): Promise<AnyBlobStore> {
-  return resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
+  if (storage.kind === 'files') {
+    return resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
+  }
+  return resources.use(openS3BlobStore(s3Options(required(storage.s3, 'storage.s3'))))
+}
+
+/** The connection as the S3 adapters take it. */
+export function s3Options({ memory, publicEndpoint, ...connection }: S3Config) {
+  return { ...connection, memoryBytes: memory, ...(publicEndpoint === null ? {} : { publicEndpoint }) }
 }
 
 async function openRecords({ records }: ServerConfig, resources: AsyncDisposableStack): Promise<RecordStore> {
+  if (records.kind === 'postgres') {
+    return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))
+  }
   await mkdir(dirname(records.file), { recursive: true })
   const reserve = resources.use(await openSpaceReserve(`${records.file}.reserve`))
   return withSpaceReserve(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
+}
+
+/** The configuration is checked for it; this is for the compiler. */
+function required<T>(section: T | null, key: string): T {
+  if (section === null) throw new SealiftError('internal', `The configuration lacks ${key}`)
+  return section
 }

@@ -34,7 +34,7 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const live = createLiveConfig(await loadConfig(sources))
   if (live.current.workers > 1 && !isWorker()) return serveWorkers(io, live, at => announce(output, at, live.current))
   const reload = createReloader(live, sources)
-  await using server = await start(live)
+  await using server = await start(live, () => loadConfig(sources))
   using _ = onHangup(() => reloadAndTell(live, reload, server.events))
   using _link = isWorker() ? tellSupervisor(server.url, () => server.report()) : null
   if (!isWorker()) await announce(output, server, live.current)
@@ -50,9 +50,13 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
   return { file: config ?? configFileOf(io.env), environment: io.env, overrides }
 }
 
-async function start(live: LiveConfigHolder): Promise<RunningServer> {
+async function start(live: LiveConfigHolder, reread: () => Promise<ServerConfig>): Promise<RunningServer> {
   try {
-    return await startServer(live, { logTo: pino.destination({ fd: STDERR, sync: true }), ownAdmin: !isWorker() })
+    return await startServer(live, {
+      logTo: pino.destination({ fd: STDERR, sync: true }),
+      ownAdmin: !isWorker(),
+      reread,
+    })
   } catch (error) {
     throw explainStart(error, live.current)
   }

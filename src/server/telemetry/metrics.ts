@@ -19,6 +19,8 @@ export interface MetricSources {
   /** `null`: the store cannot tell. */
   readonly space: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>
   readonly ready: () => Promise<boolean>
+  /** False while this node limits by its share alone; absent where there is one node. */
+  readonly sharedLimits?: () => boolean
 }
 
 export interface Metrics {
@@ -60,6 +62,7 @@ export function createMetrics({ sources, ofProcess = true }: MetricsOptions): Me
   const registry = new Registry()
   if (ofProcess) collectDefaultMetrics({ register: registry })
   addTransferGauges(registry, sources)
+  addClusterGauge(registry, sources)
   const readStorage = addStorageGauges(registry, sources)
   return {
     ...requestMetrics(registry),
@@ -153,6 +156,19 @@ function addTransferGauges(registry: Registry, { inFlight, waiting, ready }: Met
     aggregator: 'min',
     async collect() {
       readiness.set((await ready()) ? 1 : 0)
+    },
+  })
+}
+
+function addClusterGauge(registry: Registry, { sharedLimits }: MetricSources): void {
+  if (!sharedLimits) return
+  const shared = new Gauge({
+    name: 'sealift_shared_limits',
+    help: '1 while limits are counted for all nodes together, 0 while this one keeps to its share',
+    registers: [registry],
+    aggregator: 'min',
+    collect() {
+      shared.set(sharedLimits() ? 1 : 0)
     },
   })
 }
