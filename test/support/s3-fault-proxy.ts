@@ -127,13 +127,15 @@ function deliver(
     return afterBytes(answered, fault.bytes, bytes => outgoing.end(bytes))
   }
   outgoing.writeHead(statusCode, headers)
-  if (fault?.how === 'reset-answer')
-    return afterBytes(answered, fault.afterBytes, bytes => outgoing.write(bytes, reset))
-  if (fault?.how === 'stall-answer') return // An answer that was there whole by then has nothing left to wait for.
-  return afterBytes(answered, fault.afterBytes, bytes =>
-    answered.readableEnded ? outgoing.end(bytes) : outgoing.write(bytes),
-  )
-  answered.pipe(outgoing)
+  if (fault?.how === 'reset-answer') afterBytes(answered, fault.afterBytes, bytes => outgoing.write(bytes, reset))
+  else if (fault?.how === 'stall-answer') afterBytes(answered, fault.afterBytes, bytes => stall(bytes))
+  else answered.pipe(outgoing)
+
+  // An answer that was there whole by then has nothing left to wait for.
+  function stall(bytes: Buffer): void {
+    if (answered.readableEnded) outgoing.end(bytes)
+    else outgoing.write(bytes)
+  }
 }
 
 /** Gathers the first `count` bytes; `act` is called once with them, or with what there was at the end. */
