@@ -1,5 +1,3 @@
-import { Client } from 'pg'
-
 import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
 import { createDatabase, postgresEngine } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
@@ -17,8 +15,7 @@ async function openRecords(): Promise<OpenedRecords> {
     statementTimeoutMs: 10_000,
   })
   await records.migrate()
-  const janitor = new Client({ connectionString: url })
-  await janitor.connect()
+  const janitor = await database.connect()
   return {
     records,
     async clear() {

@@ -58,12 +58,15 @@ function tellable(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown'
 }
 
-/** Nothing was changed, and the same may well go through now. */
-export function isWorthRetrying({ kind, state, message }: PostgresFailure): boolean {
-  if (kind === 'lost') return true
-  if (kind !== 'sql') return false
-  // A deadlock, a conflict of snapshots, or a statement prepared before a newer node changed the schema.
-  return state === '40001' || state === '40P01' || (state === '0A000' && message.includes('cached plan'))
+/** A statement was prepared before a newer node changed the schema. */
+export function isStale({ state, message }: PostgresFailure): boolean {
+  return state === '0A000' && message.includes('cached plan')
+}
+
+/** Nothing was changed, and the same may well go through now: also after a deadlock or a conflict of snapshots. */
+export function isWorthRetrying(failure: PostgresFailure): boolean {
+  if (failure.kind === 'lost' || isStale(failure)) return true
+  return failure.kind === 'sql' && (failure.state === '40001' || failure.state === '40P01')
 }
 
 /** A connection that is of no use any more: broken, in an unknown state, or to a server that takes no changes now. */

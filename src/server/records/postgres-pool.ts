@@ -1,15 +1,7 @@
 /** Connections to PostgreSQL: how they are set up, how long anything on them may take, and how they end. */
-import {
-  type Client,
-  type ClientConfig,
-  Pool,
-  type PoolClient,
-  type QueryConfig,
-  type QueryResult,
-  types,
-} from 'pg'
+import { type Client, type ClientConfig, Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg'
 
-import { commitFailure, connectFailure, queryFailure } from './postgres-failure.ts'
+import { commitFailure, connectFailure, isStale, queryFailure } from './postgres-failure.ts'
 
 export interface PostgresSettings {
   /** `postgres://user:password@host:port/database?sslmode=…` */
@@ -52,7 +44,9 @@ export function clientConfig({ url, connectTimeoutMs }: PostgresSettings): Clien
 export class ConnectionPool implements AsyncDisposable {
   readonly #settings: PostgresSettings
   readonly #pool: Pool
-  readonly #clients = new Set<PoolClient>()
+  /** Each with its generation. */
+  readonly #clients = new Map<PoolClient, number>()
+  #generation = 0
   #closed = false
 
   constructor(settings: PostgresSettings, size: number) {
@@ -65,7 +59,7 @@ export class ConnectionPool implements AsyncDisposable {
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_FACTOR * settings.statementTimeoutMs,
     })
     this.#pool.on('connect', client => {
-      this.#clients.add(client)
+      this.#clients.set(client, this.#generation)
       // What was asked for is told of it; nobody else needs to know.
       client.on('error', () => undefined)
     })
@@ -75,11 +69,21 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** @throws PostgresFailure */
   async connect(): Promise<PooledClient> {
-    try {
-      return new PooledClient(await this.#pool.connect(), this.#settings.statementTimeoutMs + GRACE_MS)
-    } catch (error) {
-      throw connectFailure(error)
+    const limitMs = this.#settings.statementTimeoutMs + GRACE_MS
+    for (;;) {
+      const client = await this.#pool.connect().catch((error: unknown) => {
+        throw connectFailure(error)
+      })
+      const generation = this.#clients.get(client) ?? 0
+      const pooled = new PooledClient(client, limitMs, () => this.#retire(generation))
+      if (generation >= this.#generation) return pooled
+      pooled.release({ spoilt: true })
     }
+  }
+
+  /** A newer node changed the schema: what connections of this age have prepared is of no use any more. */
+  #retire(generation: number): void {
+    this.#generation = Math.max(this.#generation, generation + 1)
   }
 
   /** Waits for what runs; a server that does not answer is not waited for. */
@@ -87,7 +91,7 @@ export class ConnectionPool implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     const late = setTimeout(() => {
-      for (const client of this.#clients) cut(client)
+      for (const client of this.#clients.keys()) cut(client)
     }, CLOSE_MS)
     await this.#pool.end()
     clearTimeout(late)
@@ -98,12 +102,17 @@ export class ConnectionPool implements AsyncDisposable {
 export class PooledClient {
   readonly #client: Client & Partial<Pick<PoolClient, 'release'>>
   readonly #limitMs: number | null
+  readonly #onStale: () => void
   #warnings = 0
 
-  /** `limitMs`: what a statement may take before the connection is cut; `null`: for ever. */
-  constructor(client: Client | PoolClient, limitMs: number | null) {
+  /**
+   * `limitMs`: what a statement may take before the connection is cut; `null`: for ever. `onStale`: a prepared statement
+   * does not fit the schema any more.
+   */
+  constructor(client: Client | PoolClient, limitMs: number | null, onStale: () => void = () => undefined) {
     this.#client = client
     this.#limitMs = limitMs
+    this.#onStale = onStale
     client.on('notice', this.#onNotice)
   }
 
@@ -113,7 +122,9 @@ export class PooledClient {
     try {
       return await answer
     } catch (error) {
-      throw queryFailure(error, { late: isLate() })
+      const failure = queryFailure(error, { late: isLate() })
+      if (isStale(failure)) this.#onStale()
+      throw failure
     }
   }
 

@@ -36,6 +36,8 @@ export interface RunningPostgres extends RunningEngine<PostgresFacts> {
 
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string
+  /** A connection beside those of the program under test; end it when done. */
+  connect(): Promise<Client>
 }
 
 const SUPERUSER = { name: 'postgres', password: 'a-password-of-tests' }
@@ -100,13 +102,20 @@ export async function createDatabase(facts: PostgresFacts): Promise<TestDatabase
   url.pathname = `/${name}`
   return {
     url: url.href,
+    connect: () => connect(url.href),
     [Symbol.asyncDispose]: () => administer(facts, `drop database ${name} with (force)`),
   }
 }
 
-async function administer({ url }: PostgresFacts, statement: string): Promise<void> {
+async function connect(url: string): Promise<Client> {
   const client = new Client({ connectionString: url })
+  client.on('error', () => undefined)
   await client.connect()
+  return client
+}
+
+async function administer({ url }: PostgresFacts, statement: string): Promise<void> {
+  const client = await connect(url)
   try {
     await client.query(statement)
   } finally {
