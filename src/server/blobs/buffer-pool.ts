@@ -1,14 +1,19 @@
 const LARGE_BYTES = 256 * 1024
 const SMALL_BYTES = 64 * 1024
+const SPARE_BYTES = 32 * 1024
+/** Small buffers kept for reuse, of each size. */
+const KEPT_BYTES = 4 * 1024 * 1024
 
 /**
- * The memory that reads pass through. Large buffers are kept for reuse up to a budget; a read that finds the budget
- * spent gets a small one, so that hundreds of slow readers cost 64 KiB each and a few fast ones run at full speed.
+ * The memory that reads pass through. Large buffers are kept for reuse up to a budget; a long read that finds the
+ * budget spent gets a spare one, so that hundreds of slow readers cost 32 KiB each and a few fast ones run at full
+ * speed. What is read in one go gets a small buffer, so that it is written in one go as well.
  */
 export class BufferPool {
   readonly #budgetBytes: number
   readonly #large: Uint8Array[] = []
-  readonly #small: Uint8Array[] = []
+  readonly #small = new Shelf(SMALL_BYTES)
+  readonly #spare = new Shelf(SPARE_BYTES)
   #largeBytes = 0
 
   constructor(budgetBytes: number) {
@@ -17,8 +22,9 @@ export class BufferPool {
 
   /** A buffer to hold up to `wantedBytes`; it may be smaller. Give it back with `release`, or drop it with `discard`. */
   take(wantedBytes: number): Uint8Array {
-    if (wantedBytes <= SMALL_BYTES) return this.#takeSmall()
-    return this.tryTake() ?? this.#takeSmall()
+    if (wantedBytes <= SPARE_BYTES) return this.#spare.take()
+    if (wantedBytes <= SMALL_BYTES) return this.#small.take()
+    return this.tryTake() ?? this.#spare.take()
   }
 
   /** A large buffer, if the budget has one. */
@@ -32,15 +38,32 @@ export class BufferPool {
 
   release(buffer: Uint8Array): void {
     if (buffer.length === LARGE_BYTES) this.#large.push(buffer)
-    else if ((this.#small.length + 1) * SMALL_BYTES <= this.#budgetBytes) this.#small.push(buffer)
+    else if (buffer.length === SMALL_BYTES) this.#small.release(buffer)
+    else this.#spare.release(buffer)
   }
 
   /** For a buffer that somebody may still be reading: it is never used again. */
   discard(buffer: Uint8Array): void {
     if (buffer.length === LARGE_BYTES) this.#largeBytes -= LARGE_BYTES
   }
+}
 
-  #takeSmall(): Uint8Array {
-    return this.#small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES)
+/** Buffers of one size. */
+class Shelf {
+  readonly #sizeBytes: number
+  readonly #kept: Uint8Array[] = []
+
+  constructor(sizeBytes: number) {
+    this.#sizeBytes = sizeBytes
+  }
+
+  take(): Uint8Array {
+    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.#sizeBytes)
+  }
+
+  /** One too many is freed at once. */
+  release(buffer: Uint8Array): void {
+    if (this.#kept.length * this.#sizeBytes < KEPT_BYTES) this.#kept.push(buffer)
+    else if (buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0)
   }
 }

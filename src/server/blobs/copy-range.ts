@@ -13,15 +13,20 @@ interface Copy {
 
 /** Copies a range of a file into a sink. What fits one buffer is one read; more is read one buffer ahead of the sink. */
 export async function copyRange(copy: Copy, range: ByteRange): Promise<void> {
-  let position = range.start
-  let step = startStep(copy, position, range.end)
-  for (;;) {
-    const filled = await step
-    position += filled.length
-    if (position >= range.end) return deliver(copy, filled, null)
-    const ahead = startAhead(copy, position, range.end)
-    await deliver(copy, filled, ahead)
-    step = ahead ?? startStep(copy, position, range.end)
+  const delivery = new Delivery(copy)
+  try {
+    let position = range.start
+    let step = startStep(copy, position, range.end)
+    for (;;) {
+      const filled = step instanceof Promise ? await step : step
+      position += filled.length
+      if (position >= range.end) return await delivery.hand(filled, null)
+      const ahead = startAhead(copy, position, range.end)
+      await delivery.hand(filled, ahead)
+      step = ahead ?? startStep(copy, position, range.end)
+    }
+  } finally {
+    delivery.end()
   }
 }
 
@@ -30,66 +35,108 @@ interface Filled {
   readonly length: number
 }
 
-function startStep({ file, pool }: Copy, position: number, end: number): Promise<Filled> {
-  return fill(file, pool, pool.take(end - position), { position, end })
+type Filling = Filled | Promise<Filled>
+
+function startStep(copy: Copy, position: number, end: number): Filling {
+  return fill(copy, copy.pool.take(end - position), position, end)
 }
 
 /** Reading ahead is worth a buffer only while there are plenty. */
-function startAhead({ file, pool }: Copy, position: number, end: number): Promise<Filled> | null {
-  const buffer = pool.tryTake()
+function startAhead(copy: Copy, position: number, end: number): Filling | null {
+  const buffer = copy.pool.tryTake()
   if (!buffer) return null
-  const ahead = fill(file, pool, buffer, { position, end })
+  const ahead = fill(copy, buffer, position, end)
   // It is awaited only after the sink has taken what comes before it.
-  ahead.catch(() => undefined)
+  if (ahead instanceof Promise) ahead.catch(() => undefined)
   return ahead
 }
 
-/** @throws damaged when the file ends too early, unavailable */
-async function fill(
-  file: OpenFile,
-  pool: BufferPool,
-  buffer: Uint8Array,
-  { position, end }: { position: number; end: number },
-): Promise<Filled> {
+/** What the file has at once is there at once. @throws damaged when the file ends too early, unavailable */
+function fill(copy: Copy, buffer: Uint8Array, position: number, end: number): Filling {
   const length = Math.min(buffer.length, end - position)
+  const { file, pool } = copy
   try {
-    let filled = await file.read(buffer, length, position)
-    while (filled < length) {
-      const more = filled === 0 ? 0 : await file.read(buffer.subarray(filled), length - filled, position + filled)
-      if (more === 0) throw new SealiftError('damaged', 'The stored bytes end too early: run `sealift fsck`')
-      filled += more
-    }
-    return { buffer, length }
+    const reading = file.read(buffer, length, position)
+    if (reading === length) return { buffer, length }
+    return fillOn(copy, { buffer, length }, position, reading)
   } catch (error) {
     pool.release(buffer)
     throw translateFileError(error)
   }
 }
 
-/** Hands one buffer to the sink. When that fails, what was read ahead is given back, and the error wins. */
-async function deliver(copy: Copy, { buffer, length }: Filled, ahead: Promise<Filled> | null): Promise<void> {
+async function fillOn(
+  { file, pool }: Copy,
+  wanted: Filled,
+  position: number,
+  reading: number | Promise<number>,
+): Promise<Filled> {
+  const { buffer, length } = wanted
   try {
-    copy.signal.throwIfAborted()
-    const pending = copy.sink.write(length === buffer.length ? buffer : buffer.subarray(0, length))
-    if (pending) await settledOrAborted(pending, copy.signal)
-    copy.pool.release(buffer)
+    let filled = await reading
+    while (filled < length) {
+      const more = filled === 0 ? 0 : await file.read(buffer.subarray(filled), length - filled, position + filled)
+      if (more === 0) throw new SealiftError('damaged', 'The stored bytes end too early: run `sealift fsck`')
+      filled += more
+    }
+    return wanted
   } catch (error) {
-    // The sink may still be looking at it.
-    copy.pool.discard(buffer)
-    await ahead?.then(
-      unused => copy.pool.release(unused.buffer),
-      () => undefined,
-    )
-    throw error
+    pool.release(buffer)
+    throw translateFileError(error)
   }
 }
 
-/** A sink that never answers must not outlive the abort. */
-function settledOrAborted(pending: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
+/** Hands buffers to the sink. A sink that never answers must not outlive the abort. */
+class Delivery {
+  readonly #copy: Copy
+  #listens = false
+  /** Rejects the write that waits right now. */
+  #rejectPending: ((reason: unknown) => void) | null = null
+
+  constructor(copy: Copy) {
+    this.#copy = copy
+  }
+
+  /** When that fails, what was read ahead is given back, and the error wins. */
+  async hand({ buffer, length }: Filled, ahead: Filling | null): Promise<void> {
+    const { sink, pool, signal } = this.#copy
+    try {
+      signal.throwIfAborted()
+      const pending = sink.write(length === buffer.length ? buffer : buffer.subarray(0, length))
+      if (pending) await this.#settled(pending)
+      pool.release(buffer)
+    } catch (error) {
+      // The sink may still be looking at it.
+      pool.discard(buffer)
+      await giveBack(pool, ahead)
+      throw error
+    }
+  }
+
+  end(): void {
+    if (this.#listens) this.#copy.signal.removeEventListener('abort', this.#abort)
+  }
+
+  #settled(pending: Promise<void>): Promise<void> {
+    if (!this.#listens) this.#copy.signal.addEventListener('abort', this.#abort, { once: true })
+    this.#listens = true
+    return new Promise((resolve, reject) => {
+      this.#rejectPending = reject
+      if (this.#copy.signal.aborted) this.#abort()
+      pending.then(resolve, reject)
+    })
+  }
+
+  readonly #abort = (): void => {
+    this.#rejectPending?.(this.#copy.signal.reason)
+  }
+}
+
+async function giveBack(pool: BufferPool, ahead: Filling | null): Promise<void> {
+  try {
+    const unused = await ahead
+    if (unused) pool.release(unused.buffer)
+  } catch {
+    // What failed has given its buffer back.
+  }
 }

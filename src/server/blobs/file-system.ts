@@ -9,8 +9,8 @@ import { dirname } from 'node:path'
 import { isMissing } from './file-errors.ts'
 
 export interface OpenFile {
-  /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. */
-  read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number>
+  /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
+  read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number
   /** Writes `pieces` one after the other; may write less than all of them. @returns bytes written */
   write(pieces: readonly Uint8Array[], position: number): Promise<number>
   truncate(sizeBytes: number): Promise<void>
@@ -112,7 +112,7 @@ class NodeFile implements OpenFile {
     this.#descriptor = descriptor
   }
 
-  async read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> {
+  read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number {
     if (lengthBytes > SMALL_READ_BYTES) return this.#readElsewhere(buffer, lengthBytes, position)
     const { position: where, lengthBytes: howMuch, atMs } = this.#last
     const now = performance.now()
