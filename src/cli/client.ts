@@ -1,5 +1,5 @@
 /** Makes SDK clients from the command line and the environment. */
-import { createSealift, parseLink, type NodeSealift } from '../client/node/index.ts'
+import { createSealift, parseLink, type NodeSealift, type NodeSealiftOptions } from '../client/node/index.ts'
 import type { CliIo } from './cli-io.ts'
 import { parallelism } from './option-values.ts'
 
@@ -18,11 +18,19 @@ export function serverOf(io: Pick<CliIo, 'env'>, options: ServerOptions): string
   return options.server ?? (io.env['SEALIFT_SERVER'] || DEFAULT_SERVER)
 }
 
+/** Whom the client tells what happens on its way. */
+export type ClientEvents = Pick<NodeSealiftOptions, 'onRetry'>
+
 /** A client of that server. */
-export function openServer(io: Pick<CliIo, 'env'>, options: ServerOptions): NodeSealift {
+export function openServer(io: Pick<CliIo, 'env'>, options: ServerOptions, events: ClientEvents = {}): NodeSealift {
   const token = options.token ?? (io.env['SEALIFT_TOKEN'] || undefined)
   const server = serverOf(io, options)
-  return createSealift({ server, ...(token === undefined ? {} : { token }), ...parallelism(options.parallel) })
+  return createSealift({
+    server,
+    ...(token === undefined ? {} : { token }),
+    ...parallelism(options.parallel),
+    ...events,
+  })
 }
 
 /**
@@ -30,8 +38,13 @@ export function openServer(io: Pick<CliIo, 'env'>, options: ServerOptions): Node
  * named there, one given beside the link to the link's own server.
  * @throws invalid_link
  */
-export function openForLink(io: Pick<CliIo, 'env'>, link: string, options: ServerOptions): NodeSealift {
+export function openForLink(
+  io: Pick<CliIo, 'env'>,
+  link: string,
+  options: ServerOptions,
+  events: ClientEvents = {},
+): NodeSealift {
   const { server } = parseLink(link)
   const tokenIsForLink = options.token !== undefined && options.server === undefined
-  return openServer(io, tokenIsForLink ? { ...options, server } : options)
+  return openServer(io, tokenIsForLink ? { ...options, server } : options, events)
 }

@@ -74,9 +74,10 @@ export function explain(error: unknown): Explanation {
 }
 
 function explainSealiftError(error: SealiftError): Explanation {
-  const { limit, value, remaining, retryAfterSeconds, path } = error.context
+  const { limit, value, remaining, retryAfterSeconds, path, item } = error.context
   // Messages may end up in logs, so they name no file; here is whoever asked.
-  const place = typeof path === 'string' ? `${printable(path)}: ` : ''
+  const about = path ?? item
+  const place = typeof about === 'string' ? `${printable(about)}: ` : ''
   const hint = hintFor(error)
   return {
     code: error.code,
@@ -93,7 +94,13 @@ function hintFor(error: SealiftError): string | undefined {
   const { limit, value } = error.context
   if (error.code === 'too_large' && value !== undefined)
     return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
+  if (error.code === 'quota_exceeded' && value !== undefined)
+    return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
   return HINTS[error.code]
+}
+
+function leftOf({ context: { remaining } }: SealiftError): string {
+  return remaining === undefined ? '' : `, of which ${formatSize(remaining)} are left`
 }
 
 interface SystemError extends Error {

@@ -15,6 +15,8 @@ export type {
   LeaseOptions,
   PlainRange,
   Published,
+  RefusedItem,
+  RetryEvent,
   RetryOptions,
   SealiftOptions,
   SendItem,

@@ -1,3 +1,4 @@
+import type { SealiftError } from '../protocol/errors.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
 import type { Progress } from './progress.ts'
 import type { Source } from './source.ts'
@@ -12,6 +13,16 @@ export interface RetryOptions {
   readonly baseMs?: number
   /** Upper bound of every pause. Default 10 000 ms. */
   readonly capMs?: number
+}
+
+/** Something failed that is worth another try, which comes after a pause. */
+export interface RetryEvent {
+  /** Why: the failure of the last attempt. */
+  readonly error: Error
+  /** How long the pause will be. */
+  readonly waitMs: number
+  /** For how long the same request has been failing, without a byte moved. */
+  readonly failingMs: number
 }
 
 /** How a client reaches its server, seals and repeats. All but `server` has a default. */
@@ -32,6 +43,11 @@ export interface SealiftOptions {
    */
   readonly parallelSmall?: number
   readonly retry?: RetryOptions
+  /**
+   * Told of every pause before a repeat, of each of the requests that are under way: something to show where progress
+   * stands still. It must not throw.
+   */
+  readonly onRetry?: (event: RetryEvent) => void
   /**
    * Whether the server compares every part with its digest as it arrives. Default: only where nothing else does, which
    * is plain `http` to another machine; TLS protects parts on their way, and a loopback has no way. Costs both sides a
@@ -83,8 +99,23 @@ export interface SendOptions extends LeaseOptions, TransferOptions {
   readonly publishFirst?: boolean
   /** Called when the link can be opened: at once with `publishFirst`, else at the end. */
   readonly onPublished?: (published: Published) => void
+  /**
+   * Leaves out what the server refuses for its size (`too_large`) or for the quota (`quota_exceeded`), instead of
+   * failing as a whole: `refused` of the answer names it. Only when nothing else is left does it fail. Default false.
+   * Of no effect with `publishFirst`: receivers have been promised every item by then.
+   */
+  readonly leaveOutRefused?: boolean
   /** Pads every item so that its size says little; costs at most 5%. Default true. */
   readonly padding?: boolean
+}
+
+/** An item that the server did not take. */
+export interface RefusedItem {
+  /** Position in the list that was given. */
+  readonly index: number
+  readonly name: string
+  /** Its `context` tells the limit: `limit`, `value`, `remaining`. */
+  readonly error: SealiftError
 }
 
 /** What the sender keeps. Both `link` and `ownerSecret` are secrets: whoever has them may read, or delete. */

@@ -4,9 +4,9 @@
  */
 import { isSealiftError } from '../protocol/errors.ts'
 import type { SealiftErrorCode } from '../protocol/errors.ts'
-import { throwIfAborted } from './abort.ts'
+import { asError, throwIfAborted } from './abort.ts'
 import type { Clock } from './clock.ts'
-import type { RetryOptions } from './options.ts'
+import type { RetryEvent, RetryOptions } from './options.ts'
 
 /** Worth another try: the same request may succeed later. */
 const PASSING: readonly SealiftErrorCode[] = [
@@ -38,6 +38,7 @@ export interface RetrierOptions {
   readonly clock: Clock
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number
+  readonly onRetry?: ((event: RetryEvent) => void) | undefined
 }
 
 /** What an operation can tell its retrier. */
@@ -54,6 +55,7 @@ export class Retrier {
   readonly #patienceMs: number
   readonly #baseMs: number
   readonly #capMs: number
+  readonly #onRetry: RetrierOptions['onRetry']
   #budget = BUDGET_REPEATS
   #budgetAt: number
   #answered = false
@@ -65,6 +67,7 @@ export class Retrier {
     this.#baseMs = options.retry?.baseMs ?? 250
     this.#capMs = options.retry?.capMs ?? 10_000
     this.#budgetAt = options.clock.now()
+    this.#onRetry = options.onRetry
   }
 
   /** Runs `operation` until it succeeds, fails for good, or has failed for too long; then its last error is thrown. */
@@ -89,6 +92,7 @@ export class Retrier {
         const pauseMs = this.#pauseMs(error, failures)
         failures += 1
         if (!isPassing(error) || this.#isLate(failingSince, pauseMs, failures) || !this.#spend()) throw error
+        this.#onRetry?.({ error: asError(error), waitMs: pauseMs, failingMs: this.#clock.now() - failingSince })
         await this.#clock.sleep(pauseMs, signal)
       }
     }

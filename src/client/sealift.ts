@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 
+import { isSealiftError } from '../protocol/errors.ts'
 import type { Limits } from '../protocol/schemas.ts'
 import { webSuite } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
@@ -9,7 +10,15 @@ import { systemClock } from './clock.ts'
 import { fetchTransport } from './fetch-transport.ts'
 import { forwardParcel } from './forward.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
-import type { CallOptions, LeaseOptions, Published, SealiftOptions, SendItem, SendOptions } from './options.ts'
+import type {
+  CallOptions,
+  LeaseOptions,
+  Published,
+  RefusedItem,
+  SealiftOptions,
+  SendItem,
+  SendOptions,
+} from './options.ts'
 import type { Parcel } from './parcel.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
 import { ParcelFeed } from './receive/parcel-feed.ts'
@@ -24,7 +33,7 @@ import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport.ts'
 import { Server } from './wire/http.ts'
-import { endParcel, noServer, readLimits } from './wire/parcels.ts'
+import { endParcel, hasEnded, noServer, readLimits } from './wire/parcels.ts'
 
 const STALL_TIMEOUT_MS = 60_000
 /** Large items at once; their parts share the parts in flight. */
@@ -34,9 +43,12 @@ const SMALL_BUFFER_BYTES = 32 * 1024 * 1024
 
 /** What `send` gives back. */
 export interface Sent extends Published {
+  /** How many were sent. */
   readonly items: number
-  /** Plaintext bytes of all items. */
+  /** Plaintext bytes of all of them. */
   readonly bytes: number
+  /** What was left out, with `leaveOutRefused`. */
+  readonly refused: readonly RefusedItem[]
 }
 
 /** The terms of the new leases and parcel. */
@@ -65,7 +77,12 @@ export class Sealift implements AsyncDisposable {
     this.#parallelSmall = bounded('parallelSmall', options.parallelSmall ?? 32, 128)
     this.#transport = options.transport ?? fetchTransport()
     this.suite = options.suite ?? webSuite
-    this.#retrier = new Retrier({ retry: options.retry, clock: systemClock, random: Math.random })
+    this.#retrier = new Retrier({
+      retry: options.retry,
+      onRetry: options.onRetry,
+      clock: systemClock,
+      random: Math.random,
+    })
     this.#ranges = pLimit(this.#parallel)
   }
 
@@ -74,7 +91,8 @@ export class Sealift implements AsyncDisposable {
    * Memory stays bounded by `parallel` × the size of a part, whatever the sizes of the items.
    *
    * When it fails, what was sent is deleted from the server again, and the parcel too.
-   * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …
+   * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …; when it
+   *   is because of one item, `context.item` is its name and `context.index` its position
    */
   async send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
     const journal = new MemoryJournal(this.suite)
@@ -119,13 +137,24 @@ export class Sealift implements AsyncDisposable {
   }
 
   /**
-   * Deletes a parcel and ends the leases it covers. Repeating it is no error.
+   * Deletes a parcel and ends the leases it covers. Repeating it is no error, nor is one that has expired.
    * @param ownerSecret of `send` or `forward`; not needed when the same token made the parcel
+   * @returns false when the server says that it had ended before
    * @throws `not_found` also when it is another's
    */
-  async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
-    const { server, parcelId } = parseLink(link)
-    await endParcel(this.#serverOf(server), { parcelId, owner: ownerSecret }, options.signal ?? NO_SIGNAL)
+  async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<boolean> {
+    const { server: base, parcelId } = parseLink(link)
+    const { signal = NO_SIGNAL } = options
+    const server = this.#serverOf(base)
+    try {
+      await endParcel(server, { parcelId, owner: ownerSecret }, signal)
+      return true
+    } catch (error) {
+      // Whoever has forgotten the secret with the parcel may still ask whether it ended.
+      const ended = isSealiftError(error, 'not_found') && (await hasEnded(server, parcelId, signal))
+      if (!ended) throw error
+      return false
+    }
   }
 
   /** What the server allows this client, what it uses and what is left. */

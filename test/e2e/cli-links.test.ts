@@ -53,12 +53,19 @@ describe('forward and rm', () => {
     expect((await run(['rm', forwarded.out])).code).toBe(0)
   })
 
-  it('says that there is nothing more to delete', async () => {
+  it('says that there is nothing more to delete, which is no failure', async () => {
     const link = await send()
     expect((await run(['rm', link])).code).toBe(0)
-    const again = await run(['rm', link])
-    expect(again.code).toBe(1)
-    expect(again.stderr).toContain('There is no such parcel, or it is not yours')
+    const again = await run(['rm', '--json', link])
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stderr).toContain('was deleted already, or has expired.')
+    expect(JSON.parse(again.out)).toMatchObject({ ok: true, parcels: [{ ok: true, already: true }] })
+  })
+
+  it('fails on a link that the server never knew', async () => {
+    const { code, stderr } = await run(['rm', `${serving.url}/p/${'b'.repeat(26)}#${'A'.repeat(43)}`])
+    expect(code).toBe(1)
+    expect(stderr).toContain('There is no such parcel, or it is not yours')
   })
 
   it('refuses to delete what another sent, says what it takes, and deletes the others', async () => {

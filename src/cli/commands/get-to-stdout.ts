@@ -1,20 +1,23 @@
 import type { NodeSealift, Parcel, ParcelItem } from '../../client/node/index.ts'
 import { Output, writeAll, type CliIo } from '../cli-io.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
+import type { RetryNotes } from '../retry-notes.ts'
 import { printable } from '../terminal/text.ts'
 
 interface StdoutCall {
   readonly link: string
   readonly only: ((item: ParcelItem) => boolean) | undefined
   readonly quiet: boolean
+  readonly retries: RetryNotes
 }
 
 /** Writes one item to stdout, in order, each chunk authenticated before it is written. */
 export async function getToStdout(io: CliIo, sealift: NodeSealift, call: StdoutCall): Promise<number> {
+  using view = new Output(io, { quiet: call.quiet }).progress('receiving')
+  call.retries.showOn(view)
   const parcel = await sealift.open(call.link, { signal: io.signal })
   const item = theOnlyItem(parcel, call.only)
   const startedAtMs = performance.now()
-  using view = new Output(io, { quiet: call.quiet }).progress('receiving')
   let bytes = 0
   for await (const chunk of parcel.stream(item, { signal: io.signal })) {
     await writeAll(io.stdout, chunk)

@@ -5,6 +5,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { RetryNotes } from '../retry-notes.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
 import { summary } from '../words.ts'
@@ -18,12 +19,13 @@ export interface GetCommandOptions extends ServerOptions, OutputOptions {
 
 /** `sealift get`: everything a link holds, into a folder (or one item to stdout). */
 export async function get(io: CliIo, link: string, options: GetCommandOptions): Promise<number> {
-  await using sealift = openForLink(io, link, options)
+  const retries = new RetryNotes()
+  await using sealift = openForLink(io, link, options, retries)
   const only = options.only === undefined ? undefined : selectorOf(options.only)
-  if (options.stdout) return await getToStdout(io, sealift, { link, only, quiet: options.quiet ?? false })
+  if (options.stdout) return await getToStdout(io, sealift, { link, only, retries, quiet: options.quiet ?? false })
   const output = new Output(io, options)
   const startedAtMs = performance.now()
-  const received = await receive(io, sealift, { link, only, output, directory: options.output })
+  const received = await receive(io, sealift, { link, only, output, retries, directory: options.output })
   const elapsedMs = performance.now() - startedAtMs
   if (received.items.length === 0 && only) throw new UsageError('No item of this link has a name that matches --only.')
   tell(output, received, { elapsedMs, directory: options.output })
@@ -44,10 +46,12 @@ interface ReceiveCall {
   readonly directory: string
   readonly only: ((item: ParcelItem) => boolean) | undefined
   readonly output: Output
+  readonly retries: RetryNotes
 }
 
 async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Promise<Received> {
   using view = call.output.progress('receiving')
+  call.retries.showOn(view)
   return await sealift.receive(call.link, {
     directory: call.directory,
     signal: io.signal,

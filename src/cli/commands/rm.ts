@@ -7,10 +7,12 @@ import { explain, type Explanation } from '../explain.ts'
 interface Removal {
   readonly parcelId: string
   readonly ok: boolean
+  /** True when there was nothing to delete any more. */
+  readonly already?: true
   readonly error?: Explanation
 }
 
-/** `sealift rm`: deletes what each link holds; one that fails leaves the others alone. */
+/** `sealift rm`: deletes what each link holds; one that fails leaves the others alone, one that is gone is no failure. */
 export async function rm(io: CliIo, links: readonly string[], options: ServerOptions & OutputOptions): Promise<number> {
   const output = new Output(io, options)
   const ids = links.map(link => parseLink(link).parcelId)
@@ -18,7 +20,8 @@ export async function rm(io: CliIo, links: readonly string[], options: ServerOpt
   for (const [index, link] of links.entries()) {
     const removal = await removeOne(io, { link, parcelId: ids[index] ?? '' }, options)
     removals.push(removal)
-    if (removal.ok) output.note(`Deleted ${removal.parcelId}.`)
+    if (removal.already) output.note(`${removal.parcelId} was deleted already, or has expired.`)
+    else if (removal.ok) output.note(`Deleted ${removal.parcelId}.`)
     else output.warn(`${removal.parcelId}: ${removal.error?.message} ${removal.error?.hint ?? ''}`.trimEnd())
   }
   const ok = removals.every(removal => removal.ok)
@@ -33,8 +36,8 @@ async function removeOne(
 ): Promise<Removal> {
   try {
     await using sealift = openForLink(io, link, options)
-    await sealift.delete(link, undefined, { signal: io.signal })
-    return { parcelId, ok: true }
+    const deleted = await sealift.delete(link, undefined, { signal: io.signal })
+    return deleted ? { parcelId, ok: true } : { parcelId, ok: true, already: true }
   } catch (error) {
     if (io.signal.aborted) throw error
     return { parcelId, ok: false, error: explain(isSealiftError(error, 'not_found') ? notOurs(error) : error) }

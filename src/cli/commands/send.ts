@@ -2,7 +2,10 @@ import type { FileItem, Published, SendItem, SentFiles } from '../../client/node
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
+import { explain } from '../explain.ts'
+import { RetryNotes } from '../retry-notes.ts'
 import { itemsToSend, STDIN } from '../send-items.ts'
+import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
 import { localTime, summary } from '../words.ts'
 
@@ -24,11 +27,12 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
   const elapsedMs = performance.now() - startedAtMs
+  tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
   if (!options.live) await output.line(sent.link)
   await output.result(resultOf(sent, { items, leftOut, elapsedMs }))
-  return EXIT.ok
+  return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
 function checkUsage(paths: readonly string[], options: SendCommandOptions): void {
@@ -43,12 +47,15 @@ async function transfer(
   items: readonly (FileItem | SendItem)[],
   { options, output }: { options: SendCommandOptions; output: Output },
 ): Promise<SentFiles> {
-  await using sealift = openServer(io, options)
+  const retries = new RetryNotes()
+  await using sealift = openServer(io, options, retries)
   using view = output.progress('sending')
+  retries.showOn(view)
   const printed: Promise<void>[] = []
   const print = ({ link }: Published) => void printed.push(output.line(link))
   const sent = await sealift.sendFiles(items, {
     signal: io.signal,
+    leaveOutRefused: true,
     onProgress: progress => view.update(progress),
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
@@ -66,6 +73,15 @@ function tellLeftOut(output: Output, leftOut: readonly string[]): void {
   output.note(`Left out, as symbolic links and special files inside folders are: ${printable(first)}${others}`)
 }
 
+/** The others were sent: the link stands for them. */
+function tellRefused(output: Output, { refused }: SentFiles): void {
+  if (refused.length === 0) return
+  output.warn(`The server refused ${countOf(refused.length)}, which the link does not hold:`)
+  for (const { error } of refused) output.warn(`  ${explain(error).message}`)
+  const hints = new Set(refused.map(({ error }) => explain(error).hint).filter(hint => hint !== undefined))
+  for (const hint of hints) output.warn(hint)
+}
+
 interface Told {
   readonly items: readonly (FileItem | SendItem)[]
   readonly leftOut: readonly string[]
@@ -75,6 +91,10 @@ interface Told {
 function resultOf(sent: SentFiles, { items, leftOut, elapsedMs }: Told): object {
   const { link, parcelId, expiresAt, bytes, resumed } = sent
   const seconds = Math.round(elapsedMs) / 1000
-  const names = items.map(({ name }) => ({ name }))
-  return { ok: true, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut }
+  const errors = new Map(sent.refused.map(({ index, error }) => [index, explain(error)]))
+  const names = items.map(({ name }, index) => {
+    const error = errors.get(index)
+    return error ? { name, ok: false, error } : { name }
+  })
+  return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut }
 }

@@ -35,6 +35,22 @@ export function progressSentence(progress: Progress, verb: string): string {
   return `${verb}: ${[...parts, ...paceOf(progress)].join(', ')}`
 }
 
+/** Why nothing moves, and until when. */
+export interface Trouble {
+  /** Such as `connection lost`. */
+  readonly what: string
+  readonly waitMs: number
+}
+
+/** `connection lost, trying again in 3 s` */
+export function troubleText({ what, waitMs }: Trouble): string {
+  return `${what}, trying again ${waitMs > 0 ? `in ${Math.ceil(waitMs / 1000)} s` : 'now'}`
+}
+
+export function troubleLine(trouble: Trouble, style: FrameStyle): string {
+  return paint('33', fit(troubleText(trouble), Math.max(1, style.columns - 1)).trimEnd(), style)
+}
+
 /** `1 item`, `12 items`. */
 export function countOf(items: number): string {
   return items === 1 ? '1 item' : `${items} items`

@@ -1,6 +1,6 @@
 /** Shows progress where people look: bars on a terminal, a line every few seconds elsewhere, nothing when quiet. */
 import type { Progress } from '../../client/progress.ts'
-import { progressFrame, progressSentence } from './progress-frame.ts'
+import { progressFrame, progressSentence, troubleLine, troubleText, type Trouble } from './progress-frame.ts'
 
 /** The part of `process.stderr` that is used here. */
 export interface TerminalStream {
@@ -14,6 +14,8 @@ export interface TerminalStream {
 export interface ProgressView extends Disposable {
   /** Draws soon; calling it often costs nothing. */
   update(progress: Progress): void
+  /** Says why nothing moves; forgotten as soon as something does. */
+  trouble(trouble: Trouble): void
   /** Prints a line that stays, above whatever is drawn. */
   note(line: string): void
 }
@@ -29,6 +31,8 @@ export interface ProgressViewOptions {
 
 const FRAME_MS = 80
 const SENTENCE_MS = 5000
+/** A pause is counted down. */
+const TICK_MS = 1000
 
 /** Bars need a terminal; `TERM=dumb` cannot move its cursor. */
 export function createProgressView(options: ProgressViewOptions, terminalType: string | undefined): ProgressView {
@@ -37,13 +41,15 @@ export function createProgressView(options: ProgressViewOptions, terminalType: s
 }
 
 function silentView(stream: TerminalStream): ProgressView {
-  return { update() {}, note: line => void stream.write(`${line}\n`), [Symbol.dispose]() {} }
+  return { update() {}, trouble() {}, note: line => void stream.write(`${line}\n`), [Symbol.dispose]() {} }
 }
 
 /** Rewrites its lines in place, and takes them away when disposed. The cursor is never hidden, so nothing can leave it so. */
 class BarsView implements ProgressView {
   readonly #options: ProgressViewOptions
   #latest: Progress | null = null
+  #trouble: { readonly what: string; readonly untilMs: number } | null = null
+  #ticker: NodeJS.Timeout | null = null
   #drawnLines = 0
   #drawnAtMs = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | null = null
@@ -53,10 +59,17 @@ class BarsView implements ProgressView {
   }
 
   update(progress: Progress): void {
+    if (progress.bytes > (this.#latest?.bytes ?? 0)) this.#forgetTrouble()
     this.#latest = progress
     const waitMs = this.#drawnAtMs + FRAME_MS - this.#options.now()
     if (waitMs <= 0) this.#draw()
     else this.#timer ??= setTimeout(() => this.#draw(), waitMs).unref()
+  }
+
+  trouble({ what, waitMs }: Trouble): void {
+    this.#trouble = { what, untilMs: this.#options.now() + waitMs }
+    this.#ticker ??= setInterval(() => this.#draw(), TICK_MS).unref()
+    this.#draw()
   }
 
   note(line: string): void {
@@ -67,6 +80,7 @@ class BarsView implements ProgressView {
 
   [Symbol.dispose](): void {
     this.#cancelTimer()
+    this.#forgetTrouble()
     this.#latest = null
     const eraser = this.#eraser()
     if (eraser !== '') this.#options.stream.write(eraser)
@@ -75,14 +89,28 @@ class BarsView implements ProgressView {
 
   #draw(): void {
     this.#cancelTimer()
-    if (this.#latest === null) return
-    const { stream, verb, unicode, now } = this.#options
-    const style = { columns: stream.columns ?? 80, rows: stream.rows ?? 24, unicode, verb }
-    const lines = progressFrame(this.#latest, { ...style, colour: stream.hasColors?.() ?? false })
+    const lines = this.#lines()
+    if (lines.length === 0) return
+    const { stream, now } = this.#options
     // One write a frame, each line cleared to its end before the next: no flicker and no leftovers.
     stream.write(this.#eraser() + lines.join('\n'))
     this.#drawnLines = lines.length
     this.#drawnAtMs = now()
+  }
+
+  #lines(): string[] {
+    const { stream, verb, unicode, now } = this.#options
+    const colour = stream.hasColors?.() ?? false
+    const style = { columns: stream.columns ?? 80, rows: stream.rows ?? 24, unicode, verb, colour }
+    const lines = this.#latest ? progressFrame(this.#latest, style) : []
+    if (this.#trouble) lines.push(troubleLine({ ...this.#trouble, waitMs: this.#trouble.untilMs - now() }, style))
+    return lines
+  }
+
+  #forgetTrouble(): void {
+    this.#trouble = null
+    if (this.#ticker) clearInterval(this.#ticker)
+    this.#ticker = null
   }
 
   /** To the first column of the first line drawn, clearing all below. */
@@ -101,10 +129,18 @@ class BarsView implements ProgressView {
 class SentencesView implements ProgressView {
   readonly #options: ProgressViewOptions
   #writtenAtMs: number
+  #troubledAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ProgressViewOptions) {
     this.#options = options
     this.#writtenAtMs = options.now()
+  }
+
+  trouble(trouble: Trouble): void {
+    const now = this.#options.now()
+    if (now - this.#troubledAtMs < SENTENCE_MS) return
+    this.#troubledAtMs = now
+    this.note(`${this.#options.verb}: ${troubleText(trouble)}`)
   }
 
   update(progress: Progress): void {

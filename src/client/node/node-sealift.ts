@@ -92,10 +92,11 @@ export class NodeSealift extends Sealift {
   }
 
   /** As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. */
-  override async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<void> {
+  override async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<boolean> {
     const { parcelId } = parseLink(link)
-    await super.delete(link, ownerSecret ?? (await this.#owned?.secretOf(parcelId)), options)
+    const ended = await super.delete(link, ownerSecret ?? (await this.#owned?.secretOf(parcelId)), options)
     await this.#owned?.forget(parcelId)
+    return ended
   }
 
   /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */

@@ -33,7 +33,8 @@ export interface PublisherOptions {
 /** Keeps the manifest of one send and puts its versions on the server, one at a time. */
 export class Publisher {
   readonly #options: PublisherOptions
-  readonly #items: ManifestItem[]
+  /** By their place in what is sent; `null`: left out. */
+  readonly #items: (ManifestItem | null)[]
   readonly #media = new Set<string>()
   #version: number | null = null
   #published: Published | null = null
@@ -66,6 +67,13 @@ export class Publisher {
   itemSent(index: number, sealed: SealedMedia): void {
     const item = this.#items[index]
     if (item) this.#set(index, { ...item, ...sealed, state: 'complete' }, sealed.media)
+  }
+
+  /** It will not be sent. Only before anything is published: the place of an item never changes. */
+  itemLeftOut(index: number): void {
+    const thumbnail = this.#items[index]?.thumbnail?.media
+    if (thumbnail !== undefined) this.#media.delete(thumbnail)
+    this.#items[index] = null
   }
 
   /** Puts the parcel where receivers find it, in the state it is in now. */
@@ -169,7 +177,8 @@ export class Publisher {
   async #sealed(): Promise<{ sealed: Uint8Array<ArrayBuffer>; media: string[] }> {
     this.#changed = false
     const { suite, journal, createdAt } = this.#options
-    const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items: this.#items } as const
+    const items = this.#items.filter(item => item !== null)
+    const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items } as const
     // Items may be finished while it is being sealed: the list is of what this manifest names.
     const media = Array.from(this.#media)
     return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }

@@ -1,11 +1,12 @@
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { NO_SIGNAL } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { manifestItemSchema } from '../manifest.ts'
 import type { SealedMedia } from '../manifest.ts'
-import type { SendItem, SendOptions } from '../options.ts'
+import type { RefusedItem, SendItem, SendOptions } from '../options.ts'
 import { laneOf, Lanes } from '../lanes.ts'
 import { ProgressMeter } from '../progress-meter.ts'
+import { isPassing } from '../retry.ts'
 import type { Sent } from '../sealift.ts'
 import { TaskGroup } from '../task-group.ts'
 import { plainParts } from './plain-parts.ts'
@@ -14,6 +15,7 @@ import { Publisher } from './publisher.ts'
 import { ONE_REQUEST_BYTES, sendMedia } from './send-media.ts'
 import type { Begun, SendContext } from './send-media.ts'
 import type { SendJournal } from './send-journal.ts'
+import { undo } from './undo.ts'
 
 export interface SendParcelOptions {
   readonly context: SendContext
@@ -51,6 +53,7 @@ class SendRun {
   readonly #publisher: Publisher
   readonly #progress: ProgressMeter
   readonly #outgoing: readonly Outgoing[]
+  readonly #refused: RefusedItem[] = []
   #bytes = 0
   #left: number
 
@@ -76,9 +79,11 @@ class SendRun {
     if (early) await this.#publish(group.signal)
     this.#spawnAll(group, early)
     await group.join()
+    this.#assertSomethingSent()
     const published = early ? await this.#finish(signal) : await this.#publish(signal)
     this.#progress.flush()
-    return { ...published, items: this.#outgoing.length, bytes: this.#bytes }
+    const refused = this.#refused.toSorted((a, b) => a.index - b.index)
+    return { ...published, items: this.#outgoing.length - refused.length, bytes: this.#bytes, refused }
   }
 
   /** Thumbnails first; then each lane by size, what is of unknown length last. */
@@ -95,8 +100,30 @@ class SendRun {
     }
     for (const { outgoing, lane } of planned) {
       const followable = early && lane === 'large'
-      group.spawn(signal => lanes.run(lane, () => this.#sendItem(outgoing, { signal, followable, changed })))
+      const send = (signal: AbortSignal): Promise<void> => this.#sendItem(outgoing, { signal, followable, changed })
+      group.spawn(signal => lanes.run(lane, () => send(signal).catch(error => this.#failed(outgoing, error))))
     }
+  }
+
+  /** Whether an item that failed is left out. @throws the error, with the item it is about */
+  async #failed({ index, item }: Outgoing, thrown: unknown): Promise<void> {
+    const error = aboutItem(thrown, { index, name: item.name })
+    const { options, journal, context } = this.#send
+    const mayLeaveOut = options.leaveOutRefused === true && options.publishFirst !== true
+    if (!mayLeaveOut || !isSealiftError(error, 'too_large', 'quota_exceeded')) throw error
+    this.#refused.push({ index, name: item.name, error })
+    this.#publisher.itemLeftOut(index)
+    this.#progress.leaveOut(index)
+    this.#left -= 1
+    const journals = [journal.item(index, 'item'), journal.item(index, 'thumbnail')]
+    await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items: journals })
+    for (const each of journals) await each.restart()
+  }
+
+  /** @throws the first refusal when everything was refused */
+  #assertSomethingSent(): void {
+    const [first] = this.#refused
+    if (first && this.#refused.length === this.#outgoing.length) throw first.error
   }
 
   async #sendThumbnail({ index, item }: Outgoing, signal: AbortSignal): Promise<void> {
@@ -164,6 +191,13 @@ class SendRun {
     await this.#publisher.update(signal)
     return this.#publisher.published ?? this.#publish(signal)
   }
+}
+
+/** Says which item an error is about; in its context alone, for messages may end up in logs. */
+function aboutItem(error: unknown, { index, name }: { index: number; name: string }): unknown {
+  if (!isSealiftError(error) || error.code === 'aborted' || isPassing(error)) return error
+  const context = { ...error.context, item: name, index }
+  return new SealiftError(error.code, error.message, { context, cause: error })
 }
 
 function sizeOf({ parts }: Outgoing): number {

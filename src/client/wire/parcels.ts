@@ -104,6 +104,18 @@ export function endParcel(
   return server.done({ method: 'DELETE', path, headers: { [HEADER.owner]: parcel.owner }, signal })
 }
 
+/** Whether the server knows a parcel that has expired or was deleted. */
+export async function hasEnded(server: Server, parcelId: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await readParcel(server, { parcelId }, signal)
+    return false
+  } catch (error) {
+    if (isSealiftError(error, 'gone')) return true
+    if (isSealiftError(error, 'not_found', 'unauthorized', 'forbidden')) return false
+    throw error
+  }
+}
+
 export interface LeaseRequest {
   readonly mediaId: string
   readonly owner: string

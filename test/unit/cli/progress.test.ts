@@ -151,6 +151,36 @@ describe('a progress view', () => {
     expect(terminal.screen()).toHaveLength(3)
   })
 
+  it('counts down to the next try below the bars, until bytes move again', () => {
+    const terminal = new FakeTerminal({ columns: 80, rows: 24 })
+    using bars = view(terminal)
+    bars.update(progress())
+    bars.trouble({ what: 'connection lost', waitMs: 2500 })
+    expect(terminal.screen().at(-1)).toBe('connection lost, trying again in 3 s')
+    vi.advanceTimersByTime(1000)
+    expect(terminal.screen().at(-1)).toBe('connection lost, trying again in 2 s')
+    vi.advanceTimersByTime(2000)
+    expect(terminal.screen().at(-1)).toBe('connection lost, trying again now')
+    bars.update(progress())
+    vi.advanceTimersByTime(100)
+    expect(terminal.screen()).toHaveLength(3)
+    bars.update(progress({ bytes: 6 * MiB }))
+    vi.advanceTimersByTime(100)
+    expect(terminal.screen()).toHaveLength(2)
+    bars[Symbol.dispose]()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('tells of trouble in a sentence, not too often, where there is no terminal', () => {
+    const lines: string[] = []
+    using sentences = view({ write: text => lines.push(text) })
+    for (let second = 0; second < 8; second += 1) {
+      sentences.trouble({ what: 'connection lost', waitMs: 500 })
+      vi.advanceTimersByTime(1000)
+    }
+    expect(lines).toEqual(Array(2).fill('sending: connection lost, trying again in 1 s\n'))
+  })
+
   it('follows the width of the terminal as it changes', () => {
     const terminal = new FakeTerminal({ columns: 100, rows: 24 })
     using bars = view(terminal)

@@ -45,6 +45,18 @@ describe('a request', () => {
     expect(clock.slept).toEqual([125, 250, 500, 1000, 2000])
   })
 
+  test('tells of every pause: why, how long, and since when', async () => {
+    const told: unknown[] = []
+    const error = broken()
+    const retrier = new Retrier({ clock: fakeClock(), random: () => 0.5, onRetry: event => told.push(event) })
+    await retrier.run(SIGNAL, failing(3, error).run)
+    expect(told).toEqual([
+      { error, waitMs: 125, failingMs: 0 },
+      { error, waitMs: 250, failingMs: 125 },
+      { error, waitMs: 500, failingMs: 375 },
+    ])
+  })
+
   test('pauses at most as long as the cap, and at random below it', async () => {
     const clock = fakeClock()
     await new Retrier({ clock, random: () => 0.999, retry: { capMs: 300 } }).run(SIGNAL, failing(6, broken()).run)
