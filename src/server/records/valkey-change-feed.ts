@@ -16,9 +16,11 @@ export interface ValkeyChangeFeedOptions {
   readonly node: ClusterNode
 }
 
-/** The caller owns `node`, and disposes of it after the feed. */
-export function createValkeyChangeFeed({ node }: ValkeyChangeFeedOptions): ChangeFeed & Disposable {
-  return new ValkeyChangeFeed(node)
+/** Resolves when it hears the other nodes. The caller owns `node`, and disposes of it after the feed. */
+export async function openValkeyChangeFeed({ node }: ValkeyChangeFeedOptions): Promise<ChangeFeed & Disposable> {
+  const feed = new ValkeyChangeFeed(node)
+  await node.link.hear('changes', message => feed.hear(message))
+  return feed
 }
 
 const PULSE_MS = 80
@@ -41,7 +43,6 @@ class ValkeyChangeFeed implements ChangeFeed, Disposable {
 
   constructor(node: ClusterNode) {
     this.#node = node
-    node.link.hear('changes', message => this.#hear(message))
     this.#watch = node.watch({ joined: () => this.#catchUp() })
     this.#timer = setInterval(() => this.#pulse(), PULSE_MS).unref()
   }
@@ -93,7 +94,7 @@ class ValkeyChangeFeed implements ChangeFeed, Disposable {
     }
   }
 
-  #hear(message: string): void {
+  hear(message: string): void {
     const [from, ...topics] = message.split(' ')
     if (from === this.#node.id) return
     for (const topic of topics) {

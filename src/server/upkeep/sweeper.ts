@@ -6,6 +6,7 @@ import { deleteBlobs } from './delete-blobs.ts'
 import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
 import { findOrphans, lookSuspicious } from './orphans.ts'
+import { checked, SWEEP_BLOB_METHODS, SWEEP_RECORD_METHODS, type SweepLease } from './sweep-lease.ts'
 import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
 
 export interface UpkeepSettings {
@@ -24,12 +25,17 @@ export interface SweeperOptions {
   /** Asked anew for each sweep. */
   readonly settings: () => UpkeepSettings
   readonly events: UpkeepEvents
+  /** Where several processes share these stores: only the one that holds it sweeps. Disposed with the sweeper. */
+  readonly lease?: SweepLease
 }
 
 export interface Sweeper extends AsyncDisposable {
   /** Sweeps now and then every `sweepEveryMs`, until disposed. */
   start(): void
-  /** One sweep, now; joins one that is running. Never rejects: what failed is told to the events. */
+  /**
+   * One sweep, now; joins one that is running. Never rejects: what failed is told to the events. The report is empty
+   * when another node sweeps.
+   */
   sweep(): Promise<SweepReport>
 }
 
@@ -52,7 +58,15 @@ class PeriodicSweeper implements Sweeper {
   #walkedAtMs: number | null = null
 
   constructor(options: SweeperOptions) {
-    this.#options = options
+    const { blobs, records, lease } = options
+    const check = () => lease?.check() ?? Promise.resolve()
+    this.#options = lease
+      ? {
+          ...options,
+          blobs: checked(blobs, SWEEP_BLOB_METHODS, check),
+          records: checked(records, SWEEP_RECORD_METHODS, check),
+        }
+      : options
   }
 
   start(): void {
@@ -71,6 +85,7 @@ class PeriodicSweeper implements Sweeper {
     this.#stop.abort(new Error('The sweeper was stopped'))
     if (this.#timer) clearTimeout(this.#timer)
     await this.#running
+    await this.#options.lease?.[Symbol.asyncDispose]()
   }
 
   #schedule(): void {
@@ -82,21 +97,37 @@ class PeriodicSweeper implements Sweeper {
   async #sweep(): Promise<SweepReport> {
     const startedAtMs = performance.now()
     const report: Partial<Record<UpkeepTask, number>> = {}
-    for (const [name, task] of this.#tasks()) {
-      const done = await this.#run(name, task)
+    const signal = await this.#mayGoOn()
+    if (signal === null) return report
+    for (const [name, task] of this.#tasks(signal)) {
+      const done = await this.#run(name, task, signal)
       if (done !== null) report[name] = done
     }
-    if (!this.#stop.signal.aborted) this.#options.events.swept(report, performance.now() - startedAtMs)
+    if (!signal.aborted) this.#options.events.swept(report, performance.now() - startedAtMs)
     return report
   }
 
+  /** @returns what ends this sweep early; `null` when another node sweeps, or nobody can tell */
+  async #mayGoOn(): Promise<AbortSignal | null> {
+    const { lease, events } = this.#options
+    if (!lease || this.#stop.signal.aborted) return this.#stop.signal
+    try {
+      const lost = await lease.take()
+      return lost === null ? null : AbortSignal.any([this.#stop.signal, lost])
+    } catch (error) {
+      events.failed('take_lease', error, null)
+      return null
+    }
+  }
+
   /** Expiry comes before deletion, so that one sweep takes a media from its last moment to free disk space. */
-  #tasks(): readonly (readonly [UpkeepTask, Task])[] {
+  #tasks(ending: AbortSignal): readonly (readonly [UpkeepTask, Task])[] {
     const { records, blobs, clock } = this.#options
     const { keepEndedMs } = this.#options.settings()
     const now = clock()
-    const failed = (task: UpkeepTask) => (error: unknown, blobId: string) =>
-      this.#options.events.failed(task, error, blobId)
+    const failed = (task: UpkeepTask) => (error: unknown, blobId: string) => {
+      if (!ending.aborted) this.#options.events.failed(task, error, blobId)
+    }
     return [
       ['expire_parcels', signal => expireParcels(records, now, signal)],
       ['expire_leases', signal => expireLeases(records, now, signal)],
@@ -120,8 +151,7 @@ class PeriodicSweeper implements Sweeper {
   }
 
   /** A task that fails leaves the others alone. @returns `null` when it failed or was stopped */
-  async #run(name: UpkeepTask, task: Task): Promise<number | null> {
-    const { signal } = this.#stop
+  async #run(name: UpkeepTask, task: Task, signal: AbortSignal): Promise<number | null> {
     if (signal.aborted) return null
     try {
       return await task(signal)
@@ -132,7 +162,7 @@ class PeriodicSweeper implements Sweeper {
   }
 
   async #deleteOrphans(modifiedBefore: number, signal: AbortSignal): Promise<number> {
-    const { blobs, events } = this.#options
+    const { blobs, records, events } = this.#options
     const found = await findOrphans(this.#options, modifiedBefore, signal)
     if (lookSuspicious(found)) {
       events.orphansSuspicious({ orphans: found.orphans.length, blobs: found.blobs })
@@ -142,11 +172,13 @@ class PeriodicSweeper implements Sweeper {
     for (const orphan of found.orphans) {
       signal.throwIfAborted()
       try {
+        // Asked again: the walk may have taken hours.
+        if ((await records.knownBlobs([orphan.blobId])).size > 0) continue
         await blobs.delete(orphan.blobId)
         deleted += 1
         events.orphanDeleted(orphan)
       } catch (error) {
-        events.failed('delete_orphans', error, orphan.blobId)
+        if (!signal.aborted) events.failed('delete_orphans', error, orphan.blobId)
       }
     }
     return deleted

@@ -2,6 +2,8 @@ import type { BlobId } from '../blobs/blob-store.ts'
 
 /** The pieces of work of a sweep, by their name in events and reports. */
 export type UpkeepTask =
+  /** Finding out whether this node is the one that sweeps. */
+  | 'take_lease'
   | 'expire_parcels'
   | 'expire_leases'
   | 'expire_uploads'
