@@ -14,7 +14,7 @@
  *   An abort rejects with the signal's reason. What `source` throws is passed through as it is.
  */
 export interface BlobStore extends AsyncDisposable {
-  /** Returns the number of bytes stored. */
+  /** Takes over the pieces of `source`: their memory may be gone afterwards. Returns the number of bytes stored. */
   putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number>
 
   /** Copies bytes `range.start` (inclusive) to `range.end` (exclusive) into `sink`. All their parts must be stored. */
@@ -114,4 +114,38 @@ export interface Presigned {
   readonly url: string
   /** To be sent exactly so. */
   readonly headers: Readonly<Record<string, string>>
+}
+
+/** Optional power: a store that clients may exchange the bytes of a part with, by addresses that work for a while. */
+export interface GrantsDirectAccess {
+  /** To store a part, of exactly these bytes. It counts only once `statPart` has found it. @throws unavailable */
+  presignPart(part: PartName, upload: DirectUpload): Promise<DirectRequest>
+
+  /** To read a part, whole or a range of it. @throws unavailable */
+  presignRead(part: PartName, ttlMs: number): Promise<DirectRequest>
+
+  /** What is stored of a part; `null` when nothing is. @throws unavailable */
+  statPart(part: PartName, signal: AbortSignal): Promise<StoredPart | null>
+}
+
+export type PartName = Pick<PartAddress, 'blobId' | 'index'>
+
+export interface DirectUpload {
+  readonly sizeBytes: number
+  /** MD5 of the bytes, as in the header Content-MD5. */
+  readonly md5Base64: string
+  /** How long the address works; whole seconds, at least one. */
+  readonly ttlMs: number
+}
+
+export interface DirectRequest {
+  readonly url: string
+  /** Must be sent exactly so; HTTP clients set `content-length` by themselves. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface StoredPart {
+  readonly sizeBytes: number
+  /** As the service tells it, in quotes; for most services the MD5 in hex. */
+  readonly etag: string
 }

@@ -23,9 +23,15 @@ import type {
   ByteRange,
   ByteSink,
   ChecksBlobs,
+  DirectRequest,
+  DirectUpload,
+  GrantsDirectAccess,
   PartAddress,
+  PartName,
   StoredBlob,
+  StoredPart,
 } from './blob-store.ts'
+import { DirectAccess } from './s3/direct-access.ts'
 import { IncomingPart } from './s3/incoming-part.ts'
 import { groupByBlob } from './s3/list-blobs.ts'
 import { ObjectNames } from './s3/object-names.ts'
@@ -44,6 +50,8 @@ const MAX_DELAY_MS = 3000
 const RETRY_BUDGET = 100
 
 export interface S3BlobStoreOptions extends S3Connection {
+  /** Where clients reach the service, for `GrantsDirectAccess`; the endpoint by default. */
+  readonly publicEndpoint?: string
   /** Memory for parts on their way to the service, all together; 64 MiB by default. */
   readonly memoryBytes?: number
   /** Tries of one call at most; 4 by default. */
@@ -52,7 +60,7 @@ export interface S3BlobStoreOptions extends S3Connection {
   readonly random?: () => number
 }
 
-export type S3BlobStore = BlobStore & ChecksBlobs
+export type S3BlobStore = BlobStore & ChecksBlobs & GrantsDirectAccess
 
 /** Asks the service nothing; `probeS3` and the store's own `probe` do. */
 export function openS3BlobStore(options: S3BlobStoreOptions): S3BlobStore {
@@ -63,6 +71,7 @@ class ObjectsBlobStore implements S3BlobStore {
   readonly measures = 'sum'
   readonly #service: S3Service
   readonly #names: ObjectNames
+  readonly #direct: DirectAccess
   readonly #memory: PartMemory
   readonly #onTheirWay = new PartsOnTheirWay()
   readonly #small = new SmallBlobs()
@@ -72,12 +81,15 @@ class ObjectsBlobStore implements S3BlobStore {
   constructor(options: S3BlobStoreOptions) {
     const client = createS3Client(options)
     const reader = createS3Client(options)
+    const signer = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
     this.#service = new S3Service({ client, reader, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
+    this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
     this.#memory = new PartMemory(options.memoryBytes ?? MEMORY_BYTES)
     this.#destroy = () => {
       client.destroy()
       reader.destroy()
+      signer.destroy()
     }
   }
 
@@ -130,6 +142,18 @@ class ObjectsBlobStore implements S3BlobStore {
     const objects = this.#service.list(this.#names.blob(blobId), this.#stop.signal)
     for await (const blob of groupByBlob(this.#names, objects)) return blob
     return null
+  }
+
+  presignPart({ blobId, index }: PartName, upload: DirectUpload): Promise<DirectRequest> {
+    return this.#direct.upload(blobId, index, upload)
+  }
+
+  presignRead({ blobId, index }: PartName, ttlMs: number): Promise<DirectRequest> {
+    return this.#direct.download(blobId, index, ttlMs)
+  }
+
+  statPart({ blobId, index }: PartName, signal: AbortSignal): Promise<StoredPart | null> {
+    return this.#service.head(this.#names.part(blobId, index), signal)
   }
 
   async probe(): Promise<void> {

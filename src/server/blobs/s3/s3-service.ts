@@ -11,7 +11,7 @@ import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { ByteRange } from '../blob-store.ts'
+import type { ByteRange, StoredPart } from '../blob-store.ts'
 import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
 import { BrokenAnswer, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
@@ -92,7 +92,7 @@ export class S3Service {
   }
 
   /** `null` when it is not there. @throws unavailable */
-  head(name: string, signal: AbortSignal): Promise<{ readonly sizeBytes: number; readonly etag: string } | null> {
+  head(name: string, signal: AbortSignal): Promise<StoredPart | null> {
     return this.#retried(signal, async ({ signal: abortSignal }) => {
       try {
         const output = await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
