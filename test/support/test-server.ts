@@ -1,4 +1,7 @@
-/** A whole server in this process: real sockets on a free port, real files in a folder of its own. */
+/**
+ * A whole server in this process: real sockets on a free port, real files in a folder of its own. With
+ * `SEALIFT_TEST_STORES=cluster` it is two nodes on S3, PostgreSQL and Valkey, behind a balancer that takes turns.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +10,8 @@ import { createLiveConfig, type LiveConfigHolder } from '../../src/server/config
 import { loadConfig } from '../../src/server/config/load-config.ts'
 import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
 import { startServer, type ServerOptions } from '../../src/server/main.ts'
+import { startBalancer } from './balancer.ts'
+import { clusterStores, onCluster } from './cluster-stores.ts'
 
 export interface TestServer extends AsyncDisposable {
   readonly url: string
@@ -30,16 +35,18 @@ export async function startTestServer(overrides: RawMap = {}, options: TestServe
   const { dataDirectory: given, ...serverOptions } = options
   const dataDirectory = given ?? (await mkdtemp(join(tmpdir(), 'sealift-test-')))
   const base = { dataDirectory, listen: { port: 0 }, admin: { port: 0 }, log: { level: 'silent' } }
-  const configured = (over: RawMap) => loadConfig({ environment: {}, overrides: mergeRaw(base, over) })
+  const stores = onCluster ? await clusterStores(dataDirectory) : {}
+  const configured = (over: RawMap) =>
+    loadConfig({ environment: {}, overrides: mergeRaw(mergeRaw(stores, base), over) })
   const live = createLiveConfig(await configured(overrides))
-  const server = await startServer(live, serverOptions)
+  const nodes = await startNodes(live, serverOptions)
   const stop = async ({ keepData = false } = {}) => {
-    await server.stop()
+    await nodes.stop()
     if (!keepData) await rm(dataDirectory, { recursive: true, force: true })
   }
   return {
-    url: server.url,
-    adminUrl: server.adminUrl,
+    url: nodes.url,
+    adminUrl: nodes.adminUrl,
     dataDirectory,
     live,
     async reconfigure(over) {
@@ -47,5 +54,27 @@ export async function startTestServer(overrides: RawMap = {}, options: TestServe
     },
     stop,
     [Symbol.asyncDispose]: () => stop(),
+  }
+}
+
+interface Nodes {
+  readonly url: string
+  readonly adminUrl: string | null
+  stop(): Promise<void>
+}
+
+/** Two nodes that read one live configuration stand for two with the same file. */
+async function startNodes(live: LiveConfigHolder, options: ServerOptions): Promise<Nodes> {
+  const first = await startServer(live, options)
+  if (!onCluster) return first
+  const second = await startServer(live, options)
+  const balancer = await startBalancer(() => [first.url, second.url])
+  return {
+    url: balancer.url,
+    adminUrl: first.adminUrl,
+    async stop() {
+      await Promise.all([first.stop(), second.stop()])
+      await balancer[Symbol.asyncDispose]()
+    },
   }
 }

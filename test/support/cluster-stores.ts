@@ -1,0 +1,45 @@
+/** Stores that several servers share: a bucket prefix, a database and a key prefix of their own, on the shared engines. */
+import { randomBytes } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { RawMap } from '../../src/server/config/raw.ts'
+import { cephEngine } from './engines/ceph.ts'
+import { createDatabase, postgresEngine } from './engines/postgres.ts'
+import { sharedEngine } from './engines/shared.ts'
+import { valkeyEngine } from './engines/valkey.ts'
+import { makeBucket } from './s3-bucket.ts'
+
+/** True when the suites run on S3, PostgreSQL and Valkey, with two nodes, instead of on files and SQLite. */
+export const onCluster = process.env['SEALIFT_TEST_STORES'] === 'cluster'
+
+let bucket: ReturnType<typeof makeBucket> | null = null
+
+/**
+ * Configuration of nodes that share their stores. The same folder gets the same stores again, in any process: a node that
+ * is started anew finds what it left. All are dropped with the engines.
+ */
+export async function clusterStores(folder: string): Promise<RawMap> {
+  const file = join(folder, 'cluster.json')
+  const known = await readFile(file, 'utf8').catch(() => null)
+  if (known !== null) return JSON.parse(known) as RawMap
+  const stores = await makeStores()
+  await writeFile(file, JSON.stringify(stores))
+  return stores
+}
+
+async function makeStores(): Promise<RawMap> {
+  const name = randomBytes(8).toString('hex')
+  bucket ??= sharedEngine(cephEngine).then(makeBucket)
+  const { endpoint, region, bucket: bucketName, accessKeyId, secretAccessKey } = await bucket
+  const { url } = await createDatabase(await sharedEngine(postgresEngine))
+  const { url: valkeyUrl } = await sharedEngine(valkeyEngine)
+  return {
+    storage: {
+      kind: 's3',
+      s3: { endpoint, region, bucket: bucketName, accessKeyId, secretAccessKey, prefix: `${name}/`, memory: '64MiB' },
+    },
+    records: { kind: 'postgres', postgres: { url, poolSize: 8 } },
+    limits: { shared: 'valkey', valkey: { url: valkeyUrl, prefix: `${name}:`, leaseTtl: '3s' } },
+  }
+}
