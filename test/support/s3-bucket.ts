@@ -1,4 +1,4 @@
-import { CreateBucketCommand } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { randomBytes } from 'node:crypto'
 
 import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
@@ -18,4 +18,15 @@ export async function makeBucket(ceph: CephFacts): Promise<S3Connection> {
 
 function connectionTo({ endpoint, region, accessKeyId, secretAccessKey }: CephFacts): S3Connection {
   return { endpoint, region, bucket: '', prefix: 'sealift/', accessKeyId, secretAccessKey, pathStyle: true }
+}
+
+/** Names of the objects in a bucket, up to a thousand. */
+export async function objectsIn(connection: S3Connection): Promise<readonly string[]> {
+  const client = createS3Client(connection)
+  try {
+    const { Contents } = await client.send(new ListObjectsV2Command({ Bucket: connection.bucket }))
+    return (Contents ?? []).map(({ Key }) => Key ?? '')
+  } finally {
+    client.destroy()
+  }
 }

@@ -1,0 +1,113 @@
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { createHash } from 'node:crypto'
+import { Agent, request } from 'undici'
+
+import { note, ok, problem, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
+import type { Probing } from './probe-s3.ts'
+import { createS3Client } from './s3-connection.ts'
+
+const TTL_SECONDS = 60
+const DIRECT = 'storage.transfer'
+
+/** Whether clients could exchange bytes with the service by presigned addresses. Problems only where they are to. */
+export async function checkDirectAccess(probing: Probing): Promise<readonly S3Finding[]> {
+  const agent = new Agent()
+  try {
+    const findings = await check(probing, agent)
+    return probing.options.direct ? findings : findings.map(soften)
+  } finally {
+    await agent.destroy()
+  }
+}
+
+/** What is not used cannot be wrong. */
+function soften(finding: S3Finding): S3Finding {
+  return finding.level === 'problem' ? note(finding.check, finding.message) : finding
+}
+
+async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding[]> {
+  const { options, bytes } = probing
+  const { upload, download } = await sign(probing)
+  const setting = options.publicEndpoint === undefined ? 'storage.s3.endpoint' : 'storage.s3.publicEndpoint'
+  const md5 = createHash('md5').update(bytes).digest('base64')
+  try {
+    const sent = await send(probing, agent, {
+      url: upload,
+      method: 'PUT',
+      headers: { 'content-md5': md5 },
+      body: bytes,
+    })
+    const got = await send(probing, agent, { url: download, method: 'GET', headers: { range: 'bytes=0-63' } })
+    return [
+      judged('presigned-upload', sent.status === 200, sent.status),
+      judged('presigned-download', got.status === 206 && got.bytes.equals(bytes), got.status),
+      ...(await checkCors(probing, agent, upload)),
+    ]
+  } catch (error) {
+    return [unreachable(error, setting, options.publicEndpoint ?? options.endpoint)]
+  }
+}
+
+function judged(check: S3Check, works: boolean, status: number): S3Finding {
+  const what = check === 'presigned-upload' ? 'store' : 'read'
+  if (works) return ok(check, `Presigned addresses to ${what} work`)
+  return problem(check, DIRECT, `${DIRECT}: presigned addresses to ${what} fail (HTTP ${status}): set it to proxy`)
+}
+
+async function checkCors(probing: Probing, agent: Agent, url: string): Promise<readonly S3Finding[]> {
+  const findings: S3Finding[] = []
+  for (const origin of probing.options.corsOrigins ?? []) {
+    const { headers } = await send(probing, agent, {
+      url,
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'PUT',
+        'access-control-request-headers': 'content-md5',
+      },
+    })
+    const allowed = headers['access-control-allow-origin']
+    if (allowed === '*' || allowed === origin) findings.push(ok('cors', `Web pages of ${origin} may use the bucket`))
+    else findings.push(problem('cors', null, `The bucket's CORS rules do not admit web pages of ${origin}: add them`))
+  }
+  return findings
+}
+
+interface Sent {
+  readonly url: string
+  readonly method: 'PUT' | 'GET' | 'OPTIONS'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Buffer
+}
+
+interface Answered {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly bytes: Buffer
+}
+
+function send({ ask }: Probing, agent: Agent, { url, ...sent }: Sent): Promise<Answered> {
+  return ask(async ({ signal }) => {
+    const { statusCode: status, headers, body } = await request(url, { ...sent, signal, dispatcher: agent })
+    return { status, headers, bytes: Buffer.from(await body.arrayBuffer()) }
+  })
+}
+
+async function sign({
+  options,
+  name,
+  bytes,
+}: Probing): Promise<{ readonly upload: string; readonly download: string }> {
+  const client = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
+  const named = { Bucket: options.bucket, Key: name }
+  const ContentMD5 = createHash('md5').update(bytes).digest('base64')
+  try {
+    const put = new PutObjectCommand({ ...named, ContentLength: bytes.length, ContentMD5 })
+    const upload = await getSignedUrl(client, put, { expiresIn: TTL_SECONDS })
+    const download = await getSignedUrl(client, new GetObjectCommand(named), { expiresIn: TTL_SECONDS })
+    return { upload, download }
+  } finally {
+    client.destroy()
+  }
+}

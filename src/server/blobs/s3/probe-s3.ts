@@ -1,0 +1,214 @@
+/**
+ * Finds out what an S3 service can and cannot do, and what of the configuration is wrong: one plain line each. Used at
+ * start and by `sealift doctor`. Every question has a deadline; one object of 64 bytes is written and deleted.
+ */
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import { createHash, randomBytes } from 'node:crypto'
+import { buffer } from 'node:stream/consumers'
+import type { Readable } from 'node:stream'
+import { request } from 'undici'
+
+import { ObjectNames } from './object-names.ts'
+import { checkDirectAccess } from './probe-direct.ts'
+import { note, ok, problem, refused, type S3Finding, unreachable } from './probe-findings.ts'
+import { type Try, tryOnce } from './retry.ts'
+import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
+import { s3Failure } from './s3-errors.ts'
+
+export interface S3ProbeOptions extends S3Connection {
+  /** Where clients reach the service; the endpoint by default. */
+  readonly publicEndpoint?: string
+  /** Whether clients exchange bytes with the service themselves: then what they need is no mere note. */
+  readonly direct: boolean
+  /** Origins of web pages that do; none by default. */
+  readonly corsOrigins?: readonly string[]
+  /** Wall-clock ms; `Date.now` by default. */
+  readonly clock?: () => number
+}
+
+const QUESTION_TIMEOUT_MS = 10_000
+/** Services refuse a signature that is 15 minutes off; a client's address may work for less. */
+const SKEW_PROBLEM_MS = 5 * 60_000
+const SKEW_NOTE_MS = 5000
+/** Objects of a probe that are older were left by one that ended in the middle. */
+const LEFTOVER_MS = 3_600_000
+
+/** What was found, in the order in which it was looked at. Rejects with the signal's reason alone. */
+export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Promise<readonly S3Finding[]> {
+  const timeoutMs = Math.min(QUESTION_TIMEOUT_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
+  const client = createS3Client(options)
+  const ask: Ask = question => tryOnce(timeoutMs, signal, question)
+  const name = `${new ObjectNames(options.prefix).probe}${randomBytes(8).toString('hex')}`
+  try {
+    const findings = await findAll({ options, client, ask, name, bytes: randomBytes(64) })
+    signal.throwIfAborted()
+    return findings
+  } finally {
+    client.destroy()
+  }
+}
+
+/** What most settings are wrong by, as one finding; `null` when bytes can be stored, read, listed and deleted. */
+export function firstProblem(findings: readonly S3Finding[]): S3Finding | null {
+  return findings.find(({ level }) => level === 'problem') ?? null
+}
+
+/** Asks one question within its deadline. */
+export type Ask = <T>(question: (current: Try) => Promise<T>) => Promise<T>
+
+export interface Probing {
+  readonly options: S3ProbeOptions
+  readonly client: S3Client
+  readonly ask: Ask
+  /** Of the object that is written. */
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
+  const findings = await checkEndpoint(probing)
+  if (hasProblem(findings)) return findings
+  const listed = await checkList(probing)
+  findings.push(listed)
+  // With a wrong key or bucket every other answer is the same.
+  if (listed.level === 'problem' && listed.check !== 'list') return findings
+  const written = await checkWrite(probing)
+  findings.push(written)
+  if (written.level === 'problem') return findings
+  try {
+    findings.push(...(await checkRead(probing)), await checkMd5(probing), await checkConditional(probing))
+    findings.push(...(await checkDirectAccess(probing)))
+  } finally {
+    findings.push(await checkDelete(probing))
+  }
+  return findings
+}
+
+const hasProblem = (findings: readonly S3Finding[]): boolean => findings.some(({ level }) => level === 'problem')
+
+async function checkEndpoint({ options, ask }: Probing): Promise<S3Finding[]> {
+  const { endpoint, clock = Date.now } = options
+  try {
+    const answer = await ask(({ signal }) => request(endpoint, { signal, headersTimeout: 0 }))
+    answer.body.on('error', () => undefined).destroy()
+    return [ok('endpoint', 'The service answers'), checkClock(answer.headers['date'], clock())]
+  } catch (error) {
+    return [unreachable(error, 'storage.s3.endpoint', endpoint)]
+  }
+}
+
+function checkClock(date: string | string[] | undefined, nowMs: number): S3Finding {
+  const theirs = typeof date === 'string' ? Date.parse(date) : Number.NaN
+  if (Number.isNaN(theirs)) return note('clock', 'The service does not tell its time')
+  const skewMs = Math.abs(nowMs - theirs)
+  const told = `This machine's clock is ${Math.round(skewMs / 1000)} s away from the service's`
+  if (skewMs >= SKEW_PROBLEM_MS) return problem('clock', null, `${told}: set it, best by NTP`)
+  return skewMs >= SKEW_NOTE_MS ? note('clock', `${told}: keep it by NTP`) : ok('clock', 'The clocks agree')
+}
+
+async function checkList(probing: Probing): Promise<S3Finding> {
+  const { options, client, ask } = probing
+  const Prefix = new ObjectNames(options.prefix).probe
+  try {
+    const command = new ListObjectsV2Command({ Bucket: options.bucket, Prefix, MaxKeys: 100 })
+    const page = await ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
+    if (page.Name === undefined) return refused('list', null, 's3:ListBucket')
+    const left = (page.Contents ?? []).filter(each => isLeftover(each.LastModified, options.clock ?? Date.now))
+    for (const { Key } of left) if (Key !== undefined) await remove(probing, Key)
+    return ok('list', 'Objects can be listed')
+  } catch (error) {
+    return explained(probing, refused('list', error, 's3:ListBucket'), error)
+  }
+}
+
+function isLeftover(modified: Date | undefined, clock: () => number): boolean {
+  return modified !== undefined && clock() - modified.getTime() > LEFTOVER_MS
+}
+
+/** A host name made of bucket and endpoint fails in ways that say nothing of why. */
+function explained({ options }: Probing, finding: S3Finding, error: unknown): S3Finding {
+  const { status, code } = s3Failure(error)
+  if (status === null && code !== 'CredentialsProviderError' && !options.pathStyle) {
+    const setting = 'storage.s3.pathStyle'
+    const message = `${setting}: the host name of bucket and endpoint cannot be reached (${code ?? '?'}): set it to true`
+    return problem('endpoint', setting, message)
+  }
+  return status === null && finding.check === 'list'
+    ? unreachable(error, 'storage.s3.endpoint', options.endpoint)
+    : finding
+}
+
+async function checkWrite(probing: Probing): Promise<S3Finding> {
+  try {
+    await put(probing, {})
+    return ok('write', 'Objects can be stored')
+  } catch (error) {
+    return refused('write', error, 's3:PutObject')
+  }
+}
+
+async function checkRead({ options, client, ask, name, bytes }: Probing): Promise<readonly S3Finding[]> {
+  try {
+    const command = new GetObjectCommand({ Bucket: options.bucket, Key: name, Range: 'bytes=10-19' })
+    const received = await ask(async ({ signal: abortSignal }) => {
+      const { Body } = await client.send(command, { abortSignal })
+      return buffer(Body as Readable)
+    })
+    const read = ok('read', 'Objects can be read')
+    if (received.equals(bytes.subarray(10, 20))) return [read, ok('ranges', 'Ranges are answered right')]
+    const message =
+      'storage.s3.endpoint: the service, or a proxy before it, does not answer ranges, which reading needs'
+    return [read, problem('ranges', 'storage.s3.endpoint', message)]
+  } catch (error) {
+    return [refused('read', error, 's3:GetObject')]
+  }
+}
+
+async function checkMd5(probing: Probing): Promise<S3Finding> {
+  const wrong = createHash('md5').update('something else').digest('base64')
+  const taken = await isTaken(put(probing, { ContentMD5: wrong }))
+  if (!taken) return ok('content-md5', 'Bytes that do not match their Content-MD5 are refused')
+  const message = 'Content-MD5 is not looked at: a client could store other bytes than it announced'
+  if (!probing.options.direct) return note('content-md5', message)
+  return problem('content-md5', 'storage.transfer', `storage.transfer: ${message}; set it to proxy`)
+}
+
+async function checkConditional(probing: Probing): Promise<S3Finding> {
+  const taken = await isTaken(put(probing, { IfNoneMatch: '*' }))
+  if (!taken) return ok('conditional-writes', 'If-None-Match is heeded (nothing here relies on it)')
+  return note('conditional-writes', 'If-None-Match is not heeded (nothing here relies on it)')
+}
+
+async function checkDelete(probing: Probing): Promise<S3Finding> {
+  try {
+    await remove(probing, probing.name)
+    return ok('delete', 'Objects can be deleted')
+  } catch (error) {
+    return refused('delete', error, 's3:DeleteObject')
+  }
+}
+
+function put({ options, client, ask, name, bytes }: Probing, extra: Partial<PutObjectCommandInput>): Promise<unknown> {
+  const command = new PutObjectCommand({ Bucket: options.bucket, Key: name, Body: bytes, ...extra })
+  return ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
+}
+
+function remove({ options, client, ask }: Probing, name: string): Promise<unknown> {
+  const command = new DeleteObjectCommand({ Bucket: options.bucket, Key: name })
+  return ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
+}
+
+/** Whether a write that ought to be refused was not. */
+async function isTaken(write: Promise<unknown>): Promise<boolean> {
+  return write.then(
+    () => true,
+    () => false,
+  )
+}
