@@ -1,14 +1,12 @@
-/** Opens the stores that the configuration names. */
+/** Opens the stores that the configuration names; the libraries of the others are not even loaded. */
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { SealiftError } from '../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, LocatesFiles, MeasuresSpace, Presigns } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
-import { openS3BlobStore } from './blobs/s3-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
 import { openFileLimit } from './open-file-limit.ts'
-import { openPostgresRecordStore } from './records/postgres.ts'
 import type { RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
@@ -37,6 +35,7 @@ async function openBlobs({ storage }: ServerConfig, resources: AsyncDisposableSt
   if (storage.kind === 'files') {
     return resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
   }
+  const { openS3BlobStore } = await import('./blobs/s3-blob-store.ts')
   return resources.use(openS3BlobStore(s3Options(required(storage.s3, 'storage.s3'))))
 }
 
@@ -47,6 +46,7 @@ export function s3Options({ memory, publicEndpoint, ...connection }: S3Config) {
 
 async function openRecords({ records }: ServerConfig, resources: AsyncDisposableStack): Promise<RecordStore> {
   if (records.kind === 'postgres') {
+    const { openPostgresRecordStore } = await import('./records/postgres.ts')
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))
   }
   await mkdir(dirname(records.file), { recursive: true })
