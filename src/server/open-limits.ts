@@ -7,10 +7,10 @@ import type { NodeSlotLimiter, RateLimiter } from './limits/limiter.ts'
 import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter } from './limits/memory-slot-limiter.ts'
 import { createValkeyRateLimiter } from './limits/valkey-rate-limiter.ts'
-import { createValkeySlotLimiter } from './limits/valkey-slot-limiter.ts'
+import { openValkeySlotLimiter } from './limits/valkey-slot-limiter.ts'
 import type { ChangeFeed } from './records/change-feed.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
-import { createValkeyChangeFeed } from './records/valkey-change-feed.ts'
+import { openValkeyChangeFeed } from './records/valkey-change-feed.ts'
 import type { Events } from './telemetry/events.ts'
 
 export interface LimitsAndFeed {
@@ -86,10 +86,10 @@ async function openShared(
     }),
   )
   return {
-    slots: resources.use(createValkeySlotLimiter({ node, name: 'transfers', sessions })),
-    places: resources.use(createValkeySlotLimiter({ node, name: 'places', sessions })),
+    slots: resources.use(await openValkeySlotLimiter({ node, name: 'transfers', sessions })),
+    places: resources.use(await openValkeySlotLimiter({ node, name: 'places', sessions })),
     rates: resources.use(createValkeyRateLimiter({ node })),
-    feed: resources.use(createValkeyChangeFeed({ node })),
+    feed: resources.use(await openValkeyChangeFeed({ node })),
     node,
   }
 }

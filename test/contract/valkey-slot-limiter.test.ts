@@ -1,4 +1,5 @@
-import { createValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
+import type { ClusterNode } from '../../src/server/cluster/cluster-node.ts'
+import { openValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'
@@ -8,9 +9,9 @@ slotLimiterContract(async sessions => {
   const { url } = await sharedEngine(valkeyEngine)
   const resources = new AsyncDisposableStack()
   const { nodes } = resources.use(await clusterNodes(2, { url, commandTimeoutMs: 5000, leaseTtlMs: 10_000 }))
-  const [first, ...others] = nodes.map(node =>
-    resources.use(createValkeySlotLimiter({ node, name: 'slots', ...(sessions ? { sessions } : {}) })),
-  )
+  const open = (node: ClusterNode) => openValkeySlotLimiter({ node, name: 'slots', ...(sessions ? { sessions } : {}) })
+  const [first, ...others] = await Promise.all(nodes.map(open))
   if (!first) throw new Error('there is no node')
+  for (const limiter of [first, ...others]) resources.use(limiter)
   return { limiters: [first, ...others], [Symbol.asyncDispose]: () => resources.disposeAsync() }
 })

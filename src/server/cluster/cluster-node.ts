@@ -51,6 +51,7 @@ export async function joinCluster(options: ClusterNodeOptions): Promise<ClusterN
   const link = await openValkeyLink(options)
   const node = new Node(link, options)
   try {
+    await node.listen()
     await node.join()
     return node
   } catch (error) {
@@ -91,9 +92,6 @@ class Node implements ClusterNode {
     this.#events = events
     this.#nodesKey = nodesKey(link.prefix)
     this.#hello = `${link.prefix}hello`
-    link.hear('hello', from => {
-      if (from !== this.id) void this.#count().catch(() => undefined)
-    })
     link.watch({ up: () => void this.join().catch(() => undefined), down: reason => this.#lost(reason) })
     this.#timer = setInterval(() => this.#beat(), leaseTtlMs / BEATS_PER_LEASE).unref()
   }
@@ -109,6 +107,12 @@ class Node implements ClusterNode {
   watch(watcher: NodeWatcher): Disposable {
     this.#watchers.add(watcher)
     return { [Symbol.dispose]: () => void this.#watchers.delete(watcher) }
+  }
+
+  async listen(): Promise<void> {
+    await this.link.hear('hello', from => {
+      if (from !== this.id) this.#count().catch(() => undefined)
+    })
   }
 
   async join(): Promise<void> {

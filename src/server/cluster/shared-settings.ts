@@ -52,9 +52,6 @@ class SharedSettings implements Disposable {
   constructor(options: SharedSettingsOptions) {
     this.#options = options
     const { node, live } = options
-    node.link.hear('settings', from => {
-      if (from !== node.id) this.#inTurn(() => this.#look())
-    })
     this.#subscriptions = [
       live.subscribe((next, previous) => this.#changed(next, previous)),
       node.watch({ joined: () => this.#inTurn(() => this.#catchUp()) }),
@@ -63,6 +60,10 @@ class SharedSettings implements Disposable {
 
   /** This node has just read its file: what was told before is old. */
   async begin(): Promise<void> {
+    const { node } = this.#options
+    await node.link.hear('settings', from => {
+      if (from !== node.id) this.#inTurn(() => this.#look())
+    })
     this.#seenUntil = (await this.#read()).now
   }
 

@@ -48,8 +48,8 @@ export interface ValkeyLink extends AsyncDisposable {
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
   /** Runs one command. @throws unavailable */
   send(args: readonly string[]): Promise<unknown>
-  /** Hears what is published on `prefix + channel`, from the next connection on (or this one, when it is up). */
-  hear(channel: string, listener: (message: string) => void): void
+  /** Hears what is published on `prefix + channel`: from when this resolves, and on every later connection. */
+  hear(channel: string, listener: (message: string) => void): Promise<void>
   watch(watcher: LinkWatcher): Disposable
 }
 
@@ -109,10 +109,12 @@ class Link implements ValkeyLink {
     return this.#within(session, session.send(args))
   }
 
-  hear(channel: string, listener: (message: string) => void): void {
+  async hear(channel: string, listener: (message: string) => void): Promise<void> {
     this.#listeners.set(this.prefix + channel, listener)
     const session = this.#session
-    if (session) void this.#within(session, session.subscribe(this.prefix + channel, listener)).catch(() => undefined)
+    if (!session) return
+    // What breaks the link is told to those who watch it; the next connection hears.
+    await this.#within(session, session.subscribe(this.prefix + channel, listener)).catch(() => undefined)
   }
 
   watch(watcher: LinkWatcher): Disposable {
@@ -151,13 +153,16 @@ class Link implements ValkeyLink {
 
   async #connect(): Promise<Session> {
     try {
-      return await openSession({
+      const session = await openSession({
         url: this.#url,
         timeoutMs: this.#connectTimeoutMs,
         listeners: this.#listeners,
         probeKey: `${this.prefix}probe`,
         onEnd: (session, error) => this.#lose(session, linkError(this.#address, error)),
       })
+      // It may have broken in the turn in which it was ready.
+      if (!session.isOpen) throw new TimeoutError()
+      return session
     } catch (error) {
       throw linkError(this.#address, error)
     }

@@ -2,6 +2,8 @@
 import { createClient } from 'redis'
 
 export interface Session {
+  /** False from the moment it breaks. */
+  readonly isOpen: boolean
   send(args: readonly string[]): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<void>
   end(): void
@@ -24,15 +26,20 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const { promise: failed, reject } = Promise.withResolvers<never>()
   failed.catch(() => undefined)
   const client = newClient(options)
+  // One listener for all its life: the client is not the emitter itself, and loses what is added after a removal.
+  let onError: (error: unknown) => void = reject
+  client.on('error', (error: unknown) => onError(error))
   const session: Session = {
+    get isOpen() {
+      return client.isReady
+    },
     send: args => client.sendCommand(args),
     subscribe: (channel, listener) => client.subscribe(channel, listener),
     end() {
-      client.removeAllListeners('error').on('error', () => undefined)
+      onError = () => undefined
       if (client.isOpen) client.destroy()
     },
   }
-  client.on('error', reject)
   const timer = setTimeout(() => reject(new ConnectTimeoutError()), options.timeoutMs)
   try {
     await Promise.race([prepare(client, options), failed])
@@ -42,7 +49,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   } finally {
     clearTimeout(timer)
   }
-  client.removeListener('error', reject).on('error', error => options.onEnd(session, error))
+  onError = error => options.onEnd(session, error)
   return session
 }
 

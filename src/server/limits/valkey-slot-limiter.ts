@@ -34,8 +34,10 @@ export interface ValkeySlotLimiterOptions {
 }
 
 /** The caller owns `node`, and disposes of it after the limiter. */
-export function createValkeySlotLimiter(options: ValkeySlotLimiterOptions): ValkeySlotLimiter {
-  return new SlotLimiterInValkey(options)
+export async function openValkeySlotLimiter(options: ValkeySlotLimiterOptions): Promise<ValkeySlotLimiter> {
+  const limiter = new SlotLimiterInValkey(options)
+  await limiter.begin()
+  return limiter
 }
 
 /** While slots are being counted anew after a flush, who asks tries again this often. */
@@ -45,6 +47,7 @@ const MAX_TO_DROP = 10_000
 
 class SlotLimiterInValkey implements ValkeySlotLimiter {
   readonly #node: ClusterNode
+  readonly #name: string
   readonly #ledger: SlotLedger
   readonly #sessions: Pick<Sessions, 'watch'> | null
   readonly #lines = new Map<string, TicketLine>()
@@ -59,17 +62,24 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
 
   constructor({ node, name, sessions }: ValkeySlotLimiterOptions) {
     this.#node = node
+    this.#name = name
     this.#sessions = sessions ?? null
     const onGranted = (tickets: readonly string[]) => this.#granted(tickets)
     this.#ledger = new SlotLedger({ node, name, onGranted, onForgotten: () => this.#report() })
-    node.link.hear(`${name}:wake:${node.id}`, tickets => this.#granted(tickets.split(' ')))
-    node.link.hear(`${name}:wake:all`, message => this.#hear(message))
     this.#watch = node.watch({
       joined: () => this.#rejoin(),
       alone: () => this.#goOnAlone(),
       beat: () => this.#report(),
     })
-    if (node.phase === 'joined') this.#report()
+  }
+
+  async begin(): Promise<void> {
+    const { link, id } = this.#node
+    await Promise.all([
+      link.hear(`${this.#name}:wake:${id}`, tickets => this.#granted(tickets.split(' '))),
+      link.hear(`${this.#name}:wake:all`, message => this.#hear(message)),
+    ])
+    if (this.#node.phase === 'joined') this.#report()
   }
 
   async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {

@@ -1,0 +1,215 @@
+/** What becomes of slots when nodes and Valkey fail. Each test has a Valkey of its own, since it is paused and killed. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+import { describe, expect, test } from 'vitest'
+
+import type { NodeSlotLimiter, SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
+import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
+import { clusterNodes } from '../../support/cluster-nodes.ts'
+import { startValkey } from '../../support/engines/valkey.ts'
+import { eventually } from '../../support/eventually.ts'
+import { runSeed, seededRandom } from '../../support/random.ts'
+
+const NEVER = new AbortController().signal
+const CAP = 6
+const LEASE_MS = 1000
+
+const request = (changes: Partial<SlotRequest> = {}): SlotRequest => ({
+  clientId: 'subject:a',
+  direction: 'download',
+  cap: CAP,
+  queue: 1000,
+  queueWaitMs: 60_000,
+  ...changes,
+})
+const AT_ONCE = { queue: 0, queueWaitMs: 0 }
+
+/** @param patienceMs how long a link may be silent before a node goes on alone: long where it must not */
+async function twoLimiters(patienceMs = 10_000) {
+  const resources = new AsyncDisposableStack()
+  const valkey = resources.use(await startValkey())
+  const { nodes, prefix } = resources.use(
+    await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs: LEASE_MS, commandTimeoutMs: patienceMs }),
+  )
+  const [a, b] = await Promise.all(nodes.map(node => openValkeySlotLimiter({ node, name: 'slots' })))
+  if (!a || !b) throw new Error('there are not two')
+  for (const limiter of [a, b]) resources.use(limiter)
+  return { valkey, nodes, prefix, a, b, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+const take = (slots: NodeSlotLimiter, count: number, changes: Partial<SlotRequest> = {}) =>
+  Promise.all(Array.from({ length: count }, () => slots.acquire(request(changes), NEVER)))
+const refused = (slots: NodeSlotLimiter) =>
+  slots.acquire(request(AT_ONCE), NEVER).then(
+    () => 'granted',
+    (error: { code: string }) => error.code,
+  )
+const held = (slots: NodeSlotLimiter) => slots.held('subject:a', 'download')
+const aborted = (slots: readonly TransferSlot[]) => slots.filter(({ signal }) => signal.aborted).length
+
+/** A node of its own process that holds slots. */
+async function holder(url: string, prefix: string, count: number) {
+  const args = ['test/support/slot-holder-child.ts', url, prefix, String(LEASE_MS), String(CAP), String(count)]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines: string[] = []
+  createInterface({ input: child.stdout }).on('line', line => lines.push(line))
+  await eventually('the other process holds its slots', () => lines.includes(`held ${count}`))
+  return { child, lines, [Symbol.asyncDispose]: () => end(child) }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = new Promise(resolve => child.once('exit', resolve))
+  child.kill('SIGKILL')
+  await ended
+}
+
+describe('a node', () => {
+  test('that dies gives its slots back within a lease, and those in line get them', async () => {
+    await using world = await twoLimiters()
+    const { valkey, prefix, a } = world
+    await using other = await holder(valkey.facts.url, prefix, CAP)
+    expect(await refused(a)).toBe('too_many_downloads')
+    const waiting = take(a, CAP)
+    await end(other.child)
+    const slots = await waiting
+    expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+
+  test('that was paused past its lease finds its slots gone, and the cap is kept', async () => {
+    await using world = await twoLimiters()
+    const { valkey, prefix, a, b } = world
+    await using other = await holder(valkey.facts.url, prefix, CAP)
+    other.child.kill('SIGSTOP')
+    const slots = [...(await take(a, CAP / 2)), ...(await take(b, CAP / 2))]
+    expect(await refused(a)).toBe('too_many_downloads')
+    other.child.kill('SIGCONT')
+    await eventually('all are lost', () => other.lines.filter(line => line === 'lost').length === CAP)
+    expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+
+  test('that was paused while nobody wanted its slots has them still', async () => {
+    await using world = await twoLimiters()
+    const { valkey, prefix, a } = world
+    await using other = await holder(valkey.facts.url, prefix, CAP)
+    other.child.kill('SIGSTOP')
+    await eventually('they have lapsed', async () => (await held(a)) === 0)
+    other.child.kill('SIGCONT')
+    await eventually('they are renewed', async () => (await held(a)) === CAP)
+    expect(other.lines).not.toContain('lost')
+  })
+})
+
+describe('a flushed Valkey', () => {
+  test('learns what nodes hold before it grants anything', async () => {
+    await using world = await twoLimiters()
+    const { valkey, a, b } = world
+    const slots = [...(await take(a, 4)), ...(await take(b, 2))]
+    await valkey.flush()
+    const asked = await Promise.all([refused(a), refused(b), refused(a)])
+    expect(asked).toEqual(['too_many_downloads', 'too_many_downloads', 'too_many_downloads'])
+    expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+
+  test('keeps those in line, in order', async () => {
+    await using world = await twoLimiters()
+    const { valkey, a, b } = world
+    const slots = await take(a, CAP)
+    const order: string[] = []
+    const waiting = [a, b, a, b].map(async (slots, index) => {
+      using _ = await slots.acquire(request(), NEVER)
+      order.push(String(index))
+    })
+    await eventually('all wait', () => a.waiting('download') + b.waiting('download') === 4)
+    await Promise.all([held(a), held(b)])
+    await valkey.flush()
+    for (const slot of slots) slot[Symbol.dispose]()
+    await Promise.all(waiting)
+    expect(order.toSorted()).toEqual(['0', '1', '2', '3'])
+    expect(order.indexOf('0')).toBeLessThan(order.indexOf('2'))
+    await eventually('all are back', async () => (await held(a)) === 0)
+  })
+
+  test('a storm through flushes: never over the cap, all served, nothing left', async () => {
+    const seed = runSeed()
+    const random = seededRandom(seed)
+    await using world = await twoLimiters()
+    const { valkey, a, b } = world
+    const watch = { now: 0, most: 0, served: 0 }
+    const transfer = async () => {
+      using _ = await random.pick([a, b]).acquire(request(), NEVER)
+      watch.now += 1
+      watch.most = Math.max(watch.most, watch.now)
+      await new Promise(resolve => setTimeout(resolve, random.int(8)))
+      watch.now -= 1
+      watch.served += 1
+    }
+    const all = Promise.all(Array.from({ length: 200 }, transfer))
+    for (let round = 0; round < 4; round += 1) {
+      await new Promise(resolve => setTimeout(resolve, random.int(40)))
+      await valkey.flush()
+    }
+    await all
+    expect(watch, `seed ${seed}`).toEqual({ now: 0, most: CAP, served: 200 })
+    await eventually('all are back', async () => (await held(a)) === 0)
+  })
+})
+
+describe('without Valkey', () => {
+  test.each([
+    ['is killed', 'kill'],
+    ['stands still', 'pause'],
+  ] as const)(
+    'that %s, what runs goes on, each node grants its share, and it is shared again by itself',
+    async (_, fault) => {
+      await using world = await twoLimiters(300)
+      const { valkey, nodes, a, b } = world
+      const before = await take(a, 2)
+      await valkey[fault]()
+      // Two more make the share of three.
+      const alone = [...(await take(a, 1)), ...(await take(b, 3))]
+      expect(nodes.map(({ phase }) => phase)).toEqual(['alone', 'alone'])
+      expect([await refused(a), await refused(b)]).toEqual(['too_many_downloads', 'too_many_downloads'])
+      expect(aborted([...before, ...alone])).toBe(0)
+      if (fault === 'kill') await valkey.restart()
+      else valkey.resume()
+      await eventually('both are back', () => nodes.every(({ phase }) => phase === 'joined'))
+      await eventually('all are counted', async () => (await held(a)) === CAP)
+      expect([await refused(a), await refused(b)]).toEqual(['too_many_downloads', 'too_many_downloads'])
+      for (const slot of before) slot[Symbol.dispose]()
+      await take(b, 2, AT_ONCE)
+    },
+  )
+
+  test('for a moment only, who asks waits, and the cap is kept', async () => {
+    await using world = await twoLimiters()
+    const { valkey, a, b } = world
+    const slots = await take(a, CAP)
+    await valkey.restart()
+    const waiting = take(b, 1)
+    await eventually('all are counted again', async () => (await held(b)) === CAP)
+    expect(b.waiting('download')).toBe(1)
+    slots[0]?.[Symbol.dispose]()
+    await waiting
+    expect(aborted(slots)).toBe(0)
+  })
+
+  test('a line is served by the share of the node it stands at', async () => {
+    await using world = await twoLimiters(300)
+    const { valkey, a, b } = world
+    const slots = await take(a, CAP)
+    const waiting = take(b, 3)
+    await eventually('they wait', () => b.waiting('download') === 3)
+    await valkey.kill()
+    await waiting
+    const late = take(b, 1)
+    await eventually('it waits', () => b.waiting('download') === 1)
+    ;(await waiting)[0]?.[Symbol.dispose]()
+    await late
+    expect(aborted(slots)).toBe(0)
+  })
+})
