@@ -8,17 +8,19 @@ export interface PartBuffer extends Disposable {
 /** Buffers for parts in flight: no more bytes than `capacityBytes` at once, first come, first served, used again. */
 export class PartBuffers {
   readonly #room: Semaphore
+  readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>
   readonly #idle: Uint8Array<ArrayBuffer>[] = []
 
-  constructor(capacityBytes: number) {
+  constructor(capacityBytes: number, allocate: (bytes: number) => Uint8Array<ArrayBuffer>) {
     this.#room = new Semaphore(capacityBytes)
+    this.#allocate = allocate
   }
 
   /** Holds whatever was in it before. */
   async acquire(bytes: number, signal: AbortSignal): Promise<PartBuffer> {
     const room = await this.#room.acquire(bytes, signal)
     const at = this.#idle.findIndex(idle => idle.byteLength === bytes)
-    const buffer = this.#idle.splice(at, at < 0 ? 0 : 1)[0] ?? new Uint8Array(bytes)
+    const buffer = this.#idle.splice(at, at < 0 ? 0 : 1)[0] ?? this.#allocate(bytes)
     // Buffers of another size would come on top of those in use.
     if (at < 0) this.#idle.length = 0
     return {

@@ -23,6 +23,8 @@ import type { Parcel } from './parcel.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
 import { ParcelFeed } from './receive/parcel-feed.ts'
 import { PartBuffers } from './part-buffers.ts'
+import { hashingHere } from './part-hashing.ts'
+import type { PartHashing } from './part-hashing.ts'
 import { Retrier } from './retry.ts'
 import { Semaphore } from './semaphore.ts'
 import { ONE_REQUEST_BYTES } from './send/send-media.ts'
@@ -68,15 +70,18 @@ export class Sealift implements AsyncDisposable {
   readonly #parallelSmall: number
   /** Who seals. */
   protected readonly suite: CryptoSuite
+  /** Who hashes large media. */
+  protected readonly hashing: PartHashing
 
   /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` */
-  constructor(options: SealiftOptions = {}) {
+  constructor(options: SealiftOptions = {}, hashing?: PartHashing) {
     if (options.server !== undefined) serverBase(options.server)
     this.#options = options
     this.#parallel = bounded('parallel', options.parallel ?? 6, 64)
     this.#parallelSmall = bounded('parallelSmall', options.parallelSmall ?? 32, 128)
     this.#transport = options.transport ?? fetchTransport()
     this.suite = options.suite ?? webSuite
+    this.hashing = hashing ?? hashingHere(this.suite)
     this.#retrier = new Retrier({
       retry: options.retry,
       onRetry: options.onRetry,
@@ -180,7 +185,8 @@ export class Sealift implements AsyncDisposable {
       digests: this.#options.digests ?? isUnprotected(server.base),
       suite: this.suite,
       making: { owner: journal.parcel.owner, lease },
-      partBuffers: new PartBuffers(this.#parallel * ONE_REQUEST_BYTES),
+      partBuffers: new PartBuffers(this.#parallel * ONE_REQUEST_BYTES, bytes => this.hashing.allocate(bytes)),
+      hashing: this.hashing,
       smallBuffers: new Semaphore(SMALL_BUFFER_BYTES),
     }
     const limits = { small: this.#parallelSmall, large: LARGE_AT_ONCE }

@@ -4,9 +4,11 @@ import { parseLink, serverBase } from '../link.ts'
 import type { CallOptions, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
 import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
+import { hashingHere } from '../part-hashing.ts'
 import { fileSource } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileItem } from './list-files.ts'
+import { HashThread } from './hash-thread.ts'
 import { OwnedParcels } from './owned-parcels.ts'
 import { receiveFiles } from './receive-files.ts'
 import type { Received, ReceiveOptions } from './receive-files.ts'
@@ -39,16 +41,25 @@ export class NodeSealift extends Sealift {
   readonly #server: string | undefined
   readonly #stateDirectory: string | false
   readonly #owned: OwnedParcels | null
+  readonly #thread: HashThread | null
 
   constructor(options: NodeSealiftOptions = {}) {
-    super({
+    const thread = threadFor(options)
+    const given = {
       ...options,
       suite: options.suite ?? nodeSuite,
       transport: options.transport ?? undiciTransport({ connections: connectionsFor(options) }),
-    })
+    }
+    super(given, thread ?? undefined)
+    this.#thread = thread
     this.#server = options.server
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]()
+    await this.#thread?.[Symbol.asyncDispose]()
   }
 
   /** As `Sealift.send`; keeps the owner secret, so that `delete` finds it. */
@@ -151,6 +162,11 @@ function toSendItem({ item, file }: Prepared): SendItem {
   const { path: _, ...described } = item
   if (!file) throw new TypeError('A file item has a file')
   return { ...described, source: file }
+}
+
+/** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */
+function threadFor({ suite, transport }: NodeSealiftOptions): HashThread | null {
+  return suite || transport ? null : new HashThread(hashingHere(nodeSuite))
 }
 
 function connectionsFor({ parallel = 6, parallelSmall = 32 }: SealiftOptions): number {

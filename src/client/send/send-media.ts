@@ -1,11 +1,12 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
-import type { CryptoSuite, IncrementalHash, Role, Sealer } from '../../sealing/index.ts'
+import type { CryptoSuite, Role, Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
 import { partFingerprint, sha256 } from '../digest.ts'
 import type { SealedMedia } from '../manifest.ts'
 import type { PartBuffer, PartBuffers } from '../part-buffers.ts'
+import type { PartHash, PartHashing } from '../part-hashing.ts'
 import type { Semaphore } from '../semaphore.ts'
 import { TaskGroup } from '../task-group.ts'
 import { notUnderstood } from '../wire/http.ts'
@@ -28,6 +29,8 @@ export interface SendContext {
   readonly digests: boolean
   /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
   readonly partBuffers: PartBuffers
+  /** Hashes what lies in those buffers. */
+  readonly hashing: PartHashing
   readonly smallBuffers: Semaphore
 }
 
@@ -185,22 +188,23 @@ interface LargeSendOptions {
 class LargeSend {
   readonly #options: LargeSendOptions
   readonly #parts: PartSealer
-  readonly #whole: IncrementalHash
+  readonly #whole: Promise<PartHash>
   #sealedBytes = 0
   #dataBytes = 0
 
   constructor(options: LargeSendOptions) {
     this.#options = options
     this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
-    this.#whole = options.context.suite.sha256()
+    this.#whole = options.context.hashing.start()
+    this.#whole.catch(() => undefined)
   }
 
   async run(signal: AbortSignal): Promise<Pick<SealedMedia, 'bytes' | 'sealedBytes' | 'sha256'>> {
     const group = new TaskGroup(signal)
     group.spawn(() => this.#sealAll(group))
     await group.join()
-    const digest = toBase64Url(this.#whole.digest())
-    return { bytes: this.#dataBytes, sealedBytes: this.#sealedBytes, sha256: digest }
+    const digest = await (await this.#whole).digest()
+    return { bytes: this.#dataBytes, sealedBytes: this.#sealedBytes, sha256: toBase64Url(digest) }
   }
 
   async #sealAll(group: TaskGroup): Promise<void> {
@@ -213,8 +217,8 @@ class LargeSend {
         const sealed = await this.#parts.seal(index, buffer.bytes, plain)
         this.#sealedBytes += sealed.byteLength
         this.#dataBytes += plain.dataBytes
-        this.#whole.update(sealed)
-        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, buffer }, signal))
+        const hashed = (await this.#whole).update(sealed)
+        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, buffer, hashed }, signal))
       } catch (error) {
         buffer[Symbol.dispose]()
         throw error
@@ -222,8 +226,13 @@ class LargeSend {
     }
   }
 
+  /** Its buffer is free when it has arrived and is hashed. */
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
     using _ = part.buffer
+    await Promise.all([this.#put(part, signal), part.hashed])
+  }
+
+  async #put(part: SealedPart, signal: AbortSignal): Promise<void> {
     const { context, media, upload, durable } = this.#options
     const fingerprint = toBase64Url(partFingerprint(context.suite, part.sealed, upload.chunkBytes))
     const before = media.journal.finishedParts.get(part.index)
@@ -266,4 +275,6 @@ interface SealedPart {
   readonly dataBytes: number
   /** Where it is, given back when it is sent. */
   readonly buffer: PartBuffer
+  /** Resolves when it is part of the hash of the whole. */
+  readonly hashed: Promise<void>
 }

@@ -1,0 +1,16 @@
+/** What goes between a client and its hashing thread. Messages are worked on in the order they are sent. */
+export interface HashCall {
+  /** Numbers the answers. */
+  readonly id: number
+  readonly hash: number
+  /** In shared memory; `null` asks for the digest. */
+  readonly part: Uint8Array | null
+}
+
+export interface HashAnswer {
+  readonly id: number
+  readonly digest: Uint8Array<ArrayBuffer> | null
+}
+
+/** The first message of a thread that came up. */
+export const READY: HashAnswer = { id: 0, digest: null }

@@ -1,0 +1,106 @@
+/** Hashes on a thread of its own, while the main one seals and sends: half of the work of sending is SHA-256. */
+import { Worker } from 'node:worker_threads'
+
+import type { Bytes } from '../../sealing/index.ts'
+import type { PartHash, PartHashing } from '../part-hashing.ts'
+import { type HashAnswer, type HashCall, READY } from './hash-messages.ts'
+
+type Waiting = PromiseWithResolvers<HashAnswer['digest']>
+
+/** Starts with the first hash; keeps a process alive only while somebody waits for it. */
+export class HashThread implements PartHashing, AsyncDisposable {
+  readonly #otherwise: PartHashing
+  #thread: Promise<Thread | null> | null = null
+
+  /** @param otherwise hashes where no thread can be had, as in a bundle that left the worker's file out */
+  constructor(otherwise: PartHashing) {
+    this.#otherwise = otherwise
+  }
+
+  /** Shared with the thread. Node's own reads, ciphers and sockets make no difference between that and other memory. */
+  allocate(bytes: number): Bytes {
+    // The type keeps shared memory away from WebCrypto and `fetch`, neither of which is used with this.
+    return new Uint8Array(new SharedArrayBuffer(bytes)) as Uint8Array as Bytes
+  }
+
+  async start(): Promise<PartHash> {
+    this.#thread ??= startThread()
+    const thread = await this.#thread
+    return thread?.hash() ?? this.#otherwise.start()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#thread)?.end()
+  }
+}
+
+/** `null` when it does not come up. */
+async function startThread(): Promise<Thread | null> {
+  try {
+    const thread = new Thread(new Worker(workerFile()))
+    await thread.ready
+    return thread
+  } catch {
+    return null
+  }
+}
+
+/** Beside this file, whether it runs as it is written or compiled. */
+function workerFile(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return new URL(`./hash-worker.${extension}`, import.meta.url)
+}
+
+class Thread {
+  readonly ready: Promise<unknown>
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  #calls = 0
+  #hashes = 0
+  #failure: Error | null = null
+
+  constructor(worker: Worker) {
+    this.#worker = worker
+    this.ready = this.#wait(READY.id)
+    worker.on('message', ({ id, digest }: HashAnswer) => {
+      this.#waiting.get(id)?.resolve(digest)
+      this.#waiting.delete(id)
+      if (this.#waiting.size === 0) worker.unref()
+    })
+    worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
+    worker.on('exit', () => this.#fail(new Error('The hashing thread ended')))
+  }
+
+  hash(): PartHash {
+    const hash = ++this.#hashes
+    return {
+      update: async part => void (await this.#call({ hash, part })),
+      digest: async () => (await this.#call({ hash, part: null })) ?? new Uint8Array(0),
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #call(call: Omit<HashCall, 'id'>): Waiting['promise'] {
+    if (this.#failure) return Promise.reject(this.#failure)
+    const id = ++this.#calls
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
+    this.#worker.postMessage({ id, ...call })
+    return this.#wait(id)
+  }
+
+  #wait(id: number): Waiting['promise'] {
+    const waiting: Waiting = Promise.withResolvers()
+    this.#waiting.set(id, waiting)
+    this.#worker.ref()
+    return waiting.promise
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    for (const { reject } of this.#waiting.values()) reject(this.#failure)
+    this.#waiting.clear()
+  }
+}

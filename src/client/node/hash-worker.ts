@@ -1,0 +1,24 @@
+/** The far side of `hash-thread.ts`: hashes parts where they lie, in shared memory. */
+import { createHash, type Hash } from 'node:crypto'
+import { parentPort } from 'node:worker_threads'
+
+import { type HashAnswer, type HashCall, READY } from './hash-messages.ts'
+
+const hashes = new Map<number, Hash>()
+
+parentPort?.on('message', ({ id, hash, part }: HashCall) => answer({ id, digest: work(hash, part) }))
+answer(READY)
+
+function work(number: number, part: Uint8Array | null): HashAnswer['digest'] {
+  const hash = hashes.get(number) ?? createHash('sha256')
+  hashes.set(number, hash)
+  if (part) hash.update(part)
+  if (part) return null
+  hashes.delete(number)
+  return new Uint8Array(hash.digest())
+}
+
+function answer(message: HashAnswer): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
+  parentPort?.postMessage(message)
+}
