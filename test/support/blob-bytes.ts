@@ -8,9 +8,11 @@ export const freshId = (): string => newId(randomBytes)
 /** Never aborts. */
 export const steady = (): AbortSignal => new AbortController().signal
 
-/** Yields `bytes` in pieces of `pieceBytes`, as a connection does. */
+/** Yields `bytes` in pieces of `pieceBytes`, each in memory of its own, as a connection does. */
 export async function* piecesOf(bytes: Uint8Array, pieceBytes = 64 * 1024): AsyncGenerator<Uint8Array> {
-  for (let from = 0; from < bytes.length; from += pieceBytes) yield bytes.subarray(from, from + pieceBytes)
+  for (let from = 0; from < bytes.length; from += pieceBytes) {
+    yield new Uint8Array(bytes.subarray(from, from + pieceBytes))
+  }
 }
 
 /** Keeps a copy of all it is given, and takes its time about it. */

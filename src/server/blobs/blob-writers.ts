@@ -1,7 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import type { BlobPaths } from './blob-paths.ts'
 import type { BlobId } from './blob-store.ts'
-import { BlobWriter } from './blob-writer.ts'
+import { BlobWriter, SyncsAhead } from './blob-writer.ts'
 import { isMissing, translateFileError } from './file-errors.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Folders } from './folders.ts'
@@ -27,6 +27,7 @@ export class BlobWriters {
   /** Blobs whose file can no longer be trusted; until they are deleted. */
   readonly #poisoned = new Map<BlobId, SealiftError>()
   readonly #named = new Set<BlobId>()
+  readonly #syncsAhead = new SyncsAhead()
 
   constructor(files: FileSystem, paths: BlobPaths, folders: Folders) {
     this.#files = files
@@ -116,7 +117,7 @@ export class BlobWriters {
     const folder = this.#paths.folderOf(path)
     try {
       await this.#folders.ensure(folder)
-      return new BlobWriter(await this.#files.open(path, 'make'))
+      return new BlobWriter(await this.#files.open(path, 'make'), this.#syncsAhead)
     } catch (error) {
       if (isMissing(error)) this.#folders.forget(folder)
       throw translateFileError(error)
