@@ -13,7 +13,6 @@ import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions, type Sessions } from './access/sessions.ts'
 import { systemClock, type Clock } from './clock.ts'
 import type { ClusterNode } from './cluster/cluster-node.ts'
-import { shareSettings } from './cluster/shared-settings.ts'
 import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { DirectSlots } from './direct/direct-slots.ts'
@@ -126,12 +125,13 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
 }
 
 /** What another node is told holds here as well. */
-function followOthers(
+async function followOthers(
   live: LiveConfigHolder,
   node: ClusterNode,
   { sessions, events }: { readonly sessions: Sessions; readonly events: Events },
   { reread }: ServerOptions,
 ): Promise<Disposable> {
+  const { shareSettings } = await import('./cluster/shared-settings.ts')
   return shareSettings({
     node,
     live,
