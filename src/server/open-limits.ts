@@ -1,16 +1,13 @@
 /** Opens what limits and wakes: within this process, or for all nodes together. */
 import type { SealiftError } from '../protocol/errors.ts'
 import type { Sessions } from './access/sessions.ts'
-import { joinCluster, type ClusterNode } from './cluster/cluster-node.ts'
-import type { ServerConfig, ValkeyConfig } from './config/schema.ts'
+import type { ClusterNode } from './cluster/cluster-node.ts'
+import type { ServerConfig } from './config/schema.ts'
 import type { NodeSlotLimiter, RateLimiter } from './limits/limiter.ts'
 import { MemoryRateLimiter } from './limits/memory-rate-limiter.ts'
 import { createMemorySlotLimiter } from './limits/memory-slot-limiter.ts'
-import { createValkeyRateLimiter } from './limits/valkey-rate-limiter.ts'
-import { openValkeySlotLimiter } from './limits/valkey-slot-limiter.ts'
 import type { ChangeFeed } from './records/change-feed.ts'
 import { createMemoryChangeFeed } from './records/memory-change-feed.ts'
-import { openValkeyChangeFeed } from './records/valkey-change-feed.ts'
 import type { Events } from './telemetry/events.ts'
 
 export interface LimitsAndFeed {
@@ -56,9 +53,10 @@ const PART = 'shared limits'
 /** The caller disposes `resources`. @throws unavailable when Valkey is configured and cannot be used */
 export async function openLimits(options: OpenLimits, resources: AsyncDisposableStack): Promise<LimitsAndFeed> {
   const { limits } = options.config
-  return limits.shared === 'valkey' && limits.valkey !== null
-    ? openShared(limits.valkey, options, resources)
-    : openInMemory(options, resources)
+  if (limits.shared !== 'valkey' || limits.valkey === null) return openInMemory(options, resources)
+  // Loaded by the node of a cluster alone: the client of Valkey takes tens of megabytes.
+  const { openSharedLimits } = await import('./open-shared-limits.ts')
+  return openSharedLimits(limits.valkey, options, resources)
 }
 
 function openInMemory({ sessions }: OpenLimits, resources: AsyncDisposableStack): LimitsAndFeed {
@@ -68,28 +66,5 @@ function openInMemory({ sessions }: OpenLimits, resources: AsyncDisposableStack)
     rates: new MemoryRateLimiter(),
     feed: createMemoryChangeFeed(),
     node: null,
-  }
-}
-
-async function openShared(
-  { url, prefix, leaseTtlMs, commandTimeoutMs }: ValkeyConfig,
-  { sessions, events }: OpenLimits,
-  resources: AsyncDisposableStack,
-): Promise<LimitsAndFeed> {
-  const node = resources.use(
-    await joinCluster({
-      url,
-      prefix,
-      leaseTtlMs,
-      commandTimeoutMs,
-      events,
-    }),
-  )
-  return {
-    slots: resources.use(await openValkeySlotLimiter({ node, name: 'transfers', sessions })),
-    places: resources.use(await openValkeySlotLimiter({ node, name: 'places', sessions })),
-    rates: resources.use(createValkeyRateLimiter({ node })),
-    feed: resources.use(await openValkeyChangeFeed({ node })),
-    node,
   }
 }
