@@ -15,3 +15,9 @@ export const peakResidentBytes = (pid: number): number => statusBytes(pid, 'VmHW
 
 /** Open files and sockets. */
 export const openDescriptors = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+
+/** The processes that a process has started and that run. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  return text === '' ? [] : text.split(' ').map(Number)
+}

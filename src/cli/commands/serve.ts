@@ -9,9 +9,9 @@ import { loadConfig, type ConfigSources } from '../../server/config/load-config.
 import { configWarnings } from '../../server/config/print-config.ts'
 import { createReloader, type ReloadResult } from '../../server/config/reload.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { startServer, type RunningServer } from '../../server/main.ts'
+import { startServer, type RunningServer, type ServerOptions } from '../../server/main.ts'
 import type { Events } from '../../server/telemetry/events.ts'
-import { isWorker, tellSupervisor } from '../../server/workers/worker-link.ts'
+import { linkToSupervisor } from '../../server/workers/worker-link.ts'
 import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
@@ -30,14 +30,15 @@ const STDERR = 2
 /** `sealift serve`: runs until a signal stops it. */
 export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const output = new Output(io)
+  using supervisor = linkToSupervisor()
   const sources = sourcesOf(io, options)
   const live = createLiveConfig(await loadConfig(sources))
-  if (live.current.workers > 1 && !isWorker()) return serveWorkers(io, live, at => announce(output, at, live.current))
+  if (live.current.workers > 1 && !supervisor) return serveWorkers(io, live, at => announce(output, at, live.current))
   const reload = createReloader(live, sources)
-  await using server = await start(live, () => loadConfig(sources))
+  await using server = await start(live, { ownAdmin: !supervisor, reread: () => loadConfig(sources) })
   using _ = onHangup(() => reloadAndTell(live, reload, server.events))
-  using _link = isWorker() ? tellSupervisor(server.url, () => server.report()) : null
-  if (!isWorker()) await announce(output, server, live.current)
+  if (supervisor) supervisor.tell(server.url, () => server.report())
+  else await announce(output, server, live.current)
   if (!io.signal.aborted) await once(io.signal, 'abort')
   await server.stop()
   return EXIT.ok
@@ -50,13 +51,9 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
   return { file: config ?? configFileOf(io.env), environment: io.env, overrides }
 }
 
-async function start(live: LiveConfigHolder, reread: () => Promise<ServerConfig>): Promise<RunningServer> {
+async function start(live: LiveConfigHolder, options: ServerOptions): Promise<RunningServer> {
   try {
-    return await startServer(live, {
-      logTo: pino.destination({ fd: STDERR, sync: true }),
-      ownAdmin: !isWorker(),
-      reread,
-    })
+    return await startServer(live, { ...options, logTo: pino.destination({ fd: STDERR, sync: true }) })
   } catch (error) {
     throw explainStart(error, live.current)
   }
