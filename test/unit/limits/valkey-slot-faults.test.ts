@@ -181,6 +181,7 @@ describe('without Valkey', () => {
       await eventually('all are counted', async () => (await held(a)) === CAP)
       expect([await refused(a), await refused(b)]).toEqual(['too_many_downloads', 'too_many_downloads'])
       for (const slot of before) slot[Symbol.dispose]()
+      await eventually('they are back', async () => (await held(b)) === CAP - 2)
       await take(b, 2, AT_ONCE)
     },
   )
