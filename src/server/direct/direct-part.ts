@@ -1,9 +1,9 @@
 /** Parts that a client stores itself: an address first, and a look at the store before the part counts. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { DirectAddress, DirectPartRequest } from '../../protocol/schemas.ts'
-import type { Presigns } from '../blobs/blob-store.ts'
+import type { GrantsDirectAccess, StoredPart } from '../blobs/blob-store.ts'
 import { quotaCaps, type Caller } from '../caller.ts'
-import { blobTopic } from '../records/change-feed.ts'
+import { blobTopic, partTopic } from '../records/change-feed.ts'
 import type { PartRecord, UploadRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { checkPlace, type PutPart } from '../uploads/put-part.ts'
@@ -35,16 +35,16 @@ export async function directPart(
   const store = requireDirect(deps)
   const { upload, durable } = await reserve(deps, caller, part)
   if (durable) return assertSame(store, upload, part, signal)
-  const { blobId, partBytes } = upload
-  const { index, sizeBytes } = part
+  const { blobId } = upload
+  const { index, sizeBytes, md5 } = part
   const transfer = partTransfer(upload.uploadId, index)
   deps.directSlots.end(transfer)
   using slot = new Handover(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
   await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
   const { ttlMs } = deps.direct()
-  const address = await store.presignPart({ blobId, partBytes, index, sizeBytes }, part.md5, ttlMs)
+  const address = await store.presignPart({ blobId, index }, { sizeBytes, md5Base64: md5, ttlMs })
   deps.directSlots.hold(transfer, slot.release(), ttlMs)
-  return { ...address, expiresAt: new Date(deps.clock() + ttlMs).toISOString() }
+  return { url: address.url, headers: { ...address.headers }, expiresAt: new Date(deps.clock() + ttlMs).toISOString() }
 }
 
 /**
@@ -65,6 +65,7 @@ export async function confirmPart(
     const { index, sizeBytes } = part
     await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, deps.clock() + deps.terms().uploadExpiryMs)
     deps.feed.announce(blobTopic(upload.blobId))
+    deps.feed.announce(partTopic(upload.uploadId, index))
   }
   deps.directSlots.end(partTransfer(upload.uploadId, part.index))
 }
@@ -81,12 +82,12 @@ async function reserve(
 }
 
 async function assertStored(
-  store: Presigns,
+  store: GrantsDirectAccess,
   { blobId }: UploadRecord,
   part: DirectPart,
   signal: AbortSignal,
 ): Promise<void> {
-  const stored = await store.statPart(blobId, part.index, signal)
+  const stored = await store.statPart({ blobId, index: part.index }, signal)
   if (stored && matches(stored, part)) return
   throw new SealiftError(
     'parts_missing',
@@ -99,19 +100,18 @@ async function assertStored(
 
 /** @throws part_conflict */
 async function assertSame(
-  store: Presigns,
+  store: GrantsDirectAccess,
   { blobId }: UploadRecord,
   part: DirectPart,
   signal: AbortSignal,
 ): Promise<null> {
-  const stored = await store.statPart(blobId, part.index, signal)
+  const stored = await store.statPart({ blobId, index: part.index }, signal)
   if (stored && matches(stored, part)) return null
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }
 
-function matches(
-  stored: { readonly sizeBytes: number; readonly md5Base64: string | null },
-  { sizeBytes, md5 }: DirectPart,
-): boolean {
-  return stored.sizeBytes === sizeBytes && (stored.md5Base64 === null || stored.md5Base64 === md5)
+/** Services that encrypt at rest tell another tag than the MD5: then the length, and their own check, must do. */
+function matches(stored: StoredPart, { sizeBytes, md5 }: DirectPart): boolean {
+  const told = /^"?([0-9a-f]{32})"?$/.exec(stored.etag)?.[1]
+  return stored.sizeBytes === sizeBytes && (told === undefined || Buffer.from(told, 'hex').toString('base64') === md5)
 }

@@ -18,4 +18,8 @@ export interface ChangeListener extends Disposable {
 }
 
 export const blobTopic = (blobId: string): string => `blob/${blobId}`
+/** Someone stored this part. */
+export const partTopic = (uploadId: string, index: number): string => `part/${uploadId}/${index}`
+/** The upload is over: complete or given up. */
+export const uploadTopic = (uploadId: string): string => `upload/${uploadId}`
 export const parcelTopic = (parcelId: string): string => `parcel/${parcelId}`

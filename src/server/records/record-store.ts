@@ -149,6 +149,8 @@ export interface UploadRecords {
   reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>
   /** After the bytes are durable. Moves the upload's expiry to `expiresAt`. @throws gone, upload_complete */
   recordPart(uploadId: string, part: { index: number; sizeBytes: number }, expiresAt: number): Promise<void>
+  /** One part, durable or merely reserved. */
+  findPart(blobId: BlobId, index: number): Promise<PartRecord | null>
   /** Ascending by index; durable and merely reserved ones. */
   listParts(blobId: BlobId): Promise<readonly PartRecord[]>
   /**

@@ -62,6 +62,7 @@ function createQuestions(reader: SqliteReader) {
   const clients = createClientRecords(database)
   return {
     findUpload: (uploadId: string) => uploads.findUpload(uploadId),
+    findPart: (blobId: string, index: number) => uploads.findPart(blobId, index),
     listParts: (blobId: string) => uploads.listParts(blobId),
     findMedia: (mediaId: string) => media.findMedia(mediaId),
     durablePrefix: (blobId: string, partBytes: number) => media.durablePrefix(blobId, partBytes),

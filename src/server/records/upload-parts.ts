@@ -94,7 +94,7 @@ async function changeReserved(db: Db, { uploadId }: LockedUpload, bytes: number)
     .execute()
 }
 
-async function findPart(db: Db, blobId: string, index: number): Promise<PartRecord | null> {
+export async function findPart(db: Db, blobId: string, index: number): Promise<PartRecord | null> {
   const row = await db
     .selectFrom('parts')
     .selectAll()

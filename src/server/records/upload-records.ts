@@ -9,7 +9,7 @@ import { prepared } from './prepared.ts'
 import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from './record-store.ts'
 import { selectUpload, toPart, toUpload, type UploadRow } from './rows.ts'
 import type { BlobsTable } from './schema.ts'
-import { recordPart, reservePart } from './upload-parts.ts'
+import { findPart, recordPart, reservePart } from './upload-parts.ts'
 
 export function createUploadRecords(database: RecordDatabase): UploadRecords {
   const { read } = database
@@ -22,6 +22,7 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
     },
     reservePart: (uploadId, part, caps) => database.write(db => reservePart(db, uploadId, part, caps)),
     recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
+    findPart: (blobId, index) => findPart(read, blobId, index),
     listParts: blobId => listParts(read, blobId),
     sealUpload: (uploadId, sizeBytes) => database.write(db => sealUpload(db, uploadId, sizeBytes)),
     finishUpload: (uploadId, now) => database.write(db => finishUpload(db, uploadId, now)),

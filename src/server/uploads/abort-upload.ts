@@ -1,9 +1,8 @@
-import { SealiftError } from '../../protocol/errors.ts'
 import type { Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
-import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { blobTopic, uploadTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { UploadRecords } from '../records/record-store.ts'
-import type { PartsInFlight } from './parts-in-flight.ts'
+import { givenUp, type PartsInFlight } from './parts-in-flight.ts'
 import { findOwnUpload } from './upload-rights.ts'
 
 export interface AbortUpload {
@@ -26,5 +25,6 @@ export async function giveUp(
 ): Promise<void> {
   await records.abortUpload(uploadId, clock())
   feed.announce(blobTopic(blobId))
-  await inFlight.stopAll(uploadId, new SealiftError('gone', 'The upload was given up'))
+  feed.announce(uploadTopic(uploadId))
+  await inFlight.stopAll(uploadId, givenUp())
 }

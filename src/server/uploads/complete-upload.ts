@@ -1,10 +1,9 @@
-import { SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
-import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { blobTopic, uploadTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { MediaRecord, UploadRecords } from '../records/record-store.ts'
-import type { PartsInFlight } from './parts-in-flight.ts'
+import { completedWithout, type PartsInFlight } from './parts-in-flight.ts'
 import { findLiveUpload } from './upload-rights.ts'
 
 export interface CompleteUpload {
@@ -29,7 +28,8 @@ export async function completeUpload(
   const upload = await records.sealUpload(uploadId, sizeBytes)
   if (upload.state !== 'complete') {
     // A part past the end may still be arriving; the store must not see it once the blob is sealed.
-    await inFlight.stopAll(uploadId, new SealiftError('upload_complete', 'The upload was completed without this part'))
+    feed.announce(uploadTopic(uploadId))
+    await inFlight.stopAll(uploadId, completedWithout())
     await blobs.complete(upload, sizeBytes)
   }
   const media = await records.finishUpload(uploadId, clock())

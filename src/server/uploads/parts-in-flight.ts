@@ -1,5 +1,11 @@
 import { SealiftError } from '../../protocol/errors.ts'
 
+/** Why a part's request is ended while it still sends, on whichever node that is noticed. */
+export const takenOver = (): SealiftError => new SealiftError('unavailable', 'Another request sends this part by now')
+export const givenUp = (): SealiftError => new SealiftError('gone', 'The upload was given up')
+export const completedWithout = (): SealiftError =>
+  new SealiftError('upload_complete', 'The upload was completed without this part')
+
 interface Holder {
   readonly controller: AbortController
   readonly settled: Promise<void>
@@ -19,7 +25,7 @@ export class PartsInFlight {
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>()
     const holder = { controller, settled }
     this.#partsOf(uploadId).set(index, holder)
-    earlier?.controller.abort(new SealiftError('unavailable', 'Another request sends this part by now'))
+    earlier?.controller.abort(takenOver())
     try {
       await earlier?.settled
       controller.signal.throwIfAborted()

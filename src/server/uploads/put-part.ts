@@ -6,11 +6,12 @@ import { quotaCaps, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { interruptible } from '../interruptible.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
-import { blobTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { blobTopic, partTopic, uploadTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { UploadRecord, UploadRecords } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { verifyDigest, type ByteSource } from './byte-source.ts'
-import type { PartsInFlight } from './parts-in-flight.ts'
+import { PartWatch } from './part-watch.ts'
+import { completedWithout, givenUp, takenOver, type PartsInFlight } from './parts-in-flight.ts'
 import { findLiveUpload } from './upload-rights.ts'
 import type { UploadTerms } from './upload-terms.ts'
 
@@ -94,10 +95,29 @@ interface PartAtWork {
 async function store(deps: PutPart, { upload, part, source }: PartAtWork, stop: AbortSignal): Promise<void> {
   const { blobId, partBytes } = upload
   const { index, sizeBytes } = part
-  await deps.blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop)
+  {
+    using elsewhere = watchOthers(deps, upload, index)
+    const address = { blobId, partBytes, index, sizeBytes }
+    await deps.blobs.putPart(address, source, AbortSignal.any([stop, elsewhere.signal]))
+  }
   const expiresAt = deps.clock() + deps.terms().uploadExpiryMs
   await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, expiresAt)
   deps.feed.announce(blobTopic(blobId))
+  deps.feed.announce(partTopic(upload.uploadId, index))
+}
+
+/** Ends the request when another node makes it pointless; within this one, `PartsInFlight` does. */
+function watchOthers({ feed, records }: PutPart, { uploadId, blobId }: UploadRecord, index: number): PartWatch {
+  const why = async () => {
+    const upload = await records.findUpload(uploadId)
+    if (upload?.state !== 'uploading') return overWithout(upload)
+    return (await records.findPart(blobId, index))?.durable ? takenOver() : null
+  }
+  return new PartWatch({ feed, topics: [partTopic(uploadId, index), uploadTopic(uploadId)], why })
+}
+
+function overWithout(upload: UploadRecord | null): SealiftError {
+  return upload === null || upload.state === 'aborted' ? givenUp() : completedWithout()
 }
 
 /** @throws part_conflict when the bytes differ from the stored ones */

@@ -124,6 +124,16 @@ export function partsContract(records: Records): void {
       expect((await records().listParts(upload.blobId)).map(part => part.index)).toEqual([0, 1, 3])
     })
 
+    it('are found one by one, durable or merely reserved', async () => {
+      const { uploadId, blobId } = await records().beginUpload(newUpload())
+      const find = (index: number) => records().findPart(blobId, index)
+      await records().reservePart(uploadId, { index: 1, sizeBytes: 70 }, PLENTY)
+      expect(await find(1)).toEqual({ index: 1, sizeBytes: 70, durable: false })
+      await records().recordPart(uploadId, { index: 1, sizeBytes: 70 }, LATER)
+      expect(await find(1)).toEqual({ index: 1, sizeBytes: 70, durable: true })
+      expect(await find(0)).toBeNull()
+    })
+
     it.each([1, 2, 3])('make up a durable prefix that is always right (seed %i)', async seed => {
       const random = seededRandom(seed)
       const upload = await records().beginUpload(newUpload({ declaredBytes: 150 * PART - 1 }))
