@@ -23,7 +23,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
     records = await openPostgresRecordStore({
       url: proxy.url,
       poolSize: 12,
-      connectTimeoutMs: 20_000,
+      connectTimeoutMs: 60_000,
       statementTimeoutMs: 10_000,
     })
     await records.migrate()

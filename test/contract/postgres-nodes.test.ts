@@ -1,6 +1,9 @@
+import { sql } from 'kysely'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import type { Db } from '../../src/server/records/database.ts'
+import { openPostgresDatabase } from '../../src/server/records/postgres-database.ts'
 import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
@@ -8,8 +11,8 @@ import { createDatabase, type PostgresFacts, postgresEngine, type TestDatabase }
 import { sharedEngine } from '../support/engines/shared.ts'
 import { completeMedia, LATER, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
-const open = (url: string) =>
-  openPostgresRecordStore({ url, poolSize: 8, connectTimeoutMs: 20_000, statementTimeoutMs: 10_000 })
+const settingsOf = (url: string) => ({ url, poolSize: 8, connectTimeoutMs: 60_000, statementTimeoutMs: 10_000 })
+const open = (url: string) => openPostgresRecordStore(settingsOf(url))
 
 let facts: PostgresFacts
 let database: TestDatabase
@@ -157,6 +160,20 @@ describe('two nodes on one PostgreSQL', () => {
     expect(repaired.map(wrong => wrong.clientId)).toEqual([clientId])
     expect(await nodes[0].auditUsage(false)).toEqual([])
     expect(await nodes[0].usage(clientId)).toMatchObject({ storedBytes: 210 })
+  })
+
+  it('wait for the disk even if the database was told not to', async () => {
+    const janitor = await database.connect()
+    const name = new URL(database.url).pathname.slice(1)
+    await janitor.query(`alter database ${name} set synchronous_commit = off`)
+    await using records = openPostgresDatabase(settingsOf(database.url))
+    const show = async (db: Db) => (await sql<object>`show synchronous_commit`.execute(db)).rows
+    expect(await records.write(show)).toEqual([{ synchronous_commit: 'on' }])
+    await janitor.query(`alter database ${name} set synchronous_commit = remote_apply`)
+    await using strict = openPostgresDatabase(settingsOf(database.url))
+    expect(await strict.write(show)).toEqual([{ synchronous_commit: 'remote_apply' }])
+    await janitor.query(`alter database ${name} reset synchronous_commit`)
+    await janitor.end()
   })
 
   it('keep a text that PostgreSQL cannot hold out of it', async () => {

@@ -11,7 +11,7 @@ async function openRecords(): Promise<OpenedRecords> {
   const records = await openPostgresRecordStore({
     url,
     poolSize: 12,
-    connectTimeoutMs: 20_000,
+    connectTimeoutMs: 60_000,
     statementTimeoutMs: 10_000,
   })
   await records.migrate()

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 
 import { runCli, startCli, startServe, until, type RunningCli, type Serving } from '../support/running-cli.ts'
@@ -231,6 +232,24 @@ describe('fsck', () => {
     rmSync(join(media, stored))
     const missing = await check('--repair')
     expect([missing.code, missing.report.findings.map(({ kind }) => kind)]).toEqual([1, ['missing']])
+  })
+
+  it('changes not even the schema of older records without --repair', async () => {
+    const directory = newHome()
+    const serving = await startServe(directory)
+    serving.running.child.kill('SIGTERM')
+    await serving.running.result
+    const database = new BetterSqlite3(join(directory, 'data', 'records.sqlite'))
+    database.exec(`drop table named_leases; drop index client_usage_idle; alter table client_usage drop column idle;
+      delete from kysely_migration where name = '0002_cluster'`)
+    const steps = () => database.prepare('select count(*) from kysely_migration').pluck().get()
+    const refused = await runCli(['fsck', '-c', serving.configFile])
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain('older version of Sealift')
+    expect(steps()).toBe(1)
+    expect((await runCli(['fsck', '--repair', '-c', serving.configFile])).code).toBe(0)
+    expect(steps()).toBe(2)
+    database.close()
   })
 
   it('does not make a store where there is none', async () => {

@@ -50,7 +50,8 @@ async function configOf(io: CliIo, { config, data }: FsckCommandOptions): Promis
 
 async function run(io: CliIo, config: ServerConfig, repair: boolean): Promise<FsckReport> {
   await using records = await openSqliteRecordStore({ file: config.records.file })
-  await records.migrate()
+  // Only a repair may change anything, the schema included.
+  await (repair ? records.migrate() : records.checkSchema())
   await using blobs = await openFileBlobStore({ directory: config.storage.directory })
   const modifiedBefore = Date.now() - config.upkeep.orphanGraceMs
   return await compare({ records, blobs, repair, modifiedBefore }, io.signal)

@@ -6,8 +6,8 @@ import type { Schema } from './schema.ts'
 /**
  * What the record store needs of a database.
  *
- * [Note: row locks] On SQLite, changes run one after the other, so nothing needs a lock, and `forUpdate` is left out of
- * what is asked. On PostgreSQL they run at once, each statement seeing what is committed by then (read committed). So
+ * [Note: row locks] On SQLite, changes run one after the other, so nothing needs a lock, and `forUpdate` and `forShare` are left
+ * out of what is asked. On PostgreSQL they run at once, each statement seeing what is committed by then (read committed). So
  * whatever is decided upon is locked first, and read under the lock. Locks are taken in one order, so that nobody waits
  * in a circle: idempotency key, then parcels, then blobs, then leases, then clients, each of them ascending by id.
  * Rows that nobody else knows yet need none.

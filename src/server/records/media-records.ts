@@ -6,7 +6,7 @@ import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
 import { adjustUsage, checkStored, lockUsage } from './ledger.ts'
-import { lockBlobs } from './open-upload.ts'
+import { keepBlob } from './open-upload.ts'
 import { prepared } from './prepared.ts'
 import type { Claim, Idempotency, MediaRecord, MediaRecords, NewLease, QuotaCaps } from './record-store.ts'
 import { findMedia, type MediaRow, selectMedia, toMedia } from './rows.ts'
@@ -68,9 +68,10 @@ async function addLease(
   const added = again ? await findMedia(db, lease.mediaId) : null
   if (added) return added
   assertForwardable(source, lease.createdAt)
-  await chargeHolder(db, source, lease.clientId, caps)
   await db.insertInto('leases').values(newLease(lease, source.blobId)).execute()
-  return existingMedia(db, lease.mediaId)
+  const media = await existingMedia(db, lease.mediaId)
+  await chargeHolder(db, media, caps)
+  return media
 }
 
 /** @throws gone when it was purged since */
@@ -83,7 +84,7 @@ async function existingMedia(db: Db, mediaId: string): Promise<MediaRecord> {
 /** @throws not_found */
 async function lockedSource(db: Db, mediaId: string): Promise<MediaRecord> {
   const seen = await findMedia(db, mediaId)
-  if (seen) await lockBlobs(db, [seen.blobId])
+  if (seen) await keepBlob(db, seen.blobId)
   const source = seen && (await findMedia(db, mediaId))
   if (!source) throw new SealiftError('not_found', 'There is no such media')
   return source
@@ -97,24 +98,26 @@ function assertForwardable(source: MediaRecord, now: number): void {
   throw new SealiftError('upload_in_progress', 'The media is still being uploaded: forward it when it is complete')
 }
 
-/** A client is charged once for a blob, however many leases of it it holds. @throws quota_exceeded */
-async function chargeHolder(
-  db: Db,
-  { blobId, sizeBytes }: MediaRecord,
-  clientId: string,
-  caps: Pick<QuotaCaps, 'storedBytes'>,
-): Promise<void> {
+/**
+ * A client is charged once for a blob, however many leases of it it holds; of two new ones at once, the lock of its row
+ * lets the second see the first. Comes last, since all others of this client wait from here until the commit.
+ * @throws quota_exceeded
+ */
+async function chargeHolder(db: Db, media: MediaRecord, caps: Pick<QuotaCaps, 'storedBytes'>): Promise<void> {
+  const { mediaId, blobId, clientId, sizeBytes } = media
+  const usage = await lockUsage(db, clientId)
   const held = await db
     .selectFrom('leases')
     .select('media_id')
     .where('blob_id', '=', blobId)
     .where('client_id', '=', clientId)
+    .where('media_id', '<>', mediaId)
     .where('ended_at', 'is', null)
     .limit(1)
     .executeTakeFirst()
   if (held) return
   const bytes = sizeBytes ?? 0
-  checkStored(await lockUsage(db, clientId), bytes, caps)
+  checkStored(usage, bytes, caps)
   await adjustUsage(db, clientId, { storedBytes: bytes })
 }
 

@@ -26,6 +26,11 @@ export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<voi
   }
 }
 
+/** Many may keep a blob from being ended at once, as forwards of it do; whoever changes it waits for all of them. */
+export async function keepBlob(db: Db, blobId: string): Promise<void> {
+  await db.selectFrom('blobs').select('blob_id').where('blob_id', '=', blobId).forShare().execute()
+}
+
 /** @throws not_found */
 export async function lockUpload(db: Db, uploadId: string): Promise<LockedUpload> {
   const known = await db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId).executeTakeFirst()

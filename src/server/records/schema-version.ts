@@ -23,7 +23,7 @@ export async function checkSchema(db: Kysely<Schema>, dialect: SqlDialect): Prom
   const message =
     applied.length === 0
       ? 'The record database is empty: start the server once to set it up'
-      : 'The records were written by an older version of Sealift: start the server of this version to bring them up to date'
+      : 'The records were written by an older version of Sealift: start the server of this version, or run fsck with --repair, to bring them up to date'
   throw new SealiftError('unavailable', message, { context: { missing } })
 }
 

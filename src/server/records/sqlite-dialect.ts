@@ -41,10 +41,12 @@ class SingleConnectionAdapter extends SqliteAdapter {
   }
 }
 
+const LOCKS: ReadonlySet<string | undefined> = new Set(['ForUpdate', 'ForShare', 'SkipLocked'])
+
 /** Changes run one after the other: there are no rows to lock ([Note: row locks] in database.ts), nor words for it. */
 class LocklessCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(node: SelectModifierNode): void {
-    if (node.modifier !== 'ForUpdate' && node.modifier !== 'SkipLocked') super.visitSelectModifier(node)
+    if (!LOCKS.has(node.modifier)) super.visitSelectModifier(node)
   }
 }
 
