@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest'
+
+import { IncomingPart } from '../../../src/server/blobs/s3/incoming-part.ts'
+import { PartMemory } from '../../../src/server/blobs/s3/part-memory.ts'
+import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
+import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'
+import { freshId, piecesOf, steady } from '../../support/blob-bytes.ts'
+import { bytesFor } from '../../support/random.ts'
+
+const PART = 256 * 1024
+const bytes = bytesFor('memory', PART)
+const partOf = (sizeBytes: number | null) => ({ blobId: freshId(), index: 0, partBytes: PART, sizeBytes })
+
+describe('the memory of all parts', () => {
+  it('serves who waits in order, also a large one before small ones that would fit', async () => {
+    const memory = new PartMemory(100)
+    await memory.take(60, steady())
+    const served: number[] = []
+    const waits = [90, 10, 20].map(size => memory.take(size, steady()).then(() => served.push(size)))
+    expect(memory.tryTake(1), 'nobody overtakes').toBe(false)
+    memory.give(60)
+    await Promise.all(waits.slice(0, 2))
+    expect(served).toEqual([90, 10])
+    memory.give(90)
+    await Promise.all(waits)
+    expect(memory.heldBytes).toBe(30)
+  })
+
+  it('lets who is behind go on when who waits gives up', async () => {
+    const memory = new PartMemory(100)
+    await memory.take(60, steady())
+    const controller = new AbortController()
+    const reason = new Error('gone')
+    const first = memory.take(90, controller.signal)
+    const second = memory.take(40, steady())
+    controller.abort(reason)
+    await expect(first).rejects.toBe(reason)
+    await second
+    expect(memory.heldBytes).toBe(100)
+  })
+
+  it('gives more than all of it only when all of it is free', async () => {
+    const memory = new PartMemory(100)
+    await memory.take(1, steady())
+    let given = false
+    const wait = memory.take(500, steady()).then(() => (given = true))
+    await Promise.resolve()
+    expect(given).toBe(false)
+    memory.give(1)
+    await wait
+    memory.give(500)
+    expect(memory.heldBytes).toBe(0)
+  })
+})
+
+describe('a part on its way', () => {
+  const read = (body: ObjectBody) =>
+    tryOnce(5000, steady(), async current => {
+      const opened = body.open(current)
+      if (opened instanceof Uint8Array) return Buffer.from(opened)
+      const taken: Buffer[] = []
+      for await (const piece of opened) taken.push(piece as Buffer)
+      return Buffer.concat(taken)
+    })
+
+  it('is gathered while there is memory, and may be sent again and again', async () => {
+    const memory = new PartMemory(2 * PART)
+    {
+      await using incoming = new IncomingPart(memory, partOf(PART), piecesOf(bytes, 10_000), steady())
+      expect(await incoming.gather()).toBe(true)
+      expect(memory.heldBytes).toBeGreaterThanOrEqual(PART)
+      const body = incoming.gathered()
+      expect((await read(body)).equals(bytes)).toBe(true)
+      expect((await read(body)).equals(bytes)).toBe(true)
+    }
+    expect(memory.heldBytes).toBe(0)
+  })
+
+  it('is passed on when memory runs out, and holds less and less', async () => {
+    const memory = new PartMemory(PART / 2)
+    {
+      await using incoming = new IncomingPart(memory, partOf(PART), piecesOf(bytes, 10_000), steady())
+      expect(await incoming.gather()).toBe(false)
+      expect(memory.heldBytes).toBeLessThanOrEqual(PART / 2)
+      expect((await read(incoming.passedOn())).equals(bytes)).toBe(true)
+      expect(memory.heldBytes).toBe(0)
+    }
+    expect(memory.heldBytes).toBe(0)
+  })
+
+  it('of many tiny pieces counts what they really cost', async () => {
+    const memory = new PartMemory(64 * 1024)
+    await using incoming = new IncomingPart(memory, partOf(4096), piecesOf(bytes.subarray(0, 4096), 1), steady())
+    expect(await incoming.gather()).toBe(false)
+  })
+
+  it('of a length that nobody told waits for the memory of a whole part, then keeps what it needs', async () => {
+    const memory = new PartMemory(PART)
+    await memory.take(10, steady())
+    let pulled = false
+    const source = async function* () {
+      pulled = true
+      yield* piecesOf(bytes.subarray(0, 1000))
+    }
+    await using incoming = new IncomingPart(memory, partOf(null), source(), steady())
+    const gathered = incoming.gather()
+    await new Promise(resolve => setImmediate(resolve))
+    expect(pulled).toBe(false)
+    memory.give(10)
+    expect(await gathered).toBe(true)
+    expect(memory.heldBytes).toBe(1000)
+  })
+
+  it.each([
+    ['too long', bytes.length + 1],
+    ['too short', bytes.length - 1],
+  ])('that is passed on never arrives whole when it is %s', async (_, sentBytes) => {
+    const memory = new PartMemory(1000)
+    const sent = Buffer.concat([bytes, Buffer.alloc(1)]).subarray(0, sentBytes)
+    await using incoming = new IncomingPart(memory, partOf(PART), piecesOf(sent, 10_000), steady())
+    expect(await incoming.gather()).toBe(false)
+    const arrived: number[] = []
+    const reading = tryOnce(5000, steady(), async current => {
+      const opened = incoming.passedOn().open(current)
+      for await (const piece of opened) arrived.push((piece as Buffer).length)
+    })
+    await expect(reading).rejects.toMatchObject({ code: 'size_mismatch' })
+    expect(incoming.failure).toMatchObject({ error: { code: 'size_mismatch' } })
+    expect(arrived.reduce((sum, length) => sum + length, 0)).toBeLessThan(PART)
+  })
+})
