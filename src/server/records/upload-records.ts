@@ -41,9 +41,11 @@ async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<U
   if (begun) return begun
   const reservedBytes = upload.declaredBytes ?? 0
   checkMediaSize(reservedBytes, upload.caps.maxBytes)
-  await reserveUpload(db, upload.lease.clientId, reservedBytes, upload.caps)
   await insertUpload(db, upload)
-  return toUpload(await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow())
+  const row = await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow()
+  // Last, since all others of this client wait from here until the commit.
+  await reserveUpload(db, upload.lease.clientId, reservedBytes, upload.caps)
+  return toUpload(row)
 }
 
 /** What this very call made when its answer was lost ([Note: lost answers] in database.ts). */
