@@ -212,7 +212,6 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     pace,
     rates,
     feed,
-    presigns: blobs,
     directSlots,
     direct,
     transferMode: () => (direct().enabled ? 'direct' : 'proxy'),

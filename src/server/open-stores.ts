@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { SealiftError } from '../protocol/errors.ts'
-import type { BlobStore, ChecksBlobs, LocatesFiles, MeasuresSpace, Presigns } from './blobs/blob-store.ts'
+import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
 import { openFileLimit } from './open-file-limit.ts'
@@ -12,7 +12,7 @@ import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 
 /** A store of bytes, with what else it may be able to do. */
-export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles & Presigns>
+export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles & GrantsDirectAccess>
 
 export interface Stores {
   readonly blobs: AnyBlobStore

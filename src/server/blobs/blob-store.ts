@@ -96,26 +96,6 @@ export interface LocatesFiles {
   fileOf(blobId: BlobId): string
 }
 
-/** Optional power: a store that clients reach themselves, by addresses that work for a short time. */
-export interface Presigns {
-  /** To PUT exactly these bytes of one part: length and MD5 are part of what is signed. */
-  presignPart(part: PartAddress & { readonly sizeBytes: number }, md5Base64: string, ttlMs: number): Promise<Presigned>
-  /** To GET one stored part, whole or by range. */
-  presignRead(blobId: BlobId, index: number, ttlMs: number): Promise<Presigned>
-  /** What the store has of a part; `null`: nothing. `md5Base64` is `null` where the store does not tell it. */
-  statPart(
-    blobId: BlobId,
-    index: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly sizeBytes: number; readonly md5Base64: string | null } | null>
-}
-
-export interface Presigned {
-  readonly url: string
-  /** To be sent exactly so. */
-  readonly headers: Readonly<Record<string, string>>
-}
-
 /** Optional power: a store that clients may exchange the bytes of a part with, by addresses that work for a while. */
 export interface GrantsDirectAccess {
   /** To store a part, of exactly these bytes. It counts only once `statPart` has found it. @throws unavailable */

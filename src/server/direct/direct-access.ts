@@ -1,5 +1,5 @@
 import { SealiftError } from '../../protocol/errors.ts'
-import type { Presigns } from '../blobs/blob-store.ts'
+import type { BlobStore, GrantsDirectAccess } from '../blobs/blob-store.ts'
 import type { Caller } from '../caller.ts'
 import type { RateLimiter, SlotLimiter, TransferDirection } from '../limits/limiter.ts'
 import { chargeFor, pauseFor } from '../limits/pacing.ts'
@@ -7,7 +7,7 @@ import type { DirectSlots } from './direct-slots.ts'
 
 /** What handing out addresses takes. */
 export interface DirectAccess {
-  readonly presigns: Partial<Presigns>
+  readonly blobs: BlobStore
   readonly slots: SlotLimiter
   readonly directSlots: DirectSlots
   readonly rates: RateLimiter
@@ -15,9 +15,8 @@ export interface DirectAccess {
 }
 
 /** The store, if clients may go to it. @throws not_direct */
-export function requireDirect({ presigns, direct }: DirectAccess): Presigns {
-  const { presignPart, presignRead, statPart } = presigns
-  if (direct().enabled && presignPart && presignRead && statPart) return presigns as Presigns
+export function requireDirect({ blobs, direct }: DirectAccess): GrantsDirectAccess {
+  if (direct().enabled && grantsDirectAccess(blobs)) return blobs
   throw new SealiftError('not_direct', 'This server gives out no addresses of its store: send and fetch through it')
 }
 
@@ -33,4 +32,8 @@ export async function payAhead(
 ): Promise<void> {
   const charge = chargeFor(rates, { clientId: client.clientId, tier, direction })
   if (charge) await pauseFor(await charge(bytes), signal)
+}
+
+function grantsDirectAccess(blobs: BlobStore): blobs is BlobStore & GrantsDirectAccess {
+  return 'presignPart' in blobs && 'presignRead' in blobs && 'statPart' in blobs
 }

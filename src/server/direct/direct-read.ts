@@ -2,7 +2,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { isId, newId } from '../../protocol/ids.ts'
 import type { DirectRead, DirectReadRequest } from '../../protocol/schemas.ts'
-import type { Presigns } from '../blobs/blob-store.ts'
+import type { GrantsDirectAccess } from '../blobs/blob-store.ts'
 import type { Caller } from '../caller.ts'
 import { countDownload, type CountDownload, type CountedDownload } from '../media/count-download.ts'
 import { openMedia } from '../media/open-media.ts'
@@ -80,7 +80,7 @@ function spanOf({ state, sizeBytes, partBytes }: MediaRecord, { start, end }: Di
 }
 
 function presignAll(
-  store: Presigns,
+  store: GrantsDirectAccess,
   { blobId }: MediaRecord,
   { firstPart, endPart }: Span,
   ttlMs: number,
@@ -88,7 +88,7 @@ function presignAll(
   const indices = Array.from({ length: endPart - firstPart }, (_, offset) => firstPart + offset)
   return Promise.all(
     indices.map(async index => {
-      const { url, headers } = await store.presignRead(blobId, index, ttlMs)
+      const { url, headers } = await store.presignRead({ blobId, index }, ttlMs)
       return { index, url, headers: { ...headers } }
     }),
   )
