@@ -13,3 +13,13 @@ export function refusal({ direction, cap }: SlotRequest, retryAfterSeconds: numb
   const message = `At most ${cap} ${direction}s at once; wait for one to end or try again later`
   return new SealiftError(code, message, { context: { limit, value: cap, remaining: 0, retryAfterSeconds } })
 }
+
+export function lostSlot(): SealiftError {
+  return new SealiftError(
+    'unavailable',
+    'This node was away for too long and lost the slot of this transfer; try again',
+    {
+      context: { retryAfterSeconds: 1 },
+    },
+  )
+}

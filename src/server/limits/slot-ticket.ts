@@ -1,5 +1,7 @@
 /** A request for a slot and, later, the slot: from the moment it is asked for until it is freed. */
-import type { SlotRequest } from './limiter.ts'
+import { createHash } from 'node:crypto'
+
+import type { SlotRequest, TransferDirection } from './limiter.ts'
 
 /**
  * - `asking`: nobody has answered yet, or nobody can right now
@@ -76,4 +78,9 @@ export class TicketLine {
   get isIdle(): boolean {
     return this.asked.size === 0 && this.held.size === 0
   }
+}
+
+/** A client's name and its transfers are nobody's business who looks into Valkey. */
+export function lineName(clientId: string, direction: TransferDirection): string {
+  return `${direction}:${createHash('sha256').update(clientId).digest('base64url').slice(0, 22)}`
 }

@@ -6,19 +6,19 @@
  * While Valkey is away, what is held goes on, and each node grants from its share of the cap: the cap divided by the
  * nodes there were, at least one. A slot is then at most as exact as that share.
  */
-import { createHash } from 'node:crypto'
-
-import { SealiftError } from '../../protocol/errors.ts'
+import type { SealiftError } from '../../protocol/errors.ts'
 import type { Sessions } from '../access/sessions.ts'
 import type { ClusterNode } from '../cluster/cluster-node.ts'
+import { AloneSlots } from './alone-slots.ts'
 import { HeldSlot } from './held-slot.ts'
 import { HoldTime } from './hold-time.ts'
 import type { NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
 import { SlotLedger, type Answer } from './slot-ledger.ts'
-import { refusal, shuttingDown } from './slot-refusals.ts'
+import { lostSlot, refusal, shuttingDown } from './slot-refusals.ts'
+import { SlotPatience } from './slot-patience.ts'
 import { SlotRight } from './slot-right.ts'
 import { ANSWER } from './slot-script.ts'
-import { Ticket, TicketLine } from './slot-ticket.ts'
+import { lineName, Ticket, TicketLine } from './slot-ticket.ts'
 
 export interface ValkeySlotLimiter extends NodeSlotLimiter, AsyncDisposable {
   /** Takes the slots away from those who hold them, and gives them back to the other nodes. */
@@ -55,6 +55,8 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
   readonly #counts = { upload: { held: 0, waiting: 0 }, download: { held: 0, waiting: 0 } }
   readonly #holdTime = { upload: new HoldTime(), download: new HoldTime() }
   readonly #watch: Disposable
+  readonly #alone: AloneSlots
+  readonly #patience: SlotPatience
   #toDrop: Ticket[] = []
   #askAgain: NodeJS.Timeout | undefined
   #made = 0
@@ -64,11 +66,14 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     this.#node = node
     this.#name = name
     this.#sessions = sessions ?? null
+    const refused = (ticket: Ticket, ahead: number) => this.#refused(ticket, ahead)
+    this.#alone = new AloneSlots(node, refused)
+    this.#patience = new SlotPatience(node, refused)
     const onGranted = (tickets: readonly string[]) => this.#granted(tickets)
     this.#ledger = new SlotLedger({ node, name, onGranted, onForgotten: () => this.#report() })
     this.#watch = node.watch({
       joined: () => this.#rejoin(),
-      alone: () => this.#goOnAlone(),
+      alone: () => this.#alone.takeOver(this.#lines.values()),
       beat: () => this.#report(),
     })
   }
@@ -149,7 +154,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
 
   #ask(ticket: Ticket): void {
     if (this.#node.phase === 'joined') void this.#take(ticket)
-    else if (this.#node.phase === 'alone') this.#decideAlone(ticket)
+    else if (this.#node.phase === 'alone') this.#alone.decide(ticket)
   }
 
   async #take(ticket: Ticket): Promise<void> {
@@ -160,7 +165,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
       this.#answered(ticket, await this.#ledger.ask({ kind: 'take', line: line.name, ticket: id, cap, queue }))
     } catch {
       // The link broke. If it has been away for long enough by now, this node decides; else whoever comes first does.
-      if (ticket.state === 'asking' && this.#node.phase === 'alone') this.#decideAlone(ticket)
+      if (ticket.state === 'asking' && this.#node.phase === 'alone') this.#alone.decide(ticket)
     }
   }
 
@@ -185,7 +190,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     const aborted = () => ticket.refuse(signal.reason)
     signal.addEventListener('abort', aborted, { once: true })
     right.whenLost(reason => ticket.refuse(reason))
-    using _ = this.#patience(ticket)
+    using _ = this.#patience.with(ticket)
     counts.waiting += 1
     try {
       await ticket.outcome
@@ -193,18 +198,6 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
       counts.waiting -= 1
       signal.removeEventListener('abort', aborted)
     }
-  }
-
-  /** Patience is for a line, not for an answer on its way: that has its own deadline, and a flush is over in a lease. */
-  #patience(ticket: Ticket): Disposable {
-    const refuse = () => ticket.refuse(this.#refused(ticket, ticket.line.asked.size))
-    const outOfPatience = () => {
-      if (ticket.state === 'waiting') return refuse()
-      ticket.isHurried = true
-      timer = setTimeout(refuse, 2 * this.#node.link.commandTimeoutMs + this.#node.leaseTtlMs)
-    }
-    let timer = setTimeout(outOfPatience, Math.max(1, ticket.request.queueWaitMs))
-    return { [Symbol.dispose]: () => clearTimeout(timer) }
   }
 
   #slot(ticket: Ticket, right: SlotRight): TransferSlot {
@@ -231,7 +224,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     const { line } = ticket
     if (!this.#tickets.delete(ticket.id)) return
     if (ticket.isKnown) this.#drop(ticket)
-    if (this.#node.phase === 'alone') this.#fillAlone(line)
+    if (this.#node.phase === 'alone') this.#alone.fill(line)
     if (line.isIdle) this.#lines.delete(line.name)
   }
 
@@ -301,50 +294,4 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
       if (ticket.state === 'asking') void this.#take(ticket)
     }
   }
-
-  /** The link is gone for longer: those in any line are served from the share of this node. */
-  #goOnAlone(): void {
-    for (const line of this.#lines.values()) {
-      for (const ticket of line.asked) this.#decideAlone(ticket)
-    }
-  }
-
-  #decideAlone(ticket: Ticket): void {
-    const { line, request } = ticket
-    if (!ticket.isWanted) return
-    const isFirst = line.asked.values().next().value === ticket
-    if (isFirst && line.held.size < this.#share(request.cap)) return ticket.grant()
-    const ahead = line.asked.size - 1
-    if (ticket.state === 'asking' && ahead >= this.#share(request.queue, 0)) {
-      return ticket.refuse(this.#refused(ticket, ahead))
-    }
-    if (ticket.isHurried) return ticket.refuse(this.#refused(ticket, ahead))
-    ticket.state = 'waiting'
-  }
-
-  #fillAlone(line: TicketLine): void {
-    for (const ticket of line.asked) {
-      if (line.held.size >= this.#share(ticket.request.cap)) return
-      ticket.grant()
-    }
-  }
-
-  #share(all: number, atLeast = 1): number {
-    return Math.max(Math.min(atLeast, all), Math.floor(all / this.#node.nodes))
-  }
-}
-
-/** A client's name and its transfers are nobody's business who looks into Valkey. */
-function lineName(clientId: string, direction: TransferDirection): string {
-  return `${direction}:${createHash('sha256').update(clientId).digest('base64url').slice(0, 22)}`
-}
-
-function lostSlot(): SealiftError {
-  return new SealiftError(
-    'unavailable',
-    'This node was away for too long and lost the slot of this transfer; try again',
-    {
-      context: { retryAfterSeconds: 1 },
-    },
-  )
 }

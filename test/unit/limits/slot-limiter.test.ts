@@ -150,36 +150,6 @@ async function takeable(
 }
 
 describe('refusals', () => {
-  test('one more than the line holds is refused at once, and says which limit', async () => {
-    using slots = createMemorySlotLimiter()
-    using _held = await slots.acquire(request({ cap: 1 }), NEVER)
-    const waiting = slots.acquire(request({ cap: 1, queue: 1 }), NEVER)
-    await expect(slots.acquire(request({ cap: 1, queue: 1 }), NEVER)).rejects.toMatchObject({
-      code: 'too_many_downloads',
-      context: { limit: 'concurrentDownloads', value: 1, remaining: 0, retryAfterSeconds: expect.any(Number) },
-    })
-    _held[Symbol.dispose]()
-    ;(await waiting)[Symbol.dispose]()
-  })
-
-  test('who waits too long is refused, and takes no slot afterwards', async () => {
-    using slots = createMemorySlotLimiter()
-    const held = await slots.acquire(request({ direction: 'upload', cap: 1 }), NEVER)
-    await expect(slots.acquire(request({ direction: 'upload', cap: 1, queueWaitMs: 5 }), NEVER)).rejects.toMatchObject({
-      code: 'too_many_uploads',
-      context: { limit: 'concurrentUploads' },
-    })
-    held[Symbol.dispose]()
-    expect(slots.held('subject:a', 'upload')).toBe(0)
-  })
-
-  test('a caller who has gone already gets nothing', async () => {
-    using slots = createMemorySlotLimiter()
-    const reason = new Error('gone')
-    await expect(slots.acquire(request(), AbortSignal.abort(reason))).rejects.toBe(reason)
-    expect(slots.inFlight('download')).toBe(0)
-  })
-
   test('a slot freed in the very turn in which the first in line goes away is not lost', async () => {
     using slots = createMemorySlotLimiter()
     const held = await slots.acquire(request({ cap: 1 }), NEVER)
@@ -206,50 +176,7 @@ describe('refusals', () => {
   })
 })
 
-describe('reload', () => {
-  test('a lowered cap takes nothing away and holds for those who come', async () => {
-    using slots = createMemorySlotLimiter()
-    const held = await Promise.all(Array.from({ length: 4 }, () => slots.acquire(request({ cap: 4 }), NEVER)))
-    const late = slots.acquire(request({ cap: 2 }), NEVER)
-    for (const slot of held) expect(slot.signal.aborted).toBe(false)
-    held[0]?.[Symbol.dispose]()
-    held[1]?.[Symbol.dispose]()
-    await turn()
-    expect([slots.held('subject:a', 'download'), slots.waiting('download')]).toEqual([2, 1])
-    held[2]?.[Symbol.dispose]()
-    ;(await late)[Symbol.dispose]()
-    held[3]?.[Symbol.dispose]()
-  })
-
-  test('a raised cap holds for those who wait already, as soon as one more comes', async () => {
-    using slots = createMemorySlotLimiter()
-    const held = await slots.acquire(request({ cap: 1 }), NEVER)
-    const waiting = [slots.acquire(request({ cap: 1 }), NEVER), slots.acquire(request({ cap: 1 }), NEVER)]
-    const newcomer = slots.acquire(request({ cap: 4 }), NEVER)
-    const all = await Promise.all([...waiting, newcomer])
-    expect(slots.held('subject:a', 'download')).toBe(4)
-    for (const slot of [held, ...all]) slot[Symbol.dispose]()
-  })
-})
-
 describe('separation and ends', () => {
-  test('clients and directions do not take from each other', async () => {
-    using slots = createMemorySlotLimiter()
-    using _a = await slots.acquire(request({ cap: 1 }), NEVER)
-    using _b = await slots.acquire(request({ cap: 1, clientId: 'subject:b' }), NEVER)
-    using _c = await slots.acquire(request({ cap: 1, direction: 'upload' }), NEVER)
-    expect([slots.inFlight('download'), slots.inFlight('upload')]).toEqual([2, 1])
-  })
-
-  test('freeing a slot twice frees it once', async () => {
-    using slots = createMemorySlotLimiter()
-    const first = await slots.acquire(request(), NEVER)
-    using _second = await slots.acquire(request(), NEVER)
-    first[Symbol.dispose]()
-    first[Symbol.dispose]()
-    expect([slots.held('subject:a', 'download'), slots.inFlight('download')]).toEqual([1, 1])
-  })
-
   test('a stopping server refuses who waits and who comes, and lets the others finish', async () => {
     const slots = createMemorySlotLimiter()
     const held = await slots.acquire(request({ cap: 1 }), NEVER)
