@@ -75,7 +75,9 @@ describe('sweepers of several nodes', () => {
     for (let index = 0; index < 5; index++) await storeExpired()
     const [first, second, third] = [newNode(), newNode(), newNode()]
     await Promise.all([first, second, third].map(({ sweeper }) => sweeper.sweep()))
-    expect([first, second, third].map(({ deleted }) => deleted.length).sort((left, right) => left - right)).toEqual([0, 0, 5])
+    expect([first, second, third].map(({ deleted }) => deleted.length).sort((left, right) => left - right)).toEqual([
+      0, 0, 5,
+    ])
   })
 
   it('go on when the one that held the lease died', async () => {
