@@ -4,11 +4,12 @@
  * listens.
  */
 import type { TransferSlot } from '../limits/limiter.ts'
-import type { ChangeFeed, ChangeListener } from '../records/change-feed.ts'
+import type { ChangeFeed } from '../records/change-feed.ts'
 
 export class DirectSlots implements Disposable {
   readonly #feed: ChangeFeed
   readonly #stop = new AbortController()
+  readonly #held = new Map<string, TransferSlot>()
 
   constructor(feed: ChangeFeed) {
     this.#feed = feed
@@ -16,11 +17,14 @@ export class DirectSlots implements Disposable {
 
   /** Takes over the slot: it is free `ttlMs` from now, or as soon as its transfer is ended. */
   hold(transfer: string, slot: TransferSlot, ttlMs: number): void {
-    void this.#free(slot, this.#feed.listen(directTopic(transfer)), ttlMs)
+    this.#release(transfer)
+    this.#held.set(transfer, slot)
+    void this.#watch(transfer, slot, ttlMs)
   }
 
-  /** Ends a transfer, wherever its slot is held. One that is unknown or over is no error. */
+  /** Ends a transfer, wherever its slot is held; here it is free when this returns. One that is unknown is no error. */
   end(transfer: string): void {
+    this.#release(transfer)
     this.#feed.announce(directTopic(transfer))
   }
 
@@ -28,11 +32,16 @@ export class DirectSlots implements Disposable {
     this.#stop.abort()
   }
 
-  async #free(held: TransferSlot, listening: ChangeListener, ttlMs: number): Promise<void> {
-    using slot = held
-    using listener = listening
+  async #watch(transfer: string, slot: TransferSlot, ttlMs: number): Promise<void> {
+    using listener = this.#feed.listen(directTopic(transfer))
     const over = AbortSignal.any([this.#stop.signal, slot.signal])
     await listener.next(ttlMs, over).catch(() => false)
+    if (this.#held.get(transfer) === slot) this.#release(transfer)
+  }
+
+  #release(transfer: string): void {
+    this.#held.get(transfer)?.[Symbol.dispose]()
+    this.#held.delete(transfer)
   }
 }
 
