@@ -3,7 +3,7 @@ import type { LimitFunction } from 'p-limit'
 import type { DownloadResume } from '../options.ts'
 import type { RandomSink } from '../sink.ts'
 import { TaskGroup } from '../task-group.ts'
-import { missingRuns, plainOfRun } from './runs.ts'
+import { missingRuns, plainOfRun, RUN_BYTES } from './runs.ts'
 import type { ChunkRun, SealedItem } from './sealed-item.ts'
 
 /** Writes of one run that may be on their way at once. */
@@ -13,7 +13,7 @@ export interface RandomDownload {
   readonly item: SealedItem
   readonly sink: RandomSink
   readonly resume: Pick<DownloadResume, 'finished' | 'onFinished'> | undefined
-  /** Shared by all downloads of a client. */
+  /** Shared by all large downloads of a client. What fits into one request is limited by whoever asks for many. */
   readonly ranges: LimitFunction
   /** Ranges of this item at once. */
   readonly parallel: number
@@ -25,11 +25,12 @@ export async function downloadAtRandom(download: RandomDownload, signal: AbortSi
   const { item, resume, ranges, parallel } = download
   const runs = missingRuns(item, resume?.finished ?? [])
   const group = new TaskGroup(signal)
-  for (let worker = 0; worker < parallel; worker += 1) {
+  const isSmall = item.chunks * item.chunkBytes <= RUN_BYTES
+  for (let worker = 0; worker < (isSmall ? 1 : parallel); worker += 1) {
     group.spawn(async inner => {
       for (let next = runs.next(); next.done !== true; next = runs.next()) {
         const run = next.value
-        await ranges(() => downloadRun(download, run, inner))
+        await (isSmall ? downloadRun(download, run, inner) : ranges(() => downloadRun(download, run, inner)))
       }
     })
   }
