@@ -1,15 +1,14 @@
 /** A Valkey (or Redis) of its own: private folder, free port on loopback, nothing kept on disk. */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from 'redis'
 
 import { eventually } from '../eventually.ts'
 import { findOnPath } from '../requirements.ts'
+import { startDaemon } from './daemon.ts'
 import type { Engine, RunningEngine } from './engine.ts'
+import { freePort } from './free-port.ts'
 
 export interface ValkeyFacts {
   /** With the password, if there is one. */
@@ -48,29 +47,29 @@ export async function startValkey({ password }: ValkeyOptions = {}): Promise<Run
   const url = `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`
   const start = async () => {
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
-    const child = spawn(program, password === undefined ? args : [...args, '--requirepass', password], {
-      stdio: 'ignore',
-    })
-    await eventually('Valkey answers', () =>
-      command(url, ['PING']).then(
+    const secret = password === undefined ? [] : ['--requirepass', password]
+    const daemon = startDaemon([program, ...args, ...secret], join(folder, 'log'))
+    await eventually('Valkey answers', async () => {
+      if (!daemon.running()) throw new Error(`Valkey ended at once: ${daemon.log()}`)
+      return command(url, ['PING']).then(
         () => true,
-        () => child.exitCode !== null && Promise.reject(new Error('Valkey ended at once')),
-      ),
-    )
-    return child
+        () => false,
+      )
+    })
+    return daemon
   }
-  let child = await start()
-  const kill = () => end(child)
+  let daemon = await start()
+  const kill = () => daemon.end()
   return {
     get facts() {
-      return { url, pid: child.pid ?? 0 }
+      return { url, pid: daemon.pid }
     },
-    pause: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
+    pause: () => daemon.pause(),
+    resume: () => daemon.resume(),
     kill,
     async restart() {
       await kill()
-      child = await start()
+      daemon = await start()
     },
     flush: async () => void (await command(url, ['FLUSHALL'])),
     command: (...args) => command(url, args),
@@ -79,13 +78,6 @@ export async function startValkey({ password }: ValkeyOptions = {}): Promise<Run
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.kill('SIGKILL')
-  await ended
 }
 
 async function command(url: string, args: string[]): Promise<unknown> {
@@ -97,14 +89,4 @@ async function command(url: string, args: string[]): Promise<unknown> {
   } finally {
     if (client.isOpen) client.destroy()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('there is no free port')
-  return address.port
 }
