@@ -25,6 +25,7 @@ export const sealiftRoundTrip: RoundTripPeer = {
       },
       async clear() {
         await sealiftCommand(['rm', link], home, context)
+        await server.emptied()
         await rm(join(home, 'inbox'), { recursive: true, force: true })
       },
     }

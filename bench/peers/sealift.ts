@@ -1,6 +1,7 @@
 /** Sealift as an operator runs it: `sealift serve` with a configuration file whose limits are out of the way. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { BenchContext, DownloadPeer, UploadPeer } from '../context.ts'
 import { ask } from '../load/requests.ts'
@@ -12,6 +13,8 @@ import { missingTools } from '../tools.ts'
 export interface SealiftServer extends AsyncDisposable {
   readonly pid: number
   readonly origin: string
+  /** Resolves when no media is stored: the sweeper deletes later, and must not do it while another is measured. */
+  emptied(): Promise<void>
 }
 
 export interface SealiftOptions {
@@ -36,7 +39,16 @@ export async function startSealift(context: BenchContext, options: SealiftOption
     },
     started => started.line(new RegExp(`http://${LOOPBACK}:${port}`)),
   )
-  return { ...service, origin: `http://${LOOPBACK}:${port}` }
+  const media = join(home, 'data', 'blobs', 'media')
+  return { ...service, origin: `http://${LOOPBACK}:${port}`, emptied: () => untilEmpty(media) }
+}
+
+async function untilEmpty(folder: string): Promise<void> {
+  for (;;) {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+    if (!entries.some(entry => entry.isFile())) return
+    await sleep(50)
+  }
 }
 
 /** Every limit stays in the path; only the values are higher than one loopback client can reach. */
@@ -46,6 +58,7 @@ dataDirectory: ${JSON.stringify(dataDirectory)}
 listen: { host: ${LOOPBACK}, port: ${port}, maxConnections: 4096, maxConnectionsPerAddress: 4096 }
 admin: { enabled: false }
 log: { level: warn }
+upkeep: { sweepEvery: 200ms }
 access: { openTier: bench }
 tiers:
   bench:
@@ -110,6 +123,7 @@ async function receive(context: BenchContext, options: SealiftOptions): ReturnTy
     async clear() {
       if (mediaId === null) return
       await ask({ method: 'DELETE', url: `${server.origin}/v1/media/${mediaId}`, headers: { 'sealift-owner': owner } })
+      await server.emptied()
       mediaId = null
     },
   }
