@@ -11,6 +11,7 @@ import { toBase64Url } from '../../src/client/base64url.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { nodeSuite as suite } from '../../src/sealing/node-suite.ts'
 import { clientIn, content, digest, digests, MemorySink, only } from '../support/sdk.ts'
+import { storedMedia, type StoredBytes } from '../support/stored-bytes.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer } from '../support/test-server.ts'
@@ -39,22 +40,17 @@ const GOOD = { 'good small': 1000, 'good large': 700 * KIB }
 const good = (): Record<string, string> =>
   Object.fromEntries(Object.entries(GOOD).map(([name, size]) => [name, digest(content(name, size))]))
 
-/** Sends good items and one that will be spoilt; gives the link and the file that the server keeps the bad one in. */
-async function sendWithVictim(size: number): Promise<{ link: string; file: string }> {
-  const before = new Set(await mediaFiles())
+/** Sends good items and one that will be spoilt; gives the link and where the server keeps the bad one. */
+async function sendWithVictim(size: number): Promise<{ link: string; stored: StoredBytes }> {
+  const before = new Set((await storedMedia(server.live.current)).map(({ name }) => name))
   const victim = await sealift.send([{ name: 'victim', source: content('victim', size) }])
-  const [file = ''] = (await mediaFiles()).filter(path => !before.has(path))
+  const [stored] = (await storedMedia(server.live.current)).filter(({ name }) => !before.has(name))
+  if (!stored) throw new Error('The server has stored nothing')
   const others = await sealift.send(
     Object.entries(GOOD).map(([name, bytes]) => ({ name, source: content(name, bytes) })),
   )
   const items = [...(await itemsOf(victim.link)), ...(await itemsOf(others.link))]
-  return { link: await publish(items), file }
-}
-
-async function mediaFiles(): Promise<string[]> {
-  const root = join(server.dataDirectory, 'blobs/media')
-  const entries = await readdir(root, { recursive: true, withFileTypes: true })
-  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+  return { link: await publish(items), stored }
 }
 
 async function itemsOf(link: string): Promise<CompleteItem[]> {
@@ -132,8 +128,8 @@ const SPOILS: readonly (readonly [string, Spoil])[] = [
 ]
 
 test.each(SPOILS)('an item with %s is refused, and the others are delivered', async (_, spoil) => {
-  const { link, file } = await sendWithVictim(1_000_000)
-  await writeFile(file, spoil(await readFile(file)))
+  const { link, stored } = await sendWithVictim(1_000_000)
+  await stored.write(spoil(await stored.read()))
   expect(await receiveAll(link)).toEqual(refused('damaged_media', 'damaged'))
 })
 

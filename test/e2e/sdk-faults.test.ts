@@ -234,8 +234,8 @@ describe('an abort', () => {
 
 test('small items do not wait for each other: many are sent and fetched in a few round trips', async () => {
   const items = Array.from({ length: 96 }, (_, at) => ({ name: `${at}`, source: content(`rtt ${at}`, 2000) }))
-  proxy.delayMs = 40
-  const roundTripMs = 80
+  proxy.delayMs = 80
+  const roundTripMs = 160
   const began = performance.now()
   const sent = await sealift.send(items)
   const oneByOneMs = items.length * roundTripMs

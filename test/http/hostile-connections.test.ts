@@ -163,14 +163,16 @@ describe('threat 34: a slow reader', () => {
 describe('connections', () => {
   test('of one address are limited', async () => {
     await using strict = await startTestServer({ listen: { maxConnectionsPerAddress: 5 } })
-    const connections = await Promise.all(Array.from({ length: 8 }, () => RawConnection.open(strict.url)))
-    await eventually('the last three are closed', () => connections.filter(({ ended }) => ended).length === 3)
+    const each = Array.from({ length: 8 * strict.nodes }, () => RawConnection.open(strict.url))
+    const connections = await Promise.all(each)
+    const closed = () => connections.filter(({ ended }) => ended).length
+    await eventually('the last three are closed', () => closed() === 3 * strict.nodes)
     for (const { socket } of connections) socket.destroy()
     await eventually('there is room again', async () => {
       const answer = await fetch(`${strict.url}/healthz`).catch(() => null)
       return answer?.status === 200
     })
-    expect(connections).toHaveLength(8)
+    expect(connections).toHaveLength(8 * strict.nodes)
   })
 
   test('with a body that is refused early still get to read why', async () => {

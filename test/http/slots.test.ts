@@ -33,7 +33,7 @@ class Gauge {
     this.highest = Math.max(this.highest, this.running)
     try {
       await new Promise(resolve => {
-        setTimeout(resolve, 3)
+        setTimeout(resolve, 20)
       })
       return await work()
     } finally {

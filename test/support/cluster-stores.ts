@@ -1,7 +1,5 @@
 /** Stores that several servers share: a bucket prefix, a database and a key prefix of their own, on the shared engines. */
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 
 import type { RawMap } from '../../src/server/config/raw.ts'
 import { cephEngine } from './engines/ceph.ts'
@@ -15,16 +13,15 @@ export const onCluster = process.env['SEALIFT_TEST_STORES'] === 'cluster'
 
 let bucket: ReturnType<typeof makeBucket> | null = null
 
+const known = new Map<string, Promise<RawMap>>()
+
 /**
- * Configuration of nodes that share their stores. The same folder gets the same stores again, in any process: a node that
- * is started anew finds what it left. All are dropped with the engines.
+ * Configuration of nodes that share their stores. The same data folder gets the same stores again: nodes that are
+ * started anew find what they left. All are dropped with the engines.
  */
-export async function clusterStores(folder: string): Promise<RawMap> {
-  const file = join(folder, 'cluster.json')
-  const known = await readFile(file, 'utf8').catch(() => null)
-  if (known !== null) return JSON.parse(known) as RawMap
-  const stores = await makeStores()
-  await writeFile(file, JSON.stringify(stores))
+export function clusterStores(dataDirectory: string): Promise<RawMap> {
+  const stores = known.get(dataDirectory) ?? makeStores()
+  known.set(dataDirectory, stores)
   return stores
 }
 

@@ -12,6 +12,8 @@ export interface FlakyProxy extends AsyncDisposable {
   delayMs: number
   /** First lines of the requests so far, such as `PUT /v1/uploads/…/parts/3 HTTP/1.1`. */
   readonly requests: string[]
+  /** Answers so far that say of a request that it is done and that there is nothing to tell, as those to parts do. */
+  readonly doneAnswers: () => number
   readonly sentBytes: () => number
   readonly receivedBytes: () => number
   /** Connections that were cut so far. */
@@ -32,11 +34,12 @@ export interface Fault {
   readonly how: 'cut' | 'stall'
 }
 
+const DONE_LINE = /(?:^|\n)HTTP\/1\.1 204 /g
 const REQUEST_LINE = /(?:^|\n)((?:GET|PUT|POST|DELETE|HEAD) \/\S* HTTP\/1\.1)\r\n/g
 
 export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
   const sockets = new Set<Socket>()
-  const counts = { sent: 0, received: 0, cuts: 0, connections: 0 }
+  const counts = { sent: 0, received: 0, cuts: 0, done: 0, connections: 0 }
   const server = createServer(client => {
     const { hostname, port } = new URL(proxy.target)
     const upstream = connect(Number(port), hostname, () => client.resume())
@@ -67,6 +70,7 @@ export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
     client.on('data', bytes => {
       for (const match of bytes.toString('latin1').matchAll(REQUEST_LINE)) proxy.requests.push(match[1] ?? '')
     })
+    upstream.on('data', bytes => (counts.done += [...bytes.toString('latin1').matchAll(DONE_LINE)].length))
     pass({ from: client, to: upstream, count: bytes => (counts.sent += bytes), gate, way: 'up' }, proxy)
     pass({ from: upstream, to: client, count: bytes => (counts.received += bytes), gate, way: 'down' }, proxy)
   })
@@ -78,11 +82,12 @@ export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
     faults: null,
     delayMs: 0,
     requests: [],
+    doneAnswers: () => counts.done,
     sentBytes: () => counts.sent,
     receivedBytes: () => counts.received,
     cuts: () => counts.cuts,
     resetCounts() {
-      Object.assign(counts, { sent: 0, received: 0, cuts: 0 })
+      Object.assign(counts, { sent: 0, received: 0, cuts: 0, done: 0 })
       proxy.requests.length = 0
     },
     cutAll() {

@@ -15,8 +15,11 @@ import { clusterStores, onCluster } from './cluster-stores.ts'
 
 export interface TestServer extends AsyncDisposable {
   readonly url: string
+  /** The first node's. */
   readonly adminUrl: string | null
   readonly dataDirectory: string
+  /** How many serve at `url`, in turn. What one of them does for itself, such as counting connections, is done so often. */
+  readonly nodes: number
   /** The configuration in force; `apply` changes it as a reload does. */
   readonly live: LiveConfigHolder
   /** Applies written values over those the server was started with. */
@@ -48,6 +51,7 @@ export async function startTestServer(overrides: RawMap = {}, options: TestServe
     url: nodes.url,
     adminUrl: nodes.adminUrl,
     dataDirectory,
+    nodes: onCluster ? 2 : 1,
     live,
     async reconfigure(over) {
       live.apply(await configured(mergeRaw(overrides, over)))
