@@ -10,9 +10,8 @@ import { isForwarded, normaliseAddress } from './access/client-address.ts'
 import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
-import { createSessions, type Sessions } from './access/sessions.ts'
-import { systemClock, type Clock } from './clock.ts'
-import type { ClusterNode } from './cluster/cluster-node.ts'
+import { createSessions } from './access/sessions.ts'
+import type { Clock } from './clock.ts'
 import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { DirectSlots } from './direct/direct-slots.ts'
@@ -25,6 +24,7 @@ import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { rememberMedia } from './media/remember-media.ts'
+import { followOthers, openClock, sweepLease } from './among-others.ts'
 import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
 import { isOnlyProcess, openStores, type Stores } from './open-stores.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
@@ -77,8 +77,8 @@ export interface ServerOptions {
 export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen, admin } = live.current
-  const clock = options.clock ?? systemClock
   const { blobs, records } = decorate(await openStores(live.current, resources), live.current, options)
+  const clock = options.clock ?? (await openClock(live.current, records, resources))
   const sessions = resources.use(createSessions(live))
   const linkEvents = new LinkEvents()
   const limits = await openLimits({ config: live.current, sessions, events: linkEvents }, resources)
@@ -97,14 +97,22 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   })
   const http = createListener(live, services, events)
   const sweeper = resources.use(
-    createSweeper({ blobs, records, clock, settings: () => live.current.upkeep, events: events.upkeep }),
+    createSweeper({
+      blobs,
+      records,
+      clock,
+      settings: () => live.current.upkeep,
+      events: events.upkeep,
+      ...(isOnlyProcess(live.current) ? {} : { lease: sweepLease(live, records) }),
+    }),
   )
   const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer =
     admin.enabled && options.ownAdmin !== false
       ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
       : null
-  if (limits.node) resources.use(await followOthers(live, limits.node, { sessions, events }, options))
+  if (limits.node)
+    resources.use(await followOthers({ live, node: limits.node, sessions, events, reread: options.reread }))
   const port = await http.listen(listen.host, listen.port)
   sweeper.start()
   const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
@@ -122,26 +130,6 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   })
   const report = async () => ({ metrics: await metrics.snapshot(), readiness: await health.readiness() })
   return { url, adminUrl, events, report, stop, [Symbol.asyncDispose]: stop }
-}
-
-/** What another node is told holds here as well. */
-async function followOthers(
-  live: LiveConfigHolder,
-  node: ClusterNode,
-  { sessions, events }: { readonly sessions: Sessions; readonly events: Events },
-  { reread }: ServerOptions,
-): Promise<Disposable> {
-  const { shareSettings } = await import('./cluster/shared-settings.ts')
-  return shareSettings({
-    node,
-    live,
-    sessions,
-    ...(reread ? { reread } : {}),
-    events: {
-      followed: () => events.configReloaded({ changed: ['(by another node)'], needRestart: [] }),
-      refused: problems => events.configRefused(problems),
-    },
-  })
 }
 
 function decorate(opened: Stores, config: ServerConfig, { wrap = stores => stores }: ServerOptions): Stores {
