@@ -42,7 +42,8 @@ export function createIdentify(
     const facts = { headers: req.headers, peerAddress: req.socket.remoteAddress, capability }
     const client = await authenticateSparingly(options, facts, authenticator)
     const tier = tierOf(live.current, client)
-    await devices.admit(client, tier)
+    const admitted = devices.admit(client, tier)
+    if (admitted) await admitted
     return { client, tier }
   }
 }

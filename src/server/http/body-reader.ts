@@ -29,6 +29,8 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   #started = false
   #waitingSinceMs = 0
   #waitedMs = 0
+  /** Arrived when nobody waited. */
+  #ahead: Buffer | null = null
   /** Bytes taken from the connection so far. */
   receivedBytes = 0
 
@@ -46,6 +48,7 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
       this.#waiter = { resolve, reject }
       this.#waitingSinceMs = performance.now()
       this.#serve()
+      if (this.#waiter) this.#options.req.resume()
     })
   }
 
@@ -78,7 +81,9 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   #start(): void {
     this.#started = true
     const { req, watch, begin } = this.#options
-    req.on('readable', this.#serve)
+    // One piece at a time, as it came from the connection: read in the other way, several are copied into one.
+    req.on('data', this.#take)
+    req.pause()
     req.on('end', this.#serve)
     req.on('error', this.#serve)
     req.on('close', this.#serve)
@@ -89,9 +94,15 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   #stop(): void {
     const { req, watch } = this.#options
     watch.delete(this)
-    req.off('readable', this.#serve)
+    req.off('data', this.#take)
     req.off('end', this.#serve)
     req.off('close', this.#serve)
+  }
+
+  #take = (chunk: Buffer): void => {
+    this.#options.req.pause()
+    this.#ahead = chunk
+    this.#serve()
   }
 
   #serve = (): void => {
@@ -99,8 +110,9 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
     if (!waiter) return
     const { req } = this.#options
     if (this.#failure) return this.#settle(() => waiter.reject(this.#failure))
-    const chunk = req.read() as Buffer | null
+    const chunk = this.#ahead
     if (chunk) {
+      this.#ahead = null
       this.receivedBytes += chunk.length
       return this.#settle(() => waiter.resolve({ done: false, value: chunk }))
     }

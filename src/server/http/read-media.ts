@@ -87,14 +87,15 @@ interface Delivery {
 
 async function deliver(deps: ReadMedia, delivery: Delivery): Promise<void> {
   const { exchange, etag, media } = delivery
-  const counted = await countDownload(deps, media, grantOf(exchange))
+  const counted = media.maxDownloads === null ? null : await countDownload(deps, media, grantOf(exchange))
   const location = deps.accelerate(exchange, media)
   if (location !== null) {
     return sendAccelerated(exchange, location, delivery.caller.tier, stateHeaders(deps, { etag, media, counted }))
   }
   let sink: ResponseSink | null = null
   try {
-    const plan = await planOf(deps, delivery)
+    const planning = planOf(deps, delivery)
+    const plan = planning instanceof Promise ? await planning : planning
     sink = new ResponseSink({
       exchange,
       watch: deps.watch,
@@ -119,7 +120,8 @@ interface Plan {
   readonly lengthBytes: number | null
 }
 
-async function planOf(deps: ReadMedia, { exchange, media, range }: Delivery): Promise<Plan> {
+/** A turn of the event loop is spent only where something has to be waited for. */
+function planOf(deps: ReadMedia, { exchange, media, range }: Delivery): Plan | Promise<Plan> {
   if (media.sizeBytes === null) return planUnknown(deps, exchange, media, range)
   const bytes = range && resolveRange(range, media.sizeBytes)
   return { media, range: bytes, lengthBytes: bytes ? bytes.end - bytes.start : media.sizeBytes }

@@ -105,7 +105,7 @@ export class HttpServer {
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    const { dispatcher, terms, newRequestId } = this.#options
+    const { terms, newRequestId } = this.#options
     const { idleMs, corsOrigins } = terms()
     const baseHeaders = corsHeaders(req, corsOrigins)
     const exchange = new Exchange({ req, res, requestId: newRequestId(), baseHeaders, expectsContinue, idleMs })
@@ -119,13 +119,13 @@ export class HttpServer {
       this.#endIfOver(exchange)
     })
     this.#open.add(exchange)
-    this.#running.set(
-      exchange,
-      dispatcher.serve(exchange).finally(() => {
-        this.#running.delete(exchange)
-        this.#endIfOver(exchange)
-      }),
-    )
+    this.#running.set(exchange, this.#run(exchange))
+  }
+
+  async #run(exchange: Exchange): Promise<void> {
+    await this.#options.dispatcher.serve(exchange)
+    this.#running.delete(exchange)
+    this.#endIfOver(exchange)
   }
 
   #endIfOver(exchange: Exchange): void {
