@@ -1,10 +1,15 @@
-// `npm test [-- vitest arguments]`, `npm run test:long`: runs the suites, says which were left out and why, and ends with one line of counts.
+/**
+ * `npm test [-- vitest arguments]`, `npm run test:long`: runs the suites on files and SQLite, then those that look at a
+ * server from outside once more on two nodes with S3, PostgreSQL and Valkey. Says what was left out and why, and ends
+ * with one line of counts. `SEALIFT_TEST_STORES=files` or `=cluster` runs one of the two alone.
+ */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { missingRequirements } from '../test/support/requirements.ts'
+import { missingEngines, NOT_ON_CLUSTER } from '../test/support/suites.ts'
 
 interface Report {
   readonly numPassedTests: number
@@ -12,35 +17,71 @@ interface Report {
   readonly numFailedTestSuites: number
 }
 
+interface Counts {
+  readonly passed: number
+  readonly failed: number
+}
+
 const passedOn = process.argv.slice(2).filter(argument => argument !== '--long')
 const long = process.argv.includes('--long')
-const folder = mkdtempSync(join(tmpdir(), 'sealift-test-'))
-const reportFile = join(folder, 'report.json')
+const chosen = process.env['SEALIFT_TEST_STORES']
 
-const run = spawnSync(
-  'npx',
-  ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`, ...passedOn],
-  { stdio: 'inherit', env: { ...process.env, SEALIFT_TEST_LONG: String(long) } },
-)
-const report = readReport()
-rmSync(folder, { recursive: true, force: true })
+const passes: Counts[] = []
+if (chosen !== 'cluster') passes.push(runOnFiles())
+if (chosen !== 'files' && !long) passes.push(runOnCluster())
 
-const missing = missingRequirements()
-for (const { name, packages, files } of missing)
-  console.log(`Left out, because ${name} is missing (Debian: ${packages.join(' ')}): ${files.join(', ')}`)
+const passed = passes.reduce((sum, counts) => sum + counts.passed, 0)
+const failed = passes.reduce((sum, counts) => sum + counts.failed, 0)
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
 
-const leftOutIsFailure = process.env['CI'] === 'true' && missing.length > 0
-if (leftOutIsFailure) console.log('CI=true: a suite that is left out counts as a failure.')
+function runOnFiles(): Counts {
+  const counts = runSuites('files', [])
+  const missing = missingRequirements()
+  for (const { name, packages, files } of missing)
+    console.log(`Left out, because ${name} is missing (Debian: ${packages.join(' ')}): ${files.join(', ')}`)
+  return withLeftOut(counts, missing.length)
+}
 
-// A file that cannot even be loaded has no failed test of its own, yet must not pass unseen.
-const failed =
-  Math.max(report.numFailedTests, report.numFailedTestSuites > 0 ? 1 : 0) + (leftOutIsFailure ? missing.length : 0)
-console.log(`${report.numPassedTests} passed, ${failed} failed`)
-process.exitCode = run.status === 0 && failed === 0 ? 0 : 1
+function runOnCluster(): Counts {
+  const missing = missingEngines()
+  if (missing.length > 0) {
+    const what = missing.map(({ name, packages }) => `${name} (Debian: ${packages.join(' ')})`).join(', ')
+    console.log(
+      `Left out: the second run, on two nodes with S3, PostgreSQL and Valkey, because these are missing: ${what}`,
+    )
+    return withLeftOut({ passed: 0, failed: 0 }, 1)
+  }
+  console.log('Once more on two nodes with S3, PostgreSQL and Valkey. Not about these stores:')
+  for (const [file, why] of Object.entries(NOT_ON_CLUSTER)) console.log(`  ${file} ${why}`)
+  // What was asked for may be none of the suites that run here.
+  return runSuites('cluster', ['--passWithNoTests'])
+}
 
-function readReport(): Report {
+function withLeftOut({ passed: done, failed: bad }: Counts, leftOut: number): Counts {
+  if (process.env['CI'] !== 'true' || leftOut === 0) return { passed: done, failed: bad }
+  console.log('CI=true: what is left out counts as a failure.')
+  return { passed: done, failed: bad + leftOut }
+}
+
+function runSuites(stores: 'files' | 'cluster', options: readonly string[]): Counts {
+  const folder = mkdtempSync(join(tmpdir(), 'sealift-test-'))
+  const reportFile = join(folder, 'report.json')
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
+  const { status } = spawnSync('npx', ['vitest', 'run', ...reporters, ...options, ...passedOn], {
+    stdio: 'inherit',
+    env: { ...process.env, SEALIFT_TEST_LONG: String(long), SEALIFT_TEST_STORES: stores },
+  })
+  const report = readReport(reportFile)
+  rmSync(folder, { recursive: true, force: true })
+  // A file that cannot even be loaded has no failed test of its own, yet must not pass unseen; nor must a run that broke.
+  const broken = report.numFailedTestSuites > 0 || status !== 0 ? 1 : 0
+  return { passed: report.numPassedTests, failed: Math.max(report.numFailedTests, broken) }
+}
+
+function readReport(file: string): Report {
   try {
-    return JSON.parse(readFileSync(reportFile, 'utf8')) as Report
+    return JSON.parse(readFileSync(file, 'utf8')) as Report
   } catch {
     return { numPassedTests: 0, numFailedTests: 1, numFailedTestSuites: 1 }
   }

@@ -19,9 +19,18 @@ export interface Stores {
   readonly records: RecordStore
 }
 
+export interface OpenStores {
+  /** Whether a piece of the disk is set aside for the records: by a server, not by who only looks. */
+  readonly reserve?: boolean
+}
+
 /** @throws unavailable, storage_full, naming the setting that is wrong; the caller disposes `resources` */
-export async function openStores(config: ServerConfig, resources: AsyncDisposableStack): Promise<Stores> {
-  const records = await openRecords(config, resources)
+export async function openStores(
+  config: ServerConfig,
+  resources: AsyncDisposableStack,
+  { reserve = true }: OpenStores = {},
+): Promise<Stores> {
+  const records = await openRecords(config, resources, reserve)
   const blobs = await openBlobs(config, resources)
   return { blobs, records }
 }
@@ -44,11 +53,16 @@ export function s3Options({ memory, publicEndpoint, ...connection }: S3Config) {
   return { ...connection, memoryBytes: memory, ...(publicEndpoint === null ? {} : { publicEndpoint }) }
 }
 
-async function openRecords({ records }: ServerConfig, resources: AsyncDisposableStack): Promise<RecordStore> {
+async function openRecords(
+  { records }: ServerConfig,
+  resources: AsyncDisposableStack,
+  reserved: boolean,
+): Promise<RecordStore> {
   if (records.kind === 'postgres') {
     const { openPostgresRecordStore } = await import('./records/postgres.ts')
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))
   }
+  if (!reserved) return resources.use(await openSqliteRecordStore({ file: records.file }))
   await mkdir(dirname(records.file), { recursive: true })
   const reserve = resources.use(await openSpaceReserve(`${records.file}.reserve`))
   return withSpaceReserve(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { runCli, startServe, type Serving } from '../support/running-cli.ts'
+import { runCli } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'sealift-links-'))
 const mine = { XDG_STATE_HOME: join(home, 'mine') }

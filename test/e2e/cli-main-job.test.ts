@@ -15,7 +15,9 @@ import { dirname, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { runCli, startCli, startServe, until, type CliOptions, type Serving } from '../support/running-cli.ts'
+import { runCli, startCli, until, type CliOptions } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
+import { placesOf, storedMedia } from '../support/stored-bytes.ts'
 
 const MiB = 2 ** 20
 const home = mkdtempSync(join(tmpdir(), 'sealift-cli-'))
@@ -198,14 +200,15 @@ describe('the main job', () => {
 describe('damage', () => {
   it('refuses an altered item by name, keeps nothing of it, and delivers the others', async () => {
     const directory = folder('damaged', { 'good.bin': randomBytes(1000), 'bad.bin': randomBytes(700_000) })
-    const before = storedMedia()
+    const places = await placesOf(serving.dataDirectory)
+    const before = (await storedMedia(places)).map(({ name }) => name)
     const link = await send(directory)
-    const largest = storedMedia()
-      .filter(path => !before.includes(path))
-      .sort((one, other) => statSync(other).size - statSync(one).size)[0]
-    const bytes = readFileSync(String(largest))
-    bytes.writeUInt8(bytes.readUInt8(500_000) ^ 1, 500_000)
-    writeFileSync(String(largest), bytes)
+    const added = (await storedMedia(places)).filter(({ name }) => !before.includes(name))
+    const contents = await Promise.all(added.map(async stored => ({ stored, bytes: await stored.read() })))
+    const [largest] = contents.sort((one, other) => other.bytes.length - one.bytes.length)
+    if (!largest) throw new Error('The server has stored nothing')
+    largest.bytes.writeUInt8(largest.bytes.readUInt8(500_000) ^ 1, 500_000)
+    await largest.stored.write(largest.bytes)
 
     const inbox = join(home, 'inbox-damaged')
     const { code, stdout, stderr } = await sealift(['get', '--json', link, '-o', inbox])
@@ -220,12 +223,6 @@ describe('damage', () => {
     })
     expect(tree(inbox)).toEqual({ 'damaged/good.bin': tree(directory)['good.bin'] })
   })
-
-  function storedMedia(): string[] {
-    const media = join(home, 'data', 'blobs', 'media')
-    const entries = readdirSync(media, { recursive: true, withFileTypes: true })
-    return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
-  }
 })
 
 describe('streams', () => {

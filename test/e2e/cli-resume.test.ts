@@ -8,7 +8,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
 import { paddedLength } from '../../src/sealing/index.ts'
 import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
-import { runCli, startCli, startServe, until, type Serving } from '../support/running-cli.ts'
+import { runCli, startCli, until } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
 
 const MiB = 2 ** 20
 const FILE_BYTES = 40 * MiB

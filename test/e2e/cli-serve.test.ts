@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 
-import { runCli, startCli, startServe, until, type RunningCli, type Serving } from '../support/running-cli.ts'
+import { runCli, startCli, until, type RunningCli } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
+import { placesOf, storedMedia, type Places } from '../support/stored-bytes.ts'
 
 const MiB = 2 ** 20
 const home = mkdtempSync(join(tmpdir(), 'sealift-serve-'))
@@ -53,7 +54,12 @@ async function limitsOf(serving: Serving): Promise<Limits> {
   return (await (await fetch(`${serving.url}/v1/limits`)).json()) as Limits
 }
 
-const logged = (serving: Serving, text: string) => () => serving.running.stderr().includes(text)
+const logged = (serving: Serving, text: string) => () => serving.running.logged(text)
+
+function describePlaces({ dataDirectory, storage }: Places): string {
+  if (storage.s3 === null) return dataDirectory
+  return `bucket ${storage.s3.bucket} at ${new URL(storage.s3.endpoint).host}, records in PostgreSQL`
+}
 
 describe('serve', () => {
   it('prints its address first, then where data and metrics are, and logs to stderr alone', async () => {
@@ -61,8 +67,8 @@ describe('serve', () => {
     await using serving = await startServe(directory, { admin: { port: 0 } })
     await until('all is told', () => serving.running.stdout().includes('Metrics'))
     const [first, second, third, ...rest] = serving.running.stdout().split('\n')
-    expect(first).toBe(`Sealift listens on ${serving.url}`)
-    expect(second).toBe(`Data is in ${join(directory, 'data')}`)
+    expect(first).toBe(`Sealift listens on ${serving.ownUrl}`)
+    expect(second).toBe(`Data is in ${describePlaces(await placesOf(serving.dataDirectory))}`)
     expect(third).toMatch(/^Metrics and health are on http:\/\/127\.0\.0\.1:\d+$/)
     expect(rest).toEqual([''])
     await send(serving.url, directory)
@@ -214,42 +220,21 @@ describe('fsck', () => {
     const well = await check()
     expect(well.code, well.stderr).toBe(0)
 
-    const media = join(directory, 'data', 'blobs', 'media')
-    const [stored = ''] = readdirSync(media, { recursive: true, encoding: 'utf8' }).filter(path =>
-      /[a-z2-7]{26}$/.test(path),
-    )
-    const orphan = join(
-      media,
-      stored.replace(/[a-z2-7]{26}$/, id => id.slice(0, 2) + 'q'.repeat(24)),
-    )
-    writeFileSync(orphan, 'nobody knows me')
+    const places = await placesOf(serving.dataDirectory)
+    const names = async () => (await storedMedia(places)).map(({ name }) => name)
+    const [stored] = await storedMedia(places)
+    if (!stored) throw new Error('Nothing is stored')
+    const orphan = stored.stranger()
+    await orphan.write(Buffer.from('nobody knows me'))
     const found = await check()
     expect([found.code, found.report.findings.map(({ kind }) => kind)]).toEqual([1, ['orphan']])
-    expect(existsSync(orphan)).toBe(true)
+    expect(await names()).toContain(orphan.name)
     expect((await check('--repair')).code).toBe(0)
-    expect(existsSync(orphan)).toBe(false)
+    expect(await names()).not.toContain(orphan.name)
 
-    rmSync(join(media, stored))
+    await stored.delete()
     const missing = await check('--repair')
     expect([missing.code, missing.report.findings.map(({ kind }) => kind)]).toEqual([1, ['missing']])
-  })
-
-  it('changes not even the schema of older records without --repair', async () => {
-    const directory = newHome()
-    const serving = await startServe(directory)
-    serving.running.child.kill('SIGTERM')
-    await serving.running.result
-    const database = new BetterSqlite3(join(directory, 'data', 'records.sqlite'))
-    database.exec(`drop table named_leases; drop index client_usage_idle; alter table client_usage drop column idle;
-      delete from kysely_migration where name = '0002_cluster'`)
-    const steps = () => database.prepare('select count(*) from kysely_migration').pluck().get()
-    const refused = await runCli(['fsck', '-c', serving.configFile])
-    expect(refused.code).toBe(1)
-    expect(refused.stderr).toContain('older version of Sealift')
-    expect(steps()).toBe(1)
-    expect((await runCli(['fsck', '--repair', '-c', serving.configFile])).code).toBe(0)
-    expect(steps()).toBe(2)
-    database.close()
   })
 
   it('does not make a store where there is none', async () => {

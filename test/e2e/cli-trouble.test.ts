@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
-import { runCli, startCli, startServe, until, type Serving } from '../support/running-cli.ts'
+import { runCli, startCli, until } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
 
 const MiB = 2 ** 20
 const home = mkdtempSync(join(tmpdir(), 'sealift-trouble-'))

@@ -9,7 +9,8 @@ import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'
 import { bytesFor } from '../support/random.ts'
 import { childrenOf } from '../support/process-facts.ts'
-import { startCli, startServe, until, type Serving } from '../support/running-cli.ts'
+import { startCli, until } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
 
 const CAP = 3
 const bytes = bytesFor('workers', 400_000)

@@ -1,5 +1,4 @@
 /** Rounds of: send at random, `kill -9` at a random moment, start again, hold the server against what it acknowledged. */
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -9,6 +8,7 @@ import { audit, type UploadHistory } from './crash-history.ts'
 import { type Creation, type CrashSender, endEverything, keepSending, PART_BYTES } from './crash-sender.ts'
 import { seededRandom } from './random.ts'
 import { startServerProcess } from './server-process.ts'
+import { placesOf, storedMedia } from './stored-bytes.ts'
 
 const OWNER = 'an-owner-secret-of-the-crash-tests'
 
@@ -73,15 +73,10 @@ async function expectCleanEnd(
     const answer = await fetch(`${server.url}/v1/limits`)
     return ((await answer.json()) as { usage: Record<string, number> }).usage
   }
+  const places = await placesOf(join(directory, 'data'))
   await expect
-    .poll(() => filesBelow(join(directory, 'data', 'blobs')), { timeout: 20_000, message: 'files left behind' })
+    .poll(async () => (await storedMedia(places)).map(({ name }) => name), { timeout: 20_000, message: 'left behind' })
     .toEqual([])
   expect(await usage()).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0, uploads: 0, downloads: 0 })
   expect(await server.stop()).toBe(0)
-}
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile())
-    .map(entry => entry.name)
 }

@@ -1,8 +1,6 @@
 /** Runs the real `sealift` command as a process of its own. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -84,34 +82,3 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     await new Promise(resolve => setTimeout(resolve, 20))
   }
 }
-
-export interface Serving extends AsyncDisposable {
-  readonly url: string
-  readonly running: RunningCli
-  readonly configFile: string
-  /** Replaces what the configuration file says; a reload is the caller's. */
-  writeConfig(config: object): void
-}
-
-/** `sealift serve` on free ports, its data below `directory`, which outlives it. */
-export async function startServe(directory: string, config: object = {}): Promise<Serving> {
-  const configFile = join(directory, 'sealift.yaml')
-  const writeConfig = (next: object): void =>
-    writeFileSync(configFile, JSON.stringify({ ...BASE_CONFIG, dataDirectory: join(directory, 'data'), ...next }))
-  writeConfig(config)
-  const running = startCli(['serve', '--config', configFile])
-  try {
-    await until(
-      'the server tells its address',
-      () => running.stdout().includes('\n') || running.child.exitCode !== null,
-    )
-    const url = /^Sealift listens on (http:\S+)$/m.exec(running.stdout())?.[1]
-    if (url === undefined) throw new Error(`the server did not start:\n${running.stderr()}`)
-    return { url, running, configFile, writeConfig, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() }
-  } catch (error) {
-    await running[Symbol.asyncDispose]()
-    throw error
-  }
-}
-
-const BASE_CONFIG = { listen: { port: 0 }, admin: { enabled: false } }

@@ -1,4 +1,7 @@
-/** A server in a process of its own, on files that outlive it: to be killed and started again. */
+/**
+ * A server in a process of its own, on files that outlive it: to be killed and started again. Where the suites run on a
+ * cluster it is two processes behind a balancer, on stores that outlive them.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -7,16 +10,20 @@ import { createInterface } from 'node:readline'
 
 import { stringify } from 'yaml'
 
+import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { startBalancer } from './balancer.ts'
 import { cliCommand } from './cli-command.ts'
+import { clusterStores, onCluster } from './cluster-stores.ts'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string
+  /** The first process's. */
   readonly pid: number
-  /** Everything the process has written to standard error so far. */
+  /** Everything the processes have written to standard error so far. */
   readonly log: () => string
-  /** `kill -9`; resolves when the process is gone. */
+  /** `kill -9` of all; resolves when they are gone. */
   kill(): Promise<void>
-  /** SIGTERM; resolves with the exit code. */
+  /** SIGTERM; resolves with the exit code, of the first that is not 0. */
   stop(): Promise<number | null>
 }
 
@@ -30,8 +37,33 @@ export interface ServerProcessOptions {
 
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const configFile = join(options.directory, 'config.yaml')
-  writeFileSync(configFile, stringify(mergeConfig(options)))
-  const [program, ...args] = [...(options.wrapper ?? []), ...cliCommand(), 'serve', '--config', configFile]
+  writeFileSync(configFile, stringify(await mergeConfig(options)))
+  await using resources = new AsyncDisposableStack()
+  const starting = Array.from({ length: onCluster ? 2 : 1 }, () => startOne(configFile, options))
+  // One that fails does not leave the other one behind.
+  for (const started of await Promise.allSettled(starting)) {
+    if (started.status === 'fulfilled') resources.use(started.value)
+  }
+  const nodes = await Promise.all(starting)
+  const [first] = nodes
+  if (!first) throw new Error('There is no process')
+  const balancer = onCluster ? resources.use(await startBalancer(() => nodes.map(({ url }) => url))) : null
+  const owned = resources.move()
+  return {
+    url: balancer?.url ?? first.url,
+    pid: first.pid,
+    log: () => nodes.map(({ log }) => log()).join(''),
+    kill: async () => void (await Promise.all(nodes.map(node => node.kill()))),
+    async stop() {
+      const codes = await Promise.all(nodes.map(node => node.stop()))
+      return codes.find(code => code !== 0) ?? 0
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function startOne(configFile: string, { wrapper = [] }: ServerProcessOptions): Promise<ServerProcess> {
+  const [program, ...args] = [...wrapper, ...cliCommand(), 'serve', '--config', configFile]
   const child = spawn(program ?? process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text))
@@ -54,15 +86,16 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   }
 }
 
-function mergeConfig({ directory, config = {} }: ServerProcessOptions): Record<string, unknown> {
+async function mergeConfig({ directory, config = {} }: ServerProcessOptions): Promise<RawMap> {
   const section = (name: string): object => config[name] ?? {}
-  return {
+  const dataDirectory = join(directory, 'data')
+  return mergeRaw(onCluster ? await clusterStores(dataDirectory) : {}, {
     ...config,
-    dataDirectory: join(directory, 'data'),
+    dataDirectory,
     listen: { port: 0, ...section('listen') },
     admin: { enabled: false, ...section('admin') },
     log: { level: 'warn', ...section('log') },
-  }
+  })
 }
 
 async function readAddress(child: ChildProcess, log: () => string): Promise<string> {

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { formatSize } from '../../protocol/units.ts'
-import { openFileBlobStore } from '../../server/blobs/file-blob-store.ts'
 import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { openSqliteRecordStore } from '../../server/records/sqlite.ts'
+import { openStores } from '../../server/open-stores.ts'
+import { canCheck } from '../../server/upkeep/check-blobs.ts'
 import { fsck as compare, type Finding, type FindingKind, type FsckReport } from '../../server/upkeep/fsck.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -43,16 +43,17 @@ async function configOf(io: CliIo, { config, data }: FsckCommandOptions): Promis
   const overrides = data === undefined ? {} : { dataDirectory: data }
   const found = await loadConfig({ file: config ?? configFileOf(io.env), environment: io.env, overrides })
   // Opening the stores would make empty ones, in which nothing is wrong.
-  if (existsSync(found.records.file)) return found
+  if (found.records.kind !== 'sqlite' || existsSync(found.records.file)) return found
   const message = `There are no records at ${found.records.file}. Name the server's configuration (--config) or its data directory (--data).`
   throw new SealiftError('invalid_request', message)
 }
 
 async function run(io: CliIo, config: ServerConfig, repair: boolean): Promise<FsckReport> {
-  await using records = await openSqliteRecordStore({ file: config.records.file })
+  await using resources = new AsyncDisposableStack()
+  const { blobs, records } = await openStores(config, resources, { reserve: false })
+  if (!canCheck(blobs)) throw new SealiftError('internal', 'This store cannot be checked')
   // Only a repair may change anything, the schema included.
   await (repair ? records.migrate() : records.checkSchema())
-  await using blobs = await openFileBlobStore({ directory: config.storage.directory })
   const modifiedBefore = Date.now() - config.upkeep.orphanGraceMs
   return await compare({ records, blobs, repair, modifiedBefore }, io.signal)
 }
@@ -64,7 +65,7 @@ function lineOf({ kind, blobId, expectedBytes, storedBytes, repaired }: Finding)
 }
 
 function conclusionOf(report: FsckReport): string {
-  const counted = `${report.checkedBlobs} media on record, ${report.storedBlobs} files stored`
+  const counted = `${report.checkedBlobs} media on record, ${report.storedBlobs} in the store`
   if (!report.ok) return `Something is wrong (${counted}). See docs/operations.md for what to do.`
   const repaired = report.findings.length + report.wrongCharges.length > 0
   return `${repaired ? 'All is well now' : 'All is well'} (${counted}).`

@@ -67,8 +67,17 @@ async function announce(
 ): Promise<void> {
   for (const warning of configWarnings(config)) output.warn(`warning: ${warning}`)
   await output.line(`Sealift listens on ${server.url}`)
-  await output.line(`Data is in ${resolve(config.dataDirectory)}`)
+  await output.line(`Data is in ${placesOf(config)}`)
   if (server.adminUrl !== null) await output.line(`Metrics and health are on ${server.adminUrl}`)
+}
+
+/** Never with a secret: an address of a database holds its password. */
+function placesOf({ dataDirectory, storage, records }: ServerConfig): string {
+  const folder = resolve(dataDirectory)
+  const s3 = storage.kind === 's3' ? storage.s3 : null
+  const bytes = s3 === null ? folder : `bucket ${s3.bucket} at ${new URL(s3.endpoint).host}`
+  const rows = records.kind === 'postgres' ? 'PostgreSQL' : folder
+  return rows === bytes ? folder : `${bytes}, records in ${rows}`
 }
 
 function onHangup(listener: () => Promise<void>): Disposable {

@@ -1,0 +1,20 @@
+/** Which suites run on S3, PostgreSQL and Valkey with two nodes as well, chosen by `SEALIFT_TEST_STORES=cluster`. */
+import { missingRequirements, type Requirement } from './requirements.ts'
+
+/** Those that look at a server from outside, as its clients do. */
+export const CLUSTER_SUITES = ['test/{http,e2e}/**/*.test.ts']
+
+/** Of these, what is about one machine alone, or brings its own stores; and why. */
+export const NOT_ON_CLUSTER: Readonly<Record<string, string>> = {
+  'test/e2e/cli-old-node.test.ts': 'starts no server',
+  'test/e2e/cli-fsck-sqlite.test.ts': 'is about an older SQLite file',
+  'test/e2e/disk-full.test.ts': 'is about a local disk that is full',
+  'test/e2e/failing-sync.test.ts': 'is about a local disk that fails',
+  'test/e2e/nginx-*.test.ts': 'is about files that nginx sends',
+  'test/e2e/valkey-*.test.ts': 'is about processes that share local files',
+}
+
+const CLUSTER_ENGINES = ['PostgreSQL', "Ceph's S3 gateway", 'Valkey or Redis']
+
+export const missingEngines = (): readonly Requirement[] =>
+  missingRequirements().filter(({ name }) => CLUSTER_ENGINES.includes(name))
