@@ -11,6 +11,7 @@ import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
+import { checkStorage } from './check-storage.ts'
 import type { Clock } from './clock.ts'
 import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
@@ -77,6 +78,7 @@ export interface ServerOptions {
 export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen, admin } = live.current
+  const storageNotes = await checkStorage(live.current)
   const { blobs, records } = decorate(await openStores(live.current, resources), live.current, options)
   const clock = options.clock ?? (await openClock(live.current, records, resources))
   const sessions = resources.use(createSessions(live))
@@ -85,6 +87,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   const { slots } = limits
   const { events, metrics, health } = createTelemetry(live, { blobs, records, ...limits }, options)
   linkEvents.tellTo(events)
+  if (storageNotes.length > 0) events.storageNotes(storageNotes)
   await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
   const services = createServices(live, {
     blobs,

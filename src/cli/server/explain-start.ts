@@ -1,10 +1,11 @@
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 
 /** Puts what keeps a server from starting in plain words; anything else stays as it is. */
 export function explainStart(error: unknown, config: ServerConfig): unknown {
   const found = systemError(error)
-  const message = found === null ? null : messageFor(found, config)
+  // Trying again in a moment, which clients are told to do, helps no operator: the message says what would.
+  const message = (found && messageFor(found, config)) ?? (isSealiftError(error, 'unavailable') ? error.message : null)
   return message === null ? error : new SealiftError('invalid_request', message, { cause: error })
 }
 

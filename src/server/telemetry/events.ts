@@ -32,6 +32,8 @@ export interface EndedRequest {
 
 export interface Events {
   serverStarted(facts: { url: string; adminUrl: string | null; version: string; openMode: string }): void
+  /** What the storage service cannot do, or not as well as it could; a problem is one that only some clients meet. */
+  storageNotes(notes: readonly { check: string; level: string; message: string }[]): void
   serverStopping(facts: { transfers: number }): void
   serverStopped(facts: { durationMs: number }): void
   /** Tells what a request did: an upload begun or complete, a media served, a limit that refused, a failure. */
@@ -67,10 +69,17 @@ export function createEvents(options: EventsOptions): Events {
   }
 }
 
-function lifeEvents(logger: Logger): Pick<Events, 'serverStarted' | 'serverStopping' | 'serverStopped'> {
+type LifeEvents = Pick<Events, 'serverStarted' | 'storageNotes' | 'serverStopping' | 'serverStopped'>
+
+function lifeEvents(logger: Logger): LifeEvents {
   return {
     serverStarted: ({ url, adminUrl, version, openMode }) =>
       logger.info({ listen: url, admin: adminUrl, version, openMode }, 'server started'),
+    storageNotes(notes) {
+      for (const { check, level, message } of notes) {
+        logger[level === 'problem' ? 'warn' : 'info']({ check, found: message }, 'about the storage service')
+      }
+    },
     serverStopping: facts => logger.info(facts, 'server stopping'),
     serverStopped: ({ durationMs }) => logger.info({ durationMs: Math.round(durationMs) }, 'server stopped'),
   }

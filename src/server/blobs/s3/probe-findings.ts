@@ -35,6 +35,11 @@ export function problem(check: S3Check, setting: string | null, message: string)
   return { check, level: 'problem', setting, message }
 }
 
+/** What most settings are wrong by, as one finding; `null` when bytes can be stored, read, listed and deleted. */
+export function firstProblem(findings: readonly S3Finding[]): S3Finding | null {
+  return findings.find(({ level }) => level === 'problem') ?? null
+}
+
 const ENDPOINT = 'storage.s3.endpoint'
 
 /** Why the service could not be reached at all. */

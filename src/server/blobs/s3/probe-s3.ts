@@ -55,11 +55,6 @@ export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Pro
   }
 }
 
-/** What most settings are wrong by, as one finding; `null` when bytes can be stored, read, listed and deleted. */
-export function firstProblem(findings: readonly S3Finding[]): S3Finding | null {
-  return findings.find(({ level }) => level === 'problem') ?? null
-}
-
 /** Asks one question within its deadline. */
 export type Ask = <T>(question: (current: Try) => Promise<T>) => Promise<T>
 
