@@ -161,7 +161,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     for (const change of [() => other.probe(), () => other.beginUpload(newUpload())]) {
       await expect(change()).rejects.toMatchObject({
         code: 'unavailable',
-        message: 'The record database takes no changes now: it is read-only',
+        message: 'The record database takes no changes now: it is read-only (records.postgres.url)',
       })
     }
     await janitor.query('set default_transaction_read_only = off')

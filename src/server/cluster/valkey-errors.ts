@@ -12,7 +12,8 @@ export function addressOf(url: string): string {
 const ADVICE: Readonly<Record<string, string>> = {
   WRONGPASS: 'refuses the user or password; check limits.valkey.url',
   NOAUTH: 'needs a password; put it into limits.valkey.url',
-  NOPERM: 'does not allow this user what Sealift needs (keys and channels under the prefix, scripts, pub/sub)',
+  NOPERM:
+    'does not allow the user of limits.valkey.url what Sealift needs (keys and channels under the prefix, scripts, pub/sub)',
   NOPROTO: 'is older than version 6',
   READONLY: 'is a replica that cannot be written; limits.valkey.url must name the primary',
   MOVED: 'is a node of a cluster; limits.valkey.url must name a single primary',
@@ -26,7 +27,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 /** @param address where it is, as `addressOf` tells it */
 export function linkError(address: string, cause: unknown): SealiftError {
   const code = codeOf(cause)
-  const problem = ADVICE[code] ?? `cannot be used (${code})`
+  const problem = ADVICE[code] ?? `cannot be used (${code}); check limits.valkey.url`
   return new SealiftError('unavailable', `Valkey at ${address} ${problem}`, { context: { cause: code } })
 }
 

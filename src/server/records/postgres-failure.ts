@@ -88,6 +88,9 @@ export function translatePostgresFailure(error: unknown): unknown {
   return new SealiftError('unavailable', unavailable(error), { cause: error })
 }
 
+const NO_RIGHTS =
+  'records.postgres.url: its user may not make or use the tables: let it own the database, or grant it USAGE and CREATE on the schema'
+
 function unavailable({ kind, state }: PostgresFailure): string {
   if (kind === 'refused') return `The record database cannot be reached${state === null ? '' : ` (${state})`}`
   if (kind === 'busy') return 'All connections to the record database stayed in use (records.postgres.poolSize)'
@@ -95,6 +98,7 @@ function unavailable({ kind, state }: PostgresFailure): string {
   if (kind === 'unsettled') return 'The record database did not tell whether it made the change'
   if (kind === 'late' || state === '57014')
     return 'The record database takes too long (records.postgres.statementTimeout)'
-  if (state === '25006') return 'The record database takes no changes now: it is read-only'
+  if (state === '25006') return 'The record database takes no changes now: it is read-only (records.postgres.url)'
+  if (state === '42501' || state === '3F000') return NO_RIGHTS
   return `The record database failed (${state})`
 }
