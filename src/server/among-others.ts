@@ -21,12 +21,15 @@ export async function openClock(
   return kind === 'postgres' ? resources.use(await followDatabaseClock(records)).now : systemClock
 }
 
-/** What a sweep may take beyond the time between two. */
-const SWEEP_MS = 60_000
+/**
+ * What one step of a sweep may take: the lease is renewed between two. A node that is killed while it holds the lease
+ * keeps the others from sweeping for so long beyond the time between two sweeps.
+ */
+const SWEEP_STEP_MS = 15_000
 
 export function sweepLease(live: LiveConfig, records: RecordStore): SweepLease {
   const holder = newId(byteCount => randomBytes(byteCount))
-  return new SweepLease({ records, holder, ttlMs: () => live.current.upkeep.sweepEveryMs + SWEEP_MS })
+  return new SweepLease({ records, holder, ttlMs: () => live.current.upkeep.sweepEveryMs + SWEEP_STEP_MS })
 }
 
 export interface FollowOthers {

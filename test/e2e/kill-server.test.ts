@@ -17,4 +17,4 @@ it('keeps every acknowledged byte through kill -9 at random moments, and leaves 
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
-})
+}, 180_000)
