@@ -22,18 +22,24 @@ export interface SealiftOptions {
   readonly syncs?: boolean
   /** False where client and server are meant to share all cores. */
   readonly pinned?: boolean
+  /** Where it runs, if not on the servers' cores. */
+  readonly cores?: string | undefined
+  /** Settings beside those that every benchmark needs, section by section. */
+  readonly settings?: Settings
 }
+
+type Settings = Readonly<Record<string, unknown>>
 
 /** Starts a server with an empty data folder. */
 export async function startSealift(context: BenchContext, options: SealiftOptions = {}): Promise<SealiftServer> {
   const home = await context.workspace.folder('sealift')
   const port = await freePort()
-  await writeFile(join(home, 'sealift.yaml'), configuration(join(home, 'data'), port))
+  await writeFile(join(home, 'sealift.yaml'), configuration(join(home, 'data'), port, options.settings))
   const service = await startService(
     {
       command: process.execPath,
       args: [...context.build.cli, 'serve', '--config', join(home, 'sealift.yaml')],
-      cores: options.pinned === false ? undefined : context.cores.server,
+      cores: coresOf(context, options),
       cwd: home,
       ...(options.syncs === false ? { env: { LD_PRELOAD: 'libeatmydata.so' } } : {}),
     },
@@ -41,6 +47,11 @@ export async function startSealift(context: BenchContext, options: SealiftOption
   )
   const media = join(home, 'data', 'blobs', 'media')
   return { ...service, origin: `http://${LOOPBACK}:${port}`, emptied: () => untilEmpty(media) }
+}
+
+function coresOf({ cores }: BenchContext, options: SealiftOptions): string | undefined {
+  if (options.pinned === false) return undefined
+  return 'cores' in options ? options.cores : cores.server
 }
 
 async function untilEmpty(folder: string): Promise<void> {
@@ -52,21 +63,28 @@ async function untilEmpty(folder: string): Promise<void> {
 }
 
 /** Every limit stays in the path; only the values are higher than one loopback client can reach. */
-function configuration(dataDirectory: string, port: number): string {
-  return `
-dataDirectory: ${JSON.stringify(dataDirectory)}
-listen: { host: ${LOOPBACK}, port: ${port}, maxConnections: 4096, maxConnectionsPerAddress: 4096 }
-admin: { enabled: false }
-log: { level: warn }
-upkeep: { sweepEvery: 200ms }
-access: { openTier: bench }
-tiers:
-  bench:
-    concurrentUploads: 1000
-    concurrentDownloads: 1000
-    requestsPerSecond: 1000000
-    requestBurst: 1000000
-`
+function configuration(dataDirectory: string, port: number, settings: Settings = {}): string {
+  const always: Record<string, Record<string, unknown>> = {
+    listen: { host: LOOPBACK, port, maxConnections: 4096, maxConnectionsPerAddress: 4096 },
+    admin: { enabled: false },
+    log: { level: 'warn' },
+    upkeep: { sweepEvery: '200ms' },
+    access: { openTier: 'bench' },
+    tiers: {
+      bench: {
+        concurrentUploads: 1000,
+        concurrentDownloads: 1000,
+        requestsPerSecond: 1_000_000,
+        requestBurst: 1_000_000,
+      },
+    },
+  }
+  const sections = Object.entries(settings).map(([name, section]) => {
+    const isSection = typeof section === 'object'
+    return [name, isSection ? { ...always[name], ...section } : section]
+  })
+  // What JSON can say, YAML says in the same words.
+  return JSON.stringify({ dataDirectory, ...always, ...Object.fromEntries(sections) }, null, 2)
 }
 
 export const sealift: DownloadPeer = {
@@ -75,13 +93,13 @@ export const sealift: DownloadPeer = {
   async serve(content, context) {
     const server = await startSealift(context)
     const paths: string[] = []
-    for (const name of content.names) paths.push(`/v1/media/${await store(server, join(content.folder, name))}`)
+    for (const name of content.names) paths.push(`/v1/media/${await storeFile(server, join(content.folder, name))}`)
     return { ...server, paths }
   },
 }
 
 /** Uploads one file and returns its media id. */
-async function store(server: SealiftServer, path: string): Promise<string> {
+export async function storeFile(server: Pick<SealiftServer, 'origin'>, path: string): Promise<string> {
   const body = await readFile(path)
   const answer = await ask({
     method: 'POST',

@@ -1,0 +1,39 @@
+/** Past Sealift: it hands out addresses and counts; the bytes go between client and service. */
+import { createHash } from 'node:crypto'
+
+import type { DirectAddress, DirectRead } from '../../../src/protocol/schemas.ts'
+import { ask } from '../requests.ts'
+import { removeMedia, storeMedia } from './proxied.ts'
+import { exchange, inLanes, partOf, type Way, type WayOptions } from './way.ts'
+
+export function directWay({ origin, partBytes, parallel, owner }: WayOptions): Way {
+  const body = partOf(partBytes)
+  const put = async (upload: string, index: number): Promise<void> => {
+    // Every part of a real media is another one, so each is hashed.
+    const json = { sizeBytes: partBytes, md5: createHash('md5').update(body).digest('base64') }
+    const answer = await ask({ method: 'POST', url: `${upload}/parts/${index}/direct`, json })
+    const { url, headers } = JSON.parse(answer.body) as DirectAddress
+    await exchange({ method: 'PUT', url, headers, body })
+    await ask({ method: 'POST', url: `${upload}/parts/${index}/stored`, json })
+  }
+  return {
+    upload: parts =>
+      storeMedia({ origin, owner, sizeBytes: parts * partBytes }, upload =>
+        inLanes(parts, parallel, index => put(upload, index)),
+      ),
+    async download(name, parts) {
+      for (let first = 0; first < parts;) {
+        const json = { start: first * partBytes, end: parts * partBytes }
+        const answer = await ask({ method: 'POST', url: `${origin}/v1/media/${name}/direct`, json })
+        const read = JSON.parse(answer.body) as DirectRead
+        await inLanes(read.parts.length, parallel, async at => {
+          const { url = '', headers = {} } = read.parts[at] ?? {}
+          await exchange({ method: 'GET', url, headers, expectedBytes: partBytes })
+        })
+        await ask({ method: 'DELETE', url: `${origin}/v1/direct/${read.transferId}` })
+        first += read.parts.length
+      }
+    },
+    remove: name => removeMedia(origin, owner, name),
+  }
+}
