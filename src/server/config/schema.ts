@@ -41,14 +41,15 @@ const listen = section('Where clients connect', {
     written: 10_000,
     min: 1,
     max: 1_000_000,
-    about: 'Open connections in all',
+    about: 'Open connections in all; each node of a cluster counts its own',
     unit: 'connections',
   }),
   maxConnectionsPerAddress: count({
     written: 4096,
     min: 0,
     max: 1_000_000,
-    about: 'Open connections of one address (one /64 network in IPv6); trusted proxies are exempt. 0: no limit',
+    about:
+      'Open connections of one address (one /64 network in IPv6); trusted proxies are exempt. Each node counts its own. 0: no limit',
     unit: 'connections',
     live: true,
   }),
