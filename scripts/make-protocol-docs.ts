@@ -10,15 +10,24 @@ import { z } from 'zod'
 import { WIRE_ERRORS } from '../src/protocol/errors.ts'
 import { COMMON_ERRORS, ROUTES, type Route, type RouteName } from '../src/protocol/routes.ts'
 import * as schemas from '../src/protocol/schemas.ts'
-import { DOWNLOADS, HEAD, LIMITS, PARCELS, UPLOADS } from './protocol-prose.ts'
+import { DIRECT, DOWNLOADS, HEAD, LIMITS, PARCELS, UPLOADS } from './protocol-prose.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** docs/protocol.md. */
 export async function renderProtocolPage(): Promise<string> {
-  const page = [HEAD, errorTable(), routeTable(), UPLOADS, DOWNLOADS, PARCELS, LIMITS, limitTable(), bodies()].join(
-    '\n',
-  )
+  const page = [
+    HEAD,
+    errorTable(),
+    routeTable(),
+    UPLOADS,
+    DOWNLOADS,
+    DIRECT,
+    PARCELS,
+    LIMITS,
+    limitTable(),
+    bodies(),
+  ].join('\n')
   return format(page, { ...(await resolveConfig(`${root}package.json`)), parser: 'markdown' })
 }
 

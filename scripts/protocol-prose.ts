@@ -112,6 +112,25 @@ export const DOWNLOADS = `## Downloads
 last lease. A client is charged once for bytes that it holds any lease of.
 `
 
+export const DIRECT = `## Direct transfer
+
+Where the operator chose \`storage.transfer: direct\`, bytes may go between client and store without passing the server. A begun
+upload says \`transfer: direct\`, a manifest's answer \`Sealift-Transfer: direct\`; the ways above work as well, at any time and
+mixed part by part. Elsewhere these routes answer 409 \`not_direct\`.
+
+- **A part**: \`POST …/parts/{index}/direct\` with its size and MD5 gives a \`url\` and \`headers\`. PUT the bytes there, with
+  exactly these headers and no others of Sealift's; the address takes these bytes alone. Then \`POST …/stored\` with the
+  same size and MD5: the server looks at the store, and **its 204 means durable**. 409 \`parts_missing\`: the store does not
+  have it.
+- **A range**: \`POST /v1/media/{id}/direct\` with \`start\` (and \`end\`) gives addresses of the parts that hold it, at most 64;
+  ask again for later ones. Each takes GET, whole or by range. A media still being uploaded is followed through the server.
+  \`DELETE /v1/direct/{transferId}\` says that they are done with.
+- **Limits** hold as far as they can where nobody sees bytes move: a slot is held from the address to the confirmation (or the
+  DELETE, or \`expiresAt\`); sizes and quota are checked before the address; a byte rate is charged when it is given, which may
+  make it wait; \`maxDownloads\` is taken before the first address.
+- **An address is a right of its own** until \`expiresAt\`, also when the media ends meanwhile. Tell it to nobody.
+`
+
 export const PARCELS = `## Parcels
 
 A parcel is a sealed manifest under one id, in versions, and the leases that end with it.
