@@ -3,8 +3,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { formatContentDigest } from '../../src/protocol/headers.ts'
-import type { UploadStatus } from '../../src/protocol/schemas.ts'
+import type { Limits, UploadStatus } from '../../src/protocol/schemas.ts'
 import { createApi, OCTETS, type Api } from '../support/api.ts'
+import { eventually } from '../support/eventually.ts'
 import { RawConnection } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -217,6 +218,18 @@ describe('a part', () => {
     expect((await api.putPart(uploadId, 0, bytes, digestOf(bytes))).status).toBe(204)
     expect((await dead.answer())?.status).toBe(503)
     expect((await api.complete(uploadId, PART)).status).toBe(200)
+  })
+
+  test('that is still on its way when its upload is given up is cut at once', async () => {
+    const { uploadId } = await api.begin({ json: { sizeBytes: 2 * PART } })
+    await using sender = await RawConnection.open(server.url)
+    sender.head(`PUT /v1/uploads/${uploadId}/parts/1 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`)
+    sender.write(randomBytes(1000))
+    const uploads = async () => ((await api.call('limits', {})).json as Limits).usage.uploads
+    await eventually('it is received', async () => (await uploads()) === 1)
+    expect((await api.call('abortUpload', { uploadId })).status).toBe(204)
+    expect((await sender.answer())?.status).toBe(410)
+    await eventually('its slot is free', async () => (await uploads()) === 0)
   })
 })
 
