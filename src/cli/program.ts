@@ -155,6 +155,7 @@ function addCare(program: Command, io: CliIo, run: Runner): void {
     .addOption(tokenOption())
     .addOption(configOption())
     .option('--data <directory>', 'look at the server that keeps its data here', nonEmpty)
+    .option('--fix', "with --config: set right what can be, such as the bucket's rules for web pages")
   addJsonOption(doctor).action(options =>
     run(options, async () => (await import('./commands/doctor.ts')).doctor(io, options)),
   )

@@ -1,8 +1,12 @@
-/** The server of this machine: its configuration, disk, records and ports. Nothing is changed but a file that is removed again. */
+/**
+ * The server of this machine, by its configuration: disk or S3 service, records, shared limits and ports. Nothing is
+ * changed but a file, or an object, that is removed again, and what `fix` asks for.
+ */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, open, rm, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
 import { formatDuration, formatSize } from '../../protocol/units.ts'
@@ -17,13 +21,15 @@ export interface ServerCheckOptions {
   readonly file: string | null
   readonly data: string | null
   readonly io: Pick<CliIo, 'env' | 'signal'>
+  /** Set right what is wrong, where that can do no harm. */
+  readonly fix: boolean
 }
 
 const SLOW_SYNC_MS = 50
 const LOW_SPACE_BYTES = 2 ** 30
 
 /** Stops after the configuration when that is wrong. */
-export async function* checkServer({ file, data, io }: ServerCheckOptions): AsyncGenerator<Check> {
+export async function* checkServer({ file, data, io, fix }: ServerCheckOptions): AsyncGenerator<Check> {
   const overrides = data === null ? {} : { dataDirectory: data }
   let config: ServerConfig
   try {
@@ -33,18 +39,50 @@ export async function* checkServer({ file, data, io }: ServerCheckOptions): Asyn
     return
   }
   yield ok('configuration', file === null ? 'valid (defaults and environment)' : 'valid')
-  for (const [name, folder] of folders(config)) yield await checkFolder(name, folder)
-  yield await checkSpace(config)
-  yield await checkRecords(resolve(config.records.file))
+  yield* checkStorage(config, { fix, signal: io.signal })
+  yield* checkCluster(config)
   yield await checkPort('port', config.listen)
   if (config.admin.enabled) yield await checkPort('admin port', config.admin)
 }
 
-function folders(config: ServerConfig): [string, string][] {
-  return [
-    ['data', resolve(config.dataDirectory)],
-    ['storage', resolve(config.storage.directory)],
-  ]
+async function* checkStorage(
+  config: ServerConfig,
+  options: { readonly fix: boolean; readonly signal: AbortSignal },
+): AsyncGenerator<Check> {
+  const { storage, records, dataDirectory } = config
+  if (storage.kind === 'files' || records.kind === 'sqlite') yield await checkFolder('data', resolve(dataDirectory))
+  if (storage.kind === 'files') {
+    yield await checkFolder('storage', resolve(storage.directory))
+    yield await checkSpace(config)
+  } else if (storage.s3) {
+    const { checkStorageService } = await import('./check-storage-service.ts')
+    yield* checkStorageService({ config, s3: storage.s3, ...options })
+  }
+}
+
+/** Valkey first: it knows how many processes there are, and so what the database has to bear. */
+async function* checkCluster({ records, limits, workers }: ServerConfig): AsyncGenerator<Check> {
+  yield checkWorkers(workers, limits.shared === 'valkey')
+  let processes = workers
+  if (limits.shared === 'valkey' && limits.valkey) {
+    const { checkValkey } = await import('./check-valkey.ts')
+    const look = await checkValkey(limits.valkey)
+    yield* look.checks
+    processes = Math.max(processes, look.processes ?? 0)
+  }
+  if (records.kind === 'sqlite') {
+    yield await checkRecords(resolve(records.file))
+  } else if (records.postgres) {
+    const { checkPostgres } = await import('./check-postgres.ts')
+    yield* checkPostgres({ postgres: records.postgres, processes })
+  }
+}
+
+function checkWorkers(workers: number, mayBeMore: boolean): Check {
+  const cores = availableParallelism()
+  const text = `${workers} serving ${workers === 1 ? 'process' : 'processes'}, ${cores} ${cores === 1 ? 'core' : 'cores'}`
+  if (workers > cores) return warn('workers', `${text}: more processes than cores gain nothing; lower workers`)
+  return workers < cores && mayBeMore ? ok('workers', `${text}: workers may be up to ${cores}`) : ok('workers', text)
 }
 
 /** Writes, syncs and removes a file: what the server does for every part. */

@@ -1,40 +1,59 @@
-import { PutBucketCorsCommand } from '@aws-sdk/client-s3'
+import { type CORSRule, GetBucketCorsCommand, PutBucketCorsCommand, type S3Client } from '@aws-sdk/client-s3'
 
 import { tryOnce } from './retry.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
-import { translateS3Error } from './s3-errors.ts'
+import { s3Failure, translateS3Error } from './s3-errors.ts'
 
+/** Tells our rule from those of others. */
+const RULE = 'sealift'
 const CACHE_SECONDS = 3600
 
 /**
- * Lets web pages of these origins (`*`: of all) exchange parts with the bucket by presigned addresses. Replaces the
- * bucket's CORS rules, whatever they were. @throws unavailable
+ * Lets web pages of these origins (`*`: of all) exchange parts with the bucket by presigned addresses. Rules of the
+ * bucket that others made stay; one that was made here is replaced. @throws unavailable
  */
 export async function allowWebPages(
   connection: S3Connection,
   origins: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const rule = {
+  const rule: CORSRule = {
+    ID: RULE,
     AllowedOrigins: [...origins],
     AllowedMethods: ['GET', 'HEAD', 'PUT'],
     AllowedHeaders: ['*'],
     ExposeHeaders: ['ETag', 'Content-Length', 'Content-Range'],
     MaxAgeSeconds: CACHE_SECONDS,
   }
-  const command = new PutBucketCorsCommand({
-    Bucket: connection.bucket,
-    CORSConfiguration: { CORSRules: [rule] },
-  })
   const client = createS3Client(connection)
+  const bounded = <T>(call: (abortSignal: AbortSignal) => Promise<T>): Promise<T> =>
+    tryOnce(connection.requestTimeoutMs ?? REQUEST_TIMEOUT_MS, signal, current => call(current.signal))
   try {
-    await tryOnce(connection.requestTimeoutMs ?? REQUEST_TIMEOUT_MS, signal, ({ signal: abortSignal }) =>
-      client.send(command, { abortSignal }),
+    const others = (await bounded(abortSignal => rulesOf(client, connection, abortSignal))).filter(
+      each => each.ID !== RULE,
     )
+    const CORSConfiguration = { CORSRules: [...others, rule] }
+    const command = new PutBucketCorsCommand({ Bucket: connection.bucket, CORSConfiguration })
+    await bounded(abortSignal => client.send(command, { abortSignal }))
   } catch (error) {
     signal.throwIfAborted()
     throw translateS3Error(error)
   } finally {
     client.destroy()
+  }
+}
+
+/** None is an error of its own to S3. */
+async function rulesOf(
+  client: S3Client,
+  { bucket }: S3Connection,
+  abortSignal: AbortSignal,
+): Promise<readonly CORSRule[]> {
+  try {
+    const { CORSRules } = await client.send(new GetBucketCorsCommand({ Bucket: bucket }), { abortSignal })
+    return CORSRules ?? []
+  } catch (error) {
+    if (s3Failure(error).code === 'NoSuchCORSConfiguration') return []
+    throw error
   }
 }

@@ -1,0 +1,61 @@
+/** What an S3 service can and cannot do, one line for each finding. */
+import type { S3Finding } from '../../server/blobs/s3/probe-findings.ts'
+import { probeStorage } from '../../server/check-storage.ts'
+import type { S3Config, ServerConfig } from '../../server/config/schema.ts'
+import { s3Options } from '../../server/open-stores.ts'
+import { explain } from '../explain.ts'
+import { fail, ok, warn, type Check } from './check.ts'
+
+export interface StorageCheckOptions {
+  readonly config: ServerConfig
+  readonly s3: S3Config
+  /** Set right what can be set right from here: the bucket's rules for web pages. */
+  readonly fix: boolean
+  readonly signal: AbortSignal
+}
+
+const CORS = 's3 cors'
+
+export async function* checkStorageService(options: StorageCheckOptions): AsyncGenerator<Check> {
+  try {
+    const findings = await probeStorage(options.config, options.signal)
+    for (const finding of findings) if (!isMissingRule(finding)) yield toCheck(finding)
+    const missing = findings.filter(isMissingRule)
+    if (missing.length === 0) return
+    if (options.fix) yield await addRules(options)
+    else for (const { message } of missing) yield warn(CORS, `${message} (\`sealift doctor --fix\` does)`)
+  } catch (error) {
+    options.signal.throwIfAborted()
+    yield fail('s3', explain(error).message)
+  }
+}
+
+/** A rule that nobody needs (the bytes pass this server) is a mere note. */
+function isMissingRule({ check, level }: S3Finding): boolean {
+  return check === 'cors' && level === 'problem'
+}
+
+function toCheck({ check, level, message }: S3Finding): Check {
+  const make = { ok, problem: fail, note: isHarmless(check) ? ok : warn }[level]
+  return make(`s3 ${check}`, message)
+}
+
+/** What only direct transfer needs, or nothing at all: problems where it is used, facts where it is not. */
+function isHarmless(check: S3Finding['check']): boolean {
+  return check !== 'clock'
+}
+
+async function addRules({ config, s3, signal }: StorageCheckOptions): Promise<Check> {
+  const { allowWebPages } = await import('../../server/blobs/s3/bucket-cors.ts')
+  const { origins } = config.cors
+  try {
+    await allowWebPages(s3Options(s3), origins, signal)
+    const left = (await probeStorage(config, signal)).filter(isMissingRule)
+    return left[0] === undefined
+      ? ok(CORS, `Fixed: web pages of ${origins.join(', ')} may use the bucket now`)
+      : warn(CORS, `The rule was added, but not every page is admitted yet: ${left[0].message}`)
+  } catch (error) {
+    signal.throwIfAborted()
+    return fail(CORS, `The rule could not be added (this key needs s3:PutBucketCORS): ${explain(error).message}`)
+  }
+}
