@@ -25,6 +25,9 @@ export function chromiumPath(): string | null {
   return findOnPath('chromium') ?? findOnPath('chromium-browser')
 }
 
+/** Suites that need all three services of a cluster. */
+const CLUSTER = 'test/**/chaos-*.test.ts'
+
 export const requirements: readonly Requirement[] = [
   {
     name: 'Chromium',
@@ -54,20 +57,20 @@ export const requirements: readonly Requirement[] = [
   {
     name: 'PostgreSQL',
     packages: ['postgresql'],
-    files: ['test/**/postgres-*.test.ts'],
+    files: ['test/**/postgres-*.test.ts', CLUSTER],
     present: () => postgresPrograms() !== null,
   },
   {
     name: "Ceph's S3 gateway",
     packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
-    files: ['test/**/s3-*.test.ts'],
+    files: ['test/**/s3-*.test.ts', CLUSTER],
     present: () =>
       ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'].every(each => findOnPath(each) !== null),
   },
   {
     name: 'Valkey or Redis',
     packages: ['redis-server'],
-    files: ['test/**/valkey-*.test.ts'],
+    files: ['test/**/valkey-*.test.ts', CLUSTER],
     present: () => (findOnPath('valkey-server') ?? findOnPath('redis-server')) !== null,
   },
 ]

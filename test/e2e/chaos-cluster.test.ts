@@ -1,0 +1,22 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+import { runChaos } from '../support/chaos/chaos-run.ts'
+import { startChaosCluster, type ChaosCluster } from '../support/chaos/cluster.ts'
+import { runSeed } from '../support/random.ts'
+
+const RUNS = 10
+
+describe('two nodes on S3, PostgreSQL and Valkey while all of them fail', () => {
+  let cluster: ChaosCluster
+  const seed = runSeed()
+
+  beforeAll(async () => {
+    cluster = await startChaosCluster()
+  })
+  afterAll(() => cluster[Symbol.asyncDispose]())
+
+  it.each(Array.from({ length: RUNS }, (_, run) => seed + run))('keep every promise (SEALIFT_SEED=%i)', async seed => {
+    const { violations, history } = await runChaos(cluster, seed)
+    expect(violations, history).toEqual([])
+  })
+})
