@@ -48,8 +48,12 @@ export function serverBase(server: string): string {
 /** Whether something between us and the server could change bytes unnoticed: plain http to another machine. */
 export function isUnprotected(server: string): boolean {
   const { protocol, hostname } = new URL(server)
-  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
-  return protocol === 'http:' && !isLoopback
+  return protocol === 'http:' && !isLoopback(hostname)
+}
+
+/** Whether a host name, as `URL` gives it, means this very machine. */
+export function isLoopback(hostname: string): boolean {
+  return /^(.+\.)?localhost$/.test(hostname) || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
 function isHttp(url: URL): boolean {

@@ -54,6 +54,11 @@ export interface SealiftOptions {
    * SHA-256 of all bytes. What fits into one request carries its digest in any case.
    */
   readonly digests?: boolean
+  /**
+   * Whether parts of large items may go straight to and from the store behind the server, where the server offers it.
+   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default true.
+   */
+  readonly direct?: boolean
   /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
   readonly stallTimeoutMs?: number
 }

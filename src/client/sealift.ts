@@ -7,6 +7,7 @@ import { webSuite } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
 import { NO_SIGNAL } from './abort.ts'
 import { systemClock } from './clock.ts'
+import { StorePath } from './direct/store-path.ts'
 import { fetchTransport } from './fetch-transport.ts'
 import { forwardParcel } from './forward.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
@@ -68,6 +69,7 @@ export class Sealift implements AsyncDisposable {
   readonly #ranges: LimitFunction
   readonly #parallel: number
   readonly #parallelSmall: number
+  readonly #stores = new Map<string, StorePath>()
   /** Who seals. */
   protected readonly suite: CryptoSuite
   /** Who hashes large media. */
@@ -208,12 +210,23 @@ export class Sealift implements AsyncDisposable {
     const own = this.#options.server
     const isOwn = own !== undefined && serverBase(own) === serverBase(server)
     return new Server({
+      store: this.#options.direct === false ? null : this.#storeOf(serverBase(server)),
       server,
       token: isOwn ? (this.#options.token ?? null) : null,
       transport: this.#transport,
       retrier: this.#retrier,
       stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,
     })
+  }
+
+  /** One for each server, so that what one send has found out of a store, the next one knows. */
+  #storeOf(server: string): StorePath {
+    const { stallTimeoutMs = STALL_TIMEOUT_MS } = this.#options
+    const store =
+      this.#stores.get(server) ??
+      new StorePath({ transport: this.#transport, clock: systemClock, server, stallTimeoutMs })
+    this.#stores.set(server, store)
+    return store
   }
 }
 

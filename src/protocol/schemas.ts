@@ -84,6 +84,7 @@ export const directPartRequest = z
 
 export const directAddress = z
   .object({
+    transferId: id('Names the slot that is held for this part, until it is confirmed or the address expires'),
     url: z.url().describe('Where the store takes or gives the bytes; secret until it expires'),
     headers: z.record(z.string(), z.string()).describe('Headers to send with the request, exactly so'),
     expiresAt: instant('When the address stops working'),

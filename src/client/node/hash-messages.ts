@@ -2,7 +2,8 @@
 export interface HashCall {
   /** Numbers the answers. */
   readonly id: number
-  readonly hash: number
+  /** Which SHA-256 goes on; `md5`: the MD5 of this part alone is asked for. */
+  readonly hash: number | 'md5'
   /** In shared memory; `null` asks for the digest. */
   readonly part: Uint8Array | null
 }

@@ -24,13 +24,21 @@ export class HashThread implements PartHashing, AsyncDisposable {
   }
 
   async start(): Promise<PartHash> {
-    this.#thread ??= startThread()
-    const thread = await this.#thread
-    return thread?.hash() ?? this.#otherwise.start()
+    return (await this.#started())?.hash() ?? this.#otherwise.start()
+  }
+
+  async md5(part: Bytes): Promise<Uint8Array> {
+    const thread = await this.#started()
+    return thread ? thread.md5(part) : this.#otherwise.md5(part)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#thread)?.end()
+  }
+
+  #started(): Promise<Thread | null> {
+    this.#thread ??= startThread()
+    return this.#thread
   }
 }
 
@@ -77,6 +85,10 @@ class Thread {
       update: async part => void (await this.#call({ hash, part })),
       digest: async () => (await this.#call({ hash, part: null })) ?? new Uint8Array(0),
     }
+  }
+
+  async md5(part: Bytes): Promise<Uint8Array> {
+    return (await this.#call({ hash: 'md5', part })) ?? new Uint8Array(0)
   }
 
   async end(): Promise<void> {

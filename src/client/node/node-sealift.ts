@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto'
+
 import { isSealiftError } from '../../protocol/errors.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
 import { nodeSuite } from '../../sealing/node-suite.ts'
 import { parseLink, serverBase } from '../link.ts'
 import type { CallOptions, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
 import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
+import type { PartHashing } from '../part-hashing.ts'
 import { fileSource } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileItem } from './list-files.ts'
@@ -50,7 +54,7 @@ export class NodeSealift extends Sealift {
       suite: options.suite ?? nodeSuite,
       transport: options.transport ?? undiciTransport({ connections: connectionsFor(options) }),
     }
-    super(given, thread ?? undefined)
+    super(given, thread ?? hashingInNode(given.suite))
     this.#thread = thread
     this.#server = options.server
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
@@ -166,7 +170,11 @@ function toSendItem({ item, file }: Prepared): SendItem {
 
 /** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */
 function threadFor({ suite, transport }: NodeSealiftOptions): HashThread | null {
-  return suite || transport ? null : new HashThread(hashingHere(nodeSuite))
+  return suite || transport ? null : new HashThread(hashingInNode(nodeSuite))
+}
+
+function hashingInNode(suite: CryptoSuite): PartHashing {
+  return hashingHere(suite, part => Promise.resolve(createHash('md5').update(part).digest()))
 }
 
 function connectionsFor({ parallel = 6, parallelSmall = 32 }: SealiftOptions): number {

@@ -15,6 +15,7 @@ import { orderedPlain } from './ordered-plain.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
 import { holdsItem } from './same-bytes.ts'
+import { RUN_BYTES } from './runs.ts'
 import { SealedItem } from './sealed-item.ts'
 import type { SealedFacts } from './sealed-item.ts'
 
@@ -42,7 +43,9 @@ export interface ItemDownload {
 }
 
 /** Far enough along to be read: either its length is known, or it can be followed. */
-type Readable = { readonly sealed: SealedItem } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
+type Readable = { readonly source: MediaSource } & (
+  { readonly sealed: SealedItem } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
+)
 
 /** Brings one item into a sink; resolves with its true length. */
 export async function downloadItem(
@@ -53,6 +56,7 @@ export async function downloadItem(
   const { sink } = download
   try {
     const readable = await open(context, download, signal)
+    await using _ = readable.source
     if (sink instanceof WritableStream) return await intoStream(context, { readable, sink, download }, signal)
     if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
     await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
@@ -70,7 +74,9 @@ export async function* readItem(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { range } = download
   try {
-    const readable = await open(context, download, signal)
+    const wanted = range.end - range.start
+    const readable = await open(context, { ...download, wanted }, signal)
+    await using _ = readable.source
     if ('followed' in readable) yield* clipped(readable.followed, range)
     else yield* ordered(context, { item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
   } catch (error) {
@@ -113,9 +119,12 @@ export async function* readThumbnail(
   }
 }
 
-async function open(context: DownloadContext, download: ItemDownload, signal: AbortSignal): Promise<Readable> {
+async function open(
+  context: DownloadContext,
+  { index, resume, wanted = Infinity, ...download }: ItemDownload & { readonly wanted?: number },
+  signal: AbortSignal,
+): Promise<Readable> {
   const { feed, suite } = context
-  const { index, resume } = download
   const item = isReadable(download.item) ? download.item : await feed.waitForItem(index, isReadable, signal)
   const sending = item.state === 'sending'
   const sealedBytes = item.bytes === undefined ? null : (item.sealedBytes ?? null)
@@ -124,12 +133,14 @@ async function open(context: DownloadContext, download: ItemDownload, signal: Ab
     mediaId: item.media,
     sealedBytes,
     sending,
+    // What one request brings is sooner there from the server: asking for an address is a request too.
+    direct: feed.direct && Math.min(wanted, sealedBytes ?? 0) > RUN_BYTES,
     ...grantOf(resume),
   })
-  if (hasLength(item)) return { sealed: new SealedItem({ source, suite, role: 'media', facts: item }) }
+  if (hasLength(item)) return { source, sealed: new SealedItem({ source, suite, role: 'media', facts: item }) }
   const finalBytes = async (inner: AbortSignal): Promise<number> =>
     (await feed.waitForItem(index, isComplete, inner)).bytes
-  return { followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
+  return { source, followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
 }
 
 function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {

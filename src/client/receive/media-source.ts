@@ -1,6 +1,8 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/routes.ts'
+import { DirectMedia } from '../direct/direct-media.ts'
 import type { TransportResponse } from '../transport.ts'
+import { askReadAddresses } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
 import { damagedMedia } from './errors.ts'
@@ -14,6 +16,8 @@ export interface MediaSourceOptions {
   /** As the manifest says; `null` while it is not known. */
   readonly sealedBytes: number | null
   readonly sending: boolean
+  /** Whether its bytes may be fetched from the store behind the server. */
+  readonly direct?: boolean
   /** The server's name for a download that is gone on with. */
   readonly grant?: string | undefined
   readonly onGrant?: ((grant: string) => void | Promise<void>) | undefined
@@ -28,11 +32,12 @@ export interface SealedBytes {
   readonly totalBytes: number | null
 }
 
-/** One media on the server: its ranges, all within one counted download. */
-export class MediaSource {
+/** One media on the server: its ranges, all within one counted download. Dispose it when nothing is read any more. */
+export class MediaSource implements AsyncDisposable {
   readonly server: Server
   readonly sending: boolean
   readonly #options: MediaSourceOptions
+  readonly #direct: DirectMedia | null
   #grant: string | null
 
   constructor(options: MediaSourceOptions) {
@@ -40,6 +45,11 @@ export class MediaSource {
     this.sending = options.sending
     this.#options = options
     this.#grant = options.grant ?? null
+    this.#direct = this.#directMedia()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#direct?.[Symbol.asyncDispose]()
   }
 
   /**
@@ -47,10 +57,17 @@ export class MediaSource {
    * The first request of a media must have been answered before others are made: its answer names the download.
    */
   async read(start: number, end: number, signal: AbortSignal): Promise<SealedBytes> {
+    const body = await this.#direct?.read(start, end, signal)
+    return body
+      ? { body, start, end, totalBytes: this.#options.sealedBytes }
+      : this.#readThroughServer(start, end, signal)
+  }
+
+  async #readThroughServer(start: number, end: number, signal: AbortSignal): Promise<SealedBytes> {
     const response = await this.server.attempt({
       method: 'GET',
       path: routePath('readMedia', { mediaId: this.#options.mediaId }),
-      headers: { range: `bytes=${start}-${end - 1}`, [HEADER.download]: this.#grant ?? undefined },
+      headers: { range: `bytes=${start}-${end - 1}`, ...this.#grantHeader() },
       signal,
       ...(this.sending && { stallTimeoutMs: SENDING_STALL_MS }),
     })
@@ -61,6 +78,25 @@ export class MediaSource {
       await response.discard()
       throw error
     }
+  }
+
+  #directMedia(): DirectMedia | null {
+    const { server, mediaId, sealedBytes, sending, direct = false } = this.#options
+    const { store } = server
+    if (!direct || !store || sending || sealedBytes === null) return null
+    const onAnswer = (response: TransportResponse): Promise<void> => this.#keepGrant(response)
+    return new DirectMedia({
+      server,
+      store,
+      clock: store.clock,
+      sealedBytes,
+      ask: (start, end, signal) =>
+        askReadAddresses(server, { mediaId, start, end, headers: this.#grantHeader(), onAnswer }, signal),
+    })
+  }
+
+  #grantHeader(): Record<string, string | undefined> {
+    return { [HEADER.download]: this.#grant ?? undefined }
   }
 
   async #keepGrant(response: TransportResponse): Promise<void> {

@@ -35,6 +35,7 @@ export class ParcelFeed {
   /** One long poll serves all who wait. */
   readonly #polling = new Semaphore(1)
   #latest: ParcelVersion | null = null
+  #direct = false
 
   constructor(options: ParcelFeedOptions) {
     this.#options = options
@@ -42,6 +43,11 @@ export class ParcelFeed {
 
   get parcelId(): string {
     return this.#options.parcelId
+  }
+
+  /** Whether media may be fetched from the store behind the server, as the last answer said. */
+  get direct(): boolean {
+    return this.#direct
   }
 
   /** The version that stands now. @throws not_found, gone, damaged_media, invalid_manifest, unsupported_version */
@@ -81,6 +87,7 @@ export class ParcelFeed {
     const { server, parcelId, suite, key } = this.#options
     const answer = await readParcel(server, { parcelId, ...ask }, signal)
     if (!answer) return null
+    this.#direct = answer.direct
     // Versions only grow: an older one is an answer that was overtaken, or a server that turns back time.
     if (this.#latest && answer.version < this.#latest.version) return null
     const manifest = await openManifest(answer.sealed, { suite, key })

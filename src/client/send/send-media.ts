@@ -11,8 +11,9 @@ import type { Semaphore } from '../semaphore.ts'
 import { TaskGroup } from '../task-group.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
-import { beginUpload, completeUpload, putPart, readUploadStatus, storeMedia } from '../wire/uploads.ts'
+import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wire/uploads.ts'
 import type { Making } from '../wire/uploads.ts'
+import { deliverPart } from './deliver-part.ts'
 import { PartSealer } from './part-sealer.ts'
 import type { PlainParts } from './plain-parts.ts'
 import type { ItemJournal, JournaledUpload } from './send-journal.ts'
@@ -111,49 +112,58 @@ async function sendSmall(
 }
 
 async function sendLarge(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
-  const durable = await durableParts(context, media, signal)
-  const upload = media.journal.upload ?? (await begin(context, media, signal))
+  const { upload, durable, direct } = (await resume(context, media, signal)) ?? (await begin(context, media, signal))
   const sealer = await sealerFor(context, media, upload.chunkBytes)
   media.begun({
     ...describeSealer(media, sealer),
     media: upload.mediaId,
     sealedBytes: sealedBytesOf(media, upload.chunkBytes),
   })
-  const sent = await new LargeSend({ context, media, upload, sealer, durable }).run(signal)
+  const sent = await new LargeSend({ context, media, upload, sealer, durable, direct }).run(signal)
   await media.parts.checkUnchanged()
   const { uploadId } = upload
   await completeUpload(context.server, { uploadId, sealedBytes: sent.sealedBytes }, signal)
   return remember(media, { ...describeSealer(media, sealer), media: upload.mediaId, ...sent })
 }
 
-/** Which parts of a send that goes on the server has. An upload it has dropped is begun anew. */
-async function durableParts(
+interface OpenUpload {
+  readonly upload: JournaledUpload
+  /** Which parts the server has. */
+  readonly durable: (index: number) => boolean
+  /** Whether parts may go straight to the store. */
+  readonly direct: boolean
+}
+
+/** The upload of a send that goes on. `null`: there is none, or the server has dropped it. */
+async function resume(
   context: SendContext,
   { journal }: OutgoingMedia,
   signal: AbortSignal,
-): Promise<(index: number) => boolean> {
-  if (!journal.upload) return () => false
+): Promise<OpenUpload | null> {
+  const { upload } = journal
+  if (!upload) return null
   try {
-    const { parts, partBytes } = await readUploadStatus(context.server, journal.upload.uploadId, signal)
-    if (partBytes !== journal.upload.partBytes) throw notUnderstood()
-    return index => parts.some(([first, last]) => index >= first && index <= last)
+    const { parts, partBytes, transfer } = await readUploadStatus(context.server, upload.uploadId, signal)
+    if (partBytes !== upload.partBytes) throw notUnderstood()
+    const durable = (index: number): boolean => parts.some(([first, last]) => index >= first && index <= last)
+    return { upload, durable, direct: transfer === 'direct' }
   } catch (error) {
     if (!isSealiftError(error, 'not_found', 'gone')) throw error
     await journal.restart()
-    return () => false
+    return null
   }
 }
 
-async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<JournaledUpload> {
+async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
   const { idempotencyKey } = media.journal.secrets
   const sealedBytes = sealedBytesOf(media, DEFAULT_CHUNK_BYTES)
   const begun = await beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes }, signal)
-  const { uploadId, mediaId, partBytes } = begun
+  const { uploadId, mediaId, partBytes, transfer } = begun
   // The protocol's word: a part is a whole number of chunks of the default size.
   if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
   const upload = { uploadId, mediaId, partBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
   await media.journal.begun(upload)
-  return upload
+  return { upload, durable: () => false, direct: transfer === 'direct' }
 }
 
 function sealedBytesOf(media: OutgoingMedia, chunkBytes: number): number | null {
@@ -179,6 +189,7 @@ interface LargeSendOptions {
   readonly upload: JournaledUpload
   readonly sealer: Sealer
   readonly durable: (index: number) => boolean
+  readonly direct: boolean
 }
 
 /**
@@ -237,11 +248,15 @@ class LargeSend {
     const fingerprint = toBase64Url(partFingerprint(context.suite, part.sealed, upload.chunkBytes))
     const before = media.journal.finishedParts.get(part.index)
     if (durable(part.index) && before !== undefined) return this.#compare(part, { before, fingerprint })
-    const { index, sealed } = part
-    const digest = context.digests ? await sha256(context.suite, sealed) : null
-    const request = { uploadId: upload.uploadId, index, sealed, sha256: digest, onSent: media.moved }
-    await putPart(context.server, request, signal).catch((error: unknown) => this.#refused(part, error))
-    await media.journal.partFinished(index, fingerprint)
+    await this.#transfer(part, signal).catch((error: unknown) => this.#refused(part, error))
+    await media.journal.partFinished(part.index, fingerprint)
+  }
+
+  async #transfer({ index, sealed, dataBytes }: SealedPart, signal: AbortSignal): Promise<void> {
+    const { context, media, upload, direct } = this.#options
+    const outgoing = { uploadId: upload.uploadId, index, sealed, onSent: media.moved }
+    const had = await deliverPart({ ...context, direct }, outgoing, signal)
+    if (had) media.found(dataBytes)
   }
 
   /** A part that an earlier process has sent: sealing it again must have given the same bytes. */

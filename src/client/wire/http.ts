@@ -5,6 +5,7 @@ import type { WireErrorCode } from '../../protocol/errors.ts'
 import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
 import { problem } from '../../protocol/schemas.ts'
 import { lingering, throwIfAborted } from '../abort.ts'
+import type { StorePath } from '../direct/store-path.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from '../retry.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
@@ -23,6 +24,8 @@ export interface ServerAccess {
   readonly retrier: Retrier
   /** Longest silence of the server that is not taken for a broken connection. */
   readonly stallTimeoutMs: number
+  /** The way to its store; `null` or absent: everything goes through the server. */
+  readonly store?: StorePath | null
 }
 
 export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' | 'onSent' | 'signal'> {
@@ -38,11 +41,13 @@ export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' 
 export class Server {
   readonly base: string
   readonly retrier: Retrier
+  readonly store: StorePath | null
   readonly #access: ServerAccess
 
   constructor(access: ServerAccess) {
     this.base = serverBase(access.server)
     this.retrier = access.retrier
+    this.store = access.store ?? null
     this.#access = access
   }
 
@@ -88,10 +93,7 @@ export class Server {
       }
       using linger = lingering(request.signal, LINGER_MS, () => request.method === 'POST' && sent >= whole)
       const { signal } = linger
-      const bytes = await readAll(await this.attempt({ ...request, onSent, signal }), MAX_ANSWER_BYTES)
-      const parsed = schema.safeParse(parseJson(bytes))
-      if (!parsed.success) throw notUnderstood()
-      return parsed.data
+      return parseAnswer(await this.attempt({ ...request, onSent, signal }), schema)
     })
   }
 
@@ -108,8 +110,15 @@ export class Server {
   }
 }
 
+/** Reads an answer and checks its shape. @throws invalid_response */
+export async function parseAnswer<T>(response: Pick<TransportResponse, 'body'>, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(parseJson(await readAll(response, MAX_ANSWER_BYTES)))
+  if (!parsed.success) throw notUnderstood()
+  return parsed.data
+}
+
 /** What an attempt has sent; taken back when it fails, for the next one sends it again. */
-class SentBytes {
+export class SentBytes {
   readonly #report: ((bytes: number) => void) | undefined
   #bytes = 0
 

@@ -62,6 +62,8 @@ export async function replaceManifest(server: Server, request: ReplaceRequest, s
 export interface ParcelVersion {
   readonly version: number
   readonly sealed: Uint8Array<ArrayBuffer>
+  /** Whether its media may be fetched from the store behind the server. */
+  readonly direct: boolean
 }
 
 export interface ReadParcelRequest {
@@ -91,7 +93,7 @@ export function readParcel(
     const sealed = await readAll(response, MAX_MANIFEST_BYTES)
     if (response.status === 304) return null
     if (!Number.isSafeInteger(version) || version < 1) throw notUnderstood()
-    return { version, sealed }
+    return { version, sealed, direct: response.header(HEADER.transfer) === 'direct' }
   })
 }
 

@@ -43,8 +43,10 @@ export async function directPart(
   await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
   const { ttlMs } = deps.direct()
   const address = await store.presignPart({ blobId, index }, { sizeBytes, md5Base64: md5, ttlMs })
+  signal.throwIfAborted()
   deps.directSlots.hold(transfer, slot.release(), ttlMs)
-  return { url: address.url, headers: { ...address.headers }, expiresAt: new Date(deps.clock() + ttlMs).toISOString() }
+  const expiresAt = new Date(deps.clock() + ttlMs).toISOString()
+  return { transferId: transfer, url: address.url, headers: { ...address.headers }, expiresAt }
 }
 
 /**

@@ -40,6 +40,7 @@ export async function directRead(
   await payAhead(deps, caller, { direction: 'download', bytes: span.bytes }, signal)
   const { ttlMs } = deps.direct()
   const parts = await presignAll(store, media, span, ttlMs)
+  signal.throwIfAborted()
   // Last, since it cannot be undone once the addresses are out.
   const counted = await countDownload(deps, media, grant)
   const transferId = newId(deps.random)

@@ -3,6 +3,9 @@
  * is over, or its addresses expire. Whoever hears the end, on whichever node, announces it; the node that holds the slot
  * listens.
  */
+import { createHash } from 'node:crypto'
+
+import { newId } from '../../protocol/ids.ts'
 import type { TransferSlot } from '../limits/limiter.ts'
 import type { ChangeFeed } from '../records/change-feed.ts'
 
@@ -47,5 +50,7 @@ export class DirectSlots implements Disposable {
 
 const directTopic = (transfer: string): string => `direct/${transfer}`
 
-/** Names the transfer of one part of an upload. */
-export const partTransfer = (uploadId: string, index: number): string => `${uploadId}/${index}`
+/** Names the transfer of one part of an upload: always the same, and as secret as the upload's id. */
+export function partTransfer(uploadId: string, index: number): string {
+  return newId(byteCount => createHash('sha256').update(`${uploadId}/${index}`).digest().subarray(0, byteCount))
+}
