@@ -21,6 +21,8 @@ const CONFIG = {
 /** Nodes that were killed may have been sweeping: the others wait for a while before they do. */
 const LEFT_BEHIND_MS = onCluster ? 60_000 : 20_000
 
+const PATIENCE_MS = 5000
+
 export interface CrashRounds {
   readonly directory: string
   readonly seed: number
@@ -47,11 +49,14 @@ export async function runCrashRounds({ directory, seed, rounds, senders }: Crash
       random: seededRandom(seed + index + random.int(2 ** 20)),
     }))
 
+  const acknowledged = (): number => everything().reduce((sum, upload) => sum + upload.acknowledgedParts.size, 0)
   for (let round = 0; round < rounds; round += 1) {
     await using server = await startServerProcess({ directory, config: CONFIG })
     await audit(server.url, everything())
     const stop = new AbortController()
     const running = sendersAt(server.url).map(sender => keepSending(sender, stop.signal))
+    // Some die young; the others as soon after an acknowledgement as the machine gets to it, however slow it is.
+    if (random.chance(0.7)) await moreThan(acknowledged(), acknowledged)
     await Promise.race([pause(20 + random.int(400)), ...running])
     await server.kill()
     stop.abort()
@@ -60,8 +65,13 @@ export async function runCrashRounds({ directory, seed, rounds, senders }: Crash
   await expectCleanEnd(directory, sendersAt, everything())
   return {
     media: everything().length,
-    acknowledgedParts: everything().reduce((sum, upload) => sum + upload.acknowledgedParts.size, 0),
+    acknowledgedParts: acknowledged(),
   }
+}
+
+/** Waits until `count` is more than it was, but not for ever: a sender may have nothing but whole media to send. */
+async function moreThan(before: number, count: () => number): Promise<void> {
+  for (const since = performance.now(); count() <= before && performance.now() - since < PATIENCE_MS;) await pause(5)
 }
 
 /** Last start: everything acknowledged is there; then all is ended, and neither a byte nor a charge may be left. */
