@@ -128,19 +128,21 @@ export const doctor: HelpText = {
   summary: 'find out why something does not work',
   about:
     'Looks at the way to the server: whether it answers, its clock, the limits that apply, and a tiny item sent, ' +
-    'received, compared and deleted. With --config or --data it looks at the server of this machine instead: disk, ' +
-    'records, ports. The exit code is 1 when something is wrong.',
+    'received, compared and deleted. With --config or --data it looks at the server of this machine instead: disk or S3 ' +
+    'service, records, shared limits, ports. The exit code is 1 when something is wrong.',
   after: examples(
     'sealift doctor',
     'sealift doctor --server https://media.example',
     'sealift doctor --config /etc/sealift.yaml',
+    'sealift doctor --config /etc/sealift.yaml --fix',
   ),
 }
 
 export const fsck: HelpText = {
-  summary: "check a server's records and files against each other",
+  summary: "check a server's records and stored bytes against each other",
   about:
-    'Compares records and stored files: missing or damaged media, files nobody knows, wrong charges. Without --repair ' +
-    'nothing is changed. The exit code is 1 while something is wrong.',
+    'Compares records and stored bytes, in files or in an S3 service: missing or damaged media, bytes nobody knows, ' +
+    'wrong charges. Needed after a restore. Without --repair nothing is changed. The exit code is 1 while something is ' +
+    'wrong.',
   after: examples('sealift fsck', 'sealift fsck --config /etc/sealift.yaml --repair'),
 }

@@ -162,7 +162,8 @@ function addCare(program: Command, io: CliIo, run: Runner): void {
   const fsck = describe(program.command('fsck'), help.fsck)
     .addOption(configOption())
     .option('--data <directory>', 'where everything is kept', nonEmpty)
-    .option('--repair', 'repair what can be repaired without losing anything')
+    .option('--repair', 'repair what can be: delete what no record knows, end media whose bytes are gone')
+    .option('--force', 'with --repair: even when that is most of what there is')
   addJsonOption(fsck).action(options =>
     run(options, async () => (await import('./commands/fsck.ts')).fsck(io, options)),
   )

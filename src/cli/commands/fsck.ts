@@ -2,12 +2,19 @@ import { existsSync } from 'node:fs'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { formatSize } from '../../protocol/units.ts'
+import { checkStorage } from '../../server/check-storage.ts'
 import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { openStores } from '../../server/open-stores.ts'
 import { canCheck } from '../../server/upkeep/check-blobs.ts'
-import { fsck as compare, type Finding, type FindingKind, type FsckReport } from '../../server/upkeep/fsck.ts'
+import {
+  fsck as compare,
+  type Finding,
+  type FindingKind,
+  type FsckReport,
+  type HeldBack,
+} from '../../server/upkeep/fsck.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 
@@ -15,25 +22,33 @@ export interface FsckCommandOptions extends OutputOptions {
   readonly config?: string
   readonly data?: string
   readonly repair?: boolean
+  readonly force?: boolean
 }
 
 const MEANINGS: Readonly<Record<FindingKind, string>> = {
-  missing: 'bytes are gone; restore a backup, or let it expire',
-  short: 'bytes are missing at the end; restore a backup, or let it expire',
+  missing: 'bytes are gone; restore a backup, or end it with --repair',
+  short: 'bytes are missing; restore a backup, or end it with --repair',
   surplus: 'more bytes than needed; harmless',
   misplaced: 'complete, but not where complete media are',
   orphan: 'no record knows it',
 }
 
+const HELD_BACK: Readonly<Record<HeldBack, string>> = {
+  lacking: 'Most media lack their bytes. If this is the right store, --repair --force ends them; nothing was ended.',
+  orphans:
+    'Most of what is stored has no record. If these are the right records, --repair --force deletes it; nothing was deleted.',
+}
+
 /** `sealift fsck`: works beside a running server, and without one. */
 export async function fsck(io: CliIo, options: FsckCommandOptions): Promise<number> {
   const output = new Output(io, options)
-  const report = await run(io, await configOf(io, options), options.repair ?? false)
+  const report = await run(io, await configOf(io, options), options)
   for (const finding of report.findings) await output.line(lineOf(finding))
   for (const { clientId, charged, actual, repaired } of report.wrongCharges) {
     const sizes = `charged ${formatSize(charged.storedBytes)}, holds ${formatSize(actual.storedBytes)}`
     await output.line(`charge     ${clientId}: ${sizes}${repaired ? ' (repaired)' : ''}`)
   }
+  for (const held of report.heldBack) await output.line(HELD_BACK[held])
   await output.line(conclusionOf(report))
   await output.result(report)
   return report.ok ? EXIT.ok : EXIT.failed
@@ -48,14 +63,20 @@ async function configOf(io: CliIo, { config, data }: FsckCommandOptions): Promis
   throw new SealiftError('invalid_request', message)
 }
 
-async function run(io: CliIo, config: ServerConfig, repair: boolean): Promise<FsckReport> {
+async function run(
+  io: CliIo,
+  config: ServerConfig,
+  { repair = false, force = false }: FsckCommandOptions,
+): Promise<FsckReport> {
   await using resources = new AsyncDisposableStack()
+  // One line that names the setting, before the records are asked for all they hold.
+  await checkStorage(config)
   const { blobs, records } = await openStores(config, resources, { reserve: false })
   if (!canCheck(blobs)) throw new SealiftError('internal', 'This store cannot be checked')
   // Only a repair may change anything, the schema included.
   await (repair ? records.migrate() : records.checkSchema())
   const modifiedBefore = Date.now() - config.upkeep.orphanGraceMs
-  return await compare({ records, blobs, repair, modifiedBefore }, io.signal)
+  return await compare({ records, blobs, repair, force, modifiedBefore }, io.signal)
 }
 
 function lineOf({ kind, blobId, expectedBytes, storedBytes, repaired }: Finding): string {

@@ -216,7 +216,7 @@ export interface ClientRecords {
   countDevices(clientId: ClientId, forgetBefore: number): Promise<number>
 }
 
-/** For the sweeper and fsck only. Each call does one bounded batch and returns how many rows it touched. */
+/** For the sweeper and fsck only. What takes a batch is bounded by it and returns how many rows it touched. */
 export interface UpkeepRecords {
   /** Ends leases whose time is over, or whose downloads are used up with no live grant. */
   endExpiredLeases(now: number, batch: number): Promise<number>
@@ -235,6 +235,11 @@ export interface UpkeepRecords {
   knownBlobs(blobIds: readonly BlobId[]): Promise<ReadonlySet<BlobId>>
   /** Every blob that must be readable, for the sweep's other direction and fsck. `after` pages by blob id. */
   listLiveBlobs(after: BlobId | null, batch: number): Promise<readonly LiveBlob[]>
+  /**
+   * For a blob whose bytes are gone for good: ends every lease of it, or its upload, so that readers are told `gone`.
+   * @returns how many ended
+   */
+  endBlob(blobId: BlobId, now: number): Promise<number>
   /** Recomputes what each client is charged and returns those that were wrong (repaired when `repair`). */
   auditUsage(repair: boolean): Promise<readonly { clientId: ClientId; charged: Usage; actual: Usage }[]>
   totals(): Promise<StorageTotals>

@@ -28,6 +28,7 @@ export const METHODS = [
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',
+  'endBlob',
   'auditUsage',
   'totals',
   'databaseTime',

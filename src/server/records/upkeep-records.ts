@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
+import { lockBlobs } from './open-upload.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../blobs/blob-store.ts'
@@ -26,6 +27,7 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
     listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),
+    endBlob: (blobId, now) => database.write(db => endBlob(db, blobId, now)),
     auditUsage: repair => auditUsage(database, repair),
     totals: () => totals(read),
   }
@@ -190,6 +192,22 @@ async function listLiveBlobs(db: Db, after: BlobId | null, batch: number): Promi
     state: row.state,
     sizeBytes: row.size_bytes,
   }))
+}
+
+/** Under the lock of the blob nobody can take another lease of it. */
+async function endBlob(db: Db, blobId: BlobId, now: number): Promise<number> {
+  await lockBlobs(db, [blobId])
+  const leases = await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('blob_id', '=', blobId)
+    .where('ended_at', 'is', null)
+    .execute()
+  return endLeases(
+    db,
+    leases.map(lease => lease.media_id),
+    now,
+  )
 }
 
 async function totals(db: Db): Promise<StorageTotals> {

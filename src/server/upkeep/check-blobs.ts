@@ -28,7 +28,7 @@ export async function* checkBlobs(deps: CheckBlobs, signal: AbortSignal): AsyncG
     const page: readonly LiveBlob[] = await deps.records.listLiveBlobs(after, PAGE)
     for (const blob of page) {
       signal.throwIfAborted()
-      const checked = await check(deps, blob)
+      const checked = await checkBlob(deps, blob)
       if (!lacksBytes(checked) || (await isStillLive(deps, blob))) yield checked
     }
     const last = page.at(-1)
@@ -41,7 +41,8 @@ export function lacksBytes({ stored, expectedBytes }: CheckedBlob): boolean {
   return (stored?.sizeBytes ?? 0) < expectedBytes
 }
 
-async function check({ blobs, records }: CheckBlobs, blob: LiveBlob): Promise<CheckedBlob> {
+/** What is there of one blob. */
+export async function checkBlob({ blobs, records }: CheckBlobs, blob: LiveBlob): Promise<CheckedBlob> {
   const expectedBytes = blob.state === 'uploading' ? await durableBytes(records, blobs, blob) : (blob.sizeBytes ?? 0)
   return { blob, expectedBytes, stored: await blobs.stat(blob.blobId) }
 }

@@ -3,14 +3,16 @@
  * server: what changes meanwhile is looked at again, and young files are left alone.
  *
  * Without `repair` it changes nothing. With it: orphans are deleted, complete blobs that were not moved into place are,
- * and wrong charges are corrected. Bytes that are gone cannot be brought back, and what refers to them is never deleted
- * here: such a finding stays until its owner deletes the media or it expires.
+ * media whose bytes are gone are ended, so that their readers are told so, and wrong charges are corrected.
+ *
+ * What looks like the wrong store or the wrong records (most media without bytes, or most bytes without a record) is
+ * held back: neither is ended or deleted unless `force` says that it is so.
  */
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { ClientId, RecordStore, Usage } from '../records/record-store.ts'
-import { checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
-import { findOrphans } from './orphans.ts'
+import { checkBlob, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
+import { findOrphans, lookSuspicious } from './orphans.ts'
 
 export type FindingKind =
   /** A record promises bytes, and no file is there. */
@@ -50,12 +52,19 @@ export interface FsckReport {
   readonly storedBlobs: number
   readonly findings: readonly Finding[]
   readonly wrongCharges: readonly WrongChargeFinding[]
+  /** What was not repaired because there is so much of it that something else is more likely wrong. */
+  readonly heldBack: readonly HeldBack[]
 }
+
+/** `lacking`: media that lack bytes. */
+export type HeldBack = 'lacking' | 'orphans'
 
 export interface FsckOptions {
   readonly blobs: BlobStore & ChecksBlobs
   readonly records: RecordStore
   readonly repair: boolean
+  /** Repairs what would be held back, too. */
+  readonly force?: boolean
   /** Files changed at or after this time (ms) are not called orphans. */
   readonly modifiedBefore: number
 }
@@ -72,18 +81,33 @@ export async function fsck(options: FsckOptions, signal: AbortSignal): Promise<F
     storedBlobs: store.count,
     findings,
     wrongCharges,
+    heldBack: [...(live.heldBack ? ['lacking' as const] : []), ...(store.heldBack ? ['orphans' as const] : [])],
   }
 }
 
 async function checkLive(options: FsckOptions, signal: AbortSignal) {
   const findings: Finding[] = []
+  const lacking: CheckedBlob[] = []
   let count = 0
   for await (const checked of checkBlobs(options, signal)) {
     count += 1
     const kind = judge(checked)
-    if (kind) findings.push(await describe(options, kind, checked))
+    if (kind === 'missing' || kind === 'short') lacking.push(checked)
+    else if (kind) findings.push(await describe(options, kind, checked))
   }
-  return { findings, count }
+  const heldBack = options.repair && options.force !== true && lacking.length > count / 2
+  for (const checked of lacking) {
+    signal.throwIfAborted()
+    const repaired = options.repair && !heldBack && (await endLacking(options, checked))
+    findings.push(toFinding(checked, checked.stored ? 'short' : 'missing', repaired))
+  }
+  return { findings, count, heldBack }
+}
+
+/** Looked at once more: much time may have passed. */
+async function endLacking(options: FsckOptions, { blob }: CheckedBlob): Promise<boolean> {
+  if (!lacksBytes(await checkBlob(options, blob))) return false
+  return (await options.records.endBlob(blob.blobId, await options.records.databaseTime())) > 0
 }
 
 function judge(checked: CheckedBlob): FindingKind | null {
@@ -95,8 +119,11 @@ function judge(checked: CheckedBlob): FindingKind | null {
 }
 
 async function describe(options: FsckOptions, kind: FindingKind, checked: CheckedBlob): Promise<Finding> {
-  const { blob, stored, expectedBytes } = checked
   const repaired = options.repair && kind === 'misplaced' && (await moveIntoPlace(options.blobs, checked))
+  return toFinding(checked, kind, repaired)
+}
+
+function toFinding({ blob, stored, expectedBytes }: CheckedBlob, kind: FindingKind, repaired: boolean): Finding {
   return { kind, blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null, repaired }
 }
 
@@ -111,17 +138,21 @@ async function moveIntoPlace(blobs: BlobStore, { blob, expectedBytes }: CheckedB
 }
 
 async function checkStored(options: FsckOptions, signal: AbortSignal) {
-  const { orphans, blobs: count } = await findOrphans(options, options.modifiedBefore, signal)
+  const found = await findOrphans(options, options.modifiedBefore, signal)
+  const heldBack = options.repair && options.force !== true && lookSuspicious(found)
   const findings: Finding[] = []
-  for (const { blobId, sizeBytes } of orphans) {
-    const repaired = options.repair && (await remove(options.blobs, blobId))
+  for (const { blobId, sizeBytes } of found.orphans) {
+    signal.throwIfAborted()
+    const repaired = options.repair && !heldBack && (await remove(options, blobId))
     findings.push({ kind: 'orphan', blobId, expectedBytes: null, storedBytes: sizeBytes, repaired })
   }
-  return { findings, count }
+  return { findings, count: found.blobs, heldBack }
 }
 
-async function remove(blobs: BlobStore, blobId: BlobId): Promise<boolean> {
+/** Asked again: the walk may have taken hours. */
+async function remove({ blobs, records }: FsckOptions, blobId: BlobId): Promise<boolean> {
   try {
+    if ((await records.knownBlobs([blobId])).size > 0) return false
     await blobs.delete(blobId)
     return true
   } catch (error) {

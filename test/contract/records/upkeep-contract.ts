@@ -66,6 +66,24 @@ export function upkeepContract(records: Records): void {
       expect(await records().findMedia(media.mediaId)).toMatchObject({ endedAt: NOW })
     })
 
+    it('ends all that refers to a blob whose bytes are gone, and nothing else', async () => {
+      const media = await completeMedia(records(), 10)
+      const forward = newLease({ clientId: 'bob' })
+      await records().addLease(media.mediaId, forward, PLENTY, null)
+      const other = await completeMedia(records(), 20)
+      const upload = await records().beginUpload(newUpload({ declaredBytes: 30 }))
+      expect(await records().endBlob(media.blobId, NOW)).toBe(2)
+      expect(await records().endBlob(upload.blobId, NOW)).toBe(1)
+      expect(await records().endBlob(media.blobId, NOW)).toBe(0)
+      for (const mediaId of [media.mediaId, forward.mediaId, upload.mediaId]) {
+        expect(await records().findMedia(mediaId)).toMatchObject({ endedAt: NOW })
+      }
+      expect(await records().findMedia(other.mediaId)).toMatchObject({ endedAt: null })
+      expect(await records().usage('alice')).toEqual({ storedBytes: 20, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records().usage('bob')).toEqual({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records().listTombstones(10)).toHaveLength(2)
+    })
+
     it('forgets what ended long ago, and nothing else', async () => {
       const old = await completeMedia(records(), 10, { lease: { maxDownloads: 1 } })
       const recent = await completeMedia(records(), 10)

@@ -20,8 +20,8 @@ describe('fsck', () => {
   afterEach(async () => {
     await storage[Symbol.asyncDispose]()
   })
-  const check = (repair = false, blobs: BlobStore & ChecksBlobs = storage.blobs) =>
-    fsck({ blobs, records: storage.records, repair, modifiedBefore: NOW }, steady())
+  const check = (repair = false, blobs: BlobStore & ChecksBlobs = storage.blobs, force = false) =>
+    fsck({ blobs, records: storage.records, repair, force, modifiedBefore: NOW }, steady())
   const orphan = async () => {
     const { blobId } = await storeBlob(storage.blobs, bytesFor('orphan', 123))
     await storage.ageFile(blobId, NOW - 1)
@@ -37,7 +37,14 @@ describe('fsck', () => {
     await storage.storeMedia(1000)
     await storage.storeParts({ 2: 100, 0: 100 })
     await storage.storeParts({})
-    expect(await check()).toEqual({ ok: true, checkedBlobs: 3, storedBlobs: 2, findings: [], wrongCharges: [] })
+    expect(await check()).toEqual({
+      ok: true,
+      checkedBlobs: 3,
+      storedBlobs: 2,
+      findings: [],
+      wrongCharges: [],
+      heldBack: [],
+    })
   })
 
   it('finds what is missing, short, surplus, misplaced and orphaned, and changes nothing', async () => {
@@ -88,11 +95,43 @@ describe('fsck', () => {
     )
   })
 
-  it('never deletes a record whose bytes are gone, not even to repair', async () => {
+  it('ends media whose bytes are gone, and what they are charged, when it is to repair', async () => {
+    const whole = await Promise.all([1, 2, 3].map(async index => storage.storeMedia(1000 + index)))
+    const missing = await storage.storeMedia(5000)
+    const upload = await storage.storeParts({ 0: 100, 1: 50 })
+    await storage.removeFile(missing.blobId)
+    await rename(storage.fileOf(upload.blobId, 'uploads'), `${storage.directory}/lost`)
+    const report = await check(true)
+    expect(report).toMatchObject({ ok: true, wrongCharges: [], heldBack: [] })
+    expect(report.findings.map(({ kind, repaired }) => [kind, repaired])).toEqual([
+      ['missing', true],
+      ['missing', true],
+    ])
+    for (const { mediaId } of [missing, upload]) {
+      expect((await storage.records.findMedia(mediaId))?.endedAt).toBeGreaterThan(0)
+    }
+    for (const { mediaId } of whole) expect(await storage.records.findMedia(mediaId)).toMatchObject({ endedAt: null })
+    expect(await storage.records.usage('alice')).toEqual({ storedBytes: 3006, reservedBytes: 0, pendingUploads: 0 })
+    expect(await check()).toMatchObject({ ok: true, findings: [] })
+  })
+
+  it('holds back when most media lack bytes, as in the wrong folder, unless it is forced', async () => {
     const { blobId, mediaId } = await storage.storeMedia(1000)
     await storage.removeFile(blobId)
-    expect(await check(true)).toMatchObject({ ok: false, findings: [{ kind: 'missing', repaired: false }] })
+    const held = { ok: false, heldBack: ['lacking'], findings: [{ kind: 'missing', repaired: false }] }
+    expect(await check(true)).toMatchObject(held)
     expect(await storage.records.findMedia(mediaId)).toMatchObject({ endedAt: null })
+    expect(await check(true, storage.blobs, true)).toMatchObject({ ok: true, heldBack: [] })
+    expect(await storage.records.findMedia(mediaId)).not.toMatchObject({ endedAt: null })
+  })
+
+  it('holds back when most bytes have no record, as with a new database, unless it is forced', async () => {
+    for (let index = 0; index < 101; index += 1) await orphan()
+    const report = await check(true)
+    expect(report).toMatchObject({ ok: false, heldBack: ['orphans'] })
+    expect(report.findings.filter(({ repaired }) => repaired)).toEqual([])
+    expect(await check(true, storage.blobs, true)).toMatchObject({ ok: true, heldBack: [] })
+    expect(await check()).toMatchObject({ ok: true, storedBlobs: 0 })
   })
 
   it('takes a surplus for harmless', async () => {
