@@ -32,7 +32,8 @@ import type {
   StoredPart,
 } from './blob-store.ts'
 import { DirectAccess } from './s3/direct-access.ts'
-import { IncomingPart } from './s3/incoming-part.ts'
+import { BlockPool } from './s3/gathered-bytes.ts'
+import { type IncomingMemory, IncomingPart } from './s3/incoming-part.ts'
 import { groupByBlob } from './s3/list-blobs.ts'
 import { ObjectNames } from './s3/object-names.ts'
 import { PartMemory } from './s3/part-memory.ts'
@@ -72,7 +73,7 @@ class ObjectsBlobStore implements S3BlobStore {
   readonly #service: S3Service
   readonly #names: ObjectNames
   readonly #direct: DirectAccess
-  readonly #memory: PartMemory
+  readonly #incoming: IncomingMemory
   readonly #onTheirWay = new PartsOnTheirWay()
   readonly #small = new SmallBlobs()
   readonly #stop = new AbortController()
@@ -85,7 +86,8 @@ class ObjectsBlobStore implements S3BlobStore {
     this.#service = new S3Service({ client, reader, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
     this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
-    this.#memory = new PartMemory(options.memoryBytes ?? MEMORY_BYTES)
+    const memoryBytes = options.memoryBytes ?? MEMORY_BYTES
+    this.#incoming = { memory: new PartMemory(memoryBytes), blocks: new BlockPool(memoryBytes / 4) }
     this.#destroy = () => {
       client.destroy()
       reader.destroy()
@@ -178,9 +180,10 @@ class ObjectsBlobStore implements S3BlobStore {
 
   async #store(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     const name = this.#names.part(part.blobId, part.index)
-    await using incoming = new IncomingPart(this.#memory, part, source, signal)
+    await using incoming = new IncomingPart(this.#incoming, part, source, signal)
     if (await incoming.gather()) {
       await this.#service.put(name, incoming.gathered(), signal)
+      incoming.sent()
       return incoming.sizeBytes
     }
     try {

@@ -2,6 +2,7 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { interruptible } from '../interruptible.ts'
 import type { PartAddress } from './blob-store.ts'
 import type { BlobWriter } from './blob-writer.ts'
+import { freeMemory } from './free-memory.ts'
 import type { WriteMemory } from './write-memory.ts'
 
 /** Small pieces are gathered into writes of this size… */
@@ -102,7 +103,7 @@ class PartWriting {
       })
       .finally(() => {
         memory.release(bytes)
-        pieces.forEach(free)
+        pieces.forEach(freeMemory)
         this.#inFlight.delete(write)
       })
     this.#inFlight.add(write)
@@ -117,12 +118,4 @@ class PartWriting {
     const expected = sizeBytes === null ? `1 to ${partBytes}` : String(sizeBytes)
     return new SealiftError('size_mismatch', `Part ${index} must hold ${expected} bytes, but other bytes arrived`)
   }
-}
-
-/**
- * Gives the memory of a piece back at once. The garbage collector would do it too, at half of the cost of an upload: it
- * would look at everything that lives for the sake of each few megabytes. Views of a part of a buffer are left alone.
- */
-function free({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }

@@ -11,29 +11,40 @@ import { Readable } from 'node:stream'
 import { SealiftError } from '../../../protocol/errors.ts'
 import { interruptible } from '../../interruptible.ts'
 import type { PartAddress } from '../blob-store.ts'
+import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
 import type { PartMemory } from './part-memory.ts'
 import type { Try } from './retry.ts'
 import type { ObjectBody } from './s3-service.ts'
 
-/** What keeping a piece costs beside its bytes: a sender of single bytes must not cost a hundred times what is counted. */
-const PIECE_BYTES = 256
-/** Bodies up to this size are sent in one write. */
-const ONE_WRITE_BYTES = 256 * 1024
 const BODY_BUFFER_BYTES = 128 * 1024
+
+/** What all parts share. */
+export interface IncomingMemory {
+  readonly memory: PartMemory
+  readonly blocks: BlockPool
+}
 
 export class IncomingPart implements AsyncDisposable {
   readonly #memory: PartMemory
   readonly #part: PartAddress
   readonly #signal: AbortSignal
   readonly #source: AsyncIterator<Uint8Array>
-  readonly #pieces: Uint8Array[] = []
+  readonly #bytes: GatheredBytes
+  /** The piece that memory was not there for. */
+  #beyond: Uint8Array | null = null
   #heldBytes = 0
   #sizeBytes = 0
   /** What the source failed with while it was passed on. */
   #failure: { readonly error: unknown } | null = null
 
-  constructor(memory: PartMemory, part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+  constructor(
+    { memory, blocks }: IncomingMemory,
+    part: PartAddress,
+    source: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ) {
     this.#memory = memory
+    this.#bytes = new GatheredBytes(blocks, part.sizeBytes ?? part.partBytes)
     this.#part = part
     this.#signal = signal
     this.#source = interruptible(source, signal)[Symbol.asyncIterator]()
@@ -59,21 +70,28 @@ export class IncomingPart implements AsyncDisposable {
     for (;;) {
       const piece = await this.#next()
       if (piece === null) break
-      this.#pieces.push(piece)
-      if (sizeBytes !== null && !this.#tryHold(piece.length + PIECE_BYTES)) return false
+      if (sizeBytes !== null && !this.#tryHold(this.#bytes.growthFor(piece.length))) {
+        this.#beyond = piece
+        return false
+      }
+      this.#bytes.add(piece)
     }
     this.#assertWhole()
-    this.#giveBack(sizeBytes === null ? partBytes - this.#sizeBytes : 0)
+    this.#giveBack(sizeBytes === null ? partBytes - this.#bytes.capacityBytes : 0)
     return true
   }
 
   gathered(): ObjectBody {
     const sizeBytes = this.#sizeBytes
-    if (sizeBytes <= ONE_WRITE_BYTES) {
-      const whole = this.#pieces.length === 1 ? this.#pieces[0] : undefined
-      return { sizeBytes, open: () => whole ?? Buffer.concat(this.#pieces) }
-    }
-    return { sizeBytes, open: current => asReadable(paced(this.#pieces, current)) }
+    const pieces = this.#bytes.pieces()
+    const [whole] = pieces
+    if (whole?.length === sizeBytes) return { sizeBytes, open: () => whole }
+    return { sizeBytes, open: current => asReadable(paced(pieces, current)) }
+  }
+
+  /** The service has said that it has everything that was gathered. */
+  sent(): void {
+    this.#bytes.release()
   }
 
   passedOn(): ObjectBody {
@@ -82,7 +100,6 @@ export class IncomingPart implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#giveBack(this.#heldBytes)
-    this.#pieces.length = 0
     await this.#source.return?.()
   }
 
@@ -104,8 +121,9 @@ export class IncomingPart implements AsyncDisposable {
 
   /** What was gathered before memory ran out, then what the source still brings. */
   async *#arriving({ deadline }: Try): AsyncGenerator<Uint8Array> {
-    yield* this.#pieces
-    this.#pieces.length = 0
+    yield* this.#bytes.pieces()
+    if (this.#beyond) yield this.#beyond
+    this.#beyond = null
     for (;;) {
       deadline.pause()
       const piece = await this.#next()
@@ -118,7 +136,7 @@ export class IncomingPart implements AsyncDisposable {
   *#give(piece: Uint8Array, { deadline }: Try): Generator<Uint8Array> {
     yield piece
     deadline.progressed(piece.length)
-    this.#giveBack(Math.min(this.#heldBytes, piece.length + PIECE_BYTES))
+    this.#giveBack(Math.min(this.#heldBytes, piece.length))
   }
 
   /** @throws size_mismatch as soon as there is more than there may be */
@@ -139,6 +157,7 @@ export class IncomingPart implements AsyncDisposable {
   }
 
   #tryHold(bytes: number): boolean {
+    if (bytes === 0) return true
     const held = this.#memory.tryTake(bytes)
     if (held) this.#heldBytes += bytes
     return held

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
+import { freeMemory } from '../free-memory.ts'
 import { Deadline } from './deadline.ts'
 import type { ObjectNames } from './object-names.ts'
 import { pause, tryOnce } from './retry.ts'
@@ -78,9 +79,14 @@ class Writes {
   async add(bytes: Uint8Array): Promise<void> {
     this.#signal.throwIfAborted()
     const before = this.#pending
-    const pending = this.#sink.write(bytes) ?? null
-    pending?.catch(() => undefined)
-    this.#pending = pending
+    const pending = this.#sink.write(bytes)
+    if (pending === undefined) freeMemory(bytes)
+    // A write that fails may still be under way in the system: its memory is left alone.
+    pending?.then(
+      () => freeMemory(bytes),
+      () => undefined,
+    )
+    this.#pending = pending ?? null
     if (before) await settledOrAborted(before, this.#signal)
   }
 
