@@ -44,12 +44,10 @@ export async function probeStorage(
   const connection = s3Options(storage.s3)
   try {
     const direct = storage.transfer === 'direct'
+    const corsOrigins = direct ? cors.origins : []
     const requestTimeoutMs = Math.min(connection.requestTimeoutMs, questionMs)
     const connectTimeoutMs = Math.min(connection.connectTimeoutMs, questionMs)
-    return await probeS3(
-      { ...connection, requestTimeoutMs, connectTimeoutMs, direct, corsOrigins: cors.origins },
-      signal,
-    )
+    return await probeS3({ ...connection, requestTimeoutMs, connectTimeoutMs, direct, corsOrigins }, signal)
   } catch (error) {
     if (!signal.aborted || !isTimeout(signal.reason)) throw error
     throw new SealiftError('unavailable', 'storage.s3.endpoint: the service answers too slowly to be used')
