@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 
 import { describe, expect, test } from 'vitest'
 
@@ -23,18 +24,19 @@ const idle = async (api: Api) => {
 }
 const tier = (limits: Record<string, unknown>) => ({ transfer: { partBytes: PART }, tiers: { default: limits } })
 
-/** Counts how many calls of a store run at once, and makes each last a moment. */
+/** Counts how many calls of a store run at once. The first ones last until as many run as may, each other a moment. */
 class Gauge {
   running = 0
   highest = 0
+  readonly #full = Promise.withResolvers<void>()
 
   async around<T>(work: () => Promise<T>): Promise<T> {
     this.running += 1
     this.highest = Math.max(this.highest, this.running)
     try {
-      await new Promise(resolve => {
-        setTimeout(resolve, 20)
-      })
+      if (this.running >= CAP) this.#full.resolve()
+      await Promise.race([this.#full.promise, pause(1000)])
+      await pause(10)
       return await work()
     } finally {
       this.running -= 1
