@@ -85,8 +85,10 @@ class DirectSending implements AsyncDisposable {
   /** Another try is worth it with a new address, or at a store that has worked before. */
   #again(): DirectOutcome {
     this.#sent.takeBack()
-    this.#store.failed()
-    if (this.#address !== null && !this.#store.hasWorked) return 'refused'
+    const expired = this.#address === null
+    // An address that came too late says nothing of the store.
+    if (!expired || this.#tries === TRIES) this.#store.failed()
+    if (!expired && !this.#store.hasWorked) return 'refused'
     this.storeFailed = true
     throw new SealiftError('network', 'The store did not take a part')
   }

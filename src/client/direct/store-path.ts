@@ -6,6 +6,8 @@ import type { StoreAddress } from './store-address.ts'
 
 /** So many failures in a row, of whichever parts, and the store is left alone. */
 const FAILURES = 3
+/** What fails at once, as when the connections to a store that works are cut together, is one failure. */
+const BURST_MS = 1000
 const LEFT_ALONE_MS = 5 * 60_000
 /** A store that cannot be reached is found out sooner than a server: there is another way. */
 const STALL_TIMEOUT_MS = 15_000
@@ -36,6 +38,7 @@ export class StorePath {
   readonly #options: StorePathOptions
   #failures = 0
   #worked = false
+  #failedAt = -Infinity
   #leftAloneUntil = -Infinity
 
   constructor(options: StorePathOptions) {
@@ -62,6 +65,9 @@ export class StorePath {
   }
 
   failed(): void {
+    const now = this.#options.clock.now()
+    if (this.#worked && now - this.#failedAt < BURST_MS) return
+    this.#failedAt = now
     this.#failures += 1
     if (this.#failures >= FAILURES) this.leave()
   }
