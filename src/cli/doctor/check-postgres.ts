@@ -145,5 +145,5 @@ function clock({ aheadMs, withinMs }: Facts): Check {
   const differenceMs = Math.max(0, Math.abs(aheadMs) - withinMs)
   if (differenceMs < CLOCK_NOTE_MS) return ok('pg clock', 'agrees with this machine')
   const text = `this machine and the database differ by ${formatDuration(differenceMs)}`
-  return warn('pg clock', `${text}: nodes follow the database, tokens and S3 this machine; keep both by NTP`)
+  return warn('pg clock', `${text}: nodes follow the database; keep both by NTP`)
 }
