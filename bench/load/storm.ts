@@ -11,6 +11,8 @@ export interface Storm {
   readonly connections: number
   readonly seconds: number
   readonly bodyBytes: number
+  /** False: the load may run on all cores. */
+  readonly pinned?: boolean
 }
 
 /** Names the generator that will be used. */
@@ -30,9 +32,13 @@ async function runWrk(command: string, serving: Serving, load: Storm, context: B
   const script = join(await scriptFolder(context), `storm-${serving.pid}.lua`)
   await writeFile(script, luaScript(serving.paths))
   const args = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '-s', script, serving.origin]
-  const said = await run({ command, args, cores: context.cores.client, signal: context.signal })
+  const said = await run({ command, args, cores: coresOf(load, context), signal: context.signal })
   if (/Non-2xx|Socket errors/.test(said)) throw new Error(`wrk saw failures: ${said}`)
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(said)?.[1])
+}
+
+function coresOf({ pinned = true }: Storm, { cores }: BenchContext): string | undefined {
+  return pinned ? cores.client : undefined
 }
 
 async function scriptFolder(context: BenchContext): Promise<string> {
@@ -59,7 +65,7 @@ async function runOwn(serving: Serving, load: Storm, context: BenchContext): Pro
   const said = await run({
     command: process.execPath,
     args: [join(import.meta.dirname, 'storm-client.ts'), list],
-    cores: context.cores.client,
+    cores: coresOf(load, context),
     signal: context.signal,
   })
   return Number(/rate=([\d.]+)/.exec(said)?.[1])

@@ -7,9 +7,9 @@ import { sealift } from '../peers/sealift.ts'
 import { openFiles, residentBytes } from '../proc.ts'
 import { startService } from '../processes.ts'
 import { writeRandomFile } from '../workspace.ts'
+import { growth, SAMPLE_EVERY_MS, sampleResident } from './resident.ts'
 
 const MEDIA_BYTES = 16 * 1024 * 1024
-const SAMPLE_EVERY_MS = 250
 const SETTLE_MS = 3000
 const AIM_MB = 300
 
@@ -63,23 +63,11 @@ async function hold(mode: 'slow' | 'fast', serving: Serving, context: BenchConte
     },
     started => started.line(/in flight/),
   )
-  const samples: number[] = []
-  for (let elapsedMs = 0; elapsedMs < seconds * 1000; elapsedMs += SAMPLE_EVERY_MS) {
-    context.signal.throwIfAborted()
-    samples.push((await residentBytes(serving.pid)).now)
-    await sleep(SAMPLE_EVERY_MS)
-  }
+  const samples = await sampleResident(serving.pid, seconds, context)
   load.assertRunning()
   return samples
 }
 
 function megabytes(bytes: number): Sample {
   return { value: bytes / 1e6 }
-}
-
-/** How much more the last third of the samples holds than the first. */
-function growth(samples: readonly number[]): number {
-  const third = Math.ceil(samples.length / 3)
-  const mean = (part: readonly number[]): number => part.reduce((sum, each) => sum + each, 0) / part.length
-  return mean(samples.slice(-third)) / mean(samples.slice(0, third))
 }
