@@ -8,20 +8,38 @@ export interface DeleteBlobs {
   readonly failed: (error: unknown, blobId: BlobId) => void
 }
 
+/** Deletions at once: each is a few questions to a store that may be far away. */
+export const DELETIONS_AT_ONCE = 8
+
 /** Deletes the bytes of every tombstone, then forgets it. A crash in between repeats the deletion, which is no error. */
 export async function deleteBlobs(deps: DeleteBlobs, signal: AbortSignal): Promise<number> {
   let total = 0
   for (;;) {
     const tombstones = await deps.records.listTombstones(BATCH)
-    let deleted = 0
-    for (const { blobId } of tombstones) {
-      signal.throwIfAborted()
-      if (await deleteBlob(deps, blobId)) deleted += 1
-    }
+    const deleted = await deleteAll(deps, tombstones, signal)
     total += deleted
     // What failed comes first again: with no progress, the rest waits for the next sweep.
     if (deleted === 0 || tombstones.length < BATCH) return total
   }
+}
+
+/** Resolves, also when it is to stop, only when nothing is being deleted any more. */
+async function deleteAll(
+  deps: DeleteBlobs,
+  tombstones: readonly { readonly blobId: BlobId }[],
+  signal: AbortSignal,
+): Promise<number> {
+  const left = tombstones.values()
+  let deleted = 0
+  const lane = async () => {
+    for (const { blobId } of left) {
+      if (signal.aborted) return
+      if (await deleteBlob(deps, blobId)) deleted += 1
+    }
+  }
+  await Promise.all(Array.from({ length: DELETIONS_AT_ONCE }, lane))
+  signal.throwIfAborted()
+  return deleted
 }
 
 async function deleteBlob({ blobs, records, failed }: DeleteBlobs, blobId: BlobId): Promise<boolean> {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { RecordStore } from '../../../src/server/records/record-store.ts'
+import { DELETIONS_AT_ONCE } from '../../../src/server/upkeep/delete-blobs.ts'
 import { SweepLease } from '../../../src/server/upkeep/sweep-lease.ts'
 import { createSweeper, type Sweeper } from '../../../src/server/upkeep/sweeper.ts'
 import { steady } from '../../support/blob-bytes.ts'
@@ -89,23 +90,24 @@ describe('sweepers of several nodes', () => {
   })
 
   it('one that stood still past its lease stops when it wakes, and harms nothing', async () => {
-    for (let index = 0; index < 4; index++) await storeExpired()
+    const due = DELETIONS_AT_ONCE + 2
+    for (let index = 0; index < due; index++) await storeExpired()
     const { promise: wake, resolve } = Promise.withResolvers<void>()
     const sleeper = newNode({ ttlMs: 20, beforeDelete: () => wake })
     const sleeping = sleeper.sweeper.sweep()
-    await eventually('it is about to delete', () => sleeper.deleted.length === 1)
+    await eventually('it is about to delete', () => sleeper.deleted.length === DELETIONS_AT_ONCE)
     const other = newNode()
     await eventually('another takes over', async () => 'delete_blobs' in (await other.sweeper.sweep()))
-    expect(other.deleted).toHaveLength(4)
+    expect(other.deleted).toHaveLength(due)
     const kept = [await storage.storeMedia(10), await storage.storeMedia(10)]
-    const due = await storeExpired()
+    const another = await storeExpired()
     resolve()
     expect(await sleeping).not.toHaveProperty('delete_blobs')
-    expect(sleeper.deleted).toHaveLength(1)
+    expect(sleeper.deleted).toHaveLength(DELETIONS_AT_ONCE)
     expect(sleeper.log).toMatchObject({ failures: [], reports: [] })
     for (const { blobId } of kept) expect(await storage.blobs.stat(blobId)).not.toBeNull()
     expect(await other.sweeper.sweep()).toMatchObject({ delete_blobs: 1 })
-    expect(await storage.blobs.stat(due.blobId)).toBeNull()
+    expect(await storage.blobs.stat(another.blobId)).toBeNull()
     expect(await storage.records.auditUsage(false)).toEqual([])
   })
 

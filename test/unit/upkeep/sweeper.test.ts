@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
+import { DELETIONS_AT_ONCE } from '../../../src/server/upkeep/delete-blobs.ts'
 import { createSweeper, type Sweeper, type UpkeepSettings } from '../../../src/server/upkeep/sweeper.ts'
 import { CollectingSink, freshId, piecesOf, readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
@@ -224,7 +225,8 @@ describe('the sweeper', () => {
   })
 
   it('stops between two items when it is disposed', async () => {
-    for (let index = 0; index < 3; index++) await storage.storeMedia(10, { lease: { expiresAt: NOW } })
+    const due = DELETIONS_AT_ONCE + 2
+    for (let index = 0; index < due; index++) await storage.storeMedia(10, { lease: { expiresAt: NOW } })
     const { promise: release, resolve } = Promise.withResolvers<void>()
     const slow = createSweeper({
       blobs: {
@@ -237,7 +239,7 @@ describe('the sweeper', () => {
       events: log,
     })
     const sweeping = slow.sweep()
-    await expect.poll(async () => (await storage.records.listTombstones(10)).length).toBe(3)
+    await expect.poll(async () => (await storage.records.listTombstones(due)).length).toBe(due)
     const disposed = slow[Symbol.asyncDispose]()
     resolve()
     await disposed
