@@ -5,6 +5,8 @@ import { startChaosCluster, type ChaosCluster } from '../support/chaos/cluster.t
 import { runSeed } from '../support/random.ts'
 
 const RUNS = 10
+/** A run takes a few seconds; what waits for a busy machine may take longer. */
+const TIMEOUT_MS = 180_000
 
 describe('two nodes on S3, PostgreSQL and Valkey while all of them fail', () => {
   let cluster: ChaosCluster
@@ -15,8 +17,12 @@ describe('two nodes on S3, PostgreSQL and Valkey while all of them fail', () => 
   })
   afterAll(() => cluster[Symbol.asyncDispose]())
 
-  it.each(Array.from({ length: RUNS }, (_, run) => seed + run))('keep every promise (SEALIFT_SEED=%i)', async seed => {
-    const { violations, history } = await runChaos(cluster, seed)
-    expect(violations, history).toEqual([])
-  })
+  it.each(Array.from({ length: RUNS }, (_, run) => seed + run))(
+    'keep every promise (SEALIFT_SEED=%i)',
+    async seed => {
+      const { violations, history } = await runChaos(cluster, seed)
+      expect(violations, history).toEqual([])
+    },
+    TIMEOUT_MS,
+  )
 })

@@ -17,7 +17,9 @@ const PASSING = new Set([
   'quota_exceeded',
 ])
 
+/** A call during the faults; afterwards every call must be answered, however busy this machine is. */
 const CALL_MS = 4000
+const QUIET_CALL_MS = 30_000
 
 export interface ActorOptions {
   readonly name: string
@@ -52,6 +54,8 @@ export class Actor {
   readonly facts: ChaosFacts
   readonly history: ChaosHistory
   readonly random: Random
+  /** No fault is at work any more. */
+  isQuiet = false
 
   constructor({ name, client, cluster, facts, history, random }: ActorOptions) {
     this.name = name
@@ -118,7 +122,10 @@ export class Actor {
       headers: { authorization: `Bearer ${tokenOf(this.client)}`, ...headers },
       body,
       slowlyMs,
-      signal: AbortSignal.any([AbortSignal.timeout(CALL_MS), ...(signal ? [signal] : [])]),
+      signal: AbortSignal.any([
+        AbortSignal.timeout(this.isQuiet ? QUIET_CALL_MS : CALL_MS),
+        ...(signal ? [signal] : []),
+      ]),
     }
     try {
       return await callHttp(call)

@@ -10,7 +10,7 @@ import { type ChaosCluster, CLIENTS } from './cluster.ts'
 import { ChaosFacts } from './facts.ts'
 import { injectFaults, lapseSweepLease } from './faults.ts'
 import { ChaosHistory, type FaultSpan } from './history.ts'
-import { deleteMedia, deleteSome, follow, forward, info, readDeleted, readSome } from './media-steps.ts'
+import { deleteMedia, deleteSome, follow, forward, info, readCounted, readDeleted, readSome } from './media-steps.ts'
 import { endParcel, endSomeParcel, publish, readSomeParcel, replace } from './parcel-steps.ts'
 import { abortSome, begin, completeSome, forgePart, putSome, status, storeWhole, unfinished } from './upload-steps.ts'
 
@@ -29,6 +29,7 @@ const STEPS: readonly Step[] = [
   ...times(7, putSome),
   ...times(3, storeWhole),
   ...times(4, readSome),
+  ...times(2, readCounted),
   ...times(3, follow),
   ...times(2, forward),
   ...times(2, deleteSome),
@@ -123,6 +124,7 @@ async function keepWorking(actor: Actor, over: AbortSignal): Promise<void> {
 async function recover(cluster: ChaosCluster, actors: readonly Actor[]): Promise<void> {
   const [{ history, facts }] = actors as [Actor]
   history.note('faults are over')
+  for (const actor of actors) actor.isQuiet = true
   await eventually(
     'both nodes are ready',
     async () => (await Promise.all(cluster.nodes.map(isReady))).every(Boolean),

@@ -29,6 +29,7 @@ export function checkCaps({
       // Without Valkey each node grants from its share, beside what was held before.
       const isExact = outages.every(outage => at < outage.start || at > (outage.end ?? Infinity) + LEASE_MS)
       const most = isExact ? cap : 2 * cap
+      if (together.length === cap) history.count(`${direction}s seen at the cap`)
       if (together.length > most) {
         const which = together.map(span => `node ${span.node} ${span.start.toFixed(0)}-${span.end.toFixed(0)}`)
         history.violate(

@@ -149,7 +149,7 @@ export async function checkStores(actors: readonly Actor[], cluster: ChaosCluste
   }
 }
 
-const SWEPT_MS = 15_000
+const SWEPT_MS = 30_000
 
 async function within(
   actors: readonly Actor[],

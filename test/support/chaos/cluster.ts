@@ -22,9 +22,9 @@ import { startS3FaultProxy, type S3FaultProxy } from '../s3-fault-proxy.ts'
 import { startServerProcess, type ServerProcess } from '../server-process.ts'
 import { PART_BYTES } from './facts.ts'
 
-export const CAPS = { uploads: 3, downloads: 3, storedBytes: 8 * 2 ** 20 } as const
+export const CAPS = { uploads: 3, downloads: 3, storedBytes: 12 * 2 ** 20 } as const
 export const LEASE_MS = 2000
-export const CLIENTS = 3
+export const CLIENTS = 2
 /** The keys of this run's Valkey. */
 const PREFIX = 'chaos:'
 

@@ -26,6 +26,16 @@ export async function readSome(actor: Actor): Promise<void> {
   await readMedia(actor, { media, range: random.chance(0.5) ? aRange(actor, media) : null, ...aGrant(actor, media) })
 }
 
+/** More readers at once, over both nodes, than may download it. */
+export async function readCounted(actor: Actor): Promise<void> {
+  const { random } = actor
+  const counted = readable(actor).filter(media => media.maxDownloads !== null && media.complete === 'acknowledged')
+  if (counted.length === 0) return
+  const media = random.pick(counted)
+  const readers = (media.maxDownloads ?? 0) + 1
+  await Promise.all(Array.from({ length: readers }, () => readMedia(actor, { media, range: aRange(actor, media) })))
+}
+
 /** Sometimes a further request of a download that has begun. */
 function aGrant({ random }: Actor, { delivered }: MediaFacts): Pick<Reading, 'grant'> {
   return delivered.size > 0 && random.chance(0.4) ? { grant: random.pick([...delivered]) } : {}
@@ -48,7 +58,7 @@ export async function readMedia(actor: Actor, reading: Reading): Promise<Told | 
   const wasComplete = media.complete === 'acknowledged'
   const isCounted = media.maxDownloads !== null && grant === undefined
   if (isCounted) media.begun += 1
-  const patience = wasComplete ? undefined : AbortSignal.timeout(300 + actor.random.int(500))
+  const patience = wasComplete || actor.isQuiet ? undefined : AbortSignal.timeout(300 + actor.random.int(500))
   const told = await actor.ask({
     method: 'GET',
     path: `/v1/media/${media.mediaId}`,

@@ -29,7 +29,7 @@ interface Made {
 
 export async function begin(actor: Actor): Promise<void> {
   const { random, facts, client } = actor
-  const content = newContent(actor, 5)
+  const content = newContent(actor, 8)
   const declared = random.chance(0.5)
   const maxDownloads = random.chance(0.2) ? 1 + random.int(3) : null
   const request = { ...(declared ? { sizeBytes: content.sizeBytes } : {}), ...(maxDownloads ? { maxDownloads } : {}) }
@@ -98,7 +98,7 @@ export async function putSome(actor: Actor): Promise<void> {
   const media = random.pick(open)
   const { acknowledgedParts } = media.upload
   const all = random.shuffle(Array.from({ length: partsOf(media.content) }, (_, index) => index))
-  const missing = all.filter(index => !acknowledgedParts.has(index)).slice(0, 1 + random.int(3))
+  const missing = all.filter(index => !acknowledgedParts.has(index)).slice(0, 1 + random.int(5))
   const again = all.filter(index => acknowledgedParts.has(index)).slice(0, random.chance(0.3) ? 1 : 0)
   const twice = missing.slice(0, random.chance(0.15) ? 1 : 0)
   await Promise.all([...missing, ...again, ...twice].map(index => putPart(actor, media, index)))
@@ -119,7 +119,7 @@ async function putPart(actor: Actor, media: Uploading, index: number): Promise<v
     what: `PUT ${content.name}/${index}`,
     headers: BYTES_TYPE,
     body: partOf(content, index),
-    slowlyMs: random.chance(0.5) ? random.int(200) : null,
+    slowlyMs: random.chance(0.7) ? 50 + random.int(250) : null,
     node,
     onContinue: () => (start = history.now()),
     onLastPiece: () => (end = history.now()),
