@@ -6,7 +6,6 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
 import { chown, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,6 +13,7 @@ import { Client } from 'pg'
 
 import { freshId } from '../blob-bytes.ts'
 import type { Engine, RunningEngine } from './engine.ts'
+import { freePort } from './free-port.ts'
 
 export interface PostgresFacts {
   /** A superuser's, of the database `postgres`: to make databases with. */
@@ -142,16 +142,6 @@ async function initialise(programs: string, folder: string): Promise<void> {
   const child = spawn(join(programs, 'initdb'), [...options, ...where], { ...account(), stdio: 'ignore', cwd: folder })
   const [code] = (await once(child, 'exit')) as [number | null]
   if (code !== 0) throw new Error(`initdb ended with ${code}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port was given')
-  return address.port
 }
 
 interface Place {
