@@ -23,11 +23,25 @@ export interface Nginx extends AsyncDisposable {
 }
 
 /** Serves `root` with sendfile, and takes `PUT` (WebDAV) into it. */
-export async function startNginx(root: string, context: BenchContext): Promise<Nginx> {
+export function startNginx(root: string, context: BenchContext): Promise<Nginx> {
+  return startNginxSite(
+    listen => `
+  server {
+    listen ${listen};
+    root ${root};
+    location / { dav_methods PUT DELETE; }
+  }`,
+    context,
+  )
+}
+
+/** `site`: what stands inside `http`, for an address to listen at. */
+export async function startNginxSite(site: (listen: string) => string, context: BenchContext): Promise<Nginx> {
   const home = await context.workspace.folder('nginx')
   const port = await freePort()
   await mkdir(join(home, 'temp'))
-  await writeFile(join(home, 'nginx.conf'), configuration({ home, root, port, workers: context.cores.serverCount }))
+  const text = configuration({ home, site: site(`${LOOPBACK}:${port}`), workers: context.cores.serverCount })
+  await writeFile(join(home, 'nginx.conf'), text)
   const command = (await findTool('nginx')) ?? 'nginx'
   const service: Service = await startService(
     { command, args: ['-p', home, '-c', join(home, 'nginx.conf'), '-e', 'stderr'], cores: context.cores.server },
@@ -38,12 +52,11 @@ export async function startNginx(root: string, context: BenchContext): Promise<N
 
 interface Settings {
   readonly home: string
-  readonly root: string
-  readonly port: number
+  readonly site: string
   readonly workers: number
 }
 
-function configuration({ home, root, port, workers }: Settings): string {
+function configuration({ home, site, workers }: Settings): string {
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     kind => `${kind}_temp_path ${home}/temp/${kind};`,
   )
@@ -61,11 +74,7 @@ http {
   keepalive_requests 10000000;
   client_max_body_size 0;
   ${temp.join('\n  ')}
-  server {
-    listen ${LOOPBACK}:${port};
-    root ${root};
-    location / { dav_methods PUT DELETE; }
-  }
+${site}
 }
 `
 }

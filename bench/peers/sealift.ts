@@ -13,6 +13,8 @@ import { missingTools } from '../tools.ts'
 export interface SealiftServer extends AsyncDisposable {
   readonly pid: number
   readonly origin: string
+  /** The folder of the media, where they are kept as files. */
+  readonly blobs: string
   /** Resolves when no media is stored: the sweeper deletes later, and must not do it while another is measured. */
   emptied(): Promise<void>
 }
@@ -45,8 +47,8 @@ export async function startSealift(context: BenchContext, options: SealiftOption
     },
     started => started.line(new RegExp(`http://${LOOPBACK}:${port}`)),
   )
-  const media = join(home, 'data', 'blobs', 'media')
-  return { ...service, origin: `http://${LOOPBACK}:${port}`, emptied: () => untilEmpty(media) }
+  const blobs = join(home, 'data', 'blobs')
+  return { ...service, origin: `http://${LOOPBACK}:${port}`, blobs, emptied: () => untilEmpty(join(blobs, 'media')) }
 }
 
 function coresOf({ cores }: BenchContext, options: SealiftOptions): string | undefined {

@@ -1,4 +1,5 @@
 import type { Row } from '../context.ts'
+import { accelerated, acceleratedSmall } from './accelerated.ts'
 import { download } from './download.ts'
 import { longLink } from './long-link.ts'
 import { memory } from './memory.ts'
@@ -9,4 +10,16 @@ import { smallMedia } from './small-media.ts'
 import { upload } from './upload.ts'
 import { workers } from './workers.ts'
 
-export const ROWS: readonly Row[] = [download, smallMedia, upload, sealed, memory, longLink, s3, s3Memory, workers]
+export const ROWS: readonly Row[] = [
+  download,
+  smallMedia,
+  upload,
+  sealed,
+  memory,
+  longLink,
+  s3,
+  s3Memory,
+  workers,
+  accelerated,
+  acceleratedSmall,
+]

@@ -1,7 +1,7 @@
 /**
  * Keeps uploads and downloads of large media in flight, each on a connection of its own, each as fast as it can. An upload
  * is given up after a few parts and begun anew: nobody needs room for all of them. Prints `in flight` once every transfer
- * has moved its first bytes, and on SIGTERM what was moved; then ends.
+ * has moved its first bytes, and on SIGTERM what has been moved since; then ends.
  */
 import { connect } from 'node:net'
 
@@ -35,7 +35,10 @@ process.once('SIGTERM', () => {
 })
 
 function began(index: number): void {
-  if (waiting.delete(index) && waiting.size === 0) console.log('in flight')
+  if (!waiting.delete(index) || waiting.size > 0) return
+  moved.up = 0
+  moved.down = 0
+  console.log('in flight')
 }
 
 function keepDownloading(index: number): void {
