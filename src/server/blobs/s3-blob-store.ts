@@ -86,8 +86,7 @@ class ObjectsBlobStore implements S3BlobStore {
     this.#service = new S3Service({ client, reader, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
     this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
-    const memoryBytes = options.memoryBytes ?? MEMORY_BYTES
-    this.#incoming = { memory: new PartMemory(memoryBytes), blocks: new BlockPool(memoryBytes / 4) }
+    this.#incoming = { memory: new PartMemory(options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
     this.#destroy = () => {
       client.destroy()
       reader.destroy()

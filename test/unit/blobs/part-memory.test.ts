@@ -6,11 +6,12 @@ import { PartMemory } from '../../../src/server/blobs/s3/part-memory.ts'
 import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
 import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'
 import { freshId, piecesOf, steady } from '../../support/blob-bytes.ts'
+import { eventually } from '../../support/eventually.ts'
 import { bytesFor } from '../../support/random.ts'
 
 const PART = 256 * 1024
 const bytes = bytesFor('memory', PART)
-const shared = (memory: PartMemory) => ({ memory, blocks: new BlockPool(PART) })
+const shared = (memory: PartMemory) => ({ memory, blocks: new BlockPool() })
 const partOf = (sizeBytes: number | null) => ({ blobId: freshId(), index: 0, partBytes: PART, sizeBytes })
 
 describe('the memory of all parts', () => {
@@ -59,6 +60,20 @@ async function* piecesInTurn(pieces: readonly Uint8Array[]): AsyncGenerator<Uint
   for (const piece of pieces) yield await Promise.resolve(piece)
 }
 
+describe('blocks for parts', () => {
+  const BLOCK = 256 * 1024
+
+  it('are used again, and freed when nobody has needed them for a while', async () => {
+    const pool = new BlockPool(5)
+    const block = pool.take(BLOCK)
+    pool.release(block)
+    expect(pool.take(BLOCK)).toBe(block)
+    pool.release(block)
+    await eventually('the block is freed', () => block.length === 0)
+    expect(pool.take(BLOCK)).toHaveLength(BLOCK)
+  })
+})
+
 describe('a part on its way', () => {
   const read = (body: ObjectBody) =>
     tryOnce(5000, steady(), async current => {
@@ -84,7 +99,7 @@ describe('a part on its way', () => {
 
   it('takes pieces over, and lends its memory to the next part only once it was sent', async () => {
     const part = { ...partOf(null), partBytes: 4 * PART }
-    const both = { memory: new PartMemory(16 * PART), blocks: new BlockPool(8 * PART) }
+    const both = { memory: new PartMemory(16 * PART), blocks: new BlockPool() }
     const gathered = async () => {
       const source = [Buffer.from(bytes), Buffer.from(bytes)]
       const pieces = source.map(piece => new Uint8Array(piece))

@@ -5,23 +5,37 @@ import { freeMemory } from '../free-memory.ts'
 const FIRST_BYTES = 64 * 1024
 const BLOCK_BYTES = 256 * 1024
 
-/** Blocks that wait for the next part. */
-export class BlockPool {
-  readonly #keptBytes: number
-  readonly #blocks: Uint8Array[] = []
+/** Blocks that nobody has needed for this long are freed. */
+const IDLE_MS = 10_000
 
-  constructor(keptBytes: number) {
-    this.#keptBytes = keptBytes
+/** Blocks that wait for the next part. There are never more than were in use at once; those that stay idle are freed. */
+export class BlockPool {
+  readonly #idleMs: number
+  readonly #blocks: Uint8Array[] = []
+  /** The fewest that have waited since the last look. */
+  #idle = 0
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(idleMs = IDLE_MS) {
+    this.#idleMs = idleMs
   }
 
   take(bytes: number): Uint8Array {
     const kept = bytes === BLOCK_BYTES ? this.#blocks.pop() : undefined
+    this.#idle = Math.min(this.#idle, this.#blocks.length)
     return kept ?? Buffer.allocUnsafeSlow(bytes)
   }
 
   release(block: Uint8Array): void {
-    const isKept = block.length === BLOCK_BYTES && (this.#blocks.length + 1) * BLOCK_BYTES <= this.#keptBytes
-    if (isKept) this.#blocks.push(block)
+    if (block.length !== BLOCK_BYTES) return
+    this.#blocks.push(block)
+    this.#timer ??= setTimeout(this.#look, this.#idleMs).unref()
+  }
+
+  #look = (): void => {
+    this.#blocks.splice(0, this.#idle).forEach(freeMemory)
+    this.#idle = this.#blocks.length
+    this.#timer = this.#idle > 0 ? setTimeout(this.#look, this.#idleMs).unref() : null
   }
 }
 
