@@ -47,11 +47,11 @@ afterAll(async () => {
 })
 
 it('nodes restarted one after another under load lose nothing, and every send and get succeeds', async () => {
-  let running = true
+  const over = new AbortController()
   const rounds = Promise.all(
     Array.from({ length: SENDERS }, async (_, sender) => {
       let done = 0
-      while (running || done === 0) {
+      while (!over.signal.aborted || done === 0) {
         await sendAndGet(`${sender}-${done}`)
         done += 1
       }
@@ -67,7 +67,7 @@ it('nodes restarted one after another under load lose nothing, and every send an
     expect(await node?.stop(), node?.log()).toBe(0)
     await startNode(place)
   }
-  running = false
+  over.abort()
   expect(Math.min(...(await rounds))).toBeGreaterThan(0)
 }, 120_000)
 
