@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatContentDigest } from '../../src/protocol/headers.ts'
 import type { Limits } from '../../src/protocol/schemas.ts'
 import { createApi, OCTETS, type Api } from '../support/api.ts'
+import { replaceMethods } from '../support/replace-methods.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -91,6 +92,35 @@ describe('a media in one request', () => {
     const before = await usage()
     expect(await api.store(bytes, {}, headers)).toEqual(first)
     expect(await usage()).toEqual(before)
+  })
+
+  test('completed while it is being repeated is the same media for both requests', async () => {
+    const { promise: repeated, resolve: repeat } = Promise.withResolvers<void>()
+    const { promise: completed, resolve: complete } = Promise.withResolvers<void>()
+    await using server = await startTestServer(
+      {},
+      {
+        wrap: ({ blobs, records }) => ({
+          blobs,
+          records: replaceMethods(records, {
+            // The second request is about to give the upload up when the first one completes it.
+            finishWhole: async (...args) => {
+              await repeated
+              return records.finishWhole(...args).finally(complete)
+            },
+            abortUpload: async (...args) => {
+              repeat()
+              await completed
+              return records.abortUpload(...args)
+            },
+          }),
+        }),
+      },
+    )
+    const bytes = randomBytes(100)
+    const store = () => createApi(server.url).store(bytes, {}, { 'idempotency-key': 'store-at-once' })
+    const [first, second] = await Promise.all([store(), store()])
+    expect(second).toEqual(first)
   })
 
   test('that failed may be repeated with its Idempotency-Key', async () => {

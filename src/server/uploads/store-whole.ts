@@ -1,4 +1,4 @@
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { BeginUploadRequest, Kind } from '../../protocol/schemas.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { quotaCaps, type Maker } from '../caller.ts'
@@ -50,12 +50,14 @@ export async function storeWhole(
 
 /**
  * A fresh upload, or the complete one of an earlier request with the same key. One that was left unfinished is given
- * up first: its bytes may be in any state, and its request may even still run.
+ * up first: its bytes may be in any state, and its request may even still run, and complete it just now.
  */
 async function beginAnew(deps: StoreWhole, maker: Maker, request: BeginUploadRequest): Promise<UploadRecord> {
   const { upload, repeated } = await beginUpload(deps, maker, request)
   if (!repeated || upload.state === 'complete') return upload
-  await giveUp(deps, upload)
+  await giveUp(deps, upload).catch((error: unknown) => {
+    if (!isSealiftError(error, 'upload_complete')) throw error
+  })
   return (await beginUpload(deps, maker, request)).upload
 }
 

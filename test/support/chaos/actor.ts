@@ -93,26 +93,46 @@ export class Actor {
     return up.length === 0 ? 0 : this.random.pick(up)
   }
 
-  /** A POST that makes something; stays open until it is known what it made. @returns whether it made it */
-  async create(creation: Creation): Promise<boolean> {
-    const { facts } = this
+  /**
+   * A POST that makes something; stays open until it is known what it made. Sometimes the sender gives up before the
+   * answer, and sometimes the same comes twice at once: that is what the key is for.
+   */
+  async create(creation: Creation): Promise<void> {
+    const { random, facts } = this
     facts.open.add(creation)
+    const isTwice = random.chance(0.1)
+    const leaves = random.chance(0.15) && !this.isQuiet
+    const tries = Array.from({ length: isTwice ? 2 : 1 }, () => this.#tryToCreate(creation, { isTwice, leaves }))
+    await Promise.all(tries)
+  }
+
+  async #tryToCreate(creation: Creation, { isTwice, leaves }: { readonly isTwice: boolean; readonly leaves: boolean }) {
     const told = await this.ask({
       method: 'POST',
       path: creation.path,
       what: `POST ${creation.path} ${creation.key}`,
       headers: { ...creation.headers, 'idempotency-key': creation.key },
       body: creation.body(),
-      allows: code => creation.refusedRightly(code),
+      // Of two that come at once, the later one ends the earlier one.
+      allows: code => creation.refusedRightly(code) || (isTwice && code === 'gone'),
+      ...(leaves ? { signal: AbortSignal.timeout(1 + this.random.int(60)) } : {}),
     })
-    if (told === null || !told.whole) return false
-    if (told.code === null) {
-      // Another try of the same may have been answered first; what it made is noted once.
-      if (facts.open.delete(creation)) creation.made(JSON.parse(told.body.toString()))
-      return true
-    }
-    if (told.code === 'quota_exceeded' || creation.refusedRightly(told.code)) facts.open.delete(creation)
-    return false
+    if (told === null || !told.whole) return
+    if (told.code === null) this.#noteMade(creation, told.body.toString())
+    else if (told.code === 'quota_exceeded' || creation.refusedRightly(told.code)) this.facts.open.delete(creation)
+  }
+
+  /** Whatever a key has made once, it makes for ever. */
+  #noteMade(creation: Creation, answer: string): void {
+    const { facts, history } = this
+    const json = JSON.parse(answer) as { mediaId?: string; parcelId?: string }
+    const id = json.mediaId ?? json.parcelId ?? ''
+    const first = facts.made.get(creation.key)
+    if (first !== undefined && first !== id) history.violate(`${creation.key} made ${first}, and then ${id}`)
+    facts.open.delete(creation)
+    if (first !== undefined) return
+    facts.made.set(creation.key, id)
+    creation.made(json)
   }
 
   async #call(url: string, { path, headers = {}, body = null, slowlyMs = null, signal, ...rest }: Asked) {

@@ -91,6 +91,8 @@ export class ChaosFacts {
   readonly parcels: ParcelFacts[] = []
   /** Asked and not answered, or answered with a failure that may have left something. */
   readonly open = new Set<Creation>()
+  /** What each key has made. */
+  readonly made = new Map<string, string>()
   readonly held: HeldSpan[] = []
   #made = 0
 
