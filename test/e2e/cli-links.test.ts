@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
+import { placesOf } from '../support/stored-bytes.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'sealift-links-'))
 const mine = { XDG_STATE_HOME: join(home, 'mine') }
@@ -176,7 +177,13 @@ describe('doctor', () => {
   it('looks at the server of this machine', async () => {
     const { code, out, stderr } = await run(['doctor', '--config', serving.configFile, '--json'])
     const { checks } = JSON.parse(out) as { checks: { name: string; status: string }[] }
-    expect(checks.map(({ name }) => name)).toEqual(['configuration', 'data', 'storage', 'disk', 'records', 'port'])
+    const { storage } = await placesOf(serving.dataDirectory)
+    const ofStores =
+      storage.s3 === null
+        ? ['data', 'storage', 'disk', 'workers', 'records']
+        : ['s3', 'workers', 'valkey', 'postgres', 'pg']
+    const areas = new Set(checks.map(({ name }) => name.split(' ')[0]))
+    expect([...areas]).toEqual(['configuration', ...ofStores, 'port'])
     expect(
       checks.filter(({ name, status }) => status === 'fail' && name !== 'disk'),
       out + stderr,

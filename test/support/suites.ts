@@ -7,14 +7,14 @@ export const CLUSTER_SUITES = ['test/{http,e2e}/**/*.test.ts']
 /** Of these, what is about one machine alone, or brings its own stores; and why. */
 export const NOT_ON_CLUSTER: Readonly<Record<string, string>> = {
   'test/e2e/chaos-*.test.ts': 'starts engines of its own, to break them',
-  'test/e2e/{s3,postgres}-start.test.ts': 'is about configurations that are wrong',
   'test/e2e/{s3,postgres}-{doctor,fsck,restore}.test.ts': 'chooses its stores itself',
   'test/e2e/cli-old-node.test.ts': 'starts no server',
   'test/e2e/cli-fsck-sqlite.test.ts': 'is about an older SQLite file',
   'test/e2e/disk-full.test.ts': 'is about a local disk that is full',
   'test/e2e/failing-sync.test.ts': 'is about a local disk that fails',
   'test/e2e/nginx-*.test.ts': 'is about files that nginx sends',
-  'test/e2e/valkey-*.test.ts': 'is about processes that share local files',
+  'test/e2e/{postgres,valkey}-*.test.ts': 'chooses its stores itself',
+  'test/e2e/s3-!(direct)*.test.ts': 'chooses its stores itself',
 }
 
 const CLUSTER_ENGINES = ['PostgreSQL', "Ceph's S3 gateway", 'Valkey or Redis']
