@@ -44,7 +44,7 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
   }),
   maxSockets: count({ written: 256, min: 1, max: 10_000, about: 'Connections to the service', unit: 'connections' }),
   memory: size({
-    written: '128MiB',
+    written: '64MiB',
     min: MiB,
     max: 1024 * 1024 * MiB,
     range: '1MiB to 1TiB, at least transfer.partBytes',
