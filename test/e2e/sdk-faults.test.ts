@@ -232,20 +232,6 @@ describe('an abort', () => {
   })
 })
 
-test('small items do not wait for each other: many are sent and fetched in a few round trips', async () => {
-  const items = Array.from({ length: 96 }, (_, at) => ({ name: `${at}`, source: content(`rtt ${at}`, 2000) }))
-  proxy.delayMs = 80
-  const roundTripMs = 160
-  const began = performance.now()
-  const sent = await sealift.send(items)
-  const oneByOneMs = items.length * roundTripMs
-  expect(performance.now() - began).toBeLessThan(oneByOneMs / 3)
-  const between = performance.now()
-  const received = await sealift.receive(sent.link, { directory: join(home.path, 'in') })
-  expect(received.complete).toBe(true)
-  expect(performance.now() - between).toBeLessThan(oneByOneMs / 3)
-})
-
 test('a small item is not held up by a large one before it', async () => {
   const done: string[] = []
   const sent = await sealift.send(

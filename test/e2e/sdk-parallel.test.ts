@@ -10,13 +10,13 @@ import type { TestServer } from '../support/test-server.ts'
 
 const ITEMS = 16
 
-/** Counts downloads that are in flight; answers all of them only once `together` have been asked for. */
-function gathering(inner: Transport, together: number): Transport {
+/** Answers requests of this method for media only once `together` of them have been asked. */
+function gathering(inner: Transport, method: 'GET' | 'POST', together: number): Transport {
   const all = Promise.withResolvers<void>()
   let asked = 0
   return {
     async request(request) {
-      if (request.method === 'GET' && request.url.includes('/v1/media/')) {
+      if (request.method === method && request.url.includes('/v1/media')) {
         asked += 1
         if (asked === together) all.resolve()
         await all.promise
@@ -41,8 +41,16 @@ describe('small items', () => {
     await home[Symbol.asyncDispose]()
   })
 
+  test('are sent all at once', async () => {
+    const transport = gathering(undiciTransport({ connections: 2 * ITEMS }), 'POST', ITEMS)
+    await using sealift = clientIn(home.path, { server: server.url, parallel: 1, transport })
+    const names = Array.from({ length: ITEMS }, (_, index) => `${index}.bin`)
+    const { link } = await sealift.send(names.map(name => ({ name, source: content(name, 2000) })))
+    expect((await sealift.open(link)).items.map(({ name }) => name)).toEqual(names)
+  })
+
   test('are fetched all at once, however few ranges of large items may be in flight', async () => {
-    const transport = gathering(undiciTransport({ connections: 2 * ITEMS }), ITEMS)
+    const transport = gathering(undiciTransport({ connections: 2 * ITEMS }), 'GET', ITEMS)
     await using sealift = clientIn(home.path, { server: server.url, parallel: 1, transport })
     const names = Array.from({ length: ITEMS }, (_, index) => `${index}.bin`)
     const { link } = await sealift.send(names.map(name => ({ name, source: content(name, 1000) })))
