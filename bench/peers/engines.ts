@@ -32,8 +32,8 @@ export const missingS3 = (): Promise<string | null> =>
   missingTools('radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-mgr', 'ceph-osd', 'setpriv')
 
 /** Ceph's S3 gateway over a store in memory, with one bucket. */
-export async function startS3(context: BenchContext, cores: string | undefined): Promise<S3Service> {
-  const { facts, ...engine } = await startEngine<CephFacts>('ceph', context, cores)
+export async function startS3(context: BenchContext): Promise<S3Service> {
+  const { facts, ...engine } = await startEngine<CephFacts>('ceph', context)
   const { endpoint, region, accessKeyId, secretAccessKey } = facts
   const bucket = `bench-${randomBytes(4).toString('hex')}`
   const client = createBareClient(facts)
@@ -68,20 +68,15 @@ export async function missingValkey(): Promise<string | null> {
   return missingTools('setpriv')
 }
 
-export function startValkey(context: BenchContext, cores: string | undefined): Promise<RunningEngine<ValkeyFacts>> {
-  return startEngine<ValkeyFacts>('valkey', context, cores)
+export function startValkey(context: BenchContext): Promise<RunningEngine<ValkeyFacts>> {
+  return startEngine<ValkeyFacts>('valkey', context)
 }
 
-async function startEngine<Facts>(
-  name: string,
-  context: BenchContext,
-  cores: string | undefined,
-): Promise<RunningEngine<Facts>> {
+async function startEngine<Facts>(name: string, context: BenchContext): Promise<RunningEngine<Facts>> {
   const service = await startService(
     {
       command: process.execPath,
       args: [join(import.meta.dirname, 'engine-server.ts'), name],
-      cores,
       // What it writes goes with everything else.
       env: { TMPDIR: await context.workspace.folder(name) },
     },

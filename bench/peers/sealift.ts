@@ -24,8 +24,6 @@ export interface SealiftOptions {
   readonly syncs?: boolean
   /** False where client and server are meant to share all cores. */
   readonly pinned?: boolean
-  /** Where it runs, if not on the servers' cores. */
-  readonly cores?: string | undefined
   /** Settings beside those that every benchmark needs, section by section. */
   readonly settings?: Settings
 }
@@ -41,7 +39,7 @@ export async function startSealift(context: BenchContext, options: SealiftOption
     {
       command: process.execPath,
       args: [...context.build.cli, 'serve', '--config', join(home, 'sealift.yaml')],
-      cores: coresOf(context, options),
+      cores: options.pinned === false ? undefined : context.cores.server,
       cwd: home,
       ...(options.syncs === false ? { env: { LD_PRELOAD: 'libeatmydata.so' } } : {}),
     },
@@ -49,11 +47,6 @@ export async function startSealift(context: BenchContext, options: SealiftOption
   )
   const blobs = join(home, 'data', 'blobs')
   return { ...service, origin: `http://${LOOPBACK}:${port}`, blobs, emptied: () => untilEmpty(join(blobs, 'media')) }
-}
-
-function coresOf({ cores }: BenchContext, options: SealiftOptions): string | undefined {
-  if (options.pinned === false) return undefined
-  return 'cores' in options ? options.cores : cores.server
 }
 
 async function untilEmpty(folder: string): Promise<void> {

@@ -27,7 +27,7 @@ export const s3Memory: Row = {
   async run(context) {
     const missing = await missingS3()
     if (missing !== null) return leftOut(s3Memory, missing)
-    await using service = await startS3(context, undefined)
+    await using service = await startS3(context)
     const settings = { storage: s3Settings(service, 'proxy') }
     await using server = await startSealift(context, { pinned: false, settings })
     const parts = context.quick ? 16 : 128

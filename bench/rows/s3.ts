@@ -40,8 +40,8 @@ export const s3: Row = {
         ]),
       ),
       notes: [
-        "The service is Ceph's S3 gateway over a store in memory, on the servers' cores, as a machine of its own would be;",
-        "clients and Sealift share the others. The processor time is Sealift's.",
+        "The service is Ceph's S3 gateway over a store in memory. Service, clients and Sealift share all cores;",
+        "the processor time is Sealift's. Direct parts are hashed (MD5) by their sender, as its signature demands.",
       ],
     }
   },
@@ -58,10 +58,10 @@ interface Stage extends AsyncDisposable {
 async function open(context: BenchContext): Promise<Stage> {
   await using stack = new AsyncDisposableStack()
   context.progress('starting the S3 service')
-  const service = stack.use(await startS3(context, context.cores.server))
+  const service = stack.use(await startS3(context))
   const server = stack.use(
     await startSealift(context, {
-      cores: context.cores.client,
+      pinned: false,
       settings: { storage: s3Settings(service, 'direct') },
     }),
   )
@@ -115,7 +115,6 @@ async function move(stage: Stage, way: Plan['way'], fetch: string | null): Promi
   const said = await run({
     command: process.execPath,
     args: [join(import.meta.dirname, '../load/s3/client.ts'), JSON.stringify(plan)],
-    cores: context.cores.client,
     signal: context.signal,
   })
   const serverCpuSeconds = (await cpuSeconds(server.pid)) - cpuBefore

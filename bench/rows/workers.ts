@@ -26,7 +26,7 @@ export const workers: Row = {
     const content = { folder: await context.workspace.folder('small'), names }
     for (const [index, name] of names.entries()) await writeRandomFile(join(content.folder, name), BODY_BYTES, index)
     await using stack = new AsyncDisposableStack()
-    const valkey = stack.use(await startValkey(context, undefined))
+    const valkey = stack.use(await startValkey(context))
     const shared = { shared: 'valkey', valkey: { url: valkey.facts.url } }
     const servers = [
       { name: ONE, serving: stack.use(await serve(content, { limits: shared, workers: 1 }, context)) },
