@@ -16,7 +16,7 @@ let api: Api
 
 beforeAll(async () => {
   server = await startTestServer({
-    transfer: { partBytes: PART, idleTimeout: '400ms', minimumBytesPerSecond: '64KiB' },
+    transfer: { partBytes: PART, idleTimeout: '800ms', minimumBytesPerSecond: '64KiB' },
   })
   api = createApi(server.url, { owner: newOwner() })
 })

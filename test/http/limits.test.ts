@@ -6,7 +6,7 @@ import type { Limits, TierLimits } from '../../src/protocol/schemas.ts'
 import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { replaceMethods } from '../support/replace-methods.ts'
-import { startTestServer } from '../support/test-server.ts'
+import { onEveryNode, startTestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
 
@@ -68,7 +68,8 @@ test('threat 51: nothing new is taken when the disk is nearly full, and all else
   const { mediaId } = await api.store(bytes)
   const { uploadId } = await api.begin({ json: { sizeBytes: 1000 } })
   freeBytes = 5
-  await eventually('it is noticed', async () => (await api.call('beginUpload', {}, { json: {} })).status === 507)
+  const refuses = async () => (await api.call('beginUpload', {}, { json: {} })).status === 507
+  await eventually('it is noticed', () => onEveryNode(server, refuses))
   const refused = await api.call('storeMedia', {}, { body: bytes, headers: OCTETS })
   expect(refused).toMatchObject({ status: 507, code: 'storage_full', json: { limit: 'disk', value: 90 } })
   expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)

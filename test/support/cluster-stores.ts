@@ -37,6 +37,6 @@ async function makeStores(): Promise<RawMap> {
       s3: { endpoint, region, bucket: bucketName, accessKeyId, secretAccessKey, prefix: `${name}/`, memory: '64MiB' },
     },
     records: { kind: 'postgres', postgres: { url, poolSize: 8 } },
-    limits: { shared: 'valkey', valkey: { url: valkeyUrl, prefix: `${name}:`, leaseTtl: '3s' } },
+    limits: { shared: 'valkey', valkey: { url: valkeyUrl, prefix: `${name}:`, leaseTtl: '3s', commandTimeout: '1s' } },
   }
 }

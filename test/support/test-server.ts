@@ -28,6 +28,14 @@ export interface TestServer extends AsyncDisposable {
   stop(options?: { keepData?: boolean }): Promise<void>
 }
 
+/** Asks every node, one after the other: the balancer takes turns. */
+export async function onEveryNode({ nodes }: Pick<TestServer, 'nodes'>, ask: () => Promise<boolean>): Promise<boolean> {
+  for (let node = 0; node < nodes; node += 1) {
+    if (!(await ask())) return false
+  }
+  return true
+}
+
 export interface TestServerOptions extends ServerOptions {
   /** That of an earlier server. */
   readonly dataDirectory?: string
