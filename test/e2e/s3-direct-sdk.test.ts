@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -12,6 +11,7 @@ import { Sealift } from '../../src/client/index.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
+import { freePort } from '../support/engines/free-port.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../support/flaky-proxy.ts'
@@ -387,14 +387,7 @@ test('progress of a direct send counts each byte once', async () => {
 })
 
 /** An address at which nothing listens. */
-async function closedPort(): Promise<string> {
-  const listener = createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo
-  listener.close()
-  await once(listener, 'close')
-  return `http://127.0.0.1:${port}`
-}
+const closedPort = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`
 
 /** Runs a client and kills it when `isTime`; resolves with the last line it printed, `null` when it was killed. */
 async function runChild(args: readonly string[], isTime: () => boolean): Promise<string | null> {

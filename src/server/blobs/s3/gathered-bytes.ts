@@ -29,7 +29,7 @@ export class BlockPool {
   release(block: Uint8Array): void {
     if (block.length !== BLOCK_BYTES) return
     this.#blocks.push(block)
-    this.#timer ??= setTimeout(this.#look, this.#idleMs).unref()
+    if (this.#timer === null) this.#timer = setTimeout(this.#look, this.#idleMs).unref()
   }
 
   #look = (): void => {
