@@ -14,7 +14,7 @@ describe('two nodes on S3, PostgreSQL and Valkey while all of them fail', () => 
 
   beforeAll(async () => {
     cluster = await startChaosCluster()
-  })
+  }, TIMEOUT_MS)
   afterAll(() => cluster[Symbol.asyncDispose]())
 
   it.each(Array.from({ length: RUNS }, (_, run) => seed + run))(
