@@ -167,7 +167,7 @@ describe('SIGHUP', () => {
 describe('stopping', () => {
   it('SIGTERM lets a running transfer finish, then answers 0', async () => {
     const directory = newHome()
-    await using serving = await startServe(directory, slowly)
+    await using serving = await startServe(directory, { ...slowly, transfer: { stopGrace: '45s' } })
     await using transfer = await startGet(serving, await send(serving.url, directory), directory)
     serving.running.child.kill('SIGTERM')
     const [received, stopped] = await Promise.all([transfer.result, serving.running.result])
