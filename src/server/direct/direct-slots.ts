@@ -37,8 +37,18 @@ export class DirectSlots implements Disposable {
 
   async #watch(transfer: string, slot: TransferSlot, ttlMs: number): Promise<void> {
     using listener = this.#feed.listen(directTopic(transfer))
+    using control = this.#feed.listen(NOTHING)
     const over = AbortSignal.any([this.#stop.signal, slot.signal])
-    await listener.next(ttlMs, over).catch(() => false)
+    const endsAtMs = performance.now() + ttlMs
+    const isOver = async (): Promise<boolean> => {
+      const announced = await listener.next(Math.max(0, endsAtMs - performance.now()), over)
+      return !announced || !(await control.next(0, over))
+    }
+    try {
+      while (!(await isOver()));
+    } catch {
+      // The server stops, or the slot was taken away.
+    }
     if (this.#held.get(transfer) === slot) this.#release(transfer)
   }
 
@@ -47,6 +57,12 @@ export class DirectSlots implements Disposable {
     this.#held.delete(transfer)
   }
 }
+
+/**
+ * What nobody ever announces. Whoever is woken on it was woken because everybody is, when messages may have been lost:
+ * that says of no transfer that it is over.
+ */
+const NOTHING = 'direct'
 
 const directTopic = (transfer: string): string => `direct/${transfer}`
 
