@@ -1,5 +1,5 @@
 /** GET and HEAD of a media: the hot path. No framework, no closures per chunk, headers and first bytes in one write. */
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
 import type { ByteRange, ByteSink } from '../blobs/blob-store.ts'
 import type { Caller } from '../caller.ts'
@@ -108,6 +108,8 @@ async function deliver(deps: ReadMedia, delivery: Delivery): Promise<void> {
     await copyPaced(deps, delivery, plan, sink)
   } catch (error) {
     if (counted && !sink?.started) await counted.giveBack()
+    // Bytes that went because the media ended meanwhile are not damaged: then this says that it has.
+    if (isSealiftError(error, 'damaged')) await openMedia(deps.records, media.mediaId, deps.clock())
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { quotaCaps, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
@@ -51,7 +51,7 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
       maxBytes: upload.maxBytes,
     })
     const source = sourceOf(part)
-    if (durable) await compareStored(deps.blobs, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
+    if (durable) await compare(deps, caller, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
     else await store(deps, { upload, part, source }, stop)
   })
 }
@@ -120,10 +120,24 @@ function overWithout(upload: UploadRecord | null): SealiftError {
   return upload === null || upload.state === 'aborted' ? givenUp() : completedWithout()
 }
 
+interface PartToCompare extends PartAtWork {
+  readonly storedBytes: number
+}
+
+/** @throws part_conflict; gone when the upload was given up meanwhile, and its bytes with it: they are not damaged */
+async function compare(deps: PutPart, caller: Caller, at: PartToCompare, stop: AbortSignal): Promise<void> {
+  try {
+    await compareStored(deps.blobs, at, stop)
+  } catch (error) {
+    if (isSealiftError(error, 'damaged')) await findLiveUpload(deps.records, at.upload.uploadId, caller)
+    throw error
+  }
+}
+
 /** @throws part_conflict when the bytes differ from the stored ones */
 async function compareStored(
   blobs: BlobStore,
-  { upload, part, source, storedBytes }: PartAtWork & { storedBytes: number },
+  { upload, part, source, storedBytes }: PartToCompare,
   stop: AbortSignal,
 ): Promise<void> {
   const same =

@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { SealiftError } from '../../src/protocol/errors.ts'
+import type { Stores } from '../../src/server/main.ts'
+import { createApi, newOwner, type Api } from '../support/api.ts'
+import { bytesFor } from '../support/random.ts'
+import { replaceMethods } from '../support/replace-methods.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const bytes = bytesFor('ended meanwhile', 1000)
+
+let server: TestServer
+let api: Api
+/** Called when bytes are about to be read, which are then not there. */
+let meanwhile: (() => Promise<unknown>) | null = null
+let records: Stores['records']
+
+beforeAll(async () => {
+  server = await startTestServer(
+    {},
+    {
+      wrap(stores) {
+        records = stores.records
+        const read: typeof stores.blobs.read = async (...args) => {
+          if (meanwhile === null) return stores.blobs.read(...args)
+          await meanwhile()
+          throw new SealiftError('damaged', 'Stored bytes are missing')
+        }
+        return { ...stores, blobs: replaceMethods(stores.blobs, { read }) }
+      },
+    },
+  )
+  api = createApi(server.url, { owner: newOwner() })
+})
+afterAll(() => server.stop())
+
+test('a media that is ended while it is being opened is gone, not damaged', async () => {
+  const { mediaId } = await api.store(bytes)
+  meanwhile = () => api.call('endLease', { mediaId })
+  expect(await api.read(mediaId)).toMatchObject({ status: 410, code: 'gone' })
+})
+
+test('a part that is compared while its upload is given up is gone, not damaged', async () => {
+  meanwhile = null
+  const { uploadId } = await api.begin({ json: { sizeBytes: bytes.length } })
+  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+  // As another node does.
+  meanwhile = () => records.abortUpload(uploadId, Date.now())
+  expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 410, code: 'gone' })
+})
+
+test('bytes that are missing while nothing has ended are damaged', async () => {
+  meanwhile = null
+  const { mediaId } = await api.store(bytes)
+  meanwhile = () => Promise.resolve()
+  expect(await api.read(mediaId)).toMatchObject({ status: 500, code: 'damaged' })
+})
