@@ -66,6 +66,7 @@ class Thread {
   #calls = 0
   #hashes = 0
   #failure: Error | null = null
+  #isEnding = false
 
   constructor(worker: Worker) {
     this.#worker = worker
@@ -73,7 +74,8 @@ class Thread {
     worker.on('message', ({ id, digest }: HashAnswer) => {
       this.#waiting.get(id)?.resolve(digest)
       this.#waiting.delete(id)
-      if (this.#waiting.size === 0) worker.unref()
+      // Whoever waits for the end keeps the process alive until then.
+      if (this.#waiting.size === 0 && !this.#isEnding) worker.unref()
     })
     worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
     worker.on('exit', () => this.#fail(new Error('The hashing thread ended')))
@@ -92,6 +94,7 @@ class Thread {
   }
 
   async end(): Promise<void> {
+    this.#isEnding = true
     await this.#worker.terminate()
   }
 

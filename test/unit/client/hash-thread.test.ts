@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { join } from 'node:path'
 
 import { expect, test } from 'vitest'
 
@@ -6,6 +9,7 @@ import { HashThread } from '../../../src/client/node/hash-thread.ts'
 import { hashingHere, type PartHashing } from '../../../src/client/part-hashing.ts'
 import { nodeSuite } from '../../../src/sealing/node-suite.ts'
 
+const CHILD = join(import.meta.dirname, '../../support/hash-thread-child.ts')
 const PARTS = [1, 70_000, 1_000_000].map(size => randomBytes(size))
 
 /** In memory of the hashing's choice, as parts of a send are. */
@@ -37,4 +41,10 @@ test('what waits for a thread that ends fails instead of waiting for ever', asyn
   const digest = hash.update(thread.allocate(50_000_000)).then(() => hash.digest())
   await thread[Symbol.asyncDispose]()
   await expect(digest).rejects.toThrow('ended')
+})
+
+test.each(['asked', 'answered'])('a process that ends it when it was just %s waits for that end', async moment => {
+  const child = spawn(process.execPath, [CHILD, moment], { stdio: 'ignore' })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  expect(code).toBe(0)
 })
