@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo } from 'node:net'
 import { once } from 'node:events'
@@ -41,8 +41,18 @@ async function startGet(
 ): Promise<RunningCli & { readonly inbox: string }> {
   const inbox = join(directory, 'inbox')
   const running = startCli(['get', link, '-o', inbox])
-  await until('the transfer has begun', async () => (await limitsOf(serving)).usage.downloads > 0)
+  // A manifest on its way counts as a download too: the media's own bytes must have come.
+  await until('the transfer has begun', async () => {
+    return partialBytes(inbox) > 0 && (await limitsOf(serving)).usage.downloads > 0
+  })
   return { ...running, inbox }
+}
+
+/** What a `get` has written so far of what it is still receiving. */
+function partialBytes(inbox: string): number {
+  if (!existsSync(inbox)) return 0
+  const partial = readdirSync(inbox).find(name => name.endsWith('.sealift-part'))
+  return partial === undefined ? 0 : statSync(join(inbox, partial)).size
 }
 
 interface Limits {
@@ -183,6 +193,7 @@ describe('stopping', () => {
     await using transfer = await startGet(serving, await send(serving.url, directory), directory)
     serving.running.child.kill('SIGTERM')
     await until('it is stopping', logged(serving, 'server stopping'))
+    await until('whichever has nothing to do has ended', () => serving.running.alive() === 1)
     serving.running.child.kill('SIGTERM')
     expect((await serving.running.result).code).toBe(143)
     expect(transfer.child.exitCode).toBeNull()

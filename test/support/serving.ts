@@ -16,6 +16,8 @@ export interface ServingProcess {
   readonly stderr: () => string
   /** Whether each of them has written this to standard error. */
   readonly logged: (text: string) => boolean
+  /** How many have not ended. */
+  readonly alive: () => number
   /** Of the first that did not end well. */
   readonly result: Promise<CliResult>
 }
@@ -74,14 +76,19 @@ function asOne(processes: readonly RunningCli[]): ServingProcess {
     child: {
       pid: first.child.pid ?? 0,
       kill: signal => {
-        for (const { child } of processes) child.kill(signal)
+        for (const { child } of processes.filter(isAlive)) child.kill(signal)
       },
     },
     stdout: first.stdout,
     stderr: () => processes.map(({ stderr }) => stderr()).join(''),
+    alive: () => processes.filter(isAlive).length,
     logged: text => processes.every(({ stderr }) => stderr().includes(text)),
     result: resultOf(first, processes),
   }
+}
+
+function isAlive({ child }: RunningCli): boolean {
+  return child.exitCode === null && child.signalCode === null
 }
 
 async function resultOf(first: RunningCli, processes: readonly RunningCli[]): Promise<CliResult> {
