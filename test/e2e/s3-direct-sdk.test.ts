@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -15,6 +13,7 @@ import { freePort } from '../support/engines/free-port.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../support/flaky-proxy.ts'
+import { runChild } from '../support/run-sdk-child.ts'
 import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
 import { startS3FaultProxy, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { clientIn, content, digest, digests, MemorySink, only, streamed, writeFiles } from '../support/sdk.ts'
@@ -22,7 +21,6 @@ import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
-const CHILD = join(import.meta.dirname, '../support/sdk-child.ts')
 /** More than one request brings. */
 const FILM = 9 * MIB + 7
 /** Sealed and padded. */
@@ -388,16 +386,3 @@ test('progress of a direct send counts each byte once', async () => {
 
 /** An address at which nothing listens. */
 const closedPort = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`
-
-/** Runs a client and kills it when `isTime`; resolves with the last line it printed, `null` when it was killed. */
-async function runChild(args: readonly string[], isTime: () => boolean): Promise<string | null> {
-  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const watch = setInterval(() => {
-    if (isTime()) child.kill('SIGKILL')
-  }, 1)
-  let printed = ''
-  child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()))
-  await once(child, 'close')
-  clearInterval(watch)
-  return child.signalCode === 'SIGKILL' ? null : (printed.trim().split('\n').at(-1) ?? '')
-}

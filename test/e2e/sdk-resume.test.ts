@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,13 +12,13 @@ import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import type { FlakyProxy } from '../support/flaky-proxy.ts'
 import { clientIn, content, digest, digests, MemorySink, writeFiles } from '../support/sdk.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
+import { runChild } from '../support/run-sdk-child.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer } from '../support/test-server.ts'
 import type { TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
-const CHILD = join(import.meta.dirname, '../support/sdk-child.ts')
 const SIZES = { film: 18 * MIB + 7, photo: 900_000, note: 321, empty: 0 }
 const TOTAL = Object.values(SIZES).reduce((sum, size) => sum + size, 0)
 
@@ -50,19 +48,6 @@ afterEach(async () => {
   await proxy[Symbol.asyncDispose]()
   await home[Symbol.asyncDispose]()
 })
-
-/** Runs a client and kills it when `isTime`; resolves with the last line it printed, `null` when it was killed. */
-async function runChild(args: readonly string[], isTime: () => boolean): Promise<string | null> {
-  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const watch = setInterval(() => {
-    if (isTime()) child.kill('SIGKILL')
-  }, 1)
-  let printed = ''
-  child.stdout.on('data', (bytes: Buffer) => (printed += bytes.toString()))
-  await once(child, 'close')
-  clearInterval(watch)
-  return child.signalCode === 'SIGKILL' ? null : (printed.trim().split('\n').at(-1) ?? '')
-}
 
 /** True once so many more bytes have passed; never for `null`. */
 function afterBytes(count: () => number, more: number | null): () => boolean {

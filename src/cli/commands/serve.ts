@@ -16,6 +16,7 @@ import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
 import { explainStart } from '../server/explain-start.ts'
+import { onHangup } from '../server/on-hangup.ts'
 import { serveWorkers } from '../server/serve-workers.ts'
 
 export interface ServeOptions {
@@ -36,7 +37,7 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   if (live.current.workers > 1 && !supervisor) return serveWorkers(io, live, at => announce(output, at, live.current))
   const reload = createReloader(live, sources)
   await using server = await start(live, { ownAdmin: !supervisor, reread: () => loadConfig(sources) })
-  using _ = onHangup(() => reloadAndTell(live, reload, server.events))
+  using _ = onHangup(() => void reloadAndTell(live, reload, server.events))
   if (supervisor) supervisor.tell(server.url, () => server.report())
   else await announce(output, server, live.current)
   if (!io.signal.aborted) await once(io.signal, 'abort')
@@ -78,12 +79,6 @@ function placesOf({ dataDirectory, storage, records }: ServerConfig): string {
   const bytes = s3 === null ? folder : `bucket ${s3.bucket} at ${new URL(s3.endpoint).host}`
   const rows = records.kind === 'postgres' ? 'PostgreSQL' : folder
   return rows === bytes ? folder : `${bytes}, records in ${rows}`
-}
-
-function onHangup(listener: () => Promise<void>): Disposable {
-  const handle = (): void => void listener()
-  process.on('SIGHUP', handle)
-  return { [Symbol.dispose]: () => void process.off('SIGHUP', handle) }
 }
 
 async function reloadAndTell(

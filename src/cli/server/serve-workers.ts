@@ -8,6 +8,7 @@ import { superviseWorkers, WorkerFailed, type Supervisor } from '../../server/wo
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from './explain-start.ts'
+import { onHangup } from './on-hangup.ts'
 
 const STDERR = 2
 
@@ -39,9 +40,4 @@ function start(live: LiveConfigHolder): Promise<Supervisor> {
     stopGraceMs: () => live.current.transfer.stopGraceMs,
     events: createSupervisorEvents(live, pino.destination({ fd: STDERR, sync: true })),
   })
-}
-
-function onHangup(listener: () => void): Disposable {
-  process.on('SIGHUP', listener)
-  return { [Symbol.dispose]: () => void process.off('SIGHUP', listener) }
 }

@@ -42,13 +42,20 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
     range: '100ms to 10m',
     about: 'How long one try of one call may take to answer; while bytes move, how long without any',
   }),
-  maxSockets: count({ written: 256, min: 1, max: 10_000, about: 'Connections to the service', unit: 'connections' }),
+  maxSockets: count({
+    written: 256,
+    min: 1,
+    max: 10_000,
+    about: 'Connections to the service, for reading and for all else, each',
+    unit: 'connections',
+  }),
   memory: size({
     written: '64MiB',
     min: MiB,
     max: 1024 * 1024 * MiB,
     range: '1MiB to 1TiB, at least transfer.partBytes',
-    about: 'Memory for parts on their way to the service; further parts wait',
+    about:
+      'Memory in which parts are kept to be sent again if the service fails; beyond it they are passed straight on',
   }),
 })
 

@@ -10,7 +10,6 @@ import { checkPlace, type PutPart } from '../uploads/put-part.ts'
 import { findLiveUpload } from '../uploads/upload-rights.ts'
 import { payAhead, requireDirect, type DirectAccess } from './direct-access.ts'
 import { partTransfer } from './direct-slots.ts'
-import { Handover } from './handover.ts'
 
 export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms'>
 
@@ -39,12 +38,14 @@ export async function directPart(
   const { index, sizeBytes, md5 } = part
   const transfer = partTransfer(upload.uploadId, index)
   deps.directSlots.end(transfer)
-  using slot = new Handover(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
+  using untilHeld = new DisposableStack()
+  const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
   await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
   const { ttlMs } = deps.direct()
   const address = await store.presignPart({ blobId, index }, { sizeBytes, md5Base64: md5, ttlMs })
   signal.throwIfAborted()
-  deps.directSlots.hold(transfer, slot.release(), ttlMs)
+  untilHeld.move()
+  deps.directSlots.hold(transfer, slot, ttlMs)
   const expiresAt = new Date(deps.clock() + ttlMs).toISOString()
   return { transferId: transfer, url: address.url, headers: { ...address.headers }, expiresAt }
 }

@@ -9,7 +9,6 @@ import { openMedia } from '../media/open-media.ts'
 import type { MediaRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { payAhead, requireDirect, type DirectAccess } from './direct-access.ts'
-import { Handover } from './handover.ts'
 
 export type DirectReads = DirectAccess & CountDownload
 
@@ -36,7 +35,8 @@ export async function directRead(
   const store = requireDirect(deps)
   const media = await openMedia(deps.records, mediaId, deps.clock())
   const span = spanOf(media, range)
-  using slot = new Handover(await deps.slots.acquire(slotRequest(caller, 'download'), signal))
+  using untilHeld = new DisposableStack()
+  const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'download'), signal))
   await payAhead(deps, caller, { direction: 'download', bytes: span.bytes }, signal)
   const { ttlMs } = deps.direct()
   const parts = await presignAll(store, media, span, ttlMs)
@@ -44,7 +44,8 @@ export async function directRead(
   // Last, since it cannot be undone once the addresses are out.
   const counted = await countDownload(deps, media, grant)
   const transferId = newId(deps.random)
-  deps.directSlots.hold(transferId, slot.release(), ttlMs)
+  untilHeld.move()
+  deps.directSlots.hold(transferId, slot, ttlMs)
   const expiresAt = new Date(deps.clock() + ttlMs).toISOString()
   return {
     read: { transferId, sizeBytes: span.sizeBytes, partBytes: media.partBytes, parts, expiresAt },

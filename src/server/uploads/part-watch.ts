@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import type { SealiftError } from '../../protocol/errors.ts'
 import type { ChangeFeed } from '../records/change-feed.ts'
 
@@ -59,21 +61,8 @@ export class PartWatch implements Disposable {
       // Records that do not answer say nothing: the part goes on.
       const reason = await this.#options.why().catch(() => null)
       if (reason) this.#pointless.abort(reason)
-      await pause(LOOKS_APART_MS, this.#over.signal)
+      await sleep(LOOKS_APART_MS, undefined, { signal: this.#over.signal }).catch(() => undefined)
     }
     this.#isLooking = false
   }
-}
-
-/** Resolves after `ms`, or at once when `signal` aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  const stop = () => {
-    clearTimeout(timer)
-    resolve()
-  }
-  if (signal.aborted) stop()
-  else signal.addEventListener('abort', stop, { once: true })
-  return promise
 }

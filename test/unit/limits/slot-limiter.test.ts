@@ -7,16 +7,9 @@ import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from '../../../src/server/limits/memory-slot-limiter.ts'
+import { slotRequest as request } from '../../contract/slot-limiter-contract.ts'
 
 const NEVER = new AbortController().signal
-const request = (changes: Partial<SlotRequest> = {}): SlotRequest => ({
-  clientId: 'subject:a',
-  direction: 'download',
-  cap: 4,
-  queue: 1000,
-  queueWaitMs: 60_000,
-  ...changes,
-})
 const turn = () => new Promise<void>(resolve => void setImmediate(resolve))
 
 /** Goes through the whole life of a transfer, watching that there are never too many. */
