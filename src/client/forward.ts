@@ -5,6 +5,7 @@ import { KEY_BYTES } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
 import { toBase64Url } from './base64url.ts'
 import { formatLink } from './link.ts'
+import { mediaOfItem, withMedia } from './item-media.ts'
 import { MANIFEST_VERSION } from './manifest.ts'
 import type { Manifest, ManifestItem } from './manifest.ts'
 import { sealManifest } from './manifest-codec.ts'
@@ -31,7 +32,7 @@ export async function forwardParcel(request: ForwardRequest, signal: AbortSignal
   const leases = new Map<string, string>()
   try {
     await leaseAll(request, { owner, leases }, signal)
-    const items = manifest.items.map(item => renamed(item, leases))
+    const items = manifest.items.map(item => withMedia(item, media => leases.get(media) ?? media))
     return await publish(request, { owner, items, media: Array.from(leases.values()) }, signal)
   } catch (error) {
     await endAll(server, owner, leases)
@@ -46,7 +47,7 @@ async function leaseAll(
 ): Promise<void> {
   const group = new TaskGroup(signal)
   const limit = pLimit(parallel)
-  for (const mediaId of new Set(manifest.items.flatMap(mediaOf))) {
+  for (const mediaId of new Set(manifest.items.flatMap(mediaOfItem))) {
     const idempotencyKey = toBase64Url(suite.randomBytes(24))
     group.spawn(inner =>
       limit(async () => {
@@ -75,20 +76,6 @@ async function publish(
   )
   const { parcelId, expiresAt } = parcel
   return { link: formatLink({ server: server.base, parcelId, key }), parcelId, ownerSecret: owner, expiresAt }
-}
-
-function mediaOf(item: ManifestItem): string[] {
-  return [item.media, item.thumbnail?.media].filter(media => media !== undefined)
-}
-
-function renamed(item: ManifestItem, leases: ReadonlyMap<string, string>): ManifestItem {
-  const leaseOf = (media: string): string => leases.get(media) ?? media
-  const thumbnail = item.thumbnail && { ...item.thumbnail, media: leaseOf(item.thumbnail.media) }
-  return {
-    ...item,
-    ...(thumbnail && { thumbnail }),
-    ...(item.media !== undefined && { media: leaseOf(item.media) }),
-  }
 }
 
 async function endAll(server: Server, owner: string, leases: ReadonlyMap<string, string>): Promise<void> {

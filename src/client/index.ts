@@ -7,6 +7,7 @@ export type { ErrorContext, SealiftErrorCode } from '../protocol/errors.ts'
 export type { Limits } from '../protocol/schemas.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
+export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
 export type { Preview } from './manifest.ts'
 export type {
   CallOptions,
@@ -23,7 +24,8 @@ export type {
   SendOptions,
   TransferOptions,
 } from './options.ts'
-export type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from './parcel.ts'
+export type { OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
+export type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from './parcel.ts'
 export type { ItemProgress, Progress } from './progress.ts'
 export { Sealift } from './sealift.ts'
 export type { ForwardOptions, Sent } from './sealift.ts'

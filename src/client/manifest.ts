@@ -4,20 +4,14 @@
  */
 import * as z from 'zod'
 
-import { ID_PATTERN } from '../protocol/ids.ts'
+import type { TrackMedia } from './film.ts'
+import { bytes32, sealedFields, size } from './manifest-fields.ts'
 
 export const MANIFEST_VERSION = 1
 
 const MAX_ITEMS = 20_000
 const MAX_NAME_CHARACTERS = 4096
-/** A chunk is held in memory whole: this bounds what a manifest can make a receiver allocate. */
-const MIN_CHUNK_BYTES = 1024
-const MAX_CHUNK_BYTES = 1024 * 1024
-/** 32 bytes as base64url. */
-const BYTES_32 = /^[A-Za-z0-9_-]{43}$/
 
-const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
-const bytes32 = z.string().regex(BYTES_32)
 const mediaType = z.string().min(1).max(255)
 
 /** A picture in 25 bytes or so, and the size of the real one. */
@@ -27,25 +21,22 @@ const preview = z.looseObject({
   height: z.int().min(1).max(1_000_000).optional().describe('Pixels'),
 })
 
-/** Where sealed bytes are and what opens them. */
-const sealedFields = {
-  bytes: size.describe('True length of the plaintext, padding left out'),
-  media: z.string().regex(ID_PATTERN).describe('Id of the media on the server'),
-  key: bytes32,
-  chunkBytes: z.int().min(MIN_CHUNK_BYTES).max(MAX_CHUNK_BYTES),
-  sealedBytes: size.min(1),
-  sha256: bytes32.describe('Of all sealed bytes'),
-  commit: bytes32,
-}
-
 export const sealedMediaSchema = z.looseObject(sealedFields)
+
+/** The file that an item was made of, when its bytes are another layout of it: see `docs/format.md`. */
+const original = z.looseObject({
+  bytes: size.describe('Its length'),
+  runs: sealedMediaSchema.describe('Which of its bytes stand where in the item, and those that do not'),
+})
 
 const described = {
   name: z.string().min(1).max(MAX_NAME_CHARACTERS),
   type: mediaType,
   preview: preview.optional(),
   thumbnail: sealedMediaSchema.optional(),
+  /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */
   video: z.looseObject({}).optional(),
+  original: original.optional(),
 }
 
 const completeItem = z.looseObject({ ...described, ...sealedFields, state: z.literal('complete') })
@@ -77,3 +68,11 @@ export type SendingItem = z.infer<typeof sendingItem>
 export type SealedMedia = z.infer<typeof sealedMediaSchema>
 /** What to show before the bytes are there: dimensions in pixels and a ThumbHash. */
 export type Preview = z.infer<typeof preview>
+
+/** The bytes of an item as those of a track; `null` while there are none. */
+export function trackMediaOf(item: ManifestItem): TrackMedia | null {
+  if (item.state === 'complete') return item
+  const { media, key, commit, chunkBytes } = item
+  if (media === undefined || key === undefined || commit === undefined || chunkBytes === undefined) return null
+  return { state: 'sending', media, key, commit, chunkBytes }
+}

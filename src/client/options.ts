@@ -1,5 +1,6 @@
 import type { SealiftError } from '../protocol/errors.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
+import type { OutgoingFilm } from './outgoing-film.ts'
 import type { Progress } from './progress.ts'
 import type { Source } from './source.ts'
 import type { Preview } from './manifest.ts'
@@ -86,8 +87,8 @@ export interface SendItem {
   readonly preview?: Preview
   /** A small picture; sealed as a media of its own and sent first. At most one part. */
   readonly thumbnail?: Uint8Array<ArrayBuffer>
-  /** Renditions and segment tables, kept in the manifest as they are. */
-  readonly video?: Readonly<Record<string, unknown>>
+  /** What can be played of it: `sealift/video` makes it. */
+  readonly film?: OutgoingFilm
 }
 
 /** How long and how often what is sent may be fetched. */

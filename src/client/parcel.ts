@@ -1,4 +1,5 @@
 import type { CallOptions, DownloadOptions, PlainRange, TransferOptions } from './options.ts'
+import type { FilmDescription, FilmTrack, TrackMedia } from './film.ts'
 import type { Preview } from './manifest.ts'
 import type { Sink } from './sink.ts'
 import type { RandomSource } from './source.ts'
@@ -78,6 +79,12 @@ export interface Parcel {
   /** A small item in memory, whole. @throws `too_large` above `maxBytes` (default 64 MiB) */
   bytes(item: ParcelItem, options?: CallOptions & { readonly maxBytes?: number }): Promise<Uint8Array<ArrayBuffer>>
 
+  /**
+   * The film of an item: what there is to play, and its bytes at any offset.
+   * @returns `null` when the item is no film, or one whose description cannot be read
+   */
+  film(item: ParcelItem): Film | null
+
   /** `null` when the item has none. */
   thumbnail(item: ParcelItem, options?: CallOptions): Promise<Uint8Array<ArrayBuffer> | null>
 
@@ -87,6 +94,23 @@ export interface Parcel {
    * @throws `gone`, `not_found` when the parcel has ended
    */
   next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
+}
+
+/** What can be played of an item, as one version of its parcel tells it. `Parcel.next` tells of more segments. */
+export interface Film {
+  readonly item: ParcelItem
+  readonly description: FilmDescription
+  /**
+   * Plaintext of a track: exactly the bytes of `range`, each chunk authenticated. Chunks that are asked for again soon,
+   * such as those that two segments share, are not fetched twice.
+   * @param track one of `description`, of any version of the same parcel
+   * @param range at most 256 MiB, within the track's segments
+   * @returns bytes that are the caller's
+   * @throws damaged_media, gone, sender_gone, network, aborted; too_large
+   */
+  read(track: Pick<FilmTrack, 'media'>, range: PlainRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
+  /** A small media of the film, whole: subtitles, a sheet of the storyboard. At most 8 MiB. @throws as `read` */
+  readWhole(media: TrackMedia, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
 }
 
 /** One item and where it goes. */

@@ -5,15 +5,24 @@ export interface PartBuffer extends Disposable {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+const ONE_PART_BYTES = 8 * 1024 * 1024
+
 /** Buffers for parts in flight: no more bytes than `capacityBytes` at once, first come, first served, used again. */
 export class PartBuffers {
+  readonly #capacityBytes: number
   readonly #room: Semaphore
   readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>
   readonly #idle: Uint8Array<ArrayBuffer>[] = []
 
   constructor(capacityBytes: number, allocate: (bytes: number) => Uint8Array<ArrayBuffer>) {
+    this.#capacityBytes = capacityBytes
     this.#room = new Semaphore(capacityBytes)
     this.#allocate = allocate
+  }
+
+  /** As many bytes again and `more` buffers' worth, for those who must not wait for these. */
+  apart(more: number): PartBuffers {
+    return new PartBuffers(this.#capacityBytes + more * ONE_PART_BYTES, this.#allocate)
   }
 
   /** Holds whatever was in it before. */

@@ -21,6 +21,7 @@ import type {
   SendOptions,
 } from './options.ts'
 import type { Parcel } from './parcel.ts'
+import { ChunkCache } from './receive/chunk-cache.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
 import { ParcelFeed } from './receive/parcel-feed.ts'
 import { PartBuffers } from './part-buffers.ts'
@@ -43,6 +44,9 @@ const STALL_TIMEOUT_MS = 60_000
 const LARGE_AT_ONCE = 6
 /** Small items wait for their answers rather than for the wire: many fit into little memory. */
 const SMALL_BUFFER_BYTES = 32 * 1024 * 1024
+
+/** Opened chunks that a parcel's films keep: two for each of some tracks. */
+const CACHED_CHUNKS = 16
 
 /** What `send` gives back. */
 export interface Sent extends Published {
@@ -126,7 +130,8 @@ export class Sealift implements AsyncDisposable {
     const feed = new ParcelFeed({ server, parcelId, key, suite, clock: systemClock })
     const version = await feed.read(options.signal ?? NO_SIGNAL)
     const context = { server, suite, feed, ranges: this.#ranges, parallel: this.#parallel }
-    return new OpenedParcel({ context, clock: systemClock, parallelSmall: this.#parallelSmall }, version)
+    const film = { context, chunks: new ChunkCache(CACHED_CHUNKS), media: new Map() }
+    return new OpenedParcel({ context, film, clock: systemClock, parallelSmall: this.#parallelSmall }, version)
   }
 
   /**

@@ -12,6 +12,9 @@ const instant = (what: string) => z.iso.datetime().describe(`${what} (RFC 3339, 
 
 export const KINDS = ['image', 'video', 'audio', 'document', 'other'] as const
 
+/** Parts are a whole number of chunks of the default size. */
+export const PART_STEP_BYTES = 256 * 1024
+
 export const kind = z
   .enum(KINDS)
   .describe("What the client says it sends, to pick a size cap; its word alone, and optional: without it, 'other'")
@@ -37,6 +40,14 @@ export const beginUploadRequest = z
       .max(Number.MAX_SAFE_INTEGER)
       .optional()
       .describe('Sealed size when known: reserves the quota at once and fixes the size'),
+    partBytes: z
+      .int()
+      .min(PART_STEP_BYTES)
+      .max(Number.MAX_SAFE_INTEGER)
+      .optional()
+      .describe(
+        "A wish for smaller parts, for those who follow: rounded down to 256 KiB steps, at most the server's size; the answer says what it is",
+      ),
     ttlSeconds: ttlSeconds.optional(),
     maxDownloads: maxDownloads.optional(),
   })

@@ -17,7 +17,14 @@ import type { CryptoSuite } from '../../sealing/index.ts'
 import { fromBase64Url, toBase64Url } from '../base64url.ts'
 import { sealedMediaSchema } from '../manifest.ts'
 import { drawParcelSecrets, drawSecrets, MemoryJournal } from '../send/send-journal.ts'
-import type { ItemJournal, JournaledUpload, ParcelSecrets, SealingSecrets, SendJournal } from '../send/send-journal.ts'
+import type {
+  ItemJournal,
+  JournaledUpload,
+  ParcelSecrets,
+  SealedThing,
+  SealingSecrets,
+  SendJournal,
+} from '../send/send-journal.ts'
 import type { SealedMedia } from '../manifest.ts'
 import type { FileSource, FileStamp } from './file-source.ts'
 import { sameStamp } from './file-source.ts'
@@ -127,8 +134,8 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     await this.#lines.append({ covered })
   }
 
-  /** Streams and thumbnails are not gone on with: nobody can tell whether their bytes are what they were. */
-  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal {
+  /** Streams, thumbnails and tracks are not gone on with: nobody can tell whether their bytes are what they were. */
+  item(index: number, thing: SealedThing): ItemJournal {
     const file = thing === 'item' ? this.#items.get(index) : undefined
     return file ?? this.#memory.item(index, thing)
   }

@@ -4,15 +4,18 @@ import pLimit from 'p-limit'
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { laneOf, Lanes } from '../lanes.ts'
+import { filmSchema } from '../film.ts'
 import type { ManifestItem } from '../manifest.ts'
 import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
-import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
+import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import type { Sink } from '../sink.ts'
 import type { RandomSource } from '../source.ts'
 import { streamOf } from '../stream-of.ts'
 import { compareItem, downloadItem, readItem, readThumbnail } from './item-download.ts'
 import type { DownloadContext } from './item-download.ts'
+import { OpenedFilm } from './opened-film.ts'
+import type { FilmReading } from './opened-film.ts'
 import type { ParcelVersion } from './parcel-feed.ts'
 import { merged, RUN_BYTES } from './runs.ts'
 
@@ -27,6 +30,7 @@ const SENDING_AT_ONCE = 16
 
 export interface OpenedParcelOptions {
   readonly context: DownloadContext
+  readonly film: FilmReading
   readonly clock: Clock
   readonly parallelSmall: number
 }
@@ -97,6 +101,12 @@ export class OpenedParcel implements Parcel {
     const { maxBytes = DEFAULT_MEMORY_BYTES, signal = NO_SIGNAL } = options
     if ((item.bytes ?? 0) > maxBytes) throw tooLarge(maxBytes)
     return collect(this.stream(item, { signal }), maxBytes)
+  }
+
+  film(item: ParcelItem): Film | null {
+    const parsed = filmSchema.safeParse(this.#entry(item).video)
+    if (!parsed.success) return null
+    return new OpenedFilm(this.#options.film, { item, entry: this.#entry(item), description: parsed.data })
   }
 
   async thumbnail(item: ParcelItem, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -4,6 +4,7 @@ import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
 import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
+import { mediaOfItem } from '../item-media.ts'
 import { MANIFEST_VERSION } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
@@ -11,6 +12,7 @@ import type { Published, SendItem } from '../options.ts'
 import type { TaskGroup } from '../task-group.ts'
 import type { Server } from '../wire/http.ts'
 import { publishParcel, readParcel, replaceManifest } from '../wire/parcels.ts'
+import { FilmProgress } from './film-progress.ts'
 import type { Begun } from './send-media.ts'
 import type { SendJournal } from './send-journal.ts'
 
@@ -30,11 +32,18 @@ export interface PublisherOptions {
   readonly createdAt: Date
 }
 
+/** A track of the film of an item. */
+export interface TrackPlace {
+  readonly index: number
+  readonly track: number
+}
+
 /** Keeps the manifest of one send and puts its versions on the server, one at a time. */
 export class Publisher {
   readonly #options: PublisherOptions
   /** By their place in what is sent; `null`: left out. */
   readonly #items: (ManifestItem | null)[]
+  readonly #films: readonly (FilmProgress | undefined)[]
   readonly #media = new Set<string>()
   #version: number | null = null
   #published: Published | null = null
@@ -46,6 +55,7 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#items = options.items.map(item => ({ ...described(item), state: 'sending' }))
+    this.#films = options.items.map(({ film }) => film && new FilmProgress(film))
   }
 
   get published(): Published | null {
@@ -67,6 +77,25 @@ export class Publisher {
   itemSent(index: number, sealed: SealedMedia): void {
     const item = this.#items[index]
     if (item) this.#set(index, { ...item, ...sealed, state: 'complete' }, sealed.media)
+  }
+
+  trackBegun({ index, track }: TrackPlace, begun: Begun): void {
+    this.#films[index]?.trackBegun(track, begun)
+    this.#cover(begun.media)
+  }
+
+  trackSent({ index, track }: TrackPlace, sealed: SealedMedia): void {
+    this.#films[index]?.trackSent(track, sealed)
+    this.#cover(sealed.media)
+  }
+
+  /** Receivers can read so many bytes from the first on: of a track, or of the item itself. */
+  readable({ index, track }: TrackPlace | { readonly index: number; readonly track: null }, bytes: number): void {
+    const film = this.#films[index]
+    if (!film) return
+    if (track === null) film.ownReadable(bytes)
+    else film.trackReadable(track, bytes)
+    this.#changed = true
   }
 
   /** It will not be sent. Only before anything is published: the place of an item never changes. */
@@ -167,7 +196,7 @@ export class Publisher {
     })
     if (!standing) return false
     const { items } = await openManifest(standing.sealed, { suite, key: journal.parcel.manifestKey })
-    await journal.mediaCovered(items.flatMap(item => [item.media ?? [], item.thumbnail?.media ?? []].flat()))
+    await journal.mediaCovered(items.flatMap(mediaOfItem))
     for (const media of journal.coveredMedia) this.#media.add(media)
     this.#version = standing.version
     this.#changed = true
@@ -177,7 +206,9 @@ export class Publisher {
   async #sealed(): Promise<{ sealed: Uint8Array<ArrayBuffer>; media: string[] }> {
     this.#changed = false
     const { suite, journal, createdAt } = this.#options
-    const items = this.#items.filter(item => item !== null)
+    const items = this.#items.flatMap(
+      (item, index) => (item && { ...item, ...this.#films[index]?.describe(item) }) || [],
+    )
     const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items } as const
     // Items may be finished while it is being sealed: the list is of what this manifest names.
     const media = Array.from(this.#media)
@@ -193,16 +224,19 @@ export class Publisher {
 
   #set(index: number, item: ManifestItem, media: string): void {
     this.#items[index] = item
+    this.#cover(media)
+  }
+
+  #cover(media: string): void {
     this.#media.add(media)
     this.#changed = true
   }
 }
 
-function described(item: SendItem): Pick<ManifestItem, 'name' | 'type' | 'preview' | 'video'> {
+function described(item: SendItem): Pick<ManifestItem, 'name' | 'type' | 'preview'> {
   return {
     name: item.name,
     type: item.type ?? 'application/octet-stream',
     ...(item.preview && { preview: item.preview }),
-    ...(item.video && { video: item.video }),
   }
 }

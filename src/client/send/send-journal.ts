@@ -43,6 +43,9 @@ export interface ItemJournal {
   restart(): Promise<void>
 }
 
+/** What is sealed of an item: its bytes, its thumbnail, a track of its film. */
+export type SealedThing = 'item' | 'thumbnail' | `track/${number}`
+
 /** What belongs to the parcel as a whole. */
 export interface ParcelSecrets {
   readonly owner: string
@@ -57,8 +60,7 @@ export interface SendJournal {
   /** Every media that a readable version of the parcel named, in whichever process: see [Note: what a parcel covers]. */
   readonly coveredMedia: ReadonlySet<string>
   mediaCovered(media: readonly string[]): Promise<void>
-  /** `thing` is `item` or `thumbnail`, of the item at `index`. */
-  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal
+  item(index: number, thing: SealedThing): ItemJournal
 }
 
 export function drawParcelSecrets(suite: CryptoSuite): ParcelSecrets {
@@ -101,7 +103,7 @@ export class MemoryJournal implements SendJournal {
     return Promise.resolve()
   }
 
-  item(index: number, thing: 'item' | 'thumbnail'): ItemJournal {
+  item(index: number, thing: SealedThing): ItemJournal {
     const key = `${thing}/${index}`
     const item = this.#items.get(key) ?? new MemoryItemJournal(this.#suite)
     this.#items.set(key, item)

@@ -15,7 +15,8 @@ import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wi
 import type { Making } from '../wire/uploads.ts'
 import { deliverPart } from './deliver-part.ts'
 import { PartSealer } from './part-sealer.ts'
-import type { PlainParts } from './plain-parts.ts'
+import type { PlainPart, PlainParts } from './plain-parts.ts'
+import { ReadablePrefix } from './readable-prefix.ts'
 import type { ItemJournal, JournaledUpload } from './send-journal.ts'
 
 /** What fits into one request goes in one; also the size of a part for as long as the server has not told its own. */
@@ -48,6 +49,13 @@ export interface OutgoingMedia {
   readonly found: (bytes: number) => void
   /** Called when receivers could begin to follow. */
   readonly begun: (media: Begun) => void
+  /**
+   * Receivers can read so many plaintext bytes from the first on, while others are still on their way. The last part is
+   * not told of: until the media is complete, its last chunk cannot be told from one in the middle.
+   */
+  readonly readable?: (bytes: number) => void
+  /** Size of parts that is wished for; the server may give another. */
+  readonly partBytes?: number
 }
 
 /** What is known of a media that is only beginning. */
@@ -157,7 +165,11 @@ async function resume(
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
   const { idempotencyKey } = media.journal.secrets
   const sealedBytes = sealedBytesOf(media, DEFAULT_CHUNK_BYTES)
-  const begun = await beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes }, signal)
+  const begun = await beginUpload(
+    context.server,
+    { ...context.making, idempotencyKey, sealedBytes, partBytes: media.partBytes },
+    signal,
+  )
   const { uploadId, mediaId, partBytes, transfer } = begun
   // The protocol's word: a part is a whole number of chunks of the default size.
   if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
@@ -200,6 +212,7 @@ class LargeSend {
   readonly #options: LargeSendOptions
   readonly #parts: PartSealer
   readonly #whole: Promise<PartHash>
+  readonly #readable = new ReadablePrefix()
   #sealedBytes = 0
   #dataBytes = 0
 
@@ -229,7 +242,7 @@ class LargeSend {
         this.#sealedBytes += sealed.byteLength
         this.#dataBytes += plain.dataBytes
         const hashed = (await this.#whole).update(sealed)
-        group.spawn(signal => this.#deliver({ index, sealed, dataBytes: plain.dataBytes, buffer, hashed }, signal))
+        group.spawn(signal => this.#deliver({ ...plain, index, sealed, buffer, hashed }, signal))
       } catch (error) {
         buffer[Symbol.dispose]()
         throw error
@@ -241,6 +254,8 @@ class LargeSend {
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
     using _ = part.buffer
     await Promise.all([this.#put(part, signal), part.hashed])
+    const readable = this.#readable.arrived(part.index, part.dataBytes)
+    if (!part.last) this.#options.media.readable?.(readable)
   }
 
   async #put(part: SealedPart, signal: AbortSignal): Promise<void> {
@@ -284,10 +299,9 @@ class LargeSend {
   }
 }
 
-interface SealedPart {
+interface SealedPart extends PlainPart {
   readonly index: number
   readonly sealed: Uint8Array<ArrayBuffer>
-  readonly dataBytes: number
   /** Where it is, given back when it is sent. */
   readonly buffer: PartBuffer
   /** Resolves when it is part of the hash of the whole. */

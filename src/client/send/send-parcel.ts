@@ -2,8 +2,8 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { NO_SIGNAL } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { manifestItemSchema } from '../manifest.ts'
-import type { SealedMedia } from '../manifest.ts'
 import type { RefusedItem, SendItem, SendOptions } from '../options.ts'
+import type { Source } from '../source.ts'
 import { laneOf, Lanes } from '../lanes.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import { isPassing } from '../retry.ts'
@@ -35,8 +35,8 @@ export async function sendParcel(send: SendParcelOptions): Promise<Sent> {
 }
 
 function assertSendable(item: SendItem): void {
-  const { name, type = 'application/octet-stream', preview, video } = item
-  const checked = manifestItemSchema.safeParse({ name, type, preview, video, state: 'sending' })
+  const { name, type = 'application/octet-stream', preview } = item
+  const checked = manifestItemSchema.safeParse({ name, type, preview, state: 'sending' })
   if (checked.success) return
   const fields = checked.error.issues.map(issue => issue.path.join('.')).join(', ')
   throw new SealiftError('invalid_request', `An item cannot be sent: look at its ${fields}`)
@@ -115,7 +115,8 @@ class SendRun {
     this.#publisher.itemLeftOut(index)
     this.#progress.leaveOut(index)
     this.#left -= 1
-    const journals = [journal.item(index, 'item'), journal.item(index, 'thumbnail')]
+    const tracks = item.film?.tracks.map((_, track) => journal.item(index, `track/${track}`)) ?? []
+    const journals = [journal.item(index, 'item'), journal.item(index, 'thumbnail'), ...tracks]
     await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items: journals })
     for (const each of journals) await each.restart()
   }
@@ -147,23 +148,70 @@ class SendRun {
     outgoing: Outgoing,
     how: { signal: AbortSignal; followable: boolean; changed: () => void },
   ): Promise<void> {
-    const { index, parts } = outgoing
+    const { index, parts, item } = outgoing
     this.#progress.begin(index)
-    const sealed = await sendMedia(
-      this.#send.context,
-      {
+    const group = new TaskGroup(how.signal)
+    // Streams of one film are made together: all of them are read at once, whatever else waits.
+    const context = item.film ? this.#filmContext(item.film.tracks.length) : this.#send.context
+    for (const [track, source] of item.film?.tracks.entries() ?? [])
+      group.spawn(signal => this.#sendTrack(context, { ...how, signal, index, track, source }))
+    group.spawn(async signal => {
+      const media = {
         role: 'media',
         parts,
         journal: this.#send.journal.item(index, 'item'),
         followable: how.followable,
-        moved: bytes => this.#progress.moved(index, bytes),
-        found: bytes => this.#progress.found(index, bytes),
-        begun: begun => this.#begun(outgoing, begun, how.changed),
-      },
-      how.signal,
-    )
-    this.#sent(outgoing, sealed)
+        ...partsOf(item, how.followable),
+        moved: (bytes: number) => this.#progress.moved(index, bytes),
+        found: (bytes: number) => this.#progress.found(index, bytes),
+        begun: (begun: Begun) => this.#begun(outgoing, begun, how.changed),
+        readable: (bytes: number) => this.#readable({ index, track: null }, bytes, how.changed),
+      } as const
+      const sealed = await sendMedia(context, media, signal)
+      this.#publisher.itemSent(index, sealed)
+      this.#bytes += sealed.bytes
+    })
+    await group.join()
+    this.#sent(outgoing)
     how.changed()
+  }
+
+  async #sendTrack(
+    context: SendContext,
+    { index, track, source, signal, followable, changed }: TrackToSend,
+  ): Promise<void> {
+    const place = { index, track }
+    const sealed = await sendMedia(
+      context,
+      {
+        role: 'media',
+        parts: plainParts(source, this.#send.options.padding ?? true),
+        journal: this.#send.journal.item(index, `track/${track}`),
+        followable,
+        ...partsOf({ film: true }, followable),
+        moved: () => undefined,
+        found: () => undefined,
+        begun: begun => {
+          this.#publisher.trackBegun(place, begun)
+          changed()
+        },
+        readable: bytes => this.#readable(place, bytes, changed),
+      },
+      signal,
+    )
+    this.#publisher.trackSent(place, sealed)
+    changed()
+  }
+
+  #readable(place: Parameters<Publisher['readable']>[0], bytes: number, changed: () => void): void {
+    this.#publisher.readable(place, bytes)
+    changed()
+  }
+
+  /** Buffers of its own, so that no track waits for a buffer that another one of the same film holds. */
+  #filmContext(tracks: number): SendContext {
+    const { context } = this.#send
+    return { ...context, partBuffers: context.partBuffers.apart(tracks + 1) }
   }
 
   #begun({ index, parts }: Outgoing, begun: Begun, changed: () => void): void {
@@ -171,10 +219,8 @@ class SendRun {
     changed()
   }
 
-  #sent({ index }: Outgoing, sealed: SealedMedia): void {
-    this.#bytes += sealed.bytes
-    this.#progress.finish(index, sealed.bytes)
-    this.#publisher.itemSent(index, sealed)
+  #sent({ index, parts }: Outgoing): void {
+    this.#progress.finish(index, parts.dataBytes ?? 0)
     this.#left -= 1
     if (this.#left === 0) this.#publisher.hurry()
   }
@@ -191,6 +237,22 @@ class SendRun {
     await this.#publisher.update(signal)
     return this.#publisher.published ?? this.#publish(signal)
   }
+}
+
+interface TrackToSend {
+  readonly index: number
+  readonly track: number
+  readonly source: Source
+  readonly signal: AbortSignal
+  readonly followable: boolean
+  readonly changed: () => void
+}
+
+/** What is watched while it is sent goes in small parts: a receiver can read no sooner than a part has arrived. */
+const WATCHED_PART_BYTES = 256 * 1024
+
+function partsOf({ film }: { readonly film?: unknown }, watched: boolean): { partBytes?: number } {
+  return film !== undefined && watched ? { partBytes: WATCHED_PART_BYTES } : {}
 }
 
 /** Says which item an error is about; in its context alone, for messages may end up in logs. */

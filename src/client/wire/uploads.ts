@@ -44,11 +44,14 @@ export interface BeginRequest extends Making {
   readonly idempotencyKey: string
   /** `null` while it is not known. */
   readonly sealedBytes: number | null
+  /** A wish; the answer says what it is. */
+  readonly partBytes: number | undefined
 }
 
 export function beginUpload(server: Server, request: BeginRequest, signal: AbortSignal): Promise<UploadBegun> {
   const { body, headers } = jsonBody({
     ...(request.sealedBytes !== null && { sizeBytes: request.sealedBytes }),
+    ...(request.partBytes !== undefined && { partBytes: request.partBytes }),
     ...leaseFields(request.lease),
   })
   return server.json(

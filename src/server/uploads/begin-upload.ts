@@ -1,4 +1,5 @@
 import { newId } from '../../protocol/ids.ts'
+import { PART_STEP_BYTES } from '../../protocol/schemas.ts'
 import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../protocol/schemas.ts'
 import { expiryOf, quotaCaps, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
@@ -44,13 +45,17 @@ export async function beginUpload(
       expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
       maxDownloads: request.maxDownloads ?? null,
     },
-    partBytes,
+    partBytes: Math.min(partBytes, wholeSteps(request.partBytes ?? partBytes)),
     declaredBytes: request.sizeBytes ?? null,
     expiresAt: now + uploadExpiryMs,
     caps: quotaCaps(maker.tier, request.kind),
     idempotency: maker.idempotency,
   })
   return { upload, repeated: upload.uploadId !== uploadId }
+}
+
+function wholeSteps(bytes: number): number {
+  return bytes - (bytes % PART_STEP_BYTES)
 }
 
 export function describeBegun(upload: UploadRecord, transfer: TransferMode): UploadBegun {

@@ -1,0 +1,37 @@
+import type { FilmDescription, TrackMedia } from './film.ts'
+import type { Source } from './source.ts'
+
+/** How far a track has come. */
+export interface TrackProgress {
+  /** What opens it, to be put into the description as it is; `null` while its upload has not begun. */
+  readonly media: TrackMedia | null
+  /** Plaintext bytes, from the first on, that receivers can read now. Grows up to the length of the track. */
+  readonly readableBytes: number
+}
+
+/**
+ * A film that goes with an item: its tracks are sealed and sent as media of their own, beside the item's bytes and all
+ * at the same time.
+ */
+export interface OutgoingFilm {
+  /** The bytes of tracks, subtitles and sheets, in an order that `describe` knows. Streams are read side by side. */
+  readonly tracks: readonly Source[]
+  /**
+   * The film as the manifest of this moment is to tell it. Called for each version of the manifest; names no segment
+   * beyond `readableBytes`.
+   * @param own the item's own bytes, for a film that lies in them
+   * @param tracks in the order of `tracks`
+   * @returns `null` while there is nothing to tell
+   */
+  describe(own: TrackProgress, tracks: readonly TrackProgress[]): FilmDescription | null
+  /** The file that the item was made of, when its bytes are another layout of it; told once all is sent. */
+  readonly original?: OutgoingOriginal
+}
+
+/** See `Original` in `docs/format.md`: rebuilds a file, byte for byte, from the item's own bytes. */
+export interface OutgoingOriginal {
+  /** Its length. */
+  readonly bytes: number
+  /** Place in `tracks` of the list of runs. */
+  readonly runs: number
+}

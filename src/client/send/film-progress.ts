@@ -1,0 +1,58 @@
+import type { FilmDescription } from '../film.ts'
+import { trackMediaOf } from '../manifest.ts'
+import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import type { OutgoingFilm, TrackProgress } from '../outgoing-film.ts'
+import type { Begun } from './send-media.ts'
+
+/** What of a film has been sent so far. */
+export class FilmProgress {
+  readonly #film: OutgoingFilm
+  readonly #tracks: TrackProgress[]
+  #ownBytes = 0
+
+  constructor(film: OutgoingFilm) {
+    this.#film = film
+    this.#tracks = film.tracks.map(() => ({ media: null, readableBytes: 0 }))
+  }
+
+  trackBegun(track: number, { media, key, commit, chunkBytes }: Begun): void {
+    this.#set(track, { media: { state: 'sending', media, key, commit, chunkBytes } })
+  }
+
+  trackReadable(track: number, readableBytes: number): void {
+    this.#set(track, { readableBytes })
+  }
+
+  trackSent(track: number, sealed: SealedMedia): void {
+    this.#set(track, { media: { ...sealed, state: 'complete' }, readableBytes: sealed.bytes })
+  }
+
+  ownReadable(readableBytes: number): void {
+    this.#ownBytes = readableBytes
+  }
+
+  /** What the manifest says of it now, beside an item that it says is so. */
+  describe(item: ManifestItem): FilmFields {
+    const readableBytes = item.state === 'complete' ? item.bytes : this.#ownBytes
+    const video = this.#film.describe({ media: trackMediaOf(item), readableBytes }, this.#tracks)
+    const original = this.#original()
+    return { ...(video && { video }), ...(original && { original }) }
+  }
+
+  #original(): FilmFields['original'] {
+    const { original } = this.#film
+    const runs = original && this.#tracks[original.runs]?.media
+    return runs?.state === 'complete' ? { bytes: original?.bytes ?? 0, runs } : undefined
+  }
+
+  #set(track: number, change: Partial<TrackProgress>): void {
+    const before = this.#tracks[track]
+    if (before) this.#tracks[track] = { ...before, ...change }
+  }
+}
+
+/** The fields of an item in the manifest that tell of its film. */
+export interface FilmFields {
+  readonly video?: FilmDescription
+  readonly original?: { readonly bytes: number; readonly runs: SealedMedia }
+}

@@ -1,0 +1,14 @@
+/** Films: packaged so that they play from the first segment on. For Node and browsers; `sealift/player` plays them. */
+export { CannotPackage } from './packager.ts'
+export type {
+  FilmInput,
+  PackagedFilm,
+  PackagedStoryboard,
+  PackagedSubtitles,
+  PackagedTrack,
+  PackageOptions,
+  Packager,
+  Pictures,
+  Segment,
+  TrackLayout,
+} from './packager.ts'
