@@ -63,12 +63,16 @@ const subtitles = z.looseObject({ ...trackFields, media: completeMedia, isForced
 
 /** Small pictures of the film: sheets of JPEG, each with columns × rows of them, left to right, top to bottom. */
 const storyboard = z.looseObject({
+  media: completeMedia.describe('All sheets, one behind the other'),
   everySeconds: z.number().min(0.1).max(3600).describe('Seconds from one picture to the next'),
   columns: z.int().min(1).max(100),
   rows: z.int().min(1).max(100),
   tileWidth: z.int().min(1).max(2048).describe('Pixels'),
   tileHeight: z.int().min(1).max(2048).describe('Pixels'),
-  sheets: z.array(completeMedia).max(1000).describe('In order; the last one may hold fewer pictures'),
+  sheets: z
+    .array(z.tuple([offset, segmentBytes]))
+    .max(1000)
+    .describe('Offset and length; in order; the last one may hold fewer pictures'),
 })
 
 export const filmSchema = z.looseObject({

@@ -34,9 +34,7 @@ function filmWithMedia(film: FilmDescription, rename: (media: string) => string)
     renditions: renditions.map(inTrack),
     ...(audio && { audio: audio.map(inTrack) }),
     ...(subtitles && { subtitles: subtitles.map(each => ({ ...each, media: renamed(each.media, rename) })) }),
-    ...(storyboard && {
-      storyboard: { ...storyboard, sheets: storyboard.sheets.map(sheet => renamed(sheet, rename)) },
-    }),
+    ...(storyboard && { storyboard: { ...storyboard, media: renamed(storyboard.media, rename) } }),
   }
 }
 

@@ -109,7 +109,7 @@ export interface Film {
    * @throws damaged_media, gone, sender_gone, network, aborted; too_large
    */
   read(track: Pick<FilmTrack, 'media'>, range: PlainRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
-  /** A small media of the film, whole: subtitles, a sheet of the storyboard. At most 8 MiB. @throws as `read` */
+  /** A small media of the film, whole, such as subtitles. At most 8 MiB. @throws as `read` */
   readWhole(media: TrackMedia, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
 }
 

@@ -77,8 +77,8 @@ export interface PackagedFilm {
   /** Sound apart from the renditions; empty when it is in them. */
   readonly audio: readonly PackagedTrack[]
   readonly subtitles: readonly PackagedSubtitles[]
-  /** Resolves when all of the film has been looked at; `null`: there is none. */
-  readonly storyboard: Promise<PackagedStoryboard | null>
+  /** Resolves when all of the film has been looked at; `null`, at once or then: there is none. */
+  readonly storyboard: Promise<PackagedStoryboard | null> | null
   /** What a person should know, such as a track that was left out; one sentence each. */
   readonly notes: readonly string[]
 }
