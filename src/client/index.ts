@@ -24,7 +24,7 @@ export type {
   SendOptions,
   TransferOptions,
 } from './options.ts'
-export type { OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
+export type { BegunFilm, FilmMaker, MadeBytes, OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
 export type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from './parcel.ts'
 export type { ItemProgress, Progress } from './progress.ts'
 export { Sealift } from './sealift.ts'

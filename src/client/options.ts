@@ -1,6 +1,6 @@
 import type { SealiftError } from '../protocol/errors.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
-import type { OutgoingFilm } from './outgoing-film.ts'
+import type { FilmMaker } from './outgoing-film.ts'
 import type { Progress } from './progress.ts'
 import type { Source } from './source.ts'
 import type { Preview } from './manifest.ts'
@@ -88,7 +88,7 @@ export interface SendItem {
   /** A small picture; sealed as a media of its own and sent first. At most one part. */
   readonly thumbnail?: Uint8Array<ArrayBuffer>
   /** What can be played of it: `sealift/video` makes it. */
-  readonly film?: OutgoingFilm
+  readonly film?: FilmMaker
 }
 
 /** How long and how often what is sent may be fetched. */

@@ -28,6 +28,34 @@ export interface OutgoingFilm {
   readonly original?: OutgoingOriginal
 }
 
+/** Makes the film of an item when its turn comes. */
+export interface FilmMaker {
+  /**
+   * @returns `null` when the item is sent as the plain file it is
+   * @throws the abort; any other error fails the item
+   */
+  begin(signal: AbortSignal): Promise<BegunFilm | null>
+}
+
+/** A film whose tracks are being made. */
+export interface BegunFilm {
+  readonly film: OutgoingFilm
+  /** The item's own bytes instead of those of its source: the same ones in another layout. */
+  readonly own?: MadeBytes
+  /** Whether an error says that this is no film after all: then the item is sent as the plain file it is. */
+  readonly isUnfit?: (error: unknown) => boolean
+}
+
+/** Bytes that were made of a file and of nothing else. */
+export interface MadeBytes {
+  readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
+  /**
+   * Names the way they are made, with its version: the same way must make the same bytes of the same file each time,
+   * for an interrupted send goes on with them under the same key. At most 64 of `a-z 0-9 . -`.
+   */
+  readonly way: string
+}
+
 /** See `Original` in `docs/format.md`: rebuilds a file, byte for byte, from the item's own bytes. */
 export interface OutgoingOriginal {
   /** Its length. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import type { FilmDescription, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
+import type { FilmDescription, FilmMaker, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { clientIn, content, digest, only, streamed } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
@@ -40,10 +40,13 @@ function description(progress: TrackProgress, total: number): FilmDescription | 
   }
 }
 
-const film = (bytes: Uint8Array<ArrayBuffer>): OutgoingFilm => ({
-  tracks: [streamed(bytes, 100_000)],
-  describe: (_, [track]) => (track ? description(track, bytes.byteLength) : null),
-})
+const maker = (film: OutgoingFilm): FilmMaker => ({ begin: () => Promise.resolve({ film }) })
+
+const film = (bytes: Uint8Array<ArrayBuffer>): FilmMaker =>
+  maker({
+    tracks: [streamed(bytes, 100_000)],
+    describe: (_, [track]) => (track ? description(track, bytes.byteLength) : null),
+  })
 
 test('tracks of a film are read at any offset, beside the bytes of their item', async () => {
   const own = content('original', 300_000)
@@ -66,7 +69,7 @@ test('tracks of a film are read at any offset, beside the bytes of their item', 
 test('segments are told of, and readable, while the film is still being sent', async () => {
   const track = content('track', 3 * MIB)
   const more = Promise.withResolvers<void>()
-  const source = new ReadableStream<Uint8Array>({
+  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
     async start(controller) {
       controller.enqueue(track.slice(0, 2 * MIB))
       await more.promise
@@ -76,7 +79,9 @@ test('segments are told of, and readable, while the film is still being sent', a
   })
   const link = Promise.withResolvers<string>()
   const outgoing = { tracks: [], describe: (own: TrackProgress) => own.media && description(own, track.byteLength) }
-  const sending = sealift.send([{ name: 'film.mp4', source, film: outgoing }], {
+  const begin = () => Promise.resolve({ film: outgoing, own: { bytes: source, way: 'test-1' } })
+  const item = { name: 'film.mp4', source: content('original', 1000), film: { begin } }
+  const sending = sealift.send([item], {
     publishFirst: true,
     onPublished: published => link.resolve(published.link),
   })

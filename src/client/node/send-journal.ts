@@ -51,13 +51,16 @@ const uploadSchema = z.object({
   chunkBytes: z.int().min(1),
 })
 
+/** What an entry is about; without `thing`, the item's bytes as they are. */
+const placeFields = { item: z.int(), thing: z.string().startsWith('made/').max(100).optional() }
+
 const entrySchema = z.union([
   z.object({ send: z.literal(1), createdAt: z.number(), owner: z.string(), manifestKey: z.string() }),
   z.object({ process: processIdentitySchema.nullable() }),
   z.object({ published: z.object({ parcelId: z.string(), expiresAt: z.string() }) }),
   z.object({ covered: z.array(z.string()) }),
   z.object({
-    item: z.int(),
+    ...placeFields,
     stamp: stampSchema,
     boot: z.string(),
     key: z.string(),
@@ -65,9 +68,9 @@ const entrySchema = z.union([
     noncePrefix: z.string(),
     idempotencyKey: z.string(),
   }),
-  z.object({ item: z.int(), upload: uploadSchema }),
-  z.object({ item: z.int(), part: z.int(), fingerprint: z.string() }),
-  z.object({ item: z.int(), stored: sealedMediaSchema }),
+  z.object({ ...placeFields, upload: uploadSchema }),
+  z.object({ ...placeFields, part: z.int(), fingerprint: z.string() }),
+  z.object({ ...placeFields, stored: sealedMediaSchema }),
 ])
 
 type Entry = z.infer<typeof entrySchema>
@@ -90,7 +93,9 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   readonly stale: JournaledUpload[] = []
   readonly #lines: LineJournal
   readonly #suite: CryptoSuite
-  readonly #items = new Map<number, FileItemJournal>()
+  /** By index and thing. */
+  readonly #items = new Map<string, FileItemJournal>()
+  #stamps: { readonly stamps: readonly (FileStamp | null)[]; readonly boot: string } = { stamps: [], boot: '' }
   readonly #memory: MemoryJournal
 
   private constructor(options: { lines: LineJournal; suite: CryptoSuite; parcel: ParcelSecrets }) {
@@ -136,8 +141,15 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
 
   /** Streams, thumbnails and tracks are not gone on with: nobody can tell whether their bytes are what they were. */
   item(index: number, thing: SealedThing): ItemJournal {
-    const file = thing === 'item' ? this.#items.get(index) : undefined
-    return file ?? this.#memory.item(index, thing)
+    const known = this.#items.get(keyOf(index, thing))
+    if (known) return known
+    const isOfFile = thing === 'item' || thing.startsWith('made/')
+    return (isOfFile && this.#open(index, thing)) || this.#memory.item(index, thing)
+  }
+
+  things(index: number): readonly ItemJournal[] {
+    const kept = Array.from(this.#items).flatMap(([key, item]) => (key.endsWith(`@${index}`) ? item : []))
+    return [...kept, ...this.#memory.things(index)]
   }
 
   /** Deletes it: the send is done. */
@@ -157,22 +169,37 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     for (const media of recalled?.covered ?? []) this.coveredMedia.add(media)
     if (!recalled) await this.#lines.append(headEntry(this.parcel))
     await this.#lines.append({ process })
-    const appended = identity.files.map(async (file, index) => {
-      if (!file) return
-      const before = recalled?.items.get(index)
-      const append = (entry: object): Promise<void> => this.#lines.append({ item: index, ...entry })
-      const journal = new FileItemJournal({ suite: this.#suite, append, stamp: file.source.stamp, boot: process.boot })
-      this.#items.set(index, journal)
-      if (before && mayGoOn(before, file.source.stamp, process.boot)) {
-        journal.recall(before)
-        this.resumed ||= journal.upload !== null || journal.stored !== null
-      } else {
-        if (before?.upload && !before.stored) this.stale.push(before.upload)
-        await journal.restart()
-      }
-    })
-    await Promise.all(appended)
+    this.#stamps = { stamps: identity.files.map(file => file && file.source.stamp), boot: process.boot }
+    for (const before of recalled?.items.values() ?? []) this.#recall(before)
   }
+
+  #recall(before: RecalledItem): void {
+    const { stamps, boot } = this.#stamps
+    const stamp = stamps[before.index]
+    if (!stamp || !mayGoOn(before, stamp, boot)) {
+      if (before.upload && !before.stored) this.stale.push(before.upload)
+      return
+    }
+    const journal = this.#open(before.index, before.thing)
+    journal?.recall(before)
+    this.resumed ||= before.upload !== null || before.stored !== null
+  }
+
+  /** `null` when it is of no file. */
+  #open(index: number, thing: SealedThing): FileItemJournal | null {
+    const { stamps, boot } = this.#stamps
+    const stamp = stamps[index]
+    if (!stamp) return null
+    const place = thing === 'item' ? { item: index } : { item: index, thing }
+    const append = (entry: object): Promise<void> => this.#lines.append({ ...place, ...entry })
+    const journal = new FileItemJournal({ suite: this.#suite, append, stamp, boot })
+    this.#items.set(keyOf(index, thing), journal)
+    return journal
+  }
+}
+
+function keyOf(index: number, thing: SealedThing): string {
+  return `${thing}@${index}`
 }
 
 interface FileItemJournalOptions {
@@ -188,6 +215,7 @@ class FileItemJournal implements ItemJournal {
   stored: SealedMedia | null = null
   readonly finishedParts = new Map<number, string>()
   readonly #options: FileItemJournalOptions
+  #written = false
 
   constructor(options: FileItemJournalOptions) {
     this.#options = options
@@ -199,10 +227,12 @@ class FileItemJournal implements ItemJournal {
     this.upload = item.upload
     this.stored = item.stored
     for (const [index, fingerprint] of item.parts) this.finishedParts.set(index, fingerprint)
+    this.#written = true
   }
 
   async begun(upload: JournaledUpload): Promise<void> {
     this.upload = upload
+    await this.#writeSecrets()
     await this.#options.append({ upload })
   }
 
@@ -213,6 +243,7 @@ class FileItemJournal implements ItemJournal {
 
   async finished(media: SealedMedia): Promise<void> {
     this.stored = media
+    await this.#writeSecrets()
     await this.#options.append({ stored: media })
   }
 
@@ -221,6 +252,14 @@ class FileItemJournal implements ItemJournal {
     this.upload = null
     this.stored = null
     this.finishedParts.clear()
+    this.#written = false
+    await this.#writeSecrets()
+  }
+
+  /** Before anything is noted of them: what nothing is known of is sealed under other ones next time. */
+  async #writeSecrets(): Promise<void> {
+    if (this.#written) return
+    this.#written = true
     const { key, salt, noncePrefix, idempotencyKey } = this.secrets
     const { stamp, boot } = this.#options
     const secrets = { key: toBase64Url(key), salt: toBase64Url(salt), noncePrefix: toBase64Url(noncePrefix) }
@@ -248,6 +287,8 @@ function nameOf({ server, files, terms }: SendIdentity): string {
 }
 
 interface RecalledItem {
+  readonly index: number
+  readonly thing: SealedThing
   readonly secrets: SealingSecrets
   readonly stamp: FileStamp
   readonly boot: string
@@ -261,7 +302,7 @@ interface Recalled {
   published: SendJournal['published']
   /** By that parcel. */
   readonly covered: Set<string>
-  readonly items: Map<number, RecalledItem>
+  readonly items: Map<string, RecalledItem>
 }
 
 async function recall(path: string): Promise<Recalled | 'busy' | null> {
@@ -285,13 +326,16 @@ function apply(recalled: Recalled, entry: Entry): void {
   }
   if ('covered' in entry) for (const media of entry.covered) recalled.covered.add(media)
   if (!('item' in entry)) return
+  const thing = (entry.thing ?? 'item') as SealedThing
+  const key = keyOf(entry.item, thing)
   if ('key' in entry) {
     const secrets = secretsOf(entry)
     const { stamp, boot } = entry
-    if (secrets) recalled.items.set(entry.item, { secrets, stamp, boot, upload: null, stored: null, parts: new Map() })
+    const fresh = { secrets, stamp, boot, upload: null, stored: null, parts: new Map() }
+    if (secrets) recalled.items.set(key, { ...fresh, secrets, index: entry.item, thing })
     return
   }
-  const item = recalled.items.get(entry.item)
+  const item = recalled.items.get(key)
   if (!item) return
   if ('upload' in entry) item.upload = entry.upload
   else if ('stored' in entry) item.stored = entry.stored

@@ -9,6 +9,7 @@ import { MANIFEST_VERSION } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
+import type { OutgoingFilm } from '../outgoing-film.ts'
 import type { TaskGroup } from '../task-group.ts'
 import type { Server } from '../wire/http.ts'
 import { publishParcel, readParcel, replaceManifest } from '../wire/parcels.ts'
@@ -43,7 +44,7 @@ export class Publisher {
   readonly #options: PublisherOptions
   /** By their place in what is sent; `null`: left out. */
   readonly #items: (ManifestItem | null)[]
-  readonly #films: readonly (FilmProgress | undefined)[]
+  readonly #films = new Map<number, FilmProgress>()
   readonly #media = new Set<string>()
   #version: number | null = null
   #published: Published | null = null
@@ -55,7 +56,6 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#items = options.items.map(item => ({ ...described(item), state: 'sending' }))
-    this.#films = options.items.map(({ film }) => film && new FilmProgress(film))
   }
 
   get published(): Published | null {
@@ -79,19 +79,29 @@ export class Publisher {
     if (item) this.#set(index, { ...item, ...sealed, state: 'complete' }, sealed.media)
   }
 
+  filmBegun(index: number, film: OutgoingFilm): void {
+    this.#films.set(index, new FilmProgress(film))
+  }
+
+  /** It is a plain file after all. */
+  filmDropped(index: number): void {
+    this.#films.delete(index)
+    this.#changed = true
+  }
+
   trackBegun({ index, track }: TrackPlace, begun: Begun): void {
-    this.#films[index]?.trackBegun(track, begun)
+    this.#films.get(index)?.trackBegun(track, begun)
     this.#cover(begun.media)
   }
 
   trackSent({ index, track }: TrackPlace, sealed: SealedMedia): void {
-    this.#films[index]?.trackSent(track, sealed)
+    this.#films.get(index)?.trackSent(track, sealed)
     this.#cover(sealed.media)
   }
 
   /** Receivers can read so many bytes from the first on: of a track, or of the item itself. */
   readable({ index, track }: TrackPlace | { readonly index: number; readonly track: null }, bytes: number): void {
-    const film = this.#films[index]
+    const film = this.#films.get(index)
     if (!film) return
     if (track === null) film.ownReadable(bytes)
     else film.trackReadable(track, bytes)
@@ -207,7 +217,7 @@ export class Publisher {
     this.#changed = false
     const { suite, journal, createdAt } = this.#options
     const items = this.#items.flatMap(
-      (item, index) => (item && { ...item, ...this.#films[index]?.describe(item) }) || [],
+      (item, index) => (item && { ...item, ...this.#films.get(index)?.describe(item) }) || [],
     )
     const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items } as const
     // Items may be finished while it is being sealed: the list is of what this manifest names.

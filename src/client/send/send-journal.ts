@@ -43,8 +43,11 @@ export interface ItemJournal {
   restart(): Promise<void>
 }
 
-/** What is sealed of an item: its bytes, its thumbnail, a track of its film. */
-export type SealedThing = 'item' | 'thumbnail' | `track/${number}`
+/**
+ * What is sealed of an item: its bytes as they are, or made in some way; its thumbnail; a track of its film. Each has
+ * secrets of its own, since each has bytes of its own.
+ */
+export type SealedThing = 'item' | `made/${string}` | 'thumbnail' | `track/${number}`
 
 /** What belongs to the parcel as a whole. */
 export interface ParcelSecrets {
@@ -61,6 +64,8 @@ export interface SendJournal {
   readonly coveredMedia: ReadonlySet<string>
   mediaCovered(media: readonly string[]): Promise<void>
   item(index: number, thing: SealedThing): ItemJournal
+  /** Of everything that was sealed of an item. */
+  things(index: number): readonly ItemJournal[]
 }
 
 export function drawParcelSecrets(suite: CryptoSuite): ParcelSecrets {
@@ -104,10 +109,14 @@ export class MemoryJournal implements SendJournal {
   }
 
   item(index: number, thing: SealedThing): ItemJournal {
-    const key = `${thing}/${index}`
+    const key = `${thing}@${index}`
     const item = this.#items.get(key) ?? new MemoryItemJournal(this.#suite)
     this.#items.set(key, item)
     return item
+  }
+
+  things(index: number): readonly ItemJournal[] {
+    return Array.from(this.#items).flatMap(([key, item]) => (key.endsWith(`@${index}`) ? item : []))
   }
 }
 

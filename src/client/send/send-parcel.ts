@@ -3,17 +3,18 @@ import { NO_SIGNAL } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { manifestItemSchema } from '../manifest.ts'
 import type { RefusedItem, SendItem, SendOptions } from '../options.ts'
-import type { Source } from '../source.ts'
 import { laneOf, Lanes } from '../lanes.ts'
+import type { Lane } from '../lanes.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import { isPassing } from '../retry.ts'
 import type { Sent } from '../sealift.ts'
 import { TaskGroup } from '../task-group.ts'
 import { plainParts } from './plain-parts.ts'
-import type { PlainParts } from './plain-parts.ts'
 import { Publisher } from './publisher.ts'
+import { ItemSend } from './send-item.ts'
+import type { Outgoing } from './send-item.ts'
 import { ONE_REQUEST_BYTES, sendMedia } from './send-media.ts'
-import type { Begun, SendContext } from './send-media.ts'
+import type { SendContext } from './send-media.ts'
 import type { SendJournal } from './send-journal.ts'
 import { undo } from './undo.ts'
 
@@ -40,12 +41,6 @@ function assertSendable(item: SendItem): void {
   if (checked.success) return
   const fields = checked.error.issues.map(issue => issue.path.join('.')).join(', ')
   throw new SealiftError('invalid_request', `An item cannot be sent: look at its ${fields}`)
-}
-
-interface Outgoing {
-  readonly index: number
-  readonly item: SendItem
-  readonly parts: PlainParts
 }
 
 class SendRun {
@@ -93,7 +88,7 @@ class SendRun {
     const thumbnails = this.#outgoing.filter(({ item }) => item.thumbnail)
     const planned = this.#outgoing
       .toSorted((a, b) => sizeOf(a) - sizeOf(b))
-      .map(outgoing => ({ outgoing, lane: laneOf(outgoing.parts.paddedBytes, ONE_REQUEST_BYTES) }))
+      .map(outgoing => ({ outgoing, lane: laneOfItem(outgoing) }))
     lanes.announce([...thumbnails.map(() => 'tiny' as const), ...planned.map(({ lane }) => lane)])
     for (const outgoing of thumbnails) {
       group.spawn(signal => lanes.run('tiny', () => this.#sendThumbnail(outgoing, signal).then(changed)))
@@ -115,8 +110,7 @@ class SendRun {
     this.#publisher.itemLeftOut(index)
     this.#progress.leaveOut(index)
     this.#left -= 1
-    const tracks = item.film?.tracks.map((_, track) => journal.item(index, `track/${track}`)) ?? []
-    const journals = [journal.item(index, 'item'), journal.item(index, 'thumbnail'), ...tracks]
+    const journals = journal.things(index)
     await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items: journals })
     for (const each of journals) await each.restart()
   }
@@ -146,81 +140,14 @@ class SendRun {
 
   async #sendItem(
     outgoing: Outgoing,
-    how: { signal: AbortSignal; followable: boolean; changed: () => void },
+    { signal, ...how }: { signal: AbortSignal; followable: boolean; changed: () => void },
   ): Promise<void> {
-    const { index, parts, item } = outgoing
-    this.#progress.begin(index)
-    const group = new TaskGroup(how.signal)
-    // Streams of one film are made together: all of them are read at once, whatever else waits.
-    const context = item.film ? this.#filmContext(item.film.tracks.length) : this.#send.context
-    for (const [track, source] of item.film?.tracks.entries() ?? [])
-      group.spawn(signal => this.#sendTrack(context, { ...how, signal, index, track, source }))
-    group.spawn(async signal => {
-      const media = {
-        role: 'media',
-        parts,
-        journal: this.#send.journal.item(index, 'item'),
-        followable: how.followable,
-        ...partsOf(item, how.followable),
-        moved: (bytes: number) => this.#progress.moved(index, bytes),
-        found: (bytes: number) => this.#progress.found(index, bytes),
-        begun: (begun: Begun) => this.#begun(outgoing, begun, how.changed),
-        readable: (bytes: number) => this.#readable({ index, track: null }, bytes, how.changed),
-      } as const
-      const sealed = await sendMedia(context, media, signal)
-      this.#publisher.itemSent(index, sealed)
-      this.#bytes += sealed.bytes
-    })
-    await group.join()
-    this.#sent(outgoing)
-    how.changed()
-  }
-
-  async #sendTrack(
-    context: SendContext,
-    { index, track, source, signal, followable, changed }: TrackToSend,
-  ): Promise<void> {
-    const place = { index, track }
-    const sealed = await sendMedia(
-      context,
-      {
-        role: 'media',
-        parts: plainParts(source, this.#send.options.padding ?? true),
-        journal: this.#send.journal.item(index, `track/${track}`),
-        followable,
-        ...partsOf({ film: true }, followable),
-        moved: () => undefined,
-        found: () => undefined,
-        begun: begun => {
-          this.#publisher.trackBegun(place, begun)
-          changed()
-        },
-        readable: bytes => this.#readable(place, bytes, changed),
-      },
-      signal,
-    )
-    this.#publisher.trackSent(place, sealed)
-    changed()
-  }
-
-  #readable(place: Parameters<Publisher['readable']>[0], bytes: number, changed: () => void): void {
-    this.#publisher.readable(place, bytes)
-    changed()
-  }
-
-  /** Buffers of its own, so that no track waits for a buffer that another one of the same film holds. */
-  #filmContext(tracks: number): SendContext {
-    const { context } = this.#send
-    return { ...context, partBuffers: context.partBuffers.apart(tracks + 1) }
-  }
-
-  #begun({ index, parts }: Outgoing, begun: Begun, changed: () => void): void {
-    this.#publisher.itemBegun(index, begun, parts.dataBytes)
-    changed()
-  }
-
-  #sent({ index, parts }: Outgoing): void {
-    this.#progress.finish(index, parts.dataBytes ?? 0)
+    const { context, journal, options } = this.#send
+    const [publisher, progress] = [this.#publisher, this.#progress]
+    const padding = options.padding ?? true
+    const sending = new ItemSend({ context, journal, publisher, progress, padding, ...how }, outgoing)
+    const bytes = await sending.run(signal)
+    this.#bytes += bytes
     this.#left -= 1
     if (this.#left === 0) this.#publisher.hurry()
   }
@@ -239,27 +166,16 @@ class SendRun {
   }
 }
 
-interface TrackToSend {
-  readonly index: number
-  readonly track: number
-  readonly source: Source
-  readonly signal: AbortSignal
-  readonly followable: boolean
-  readonly changed: () => void
-}
-
-/** What is watched while it is sent goes in small parts: a receiver can read no sooner than a part has arrived. */
-const WATCHED_PART_BYTES = 256 * 1024
-
-function partsOf({ film }: { readonly film?: unknown }, watched: boolean): { partBytes?: number } {
-  return film !== undefined && watched ? { partBytes: WATCHED_PART_BYTES } : {}
-}
-
 /** Says which item an error is about; in its context alone, for messages may end up in logs. */
 function aboutItem(error: unknown, { index, name }: { index: number; name: string }): unknown {
   if (!isSealiftError(error) || error.code === 'aborted' || isPassing(error)) return error
   const context = { ...error.context, item: name, index }
   return new SealiftError(error.code, error.message, { context, cause: error })
+}
+
+/** Films are made while they are sent: few at once, whatever their size. */
+function laneOfItem({ item, parts }: Outgoing): Lane {
+  return item.film ? 'large' : laneOf(parts.paddedBytes, ONE_REQUEST_BYTES)
 }
 
 function sizeOf({ parts }: Outgoing): number {
