@@ -7,27 +7,30 @@ export interface PartBuffer extends Disposable {
 
 const ONE_PART_BYTES = 8 * 1024 * 1024
 
-/** Buffers for parts in flight: no more bytes than `capacityBytes` at once, first come, first served, used again. */
+/**
+ * Buffers for so many parts in flight, 8 MiB each: first come, first served, used again. Smaller ones are no more, larger
+ * ones fewer, so that neither what is lost at a cut nor the memory grows with what a server calls a part.
+ */
 export class PartBuffers {
-  readonly #capacityBytes: number
+  readonly #parts: number
   readonly #room: Semaphore
   readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>
   readonly #idle: Uint8Array<ArrayBuffer>[] = []
 
-  constructor(capacityBytes: number, allocate: (bytes: number) => Uint8Array<ArrayBuffer>) {
-    this.#capacityBytes = capacityBytes
-    this.#room = new Semaphore(capacityBytes)
+  constructor(parts: number, allocate: (bytes: number) => Uint8Array<ArrayBuffer>) {
+    this.#parts = parts
+    this.#room = new Semaphore(parts * ONE_PART_BYTES)
     this.#allocate = allocate
   }
 
-  /** As many bytes again and `more` buffers' worth, for those who must not wait for these. */
+  /** As many again and `more`, for those who must not wait for these. */
   apart(more: number): PartBuffers {
-    return new PartBuffers(this.#capacityBytes + more * ONE_PART_BYTES, this.#allocate)
+    return new PartBuffers(this.#parts + more, this.#allocate)
   }
 
   /** Holds whatever was in it before. */
   async acquire(bytes: number, signal: AbortSignal): Promise<PartBuffer> {
-    const room = await this.#room.acquire(bytes, signal)
+    const room = await this.#room.acquire(Math.max(bytes, ONE_PART_BYTES), signal)
     const at = this.#idle.findIndex(idle => idle.byteLength === bytes)
     const buffer = this.#idle.splice(at, at < 0 ? 0 : 1)[0] ?? this.#allocate(bytes)
     // Buffers of another size would come on top of those in use.

@@ -29,7 +29,6 @@ import { hashingHere } from './part-hashing.ts'
 import type { PartHashing } from './part-hashing.ts'
 import { Retrier } from './retry.ts'
 import { Semaphore } from './semaphore.ts'
-import { ONE_REQUEST_BYTES } from './send/send-media.ts'
 import { sendParcel } from './send/send-parcel.ts'
 import type { SendJournal } from './send/send-journal.ts'
 import { MemoryJournal } from './send/send-journal.ts'
@@ -192,7 +191,7 @@ export class Sealift implements AsyncDisposable {
       digests: this.#options.digests ?? isUnprotected(server.base),
       suite: this.suite,
       making: { owner: journal.parcel.owner, lease },
-      partBuffers: new PartBuffers(this.#parallel * ONE_REQUEST_BYTES, bytes => this.hashing.allocate(bytes)),
+      partBuffers: new PartBuffers(this.#parallel, bytes => this.hashing.allocate(bytes)),
       hashing: this.hashing,
       smallBuffers: new Semaphore(SMALL_BUFFER_BYTES),
     }
