@@ -13,6 +13,7 @@ export type {
   CallOptions,
   DownloadOptions,
   DownloadResume,
+  ItemPictures,
   LeaseOptions,
   PlainRange,
   Published,

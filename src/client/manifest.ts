@@ -15,7 +15,7 @@ const MAX_NAME_CHARACTERS = 4096
 const mediaType = z.string().min(1).max(255)
 
 /** A picture in 25 bytes or so, and the size of the real one. */
-const preview = z.looseObject({
+export const previewSchema = z.looseObject({
   thumbHash: z.string().max(128).optional().describe('ThumbHash, base64url'),
   width: z.int().min(1).max(1_000_000).optional().describe('Pixels'),
   height: z.int().min(1).max(1_000_000).optional().describe('Pixels'),
@@ -32,7 +32,7 @@ const original = z.looseObject({
 const described = {
   name: z.string().min(1).max(MAX_NAME_CHARACTERS),
   type: mediaType,
-  preview: preview.optional(),
+  preview: previewSchema.optional(),
   thumbnail: sealedMediaSchema.optional(),
   /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */
   video: z.looseObject({}).optional(),
@@ -67,7 +67,7 @@ export type CompleteItem = z.infer<typeof completeItem>
 export type SendingItem = z.infer<typeof sendingItem>
 export type SealedMedia = z.infer<typeof sealedMediaSchema>
 /** What to show before the bytes are there: dimensions in pixels and a ThumbHash. */
-export type Preview = z.infer<typeof preview>
+export type Preview = z.infer<typeof previewSchema>
 
 /** The bytes of an item as those of a track; `null` while there are none. */
 export function trackMediaOf(item: ManifestItem): TrackMedia | null {

@@ -87,8 +87,20 @@ export interface SendItem {
   readonly preview?: Preview
   /** A small picture; sealed as a media of its own and sent first. At most one part. */
   readonly thumbnail?: Uint8Array<ArrayBuffer>
+  /**
+   * Makes `preview` and `thumbnail` when there is time, beside what is being sent. Without them the item is sent all
+   * the same: what it rejects with is not told.
+   */
+  readonly pictures?: (signal: AbortSignal) => Promise<ItemPictures | null>
   /** What can be played of it: `sealift/video` makes it. */
   readonly film?: FilmMaker
+}
+
+/** What shows an item before its bytes are there. */
+export interface ItemPictures {
+  readonly preview: Preview | null
+  /** As `thumbnail` of `SendItem`. */
+  readonly thumbnail: Uint8Array<ArrayBuffer> | null
 }
 
 /** How long and how often what is sent may be fetched. */

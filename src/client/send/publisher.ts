@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
 import { MANIFEST_VERSION } from '../manifest.ts'
-import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import type { ManifestItem, Preview, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
 import type { OutgoingFilm } from '../outgoing-film.ts'
@@ -77,6 +77,13 @@ export class Publisher {
   itemSent(index: number, sealed: SealedMedia): void {
     const item = this.#items[index]
     if (item) this.#set(index, { ...item, ...sealed, state: 'complete' }, sealed.media)
+  }
+
+  previewMade(index: number, preview: Preview): void {
+    const item = this.#items[index]
+    if (!item) return
+    this.#items[index] = { ...item, preview }
+    this.#changed = true
   }
 
   filmBegun(index: number, film: OutgoingFilm): void {

@@ -1,7 +1,9 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import { NO_SIGNAL } from '../abort.ts'
+import pLimit from 'p-limit'
+
+import { NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
-import { manifestItemSchema } from '../manifest.ts'
+import { manifestItemSchema, previewSchema } from '../manifest.ts'
 import type { RefusedItem, SendItem, SendOptions } from '../options.ts'
 import { laneOf, Lanes } from '../lanes.ts'
 import type { Lane } from '../lanes.ts'
@@ -17,6 +19,8 @@ import { ONE_REQUEST_BYTES, sendMedia } from './send-media.ts'
 import type { SendContext } from './send-media.ts'
 import type { SendJournal } from './send-journal.ts'
 import { undo } from './undo.ts'
+
+const PICTURES_AT_ONCE = 2
 
 export interface SendParcelOptions {
   readonly context: SendContext
@@ -90,9 +94,13 @@ class SendRun {
       .toSorted((a, b) => sizeOf(a) - sizeOf(b))
       .map(outgoing => ({ outgoing, lane: laneOfItem(outgoing) }))
     lanes.announce([...thumbnails.map(() => 'tiny' as const), ...planned.map(({ lane }) => lane)])
-    for (const outgoing of thumbnails) {
-      group.spawn(signal => lanes.run('tiny', () => this.#sendThumbnail(outgoing, signal).then(changed)))
+    for (const { index, item } of thumbnails) {
+      const thumbnail = { index, bytes: item.thumbnail ?? new Uint8Array(0) }
+      group.spawn(signal => lanes.run('tiny', () => this.#sendThumbnail(thumbnail, signal).then(changed)))
     }
+    const making = pLimit(PICTURES_AT_ONCE)
+    for (const outgoing of this.#outgoing.filter(({ item }) => item.pictures))
+      group.spawn(signal => making(() => this.#makePictures(outgoing, signal).then(changed)))
     for (const { outgoing, lane } of planned) {
       const followable = early && lane === 'large'
       const send = (signal: AbortSignal): Promise<void> => this.#sendItem(outgoing, { signal, followable, changed })
@@ -121,12 +129,24 @@ class SendRun {
     if (first && this.#refused.length === this.#outgoing.length) throw first.error
   }
 
-  async #sendThumbnail({ index, item }: Outgoing, signal: AbortSignal): Promise<void> {
+  async #makePictures({ index, item }: Outgoing, signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    const pictures = await item.pictures?.(signal).catch(() => null)
+    throwIfAborted(signal)
+    const preview = previewSchema.safeParse(pictures?.preview).data
+    if (preview) this.#publisher.previewMade(index, preview)
+    if (pictures?.thumbnail) await this.#sendThumbnail({ index, bytes: pictures.thumbnail }, signal)
+  }
+
+  async #sendThumbnail(
+    { index, bytes }: { index: number; bytes: Uint8Array<ArrayBuffer> },
+    signal: AbortSignal,
+  ): Promise<void> {
     const sealed = await sendMedia(
       this.#send.context,
       {
         role: 'thumbnail',
-        parts: plainParts(item.thumbnail ?? new Uint8Array(0), true),
+        parts: plainParts(bytes, true),
         journal: this.#send.journal.item(index, 'thumbnail'),
         followable: false,
         moved: () => undefined,

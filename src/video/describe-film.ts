@@ -1,0 +1,118 @@
+/** From a film that is being packaged, and how far its tracks have come, to what the manifest says of it. */
+import type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from '../client/film.ts'
+import type { TrackProgress } from '../client/outgoing-film.ts'
+import type { PackagedFilm, PackagedStoryboard, PackagedSubtitles, PackagedTrack, Segment } from './packager.ts'
+
+/** A track and how much of it receivers can read. `progress.media` is left out where it is the item's own. */
+export interface SentTrack {
+  readonly track: PackagedTrack
+  readonly progress: TrackProgress
+  readonly isOwn: boolean
+}
+
+/** The parts of a film with what has been sent of them. */
+export interface FilmState {
+  readonly film: PackagedFilm
+  readonly renditions: readonly SentTrack[]
+  readonly audio: readonly SentTrack[]
+  readonly subtitles: readonly { readonly subtitles: PackagedSubtitles; readonly progress: TrackProgress }[]
+  readonly storyboard: { readonly made: PackagedStoryboard; readonly progress: TrackProgress } | null
+}
+
+/** @returns `null` while nothing of it could be played */
+export function describeFilm({ film, renditions, audio, subtitles, storyboard }: FilmState): FilmDescription | null {
+  const [first] = renditions
+  if (!first) return null
+  const tracks = [...renditions, ...audio]
+  const described = renditions.flatMap(sent => describeTrack(sent) ?? [])
+  const sound = audio.flatMap(sent => describeTrack(sent) ?? [])
+  // A quality that appears later would be missed by who has begun to play: all of them at once, or none.
+  if (described.length < renditions.length || sound.length < audio.length) return null
+  const complete = tracks.every(({ progress }) => progress.media?.state === 'complete')
+  const seconds = complete ? durationOf(first.track.layout.segments) : film.seconds
+  return {
+    state: complete ? 'complete' : 'sending',
+    ...(seconds !== null && { seconds }),
+    renditions: described,
+    ...(sound.length > 0 && { audio: sound }),
+    ...withSubtitles(subtitles),
+    ...(storyboard && withStoryboard(storyboard)),
+  }
+}
+
+function describeTrack({ track, progress, isOwn }: SentTrack): FilmTrack | null {
+  const { media, readableBytes } = progress
+  const { init } = track.layout
+  if (!media || !init) return null
+  const segments = track.layout.segments.filter(([offset, length]) => offset + length <= readableBytes)
+  if (segments.length === 0) return null
+  const { codecs, width, height, frameRate } = track
+  return {
+    ...(isOwn ? {} : { media }),
+    codecs,
+    ...bandwidthOf(segments),
+    ...(width !== undefined && { width }),
+    ...(height !== undefined && { height }),
+    ...(frameRate !== undefined && { frameRate }),
+    ...choiceOf(track),
+    init: [...init],
+    segments: segments.map(([offset, length, seconds]) => [offset, length, seconds]),
+  }
+}
+
+/** As RFC 8216 4.3.4.2 defines them: of the densest segment, and of all. */
+function bandwidthOf(segments: readonly Segment[]): { bandwidth: number; averageBandwidth: number } {
+  const rate = (bytes: number, seconds: number): number =>
+    Math.max(1, Math.ceil((bytes * 8) / Math.max(seconds, 0.001)))
+  // The last segment may be a few frames, and as dense as a key frame is.
+  const judged = segments.filter(([, , seconds]) => seconds >= 0.5)
+  const peaks = (judged.length > 0 ? judged : segments).map(([, length, seconds]) => rate(length, seconds))
+  const bytes = segments.reduce((sum, [, length]) => sum + length, 0)
+  const averageBandwidth = rate(bytes, durationOf(segments))
+  return { bandwidth: peaks.reduce((most, peak) => Math.max(most, peak), averageBandwidth), averageBandwidth }
+}
+
+function durationOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, [, , seconds]) => sum + seconds, 0)
+}
+
+interface Choice {
+  readonly language?: string
+  readonly name?: string
+  readonly isDefault?: boolean
+}
+
+function choiceOf({ language, name, isDefault }: Choice): Choice {
+  return {
+    ...(language !== undefined && { language }),
+    ...(name !== undefined && { name }),
+    ...(isDefault !== undefined && { isDefault }),
+  }
+}
+
+type CompleteMedia = Extract<TrackMedia, { state: 'complete' }>
+
+const isComplete = (media: TrackMedia | null): media is CompleteMedia => media?.state === 'complete'
+
+function withSubtitles(sent: FilmState['subtitles']): { subtitles?: FilmSubtitles[] } {
+  const subtitles = sent.flatMap(({ subtitles, progress: { media } }) =>
+    isComplete(media)
+      ? [{ media, ...choiceOf(subtitles), ...(subtitles.isForced !== undefined && { isForced: subtitles.isForced }) }]
+      : [],
+  )
+  return subtitles.length > 0 ? { subtitles } : {}
+}
+
+function withStoryboard({ made, progress: { media } }: NonNullable<FilmState['storyboard']>): {
+  storyboard?: FilmStoryboard
+} {
+  if (!isComplete(media)) return {}
+  const { sheets, ...shape } = made
+  let at = 0
+  const places = sheets.map(({ byteLength }): [number, number] => {
+    const place: [number, number] = [at, byteLength]
+    at += byteLength
+    return place
+  })
+  return { storyboard: { ...shape, media, sheets: places } }
+}

@@ -1,0 +1,159 @@
+import type { BegunFilm, FilmMaker, OutgoingFilm, TrackProgress } from '../client/outgoing-film.ts'
+import type { RandomSource } from '../client/source.ts'
+import { describeFilm } from './describe-film.ts'
+import type { FilmState, SentTrack } from './describe-film.ts'
+import { CannotPackage } from './packager.ts'
+import type { FilmInput, PackagedFilm, PackagedStoryboard, PackagedTrack, Packager } from './packager.ts'
+
+type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>
+
+/** Tells how the file a film was made of is rebuilt from the film's bytes. */
+export interface OriginalMaker {
+  /** @param film the bytes of the film, which come out of `bytes` again; `runs` ends when they and the file were read */
+  watch(
+    film: ByteStream,
+    file: RandomSource,
+    signal: AbortSignal,
+  ): { readonly bytes: ByteStream; readonly runs: ByteStream }
+}
+
+export interface FilmMakerOptions {
+  readonly packager: Packager
+  /** Called when the film's turn has come. */
+  readonly input: () => Promise<FilmInput>
+  /**
+   * With it, a film of one track is the item's own bytes, and the file is rebuilt from them: nothing is sent twice.
+   * Without it, and for films of several tracks, the film goes beside the file.
+   */
+  readonly instead?: {
+    readonly original: OriginalMaker
+    /** As `way` of `MadeBytes`. */
+    readonly way: string
+  }
+  /** Told what a person should know of the film; one sentence each. */
+  readonly onNote?: (note: string) => void
+  /** Told why it is sent as a plain file. */
+  readonly onPlain?: (reason: string) => void
+  /** Seconds of the film that are packaged, of all of them (`null`: not known). */
+  readonly onProgress?: (seconds: number, total: number | null) => void
+}
+
+/** Packages an item's film while the item is sent. */
+export function filmMaker(options: FilmMakerOptions): FilmMaker {
+  const tellPlain = (error: unknown): boolean => {
+    if (!(error instanceof CannotPackage)) return false
+    options.onPlain?.(error.message)
+    return true
+  }
+  return {
+    begin: async signal => {
+      try {
+        return { ...(await begin(options, signal)), isUnfit: tellPlain }
+      } catch (error) {
+        if (tellPlain(error)) return null
+        throw error
+      }
+    },
+  }
+}
+
+async function begin(options: FilmMakerOptions, signal: AbortSignal): Promise<BegunFilm> {
+  const { packager, instead, onNote, onProgress } = options
+  const input = await options.input()
+  let total: number | null = null
+  const film = await packager.package(input, { signal, onProgress: seconds => onProgress?.(seconds, total) })
+  total = film.seconds
+  for (const note of film.notes) onNote?.(note)
+  const [rendition, ...others] = film.renditions
+  if (!rendition) throw new CannotPackage('There is nothing to play in it.')
+  return instead && others.length + film.audio.length === 0
+    ? insteadOfFile(film, rendition, { ...instead, file: input.source, signal })
+    : { film: besideFile(film) }
+}
+
+interface Instead extends NonNullable<FilmMakerOptions['instead']> {
+  readonly file: RandomSource
+  readonly signal: AbortSignal
+}
+
+function insteadOfFile(
+  film: PackagedFilm,
+  rendition: PackagedTrack,
+  { original, way, file, signal }: Instead,
+): BegunFilm {
+  const { bytes, runs } = original.watch(rendition.bytes, file, signal)
+  const extras = extrasOf(film)
+  const state = (own: TrackProgress, tracks: readonly TrackProgress[]): FilmState => ({
+    film,
+    renditions: [{ track: rendition, progress: own, isOwn: true }],
+    audio: [],
+    ...extras.state(tracks),
+  })
+  return {
+    own: { bytes: checked(bytes, file), way },
+    film: {
+      tracks: [...extras.sources, runs],
+      describe: (own, tracks) => describeFilm(state(own, tracks)),
+      original: { bytes: file.sizeBytes, runs: extras.sources.length },
+    },
+  }
+}
+
+function besideFile(film: PackagedFilm): OutgoingFilm {
+  const tracks = [...film.renditions, ...film.audio]
+  const extras = extrasOf(film)
+  const sent = (progress: readonly TrackProgress[], from: number, track: PackagedTrack, at: number): SentTrack => ({
+    track,
+    progress: progress[from + at] ?? NOTHING,
+    isOwn: false,
+  })
+  const audioFrom = film.renditions.length
+  return {
+    tracks: [...tracks.map(track => track.bytes), ...extras.sources],
+    describe: (_, progress) =>
+      describeFilm({
+        film,
+        renditions: film.renditions.map((track, at) => sent(progress, 0, track, at)),
+        audio: film.audio.map((track, at) => sent(progress, audioFrom, track, at)),
+        ...extras.state(progress.slice(tracks.length)),
+      }),
+  }
+}
+
+const NOTHING: TrackProgress = { media: null, readableBytes: 0 }
+
+/** Subtitles and storyboard: sent when they are made, told of when they are there. */
+function extrasOf(film: PackagedFilm): {
+  readonly sources: readonly ByteStream[]
+  state(progress: readonly TrackProgress[]): Pick<FilmState, 'subtitles' | 'storyboard'>
+} {
+  let made: PackagedStoryboard | null = null
+  const sheets = film.storyboard?.then(storyboard => {
+    made = storyboard
+    return storyboard?.sheets ?? []
+  })
+  const texts = film.subtitles.map(({ text }) => text.then(bytes => [bytes]))
+  return {
+    sources: [...texts, ...(sheets ? [sheets] : [])].map(streamOfPromise),
+    state: progress => ({
+      subtitles: film.subtitles.map((subtitles, at) => ({ subtitles, progress: progress[at] ?? NOTHING })),
+      storyboard: made && { made, progress: progress[film.subtitles.length] ?? NOTHING },
+    }),
+  }
+}
+
+function streamOfPromise(promise: Promise<readonly Uint8Array<ArrayBuffer>[]>): ByteStream {
+  // Its error is the stream's, whenever somebody reads it.
+  promise.catch(() => undefined)
+  return new ReadableStream({
+    pull: async controller => {
+      for (const bytes of await promise) if (bytes.byteLength > 0) controller.enqueue(bytes)
+      controller.close()
+    },
+  })
+}
+
+/** The end of the bytes only comes when the file is still what it was at the beginning. */
+function checked(bytes: ByteStream, file: RandomSource): ByteStream {
+  return bytes.pipeThrough(new TransformStream({ flush: () => file.checkUnchanged?.() }))
+}
