@@ -12,3 +12,4 @@ export type {
   Segment,
   TrackLayout,
 } from './packager.ts'
+export { createRemuxer } from './remux/remuxer.ts'

@@ -1,0 +1,98 @@
+import { EncodedAudioPacketSource, EncodedVideoPacketSource, Mp4OutputFormat, Output, StreamTarget } from 'mediabunny'
+import type { EncodedPacket, StreamTargetChunk } from 'mediabunny'
+
+import { boxesOf, clearTimes, numberFragment } from './boxes.ts'
+import type { CopiedTrack } from './input-track.ts'
+
+type PacketSource = { add(packet: EncodedPacket): Promise<void> }
+
+/**
+ * Makes the pieces of one fragmented MP4 file. Every fragment comes out of a muxer of its own: one muxer for the whole
+ * film keeps a record of every packet until its end, and cuts where it likes. All of them know the same tracks, so
+ * their fragments belong to the same initialization segment.
+ */
+export class FragmentWriter {
+  readonly #tracks: readonly CopiedTrack[]
+  #fragments = 0
+
+  constructor(tracks: readonly CopiedTrack[]) {
+    this.#tracks = tracks
+  }
+
+  async init(): Promise<Uint8Array<ArrayBuffer>> {
+    const { init } = await this.#mux([])
+    return init
+  }
+
+  /**
+   * One fragment (`moof` and `mdat`), with the samples in it.
+   * @param packets of each track, in decoding order; those of video begin with a key frame
+   */
+  async fragment(packets: readonly (readonly EncodedPacket[])[]): Promise<Uint8Array<ArrayBuffer>[]> {
+    const { fragments } = await this.#mux(packets)
+    return fragments
+  }
+
+  async #mux(packets: readonly (readonly EncodedPacket[])[]) {
+    const written = new AppendedBytes()
+    const format = new Mp4OutputFormat({ fastStart: 'fragmented', minimumFragmentDuration: Infinity })
+    const output = new Output({ format, target: new StreamTarget(written.stream) })
+    const sources = await Promise.all(this.#tracks.map(track => addTrack(output, track)))
+    await output.start()
+    for (const [index, source] of sources.entries()) {
+      for (const packet of packets[index] ?? []) await source.add(packet)
+    }
+    await output.finalize()
+    return this.#sorted(written.chunks)
+  }
+
+  #sorted(chunks: readonly Uint8Array<ArrayBuffer>[]) {
+    const init: Uint8Array<ArrayBuffer>[] = []
+    const fragments: Uint8Array<ArrayBuffer>[] = []
+    for (const { type, bytes } of chunks.flatMap(chunk => Array.from(boxesOf(chunk)))) {
+      if (type === 'moov') clearTimes(bytes)
+      if (type === 'moof') numberFragment(bytes, ++this.#fragments)
+      if (type === 'ftyp' || type === 'moov') init.push(bytes)
+      if (type === 'moof' || type === 'mdat') fragments.push(bytes)
+    }
+    return { init: joined(init), fragments }
+  }
+}
+
+async function addTrack(output: Output, copied: CopiedTrack): Promise<PacketSource> {
+  // Known ahead: a fragment need not hold packets of every track.
+  const metadata = { primingPacket: copied.cursor.first }
+  if (copied.kind === 'audio') {
+    const source = new EncodedAudioPacketSource(copied.codec)
+    output.addAudioTrack(source, { ...metadata, decoderConfig: copied.config })
+    return source
+  }
+  const source = new EncodedVideoPacketSource(copied.codec)
+  const transformationMatrix = await copied.track.getTransformationMatrix()
+  output.addVideoTrack(source, { ...metadata, decoderConfig: copied.config, transformationMatrix })
+  return source
+}
+
+/** Takes what a muxer writes, and only from front to back. */
+class AppendedBytes {
+  readonly chunks: Uint8Array<ArrayBuffer>[] = []
+  #position = 0
+
+  readonly stream = new WritableStream<StreamTargetChunk>({
+    write: ({ data, position }) => {
+      if (position !== this.#position) throw new RangeError('The muxer went back in its file')
+      this.#position += data.byteLength
+      this.chunks.push(data)
+    },
+  })
+}
+
+function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.byteLength
+  }
+  return bytes
+}

@@ -1,0 +1,93 @@
+import { CannotPackage } from '../packager.ts'
+import type { FilmInput, PackagedFilm, PackagedTrack, PackageOptions, Packager } from '../packager.ts'
+import { cutFilm } from './cut-film.ts'
+import { describeTrack } from './describe-track.ts'
+import type { Description } from './describe-track.ts'
+import { filmSource } from './film-source.ts'
+import type { FilmSource } from './film-source.ts'
+import { openFilm } from './open-film.ts'
+import type { OpenFilm } from './open-film.ts'
+import { TrackFile } from './track-file.ts'
+
+/**
+ * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and
+ * browsers; needs no program. The same film gives the same bytes each time.
+ */
+export function createRemuxer(): Packager {
+  return { package: packageFilm }
+}
+
+async function packageFilm(input: FilmInput, options: PackageOptions): Promise<PackagedFilm> {
+  options.signal.throwIfAborted()
+  const given = new AbortController()
+  const signal = AbortSignal.any([options.signal, given.signal])
+  const source = filmSource(input.source, signal)
+  const explain = (error: unknown) => explained(error, source, signal)
+  const film = await openFilm(source.source).catch(error => {
+    throw explain(error)
+  })
+  const files = filesOf(film, reason => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError')))
+  const described = await Promise.all(files.map(file => describeTrack(file.tracks))).catch(error => {
+    film.input.dispose()
+    throw explain(error)
+  })
+  void writeFiles({ film, files, explain, signal, options })
+  return {
+    seconds: film.seconds,
+    ...placed(files, described),
+    subtitles: [],
+    storyboard: Promise.resolve(null),
+    notes: film.notes,
+  }
+}
+
+/** Sound goes with the pictures, unless there is a choice of it. */
+function filesOf(film: OpenFilm, onCancel: (reason: unknown) => void): TrackFile[] {
+  const { video, audio } = film
+  if (!video) return audio.slice(0, 1).map(track => new TrackFile([track], onCancel))
+  if (audio.length < 2) return [new TrackFile([video, ...audio], onCancel)]
+  return [video, ...audio].map(track => new TrackFile([track], onCancel))
+}
+
+interface Writing {
+  readonly film: OpenFilm
+  readonly files: readonly TrackFile[]
+  readonly explain: (error: unknown) => unknown
+  readonly signal: AbortSignal
+  readonly options: PackageOptions
+}
+
+/** Never rejects: the files' streams tell what went wrong. */
+async function writeFiles({ film, files, explain, signal, options }: Writing): Promise<void> {
+  const fail = (error: unknown) => files.forEach(file => file.pipe.fail(error))
+  const onAbort = () => fail(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    signal.throwIfAborted()
+    await cutFilm(film, files, seconds => options.onProgress?.(seconds))
+  } catch (error) {
+    fail(explain(error))
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    film.input.dispose()
+  }
+}
+
+/** The error that began it, whatever the demuxer has made of it. */
+function explained(error: unknown, source: FilmSource, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason
+  const failure = source.failure()
+  if (failure) return failure.cause
+  if (error instanceof CannotPackage) return error
+  return new CannotPackage('It is damaged, or of a kind that cannot be packaged', { cause: error })
+}
+
+function placed(files: readonly TrackFile[], described: readonly Description[]) {
+  const tracks = files.map((file, index): PackagedTrack => ({
+    ...described[index],
+    codecs: file.tracks.map(track => track.codecs).join(','),
+    bytes: file.pipe.bytes,
+    layout: file.pipe.layout,
+  }))
+  return { renditions: tracks.slice(0, 1), audio: tracks.slice(1) }
+}

@@ -1,0 +1,48 @@
+import type { EncodedPacket } from 'mediabunny'
+
+import { FragmentWriter } from './fragment-writer.ts'
+import type { CopiedTrack } from './input-track.ts'
+import { TrackPipe } from './track-pipe.ts'
+
+/** Chunks of this size leave the stream. */
+const CHUNK_BYTES = 1024 * 1024
+
+/** A file of the package while it is written. */
+export class TrackFile {
+  readonly tracks: readonly CopiedTrack[]
+  readonly pipe: TrackPipe
+  readonly #writer: FragmentWriter
+  /** Where the segment begins that is being written, and how long it is so far. */
+  #offset = 0
+  #seconds = 0
+
+  constructor(tracks: readonly CopiedTrack[], onCancel: (reason: unknown) => void) {
+    this.tracks = tracks
+    this.pipe = new TrackPipe(onCancel)
+    this.#writer = new FragmentWriter(tracks)
+  }
+
+  async begin(): Promise<void> {
+    await this.pipe.writeInit(await this.#writer.init())
+    this.#offset = this.pipe.position
+  }
+
+  /** @param packets of each of `tracks`; none at all lengthens the segment that follows */
+  async write(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<void> {
+    this.#seconds += seconds
+    if (packets.every(each => each.length === 0)) return
+    for (const bytes of await this.#writer.fragment(packets)) {
+      for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) {
+        await this.pipe.write(bytes.subarray(at, at + CHUNK_BYTES))
+      }
+    }
+  }
+
+  /** What has been written since the last one is a segment. */
+  endSegment(): void {
+    if (this.pipe.position === this.#offset) return
+    this.pipe.endSegment(this.#offset, Math.round(this.#seconds * 1e6) / 1e6)
+    this.#offset = this.pipe.position
+    this.#seconds = 0
+  }
+}
