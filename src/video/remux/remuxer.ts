@@ -36,7 +36,7 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
     seconds: film.seconds,
     ...placed(files, described),
     subtitles: [],
-    storyboard: Promise.resolve(null),
+    storyboard: null,
     notes: film.notes,
   }
 }
