@@ -56,9 +56,20 @@ export const send: HelpText = {
   after: examples(
     'sealift send photo.jpg film.mp4 talk.pdf voice.mp3',
     'sealift send holiday/ --ttl 7d --max-downloads 3',
+    'sealift send film.mkv --live                  # watched while it is being sent',
     'tar c project | sealift send - --name project.tar',
     'link=$(sealift send --quiet report.pdf)',
   ),
+}
+
+export const publish: HelpText = {
+  summary: 'publish what lands in a folder',
+  about:
+    'Sends every file of a folder under a link of its own, films in several qualities where ffmpeg is here, and prints ' +
+    'the links, one a line. With --watch it goes on with whatever lands there, once it has stood still for a while; ' +
+    'hidden files and those named *.part or *.tmp are left alone. A server that is away is waited for. What was ' +
+    'published is remembered, so that starting it again goes on where it stopped; a file that changed is published anew.',
+  after: examples('sealift publish films/', 'sealift publish /srv/channel --watch --ttl 30d --json'),
 }
 
 export const get: HelpText = {

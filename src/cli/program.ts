@@ -7,6 +7,7 @@ import { Command, CommanderError, Option } from 'commander'
 import type { CliIo } from './cli-io.ts'
 import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
+import { FILM_MODES, type FilmMode } from './film-mode.ts'
 import { packageVersion } from './package-version.ts'
 import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
@@ -53,6 +54,7 @@ function createProgram(io: CliIo, run: Runner): Command {
     .addHelpText('after', help.program.after)
   addServe(program, io, run)
   addSend(program, io, run)
+  addPublish(program, io, run)
   addGet(program, io, run)
   addLinkCommands(program, io, run)
   addConfig(program, io, run)
@@ -79,9 +81,34 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
     .addOption(parallelOption())
     .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
     .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
+    .addOption(filmOption('copy'))
+    .option('--no-previews', 'make no small pictures of photos and films, which takes ffmpeg')
   addOutputOptions(command).action((paths, options) =>
     run({ ...options, resumes: !paths.includes('-') }, async () =>
       (await import('./commands/send.ts')).send(io, paths, options),
+    ),
+  )
+}
+
+function addPublish(program: Command, io: CliIo, run: Runner): void {
+  const command = describe(program.command('publish'), help.publish)
+    .argument('<folder>', 'what lands in it is published, each file under a link of its own')
+    .option('--watch', 'go on with what lands there later, until Ctrl-C')
+    .addOption(filmOption('ladder'))
+    .addOption(new Option('--at-once <n>', 'files at once, 1 to 32').argParser(wholeNumber(1, 32)).default(2, '2'))
+    .addOption(
+      new Option('--settle <seconds>', 'how long a file must stand still to be taken for whole')
+        .argParser(wholeNumber(0, 3600))
+        .default(2, '2'),
+    )
+    .addOption(serverOption())
+    .addOption(tokenOption())
+    .addOption(ttlOption())
+    .addOption(maxDownloadsOption())
+    .addOption(parallelOption())
+  addOutputOptions(command).action((folder, options) =>
+    run({ ...options, resumes: true }, async () =>
+      (await import('./commands/publish.ts')).publish(io, folder, options),
     ),
   )
 }
@@ -190,6 +217,10 @@ const maxDownloadsOption = () =>
   new Option('--max-downloads <n>', 'how often each item may be downloaded (default: any number)').argParser(
     wholeNumber(1, 1_000_000),
   )
+const filmOption = (mode: FilmMode) =>
+  new Option('--film <mode>', 'copy: plays from the first second, in the quality it has; ladder: in several; file: no')
+    .choices(FILM_MODES)
+    .default(mode)
 const parallelOption = () =>
   new Option('--parallel <n>', 'parts in flight at once, 1 to 64 (default: 6, and 32 small files)').argParser(
     wholeNumber(1, 64),

@@ -1,4 +1,6 @@
 /** Films: packaged so that they play from the first segment on. For Node and browsers; `sealift/player` plays them. */
+export { filmMaker } from './film-maker.ts'
+export type { FilmMakerOptions, OriginalMaker } from './film-maker.ts'
 export { CannotPackage } from './packager.ts'
 export type {
   FilmInput,

@@ -3,8 +3,10 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import type { FilmMode } from '../film-mode.ts'
 import { RetryNotes } from '../retry-notes.ts'
 import { itemsToSend, STDIN } from '../send-items.ts'
+import { withFilms } from '../send-films.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
 import { localTime, summary } from '../words.ts'
@@ -15,18 +17,25 @@ export interface SendCommandOptions extends ServerOptions, OutputOptions {
   readonly maxDownloads?: number
   readonly name?: string
   readonly live?: boolean
+  readonly film: FilmMode
+  readonly previews: boolean
 }
 
 /** `sealift send`: the link is the last line on stdout. */
 export async function send(io: CliIo, paths: readonly string[], options: SendCommandOptions): Promise<number> {
   checkUsage(paths, options)
   const output = new Output(io, options)
-  const { items, leftOut } = await itemsToSend(io, paths, options.name ?? 'stdin')
+  const { items: found, leftOut } = await itemsToSend(io, paths, options.name ?? 'stdin')
+  // Told when no bars are drawn any more.
+  const notes: string[] = []
+  const { film: mode, previews } = options
+  const items = await withFilms(io, found, { mode, previews, tell: note => notes.push(note) })
   tellLeftOut(output, leftOut)
   if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
   const elapsedMs = performance.now() - startedAtMs
+  for (const note of notes) output.note(note)
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)

@@ -1,0 +1,129 @@
+import { stat } from 'node:fs/promises'
+
+import pLimit from 'p-limit'
+
+import type { SentFiles } from '../../client/node/index.ts'
+import { defaultStateDirectory } from '../../client/node/state-directory.ts'
+import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { openServer, serverOf, type ServerOptions } from '../client.ts'
+import { EXIT, UsageError } from '../exit-codes.ts'
+import { explain } from '../explain.ts'
+import { untilDone } from '../publish/attempts.ts'
+import { landedFiles, type LandedFile } from '../publish/landed-files.ts'
+import { Publications } from '../publish/publications.ts'
+import type { FilmMode } from '../film-mode.ts'
+import { withFilms } from '../send-films.ts'
+import { safeJson } from '../terminal/text.ts'
+import { writeAll } from '../cli-io.ts'
+
+const RETRY_BASE_MS = 5000
+const RETRY_CAP_MS = 5 * 60_000
+
+export interface PublishOptions extends ServerOptions, OutputOptions {
+  readonly watch?: boolean
+  /** Seconds. */
+  readonly ttl?: number
+  readonly maxDownloads?: number
+  readonly film: FilmMode
+  /** Files at once. */
+  readonly atOnce: number
+  /** Seconds that a file must stand still. */
+  readonly settle: number
+}
+
+/** `sealift publish`: a parcel for each file that lands in a folder; one line for each on stdout. */
+export async function publish(io: CliIo, folder: string, options: PublishOptions): Promise<number> {
+  if (
+    !(await stat(folder).then(
+      found => found.isDirectory(),
+      () => false,
+    ))
+  )
+    throw new UsageError('What is published is a folder; this is none, or cannot be read.')
+  const output = new Output(io, options)
+  const server = serverOf(io, options)
+  await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server)
+  const run = new PublishRun(io, { options, output, publications })
+  output.note(`Publishing ${quoted(folder)} to ${server}${options.watch ? '; Ctrl-C ends it' : ''}.`)
+  const settled = { settleMs: options.settle * 1000, watch: options.watch ?? false, signal: io.signal }
+  for await (const landed of landedFiles(folder, settled)) run.add(landed)
+  await run.finish()
+  if (io.signal.aborted) throw io.signal.reason
+  return run.failed === 0 ? EXIT.ok : EXIT.failed
+}
+
+interface Publishing {
+  readonly options: PublishOptions
+  readonly output: Output
+  readonly publications: Publications
+}
+
+class PublishRun {
+  failed = 0
+  readonly #io: CliIo
+  readonly #publishing: Publishing
+  readonly #limit
+  readonly #running = new Set<Promise<void>>()
+
+  constructor(io: CliIo, publishing: Publishing) {
+    this.#io = io
+    this.#publishing = publishing
+    this.#limit = pLimit(publishing.options.atOnce)
+  }
+
+  add(landed: LandedFile): void {
+    const { item, state } = landed
+    if (this.#publishing.publications.has(item.path, state)) return
+    const running = this.#limit(() => this.#publishOrTell(landed)).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+  }
+
+  async finish(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running)
+  }
+
+  /** One that fails leaves the others alone; it is tried again when it changes, or at the next start. */
+  async #publishOrTell(landed: LandedFile): Promise<void> {
+    const { output } = this.#publishing
+    const { name } = landed.item
+    if (this.#io.signal.aborted) return
+    try {
+      const sent = await untilDone(() => this.#send(landed), {
+        baseMs: RETRY_BASE_MS,
+        capMs: RETRY_CAP_MS,
+        random: Math.random,
+        signal: this.#io.signal,
+        onPause: (error, waitMs) =>
+          output.warn(`${quoted(name)}: ${explain(error).message} Trying again in ${Math.ceil(waitMs / 1000)}s.`),
+      })
+      await this.#publishing.publications.add(landed.item.path, landed.state, sent.link)
+      await this.#tell(landed, sent)
+    } catch (error) {
+      if (this.#io.signal.aborted) return
+      this.failed += 1
+      const { message, hint } = explain(error)
+      output.warn(`${quoted(name)} was not published. ${message} ${hint ?? ''}`.trimEnd())
+    }
+  }
+
+  async #send({ item }: LandedFile): Promise<SentFiles> {
+    const { options, output } = this.#publishing
+    const { ttl, maxDownloads, film } = options
+    const tell = (note: string): void => output.note(note)
+    const items = await withFilms(this.#io, [item], { mode: film, previews: true, tell })
+    await using sealift = openServer(this.#io, options)
+    return await sealift.sendFiles(items, {
+      signal: this.#io.signal,
+      ...(ttl !== undefined && { ttlSeconds: ttl }),
+      ...(maxDownloads !== undefined && { maxDownloads }),
+    })
+  }
+
+  async #tell({ item: { name } }: LandedFile, { link, bytes, expiresAt }: SentFiles): Promise<void> {
+    const { output } = this.#publishing
+    output.note(`Published ${quoted(name)}:`)
+    await output.line(link)
+    // Programs read a line for each as it comes: there may be no end.
+    if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
+  }
+}

@@ -1,0 +1,120 @@
+import { watch } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { listFiles, type FileItem } from '../../client/node/index.ts'
+
+/** A file that nobody has written to for a while. */
+export interface LandedFile {
+  readonly item: FileItem
+  /** Tells one state of the file from another. */
+  readonly state: string
+}
+
+export interface LandingOptions {
+  /** How long a file must stay as it is to be taken for whole. */
+  readonly settleMs: number
+  /** Goes on looking until the signal aborts; otherwise ends when all that is there has landed. */
+  readonly watch: boolean
+  readonly signal: AbortSignal
+}
+
+/** Hidden files, and names that programs give to what they have not finished writing. */
+const UNFINISHED = /(^|\/)\.|\.(part|partial|tmp|temp|crdownload|download|filepart)$|~$/i
+
+/**
+ * The files of a folder, each once for each state in which it has stood still. What is still being written, or was
+ * renamed away, is waited for. Looks again when the system tells of a change, and every `settleMs` in any case.
+ * @throws local_file when the folder cannot be read at the beginning
+ */
+export async function* landedFiles(folder: string, options: LandingOptions): AsyncGenerator<LandedFile, void> {
+  const { settleMs, signal } = options
+  const seen = new Map<string, { state: string; since: number; given: boolean }>()
+  using changes = new Changes(folder, options.watch)
+  for (let first = true; !signal.aborted; first = false) {
+    const items = await list(folder, first, signal)
+    const present = new Set(items.map(({ path }) => path))
+    for (const path of seen.keys()) if (!present.has(path)) seen.delete(path)
+    for (const item of items) {
+      const state = await stateOf(item.path)
+      if (state === null) continue
+      const before = seen.get(item.path)
+      const isSame = before?.state === state
+      const now = performance.now()
+      const entry = isSame ? before : { state, since: now, given: false }
+      seen.set(item.path, entry)
+      if (entry.given || now - entry.since < settleMs) continue
+      entry.given = true
+      yield { item, state }
+    }
+    if (!options.watch && Array.from(seen.values()).every(({ given }) => given)) return
+    await changes.wait(settleMs, signal)
+  }
+}
+
+async function list(folder: string, first: boolean, signal: AbortSignal): Promise<FileItem[]> {
+  try {
+    const items = await listFiles([folder], { signal })
+    return items.filter(({ name }) => !UNFINISHED.test(name.slice(name.indexOf('/') + 1)))
+  } catch (error) {
+    // A folder that is being tidied changes under the hands of whoever lists it.
+    if (first || signal.aborted) throw error
+    return []
+  }
+}
+
+async function stateOf(path: string): Promise<string | null> {
+  try {
+    const { size, mtimeNs, ino } = await stat(path, { bigint: true })
+    return `${size}-${mtimeNs}-${ino}`
+  } catch {
+    return null
+  }
+}
+
+/** Wakes whoever waits when something changes in a folder. A hint: not every system tells, nor tells everything. */
+class Changes implements Disposable {
+  #wake: () => void = () => undefined
+  readonly #watcher: ReturnType<typeof watch> | null
+
+  constructor(folder: string, wanted: boolean) {
+    this.#watcher = wanted ? watchQuietly(folder, () => this.#wake()) : null
+  }
+
+  async wait(ms: number, signal: AbortSignal): Promise<void> {
+    using woken = new Waking(signal)
+    this.#wake = () => woken.wake()
+    await sleep(ms, undefined, { signal: woken.signal }).catch(() => undefined)
+    // Changes come in heaps.
+    if (!signal.aborted) await sleep(Math.min(50, ms), undefined, { signal }).catch(() => undefined)
+  }
+
+  [Symbol.dispose](): void {
+    this.#watcher?.close()
+  }
+}
+
+class Waking implements Disposable {
+  readonly #stop = new AbortController()
+  readonly signal: AbortSignal
+
+  constructor(signal: AbortSignal) {
+    this.signal = AbortSignal.any([signal, this.#stop.signal])
+  }
+
+  wake(): void {
+    this.#stop.abort()
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort()
+  }
+}
+
+function watchQuietly(folder: string, changed: () => void): ReturnType<typeof watch> | null {
+  try {
+    return watch(folder, { recursive: true, persistent: false }, changed).on('error', () => undefined)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,87 @@
+/** Gives the films among what is sent what makes them play from the first second. */
+import type { FileItem, SendItem } from '../client/node/index.ts'
+import { fileSource } from '../client/node/index.ts'
+import type { Ffmpeg } from '../video/node.ts'
+import type { Packager } from '../video/index.ts'
+import { quoted, type CliIo } from './cli-io.ts'
+import type { FilmMode } from './film-mode.ts'
+
+/** Previews are made for so many items at most: for a folder of photos they would take longer than sending it. */
+const MAX_PICTURES = 50
+
+export interface FilmOptions {
+  readonly mode: FilmMode
+  readonly previews: boolean
+  /** Told, in one sentence, what a person should know of an item. */
+  readonly tell: (note: string) => void
+}
+
+/** The same items, films among them with their makers. Programs are looked for only when there is something for them. */
+export async function withFilms<T extends FileItem | SendItem>(
+  io: Pick<CliIo, 'env' | 'signal'>,
+  items: readonly T[],
+  options: FilmOptions,
+): Promise<T[]> {
+  const films = items.some(isFilm) && options.mode !== 'file'
+  const shown = options.previews ? items.filter(isShown).slice(0, MAX_PICTURES) : []
+  if (!films && shown.length === 0) return [...items]
+  const tools = await openTools(io, options)
+  const pictured = new Set<FileItem | SendItem>(shown)
+  return items.map(item => {
+    if (!('path' in item)) return item
+    const film = films && isFilm(item) ? { film: tools.filmOf(item) } : {}
+    const pictures = pictured.has(item) ? tools.picturesOf(item) : {}
+    return { ...item, ...film, ...pictures }
+  })
+}
+
+interface Tools {
+  filmOf(item: FileItem): NonNullable<FileItem['film']>
+  picturesOf(item: FileItem): Pick<FileItem, 'pictures'>
+}
+
+async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: FilmOptions): Promise<Tools> {
+  const { createRemuxer, filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
+  const { createLadder, findFfmpeg, picturesWith } = await import('../video/node.ts')
+  const ffmpeg = await findFfmpeg({
+    program: io.env['SEALIFT_FFMPEG'],
+    searchPath: io.env['PATH'] ?? '',
+    signal: io.signal,
+  })
+  if (!ffmpeg && mode === 'ladder') tell('ffmpeg is not here, so films are sent in the one quality they have.')
+  const packager: Packager = ffmpeg && mode === 'ladder' ? createLadder(ffmpeg) : createRemuxer()
+  const isCopied = !ffmpeg || mode === 'copy'
+  const { nodeSuite } = await import('../sealing/node-suite.ts')
+  return {
+    filmOf: item =>
+      filmMaker({
+        packager,
+        input: async () => ({ source: await fileSource(item.path), path: item.path }),
+        ...(isCopied && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
+        onNote: note => tell(`${quoted(item.name)}: ${note}`),
+        onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
+      }),
+    picturesOf: item => (ffmpeg ? pictures(ffmpeg, picturesWith, item) : {}),
+  }
+}
+
+function pictures(
+  ffmpeg: Ffmpeg,
+  make: typeof import('../video/node.ts').picturesWith,
+  { path }: FileItem,
+): Pick<FileItem, 'pictures'> {
+  return {
+    pictures: async signal => {
+      const { preview, poster } = await make(ffmpeg, { source: await fileSource(path), path }, { signal })
+      return { preview, thumbnail: poster }
+    },
+  }
+}
+
+function isFilm(item: FileItem | SendItem): item is FileItem {
+  return 'path' in item && item.type?.startsWith('video/') === true
+}
+
+function isShown(item: FileItem | SendItem): item is FileItem {
+  return 'path' in item && /^(video|image)\/(?!svg)/.test(item.type ?? '')
+}
