@@ -6,7 +6,11 @@ import {
   type PackagedTrack,
   type PackageOptions,
   type Packager,
+  type Pictures,
 } from '../packager.ts'
+import type { FilmFacts } from './facts.ts'
+import { imageFormat } from './image-format.ts'
+import { makePictures } from './pictures.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
 import { FILM_FORMATS } from './input-options.ts'
 import { AUDIO_BITS_PER_SECOND, audioOptions, rungOptions, videoFilters } from './ladder-arguments.ts'
@@ -38,18 +42,53 @@ export class LadderPackager implements Packager {
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
   }
 
-  async package(input: FilmInput, { signal, onProgress }: PackageOptions): Promise<PackagedFilm> {
+  package(input: FilmInput, { signal, onProgress }: PackageOptions): Promise<PackagedFilm> {
+    return this.#within(input, { signal, ...(onProgress && { onProgress }) }, async (run, folder) => {
+      const facts = await this.#probe(folder, FILM_FORMATS, signal)
+      const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
+      return begin(run, folder, plan)
+    })
+  }
+
+  /**
+   * What shows a film, a song or an image (JPEG, PNG, GIF, WebP, BMP) before it is there; nothing, for sound alone.
+   * @throws CannotPackage when it is none of these; the abort
+   */
+  pictures(input: FilmInput, signal: AbortSignal): Promise<Pictures> {
+    return this.#within(input, { signal }, async (run, folder) => {
+      const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a picture'))
+      const timer = setTimeout(tooLong, this.#limits.picturesMs)
+      try {
+        const image = await imageFormat(folder.inputPath)
+        const facts = await this.#probe(folder, image === null ? FILM_FORMATS : [image], signal)
+        const { canToneMap } = this.#ffmpeg
+        const maxPixels = image === null ? this.#limits.pixels : this.#limits.imagePixels
+        return await makePictures({ run, folder, facts, isImage: image !== null, canToneMap, maxPixels })
+      } finally {
+        clearTimeout(timer)
+      }
+    })
+  }
+
+  #probe(folder: PrivateFolder, formats: readonly string[], signal: AbortSignal): Promise<FilmFacts> {
+    return probe({ ffmpeg: this.#ffmpeg, folder, limits: this.#limits, formats, signal })
+  }
+
+  /** A folder and a run for `work`, which both outlive it if it has left something running, unless it fails. */
+  async #within<T>(
+    { path }: FilmInput,
+    { signal, onProgress }: PackageOptions,
+    work: (run: LadderRun, folder: PrivateFolder) => Promise<T>,
+  ): Promise<T> {
     throwIfAborted(signal)
-    if (input.path === undefined) throw new CannotPackage('ffmpeg needs a file on this machine')
-    const folder = await PrivateFolder.around(input.path)
+    if (path === undefined) throw new CannotPackage('ffmpeg needs a file on this machine')
+    const folder = await PrivateFolder.around(path)
     const settings = { ffmpeg: this.#ffmpeg, folder, limits: this.#limits }
     const run = new LadderRun({ ...settings, outer: signal, ...(onProgress && { onProgress }) })
     try {
-      const facts = await probe({ ...settings, formats: FILM_FORMATS, signal })
-      const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
-      const film = await begin(run, folder, plan)
+      const result = await work(run, folder)
       void run.disposeWhenDone()
-      return film
+      return result
     } catch (error) {
       await run.abandon(error)
       throw signal.aborted ? abortReason(signal) : error

@@ -80,7 +80,7 @@ export class LadderRun {
     const confined = { memoryBytes, cpuSeconds, fileBytes: FILE_BYTES, niceness: job.niceness }
     const running = runFfmpeg({
       program: [...confinedBy(ffmpeg.confinement, confined), ffmpeg.ffmpeg, '-nostdin', '-y', '-nostats'],
-      inputOptions: [...inputOptions([job.format], limits.pixels), ...(job.options ?? []), '-f', job.format],
+      inputOptions: [...inputOptions([job.format], limits.imagePixels), ...(job.options ?? []), '-f', job.format],
       input: folder.inputUrl,
       ...(job.filters !== undefined && { filters: job.filters }),
       outputs: job.outputs,

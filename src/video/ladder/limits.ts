@@ -2,6 +2,8 @@
 export interface LadderLimits {
   /** Of one picture. @defaultValue 36 million (8192 × 4320) */
   readonly pixels: number
+  /** Of an image. @defaultValue 100 million */
+  readonly imagePixels: number
   /** Of a film. @defaultValue 86 400 */
   readonly seconds: number
   /** CPU time for a second of film. @defaultValue 60 */
@@ -22,6 +24,7 @@ const MIB = 1024 * 1024
 
 export const DEFAULT_LIMITS: LadderLimits = {
   pixels: 8192 * 4320,
+  imagePixels: 100_000_000,
   seconds: 86_400,
   cpuSecondsPerSecond: 60,
   memoryBytes: 6 * 1024 * MIB,

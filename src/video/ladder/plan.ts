@@ -73,7 +73,7 @@ function planVideo(
   if (!shown) throw new CannotPackage('The film does not tell the size of its pictures')
   if ((film.width ?? 0) * (film.height ?? 0) > limits.pixels) throw new CannotPackage('The pictures are too large')
   if (films.length > 1) notes.push('Only one of several picture tracks is shown.')
-  const hdr = isHdr(film) ? (canToneMap ? 'tone-map' : 'convert') : null
+  const hdr = hdrWay(film, canToneMap)
   if (hdr === 'convert')
     notes.push('This ffmpeg has no tone mapping: colours of the HDR film are duller than they were.')
   const framesPerSecond = framesPerSecondOf(film)
@@ -86,7 +86,11 @@ function planVideo(
   }
 }
 
-const isHdr = (film: StreamFacts): boolean => ['smpte2084', 'arib-std-b67'].includes(film.color_transfer ?? '')
+/** `null`: the pictures are SDR already. */
+export function hdrWay(film: StreamFacts, canToneMap: boolean): HdrWay | null {
+  if (!['smpte2084', 'arib-std-b67'].includes(film.color_transfer ?? '')) return null
+  return canToneMap ? 'tone-map' : 'convert'
+}
 
 function framesPerSecondOf(film: StreamFacts): number {
   const told = ratio(film.avg_frame_rate) ?? ratio(film.r_frame_rate) ?? USUAL_FRAMES_PER_SECOND

@@ -38,6 +38,10 @@ export class PrivateFolder implements AsyncDisposable {
     return folder
   }
 
+  get inputPath(): string {
+    return this.#inside('input')
+  }
+
   get inputUrl(): string {
     return this.url('input')
   }

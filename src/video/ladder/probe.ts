@@ -29,7 +29,7 @@ export async function probe({ ffmpeg, folder, formats, limits, signal }: Probing
     LAUNCHER,
     ...confinedBy(ffmpeg.confinement, { memoryBytes, cpuSeconds, fileBytes: 0, niceness: 0 }),
     ffmpeg.ffprobe,
-    ...inputOptions(formats, limits.pixels),
+    ...inputOptions(formats, limits.imagePixels),
     ...words(`-of json -show_entries ${ENTRIES} -i`),
     folder.inputUrl,
   ] as const
