@@ -1,0 +1,130 @@
+/**
+ * Watches a fragmented MP4 go by, cut anywhere, and tells where its initialization segment and its segments lie. A
+ * segment is all that comes up to the end of the media data of one fragment. Holds one `moov` or `moof` at most.
+ */
+import { boxLength, BrokenBoxes, typeAt, viewOf } from './boxes.ts'
+import { secondsOfFragment, trackClocks, type TrackClocks } from './fragment-time.ts'
+import type { Segment, TrackLayout } from './packager.ts'
+
+/** Of boxes that are looked into. */
+const MAX_BOX_BYTES = 8 * 1024 * 1024
+const LONGEST_HEADER = 16
+
+/** A box that is going by. */
+interface Passing {
+  readonly type: string
+  readonly header: number
+  /** Bytes that are still to come. */
+  left: number
+  /** What has come of it, if it is looked into. */
+  readonly kept: Uint8Array[] | null
+}
+
+export class FragmentScanner implements TrackLayout {
+  readonly segments: Segment[] = []
+  init: readonly [offset: number, length: number] | null = null
+  /** Bytes that went by. */
+  bytes = 0
+
+  #head = new Uint8Array(0)
+  #passing: Passing | null = null
+  #clocks: TrackClocks | null = null
+  #segmentStart = 0
+  #seconds: number | null = null
+
+  /** Seconds of all segments. */
+  get seconds(): number {
+    return this.#sum
+  }
+  #sum = 0
+
+  /**
+   * The next bytes. Keeps copies only.
+   * @throws BrokenBoxes when it is no fragmented MP4
+   */
+  push(bytes: Uint8Array): void {
+    for (let rest = bytes; rest.byteLength > 0;) {
+      const taken = this.#passing ? this.#pass(this.#passing, rest) : this.#beginBox(rest)
+      this.bytes += taken
+      if (this.#passing?.left === 0) this.#endBox(this.#passing)
+      rest = rest.subarray(taken)
+    }
+  }
+
+  /** @throws BrokenBoxes when the file ends in the middle of a box */
+  end(): void {
+    if (this.#passing || this.#head.byteLength > 0) throw new BrokenBoxes('The file ends in the middle of a box')
+  }
+
+  /** Collects a header, byte ranges of it as they come. */
+  #beginBox(bytes: Uint8Array): number {
+    const had = this.#head.byteLength
+    const head = new Uint8Array(Math.min(LONGEST_HEADER, had + bytes.byteLength))
+    head.set(this.#head)
+    head.set(bytes.subarray(0, head.byteLength - had), had)
+    const length = boxLength(viewOf(head))
+    if (!length) {
+      this.#head = head
+      return head.byteLength - had
+    }
+    const type = typeAt(viewOf(head), 4)
+    const isRead = type === 'moov' || type === 'moof'
+    if (isRead && length.total > MAX_BOX_BYTES) throw new BrokenBoxes('A box of facts is too long')
+    this.#head = new Uint8Array(0)
+    const { header, total } = length
+    this.#passing = { type, header, left: total - header, kept: isRead ? [] : null }
+    return header - had
+  }
+
+  #pass(box: Passing, bytes: Uint8Array): number {
+    const taken = bytes.subarray(0, box.left)
+    box.kept?.push(taken.slice())
+    box.left -= taken.byteLength
+    return taken.byteLength
+  }
+
+  #endBox({ type, kept }: Passing): void {
+    this.#passing = null
+    if (type === 'mdat') this.#endSegment()
+    if (!kept) return
+    const view = viewOf(joined(kept))
+    try {
+      if (type === 'moov') this.#readMoov(view)
+      else this.#readMoof(view)
+    } catch (error) {
+      if (error instanceof RangeError) throw new BrokenBoxes('A box is too short', { cause: error })
+      throw error
+    }
+  }
+
+  #readMoov(moov: DataView): void {
+    if (this.init) throw new BrokenBoxes('It begins twice')
+    this.#clocks = trackClocks(moov)
+    this.init = [0, this.bytes]
+    this.#segmentStart = this.bytes
+  }
+
+  #readMoof(moof: DataView): void {
+    if (!this.#clocks) throw new BrokenBoxes('A fragment comes before the facts of its tracks')
+    this.#seconds = secondsOfFragment(moof, this.#clocks)
+  }
+
+  #endSegment(): void {
+    // Media data without a fragment belongs to no segment of its own: it goes with the next one.
+    if (this.#seconds === null) return
+    this.segments.push([this.#segmentStart, this.bytes - this.#segmentStart, this.#seconds])
+    this.#sum += this.#seconds
+    this.#segmentStart = this.bytes
+    this.#seconds = null
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0))
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
+  return whole
+}

@@ -1,0 +1,91 @@
+/** From a plan to what stands on ffmpeg's command line. */
+import type { AudioPlan } from './plan-audio.ts'
+import { MAX_FRAMES_PER_SECOND, type HdrWay, type LadderPlan, type VideoPlan } from './plan.ts'
+import type { Rung } from './rungs.ts'
+import { words } from './words.ts'
+
+const SEGMENT_SECONDS = 4
+/** Of sound, per track. */
+export const AUDIO_BITS_PER_SECOND = 128_000
+/** Times of pictures, the same in all rungs. */
+const TICKS_PER_SECOND = 90_000
+
+/**
+ * One chain up to the split, so that all rungs get the same pictures at the same times and hence the same borders.
+ * Turned as the file says by ffmpeg itself, before anything else.
+ */
+export function videoFilters({ stream, rungs, isInterlaced, hdr }: VideoPlan): string {
+  const shared = [
+    ...(isInterlaced ? ['yadif=mode=send_frame'] : []),
+    // Thins out what is too fast and keeps every other time as it is: nothing is doubled, however long the gap.
+    `select='isnan(prev_selected_t)+gte(t-prev_selected_t,1/${MAX_FRAMES_PER_SECOND + 1})'`,
+    `settb=1/${TICKS_PER_SECOND}`,
+    ...(hdr && rungs[0] ? [scale(rungs[0]), ...toneMapping(hdr)] : []),
+    `split=${rungs.length}`,
+  ]
+  const head = `[0:${stream}]${shared.join(',')}${rungs.map((_, index) => `[s${index}]`).join('')}`
+  const chains = rungs.map((rung, index) => `[s${index}]${scale(rung)}:out_range=tv,setsar=1,format=yuv420p[v${index}]`)
+  return [head, ...chains].join(';')
+}
+
+const scale = ({ width, height }: Rung): string => `scale=${width}:${height}`
+
+/** PQ or HLG in BT.2020 to BT.709, after the pictures have become small, since this is slow. */
+/** Filters, for pictures that are small by now. */
+export function toneMapping(way: HdrWay): string[] {
+  if (way === 'convert') return ['format=yuv420p']
+  return [
+    'zscale=t=linear:npl=100',
+    'format=gbrpf32le',
+    'zscale=p=bt709',
+    'tonemap=tonemap=hable:desat=0',
+    'zscale=t=bt709:m=bt709:r=tv',
+    'format=yuv420p',
+  ]
+}
+
+/** A rung, with the sound in it if there is only one. */
+export function rungOptions(plan: LadderPlan, index: number, rung: Rung): string[] {
+  const [sound] = plan.audio.length === 1 ? plan.audio : []
+  return [
+    ...words(`-map [v${index}]`),
+    ...(sound ? ['-map', `0:${sound.stream}`] : []),
+    ...words('-fps_mode vfr -c:v libx264 -preset veryfast -profile:v high'),
+    ...words(`-level:v ${(rung.level / 10).toFixed(1)} -crf 23`),
+    ...words(`-maxrate ${rung.maxRate} -bufsize ${2 * rung.maxRate}`),
+    // Borders come from time alone: a cut in the film makes no key frame of its own.
+    ...words(`-force_key_frames expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+${SEGMENT_SECONDS - 0.001}))`),
+    ...words(`-sc_threshold 0 -g 100000 -video_track_timescale ${TICKS_PER_SECOND}`),
+    ...(plan.video?.hdr ? ['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709'] : []),
+    ...(sound ? audioCodec(sound) : []),
+    ...fragmented('frag_keyframe'),
+  ]
+}
+
+/** Sound in a track of its own. */
+export function audioOptions(sound: AudioPlan): string[] {
+  return [
+    ...words(`-map 0:${sound.stream}`),
+    ...audioCodec(sound),
+    ...words(`-frag_duration ${SEGMENT_SECONDS * 1_000_000}`),
+    ...fragmented(),
+  ]
+}
+
+function audioCodec({ channels }: AudioPlan): string[] {
+  return [
+    ...words(`-c:a aac -b:a ${AUDIO_BITS_PER_SECOND} -ac ${channels} -ar 48000`),
+    // Silence where there is a gap, so that sound and pictures stay together.
+    ...words('-af aresample=async=1:first_pts=0'),
+  ]
+}
+
+/** One file from front to back. Its head waits for the first fragment, when it can tell where sound and pictures begin. */
+function fragmented(...flags: readonly string[]): string[] {
+  const all = [...flags, 'empty_moov', 'default_base_moof', 'delay_moov', 'skip_trailer']
+  return [
+    // Names, places and dates of the source are nobody's business; the manifest has what is to be known.
+    ...words('-map_metadata -1 -map_chapters -1 -dn -sn'),
+    ...words(`-max_muxing_queue_size 1024 -movflags +${all.join('+')} -f mp4`),
+  ]
+}

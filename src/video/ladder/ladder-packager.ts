@@ -1,0 +1,158 @@
+import { abortReason, throwIfAborted } from '../../client/abort.ts'
+import {
+  CannotPackage,
+  type FilmInput,
+  type PackagedFilm,
+  type PackagedTrack,
+  type PackageOptions,
+  type Packager,
+  type Pictures,
+} from '../packager.ts'
+import type { FilmFacts } from './facts.ts'
+import { imageFormat } from './image-format.ts'
+import { makePictures } from './pictures.ts'
+import type { Ffmpeg } from './find-ffmpeg.ts'
+import { FILM_FORMATS } from './input-options.ts'
+import { AUDIO_BITS_PER_SECOND, audioOptions, rungOptions, videoFilters } from './ladder-arguments.ts'
+import { LadderRun, type TrackJob } from './ladder-run.ts'
+import { DEFAULT_LIMITS, type LadderLimits } from './limits.ts'
+import type { AudioPlan } from './plan-audio.ts'
+import { planLadder, type LadderPlan } from './plan.ts'
+import { PrivateFolder } from './private-folder.ts'
+import { probe } from './probe.ts'
+import { codecOf } from './rungs.ts'
+import { makeStoryboard } from './storyboard.ts'
+import { extractSubtitles } from './subtitles.ts'
+import type { Track } from './track.ts'
+
+const LADDER_NICENESS = 5
+const AUDIO_CODEC = 'mp4a.40.2'
+
+/**
+ * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file at
+ * `FilmInput.path`, in processes of their own that can open nothing else of use, reach no network and are killed when
+ * they take too much of anything.
+ */
+export class LadderPackager implements Packager {
+  readonly #ffmpeg: Ffmpeg
+  readonly #limits: LadderLimits
+
+  constructor(ffmpeg: Ffmpeg, limits: Partial<LadderLimits> = {}) {
+    this.#ffmpeg = ffmpeg
+    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+  }
+
+  package(input: FilmInput, { signal, onProgress }: PackageOptions): Promise<PackagedFilm> {
+    return this.#within(input, { signal, ...(onProgress && { onProgress }) }, async (run, folder) => {
+      const facts = await this.#probe(folder, FILM_FORMATS, signal)
+      const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
+      return begin(run, folder, plan)
+    })
+  }
+
+  /**
+   * What shows a film, a song or an image (JPEG, PNG, GIF, WebP, BMP) before it is there; nothing, for sound alone.
+   * @throws CannotPackage when it is none of these; the abort
+   */
+  pictures(input: FilmInput, signal: AbortSignal): Promise<Pictures> {
+    return this.#within(input, { signal }, async (run, folder) => {
+      const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a picture'))
+      const timer = setTimeout(tooLong, this.#limits.picturesMs)
+      try {
+        const image = await imageFormat(folder.inputPath)
+        const facts = await this.#probe(folder, image === null ? FILM_FORMATS : [image], signal)
+        const { canToneMap } = this.#ffmpeg
+        const maxPixels = image === null ? this.#limits.pixels : this.#limits.imagePixels
+        return await makePictures({ run, folder, facts, isImage: image !== null, canToneMap, maxPixels })
+      } finally {
+        clearTimeout(timer)
+      }
+    })
+  }
+
+  #probe(folder: PrivateFolder, formats: readonly string[], signal: AbortSignal): Promise<FilmFacts> {
+    return probe({ ffmpeg: this.#ffmpeg, folder, limits: this.#limits, formats, signal })
+  }
+
+  /** A folder and a run for `work`, which both outlive it if it has left something running, unless it fails. */
+  async #within<T>(
+    { path }: FilmInput,
+    { signal, onProgress }: PackageOptions,
+    work: (run: LadderRun, folder: PrivateFolder) => Promise<T>,
+  ): Promise<T> {
+    throwIfAborted(signal)
+    if (path === undefined) throw new CannotPackage('ffmpeg needs a file on this machine')
+    const folder = await PrivateFolder.around(path)
+    const settings = { ffmpeg: this.#ffmpeg, folder, limits: this.#limits }
+    const run = new LadderRun({ ...settings, outer: signal, ...(onProgress && { onProgress }) })
+    try {
+      const result = await work(run, folder)
+      void run.disposeWhenDone()
+      return result
+    } catch (error) {
+      await run.abandon(error)
+      throw signal.aborted ? abortReason(signal) : error
+    }
+  }
+}
+
+/** Resolves once ffmpeg has made something of the film. */
+async function begin(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): Promise<PackagedFilm> {
+  const { format, seconds, video, audio, notes } = plan
+  const jobs = trackJobs(plan)
+  const filters = video ? { filters: videoFilters(video) } : {}
+  const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, ...filters }, jobs)
+  await firstOf(tracks)
+  const rungs = video?.rungs.length ?? 0
+  const renditions = tracks.slice(0, Math.max(1, rungs)).map((track, index) => describeRendition(plan, index, track))
+  return {
+    seconds,
+    renditions,
+    notes,
+    audio: tracks.slice(renditions.length).map((track, index) => describeAudio(audio[index], track)),
+    subtitles: extractSubtitles(run, folder, plan),
+    storyboard: makeStoryboard(run, folder, plan),
+  }
+}
+
+/** In the order of what is told of them: renditions, then sound. */
+function trackJobs(plan: LadderPlan): TrackJob[] {
+  const { video, audio } = plan
+  const sounds = audio.map(each => ({ options: audioOptions(each), maxRate: 2 * AUDIO_BITS_PER_SECOND }))
+  if (!video) return sounds
+  const rungs = video.rungs.map((rung, index) => ({
+    options: rungOptions(plan, index, rung),
+    maxRate: rung.maxRate + AUDIO_BITS_PER_SECOND,
+  }))
+  return audio.length > 1 ? [...rungs, ...sounds] : rungs
+}
+
+/** One is enough: what comes of the others waits for whoever reads the first. */
+async function firstOf(tracks: readonly Track[]): Promise<void> {
+  try {
+    await Promise.any(tracks.map(({ begun }) => begun))
+  } catch (error) {
+    throw error instanceof AggregateError ? error.errors[0] : error
+  }
+}
+
+function describeRendition(plan: LadderPlan, index: number, { bytes, layout }: Track): PackagedTrack {
+  const { video, audio } = plan
+  const rung = video?.rungs[index]
+  if (!video || !rung) return describeAudio(audio[0], { bytes, layout })
+  const { width, height } = rung
+  const codecs = [codecOf(rung), ...(audio.length === 1 ? [AUDIO_CODEC] : [])].join(',')
+  return { codecs, width, height, frameRate: video.framesPerSecond, bytes, layout }
+}
+
+function describeAudio(plan: AudioPlan | undefined, { bytes, layout }: Pick<Track, 'bytes' | 'layout'>): PackagedTrack {
+  const { language, name, isDefault } = plan ?? {}
+  return {
+    codecs: AUDIO_CODEC,
+    bytes,
+    layout,
+    ...(language !== undefined && { language }),
+    ...(name !== undefined && { name }),
+    ...(isDefault !== undefined && { isDefault }),
+  }
+}

@@ -1,0 +1,142 @@
+/** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
+import { CannotPackage } from '../packager.ts'
+import { confinedBy } from './confinement.ts'
+import type { Ffmpeg } from './find-ffmpeg.ts'
+import { inputOptions } from './input-options.ts'
+import { fromFailedRun } from './ladder-errors.ts'
+import { cpuSecondsFor, FILE_BYTES, type LadderLimits } from './limits.ts'
+import type { NamedPipe, PrivateFolder } from './private-folder.ts'
+import { runFfmpeg, type FfmpegOutput } from './run-ffmpeg.ts'
+import { Track } from './track.ts'
+
+export interface RunOptions {
+  readonly ffmpeg: Ffmpeg
+  readonly folder: PrivateFolder
+  readonly limits: LadderLimits
+  /** The caller's. */
+  readonly outer: AbortSignal
+  readonly onProgress?: (seconds: number) => void
+}
+
+/** A run over the folder's input. */
+export interface Job {
+  readonly format: string
+  readonly seconds: number | null
+  readonly filters?: string
+  readonly niceness: number
+  /** Before the input. */
+  readonly options?: readonly string[]
+  readonly outputs: readonly FfmpegOutput[]
+}
+
+export interface TrackJob {
+  readonly options: readonly string[]
+  readonly maxRate: number
+}
+
+const LOOK_MS = 500
+
+export class LadderRun {
+  readonly #options: RunOptions
+  readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #pipes: NamedPipe[] = []
+  readonly #running = new Set<Promise<unknown>>()
+  #tracks: readonly Track[] = []
+  #progress = 0
+
+  constructor(options: RunOptions) {
+    this.#options = options
+    this.#signal = AbortSignal.any([options.outer, this.#stop.signal])
+    this.#signal.addEventListener('abort', () => this.#closePipes(), { once: true })
+  }
+
+  /** Ends everything; what is read then fails with `reason`. */
+  readonly stop = (reason: unknown): void => this.#stop.abort(reason)
+
+  /** Starts ffmpeg, which writes one file for each of `tracks`. */
+  async start(job: Omit<Job, 'outputs'>, tracks: readonly TrackJob[]): Promise<readonly Track[]> {
+    const outputs: FfmpegOutput[] = []
+    for (const [index, { options }] of tracks.entries()) {
+      const pipe = await this.#options.folder.namedPipe(`track${index}`, this.#signal)
+      this.#pipes.push(pipe)
+      outputs.push({ options, url: pipe.url })
+    }
+    const ended = this.run({ ...job, outputs }).finally(() => this.#pipes.forEach(pipe => pipe.letEnd()))
+    ended.catch(this.stop)
+    this.#tracks = this.#pipes.map((pipe, index) => {
+      const maxRate = tracks[index]?.maxRate ?? 0
+      return new Track({ pipe, maxRate, ended, stop: this.stop, onGrown: this.#onGrown })
+    })
+    this.#watch(ended)
+    return this.#tracks
+  }
+
+  /** Runs ffmpeg over the input once. */
+  run(job: Job): Promise<void> {
+    const { ffmpeg, folder, limits, outer } = this.#options
+    const { memoryBytes, messageBytes: maxMessageBytes } = limits
+    const cpuSeconds = cpuSecondsFor(job.seconds, limits)
+    const confined = { memoryBytes, cpuSeconds, fileBytes: FILE_BYTES, niceness: job.niceness }
+    const running = runFfmpeg({
+      program: [...confinedBy(ffmpeg.confinement, confined), ffmpeg.ffmpeg, '-nostdin', '-y', '-nostats'],
+      inputOptions: [...inputOptions([job.format], limits.imagePixels), ...(job.options ?? []), '-f', job.format],
+      input: folder.inputUrl,
+      ...(job.filters !== undefined && { filters: job.filters }),
+      outputs: job.outputs,
+      cwd: folder.path,
+      maxMessageBytes,
+      signal: this.#signal,
+    })
+    return this.track(running.catch(error => Promise.reject(asThrown(fromFailedRun(error, outer)))))
+  }
+
+  /** The folder outlives `task`. */
+  track<T>(task: Promise<T>): Promise<T> {
+    const settled: Promise<unknown> = task
+      .catch(() => undefined)
+      .finally(() => {
+        this.#running.delete(settled)
+      })
+    this.#running.add(settled)
+    return task
+  }
+
+  /** Removes the folder once nothing runs any more. */
+  async disposeWhenDone(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running)
+    await this.#options.folder[Symbol.asyncDispose]()
+  }
+
+  /** Ends everything and waits until nothing is left of it. */
+  async abandon(reason: unknown): Promise<void> {
+    this.stop(reason)
+    await this.disposeWhenDone()
+  }
+
+  readonly #onGrown = (): void => {
+    const seconds = Math.min(...this.#tracks.map(track => track.seconds))
+    const { limits, onProgress } = this.#options
+    if (seconds > limits.seconds) this.stop(new CannotPackage('The film does not end within the limit'))
+    if (seconds > this.#progress) onProgress?.(seconds)
+    this.#progress = Math.max(this.#progress, seconds)
+  }
+
+  /** Who waits in vain for every track waits for a program that hangs; who does not read is none of its fault. */
+  #watch(ended: Promise<void>): void {
+    const { stallMs } = this.#options.limits
+    const timer = setInterval(() => {
+      const now = performance.now()
+      const isStalled = this.#tracks.every(({ waitingSince }) => waitingSince !== null && now - waitingSince > stallMs)
+      if (isStalled) this.stop(new CannotPackage('ffmpeg does not get on with the file'))
+    }, LOOK_MS)
+    const stopWatching = (): void => clearInterval(timer)
+    ended.then(stopWatching, stopWatching)
+  }
+
+  #closePipes(): void {
+    for (const pipe of this.#pipes) pipe[Symbol.dispose]()
+  }
+}
+
+const asThrown = (value: unknown): Error => (value instanceof Error ? value : new Error(String(value)))

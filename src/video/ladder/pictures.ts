@@ -1,0 +1,113 @@
+/** What shows a film, a song's cover or an image before it is there: a poster and a preview. */
+import { rgbaToThumbHash } from 'thumbhash'
+
+import { toBase64Url } from '../../client/base64url.ts'
+import { CannotPackage, type Pictures } from '../packager.ts'
+import type { FilmFacts, StreamFacts } from './facts.ts'
+import { fitInto, shownSize, type Size } from './geometry.ts'
+import { toneMapping } from './ladder-arguments.ts'
+import type { LadderRun } from './ladder-run.ts'
+import { readPam } from './pam.ts'
+import { hdrWay } from './plan.ts'
+import type { PrivateFolder } from './private-folder.ts'
+import { words } from './words.ts'
+
+const NICENESS = 5
+const POSTER_PIXELS = 640
+const POSTER_BYTES = 512 * 1024
+/** The most that a ThumbHash takes. */
+const PREVIEW_PIXELS = 100
+/** Where a film is past its titles; of these pictures, the one that is most like the others is no black one. */
+const AT_SHARE = 0.1
+const CHOOSE_FROM = 10
+
+export interface PicturesOptions {
+  readonly run: LadderRun
+  readonly folder: PrivateFolder
+  readonly facts: FilmFacts
+  readonly isImage: boolean
+  readonly canToneMap: boolean
+  readonly maxPixels: number
+}
+
+/** @throws CannotPackage for pictures that are too large or cannot be read */
+export async function makePictures(options: PicturesOptions): Promise<Pictures> {
+  const { facts, maxPixels } = options
+  const shown = facts.streams.filter(each => each.codec_type === 'video')
+  // A cover shows a song; beside a film, it is no part of it.
+  const stream = shown.find(each => each.disposition?.attached_pic !== true) ?? shown[0]
+  if (!stream) return { preview: {}, poster: null }
+  const size = shownSize(stream)
+  if (!size) throw new CannotPackage('The picture does not tell its size')
+  if ((stream.width ?? 0) * (stream.height ?? 0) > maxPixels) throw new CannotPackage('The picture is too large')
+  await draw(options, stream, size)
+  return read(options.folder, size)
+}
+
+async function draw(options: PicturesOptions, stream: StreamFacts, size: Size): Promise<void> {
+  const seconds = options.facts.format.duration ?? null
+  const isStill = options.isImage || stream.disposition?.attached_pic === true
+  if (isStill || seconds === null) return drawAt(options, stream, size, null)
+  try {
+    await drawAt(options, stream, size, seconds * AT_SHARE)
+    if (await options.folder.read(PREVIEW)) return
+  } catch (error) {
+    if (!(error instanceof CannotPackage)) throw error
+  }
+  // Not every file can be entered in the middle.
+  await drawAt(options, stream, size, null)
+}
+
+const POSTER = 'poster.jpg'
+const PREVIEW = 'preview.pam'
+
+function drawAt(
+  { run, facts, folder, isImage, canToneMap }: PicturesOptions,
+  stream: StreamFacts,
+  size: Size,
+  second: number | null,
+): Promise<void> {
+  const hdr = hdrWay(stream, canToneMap)
+  const small = isImage ? withinBox(POSTER_PIXELS) : fixed(fitInto(size, POSTER_PIXELS, POSTER_PIXELS))
+  const chain = [
+    small,
+    'setsar=1',
+    ...(hdr ? toneMapping(hdr) : []),
+    ...(isImage ? [] : [`thumbnail=${CHOOSE_FROM}`]),
+    'split[p][t];[p]format=yuvj420p[poster];[t]format=rgba',
+    `${withinBox(PREVIEW_PIXELS)}[preview]`,
+  ]
+  const once = '-frames:v 1 -map_metadata -1 -f image2 -update 1'
+  return run.run({
+    format: facts.format.format_name.split(',')[0] ?? '',
+    seconds: facts.format.duration ?? null,
+    niceness: NICENESS,
+    options: second === null ? [] : words(`-ss ${second.toFixed(3)}`),
+    filters: `[0:${stream.index}]${chain.join(',')}`,
+    outputs: [
+      { options: words(`-map [poster] -c:v mjpeg -q:v 4 ${once}`), url: folder.url(POSTER) },
+      { options: words(`-map [preview] -c:v pam ${once}`), url: folder.url(PREVIEW) },
+    ],
+  })
+}
+
+const fixed = ({ width, height }: Size): string => `scale=${width}:${height}`
+
+/** Images may be turned by what only the decoder reads, so their size is not known before. */
+const withinBox = (pixels: number): string =>
+  `scale=w='min(${pixels},iw)':h='min(${pixels},ih)':force_original_aspect_ratio=decrease`
+
+async function read(folder: PrivateFolder, size: Size): Promise<Pictures> {
+  const drawn = await folder.read(PREVIEW)
+  if (!drawn) throw new CannotPackage('ffmpeg shows nothing of the file')
+  const { width, height, rgba } = readPam(drawn)
+  const hash = rgbaToThumbHash(width, height, rgba)
+  const poster = await folder.read(POSTER)
+  // As drawn: turned, if the decoder found out that it lies on its side.
+  const isTurned = (width - height) * (size.width - size.height) < 0
+  const [across, down] = isTurned ? [size.height, size.width] : [size.width, size.height]
+  return {
+    preview: { thumbHash: toBase64Url(hash), width: Math.round(across), height: Math.round(down) },
+    poster: poster && poster.byteLength > 0 && poster.byteLength <= POSTER_BYTES ? poster : null,
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The only file that knows fluent-ffmpeg, which nobody maintains any more: see
+ * `docs/decisions/0013-ffmpeg-through-fluent-ffmpeg.md`. It builds the command line and starts the process; what is in
+ * the command line, and how long the process may live, is decided elsewhere.
+ */
+import fluent, { type FfmpegCommand } from 'fluent-ffmpeg'
+import type { ChildProcess } from 'node:child_process'
+
+import { LAUNCHER } from './confinement.ts'
+
+export interface FfmpegOutput {
+  readonly options: readonly string[]
+  /** With its protocol. */
+  readonly url: string
+}
+
+export interface FfmpegRun {
+  /** What follows the launcher, the path of ffmpeg included. */
+  readonly program: readonly string[]
+  readonly inputOptions: readonly string[]
+  /** With its protocol. */
+  readonly input: string
+  readonly filters?: string
+  readonly outputs: readonly FfmpegOutput[]
+  /** Working folder. */
+  readonly cwd: string
+  readonly maxMessageBytes: number
+  /** Kills it. */
+  readonly signal: AbortSignal
+}
+
+/** It ended, but not well. `message` holds its last words, which may name what is in the file. */
+export class FfmpegFailed extends Error {
+  override readonly name = 'FfmpegFailed'
+}
+
+/**
+ * Runs ffmpeg to its end; the process is gone when this settles.
+ * @throws FfmpegFailed; the signal's reason
+ */
+export async function runFfmpeg(run: FfmpegRun): Promise<void> {
+  run.signal.throwIfAborted()
+  const command = commandFor(run)
+  const ended = Promise.withResolvers<void>()
+  command.on('end', () => ended.resolve())
+  command.on('error', (error: Error) => ended.reject(new FfmpegFailed(error.message.slice(0, 2000))))
+  // Before the process has started, there is nothing to kill: the wish is looked at again once it has.
+  command.on('start', () => {
+    boundMessages(command, run.maxMessageBytes)
+    if (run.signal.aborted) command.kill('SIGKILL')
+  })
+  const onAbort = (): void => void command.kill('SIGKILL')
+  run.signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    command.run()
+    await ended.promise
+    run.signal.throwIfAborted()
+  } catch (error) {
+    run.signal.throwIfAborted()
+    throw error
+  } finally {
+    run.signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Fields of fluent-ffmpeg that its types leave out. */
+interface Inside {
+  _checkCapabilities(done: (error: Error | null) => void): void
+  availableEncoders(done: (error: Error | null, encoders: object) => void): void
+}
+
+function commandFor({ program, inputOptions, input, filters, outputs, cwd }: FfmpegRun): FfmpegCommand {
+  const command = fluent({ cwd, stdoutLines: 50 })
+  // It would start ffmpeg four times more, unconfined, to ask what it can do.
+  const inside: Inside = {
+    _checkCapabilities: done => done(null),
+    availableEncoders: done => done(null, {}),
+  }
+  Object.assign(command, inside)
+  // One program for all commands of this process, since this setting is shared by them.
+  command.setFfmpegPath(LAUNCHER)
+  // Options of the first input come first, so the programs before ffmpeg stand there. Two arguments at least: one that
+  // comes alone is cut at its blanks.
+  command.input(input).inputOptions(...([...program, ...inputOptions] as [string, string]))
+  if (filters !== undefined) command.complexFilter(filters)
+  for (const output of outputs) command.output(output.url).outputOptions(...(output.options as [string, string]))
+  return command
+}
+
+/** Kills a process that floods us. No listener for `progress`: it would run an unconfined ffprobe on the input. */
+function boundMessages(command: FfmpegCommand, maxBytes: number): void {
+  const { ffmpegProc } = command as FfmpegCommand & { readonly ffmpegProc?: ChildProcess }
+  let bytes = 0
+  const count = (chunk: Buffer | string): void => {
+    bytes += chunk.length
+    if (bytes > maxBytes) command.kill('SIGKILL')
+  }
+  ffmpegProc?.stderr?.on('data', count)
+  ffmpegProc?.stdout?.on('data', count)
+}

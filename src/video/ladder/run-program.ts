@@ -1,0 +1,55 @@
+/** Runs a small program to its end: bounded in time and in what it may say. */
+import { spawn } from 'node:child_process'
+
+export interface ProgramRun {
+  readonly argv: readonly [program: string, ...args: string[]]
+  readonly withinMs: number
+  readonly maxOutputBytes: number
+  readonly signal: AbortSignal
+  readonly cwd?: string
+}
+
+export interface ProgramResult {
+  /** `null`: it was killed. */
+  readonly exitCode: number | null
+  readonly stdout: string
+  /** Why it was killed. */
+  readonly killedFor?: 'time' | 'output'
+}
+
+/** Rejects if it could not be started, or with the signal's reason. The program is gone when this settles. */
+export async function runProgram(run: ProgramRun): Promise<ProgramResult> {
+  run.signal.throwIfAborted()
+  const [program, ...args] = run.argv
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], ...(run.cwd && { cwd: run.cwd }) })
+  const ended = Promise.withResolvers<number | null>()
+  child.once('error', ended.reject)
+  child.once('exit', code => ended.resolve(code))
+  let killedFor: 'time' | 'output' | undefined
+  const kill = (why?: 'time' | 'output'): void => {
+    killedFor ??= why
+    child.kill('SIGKILL')
+    child.stdout.destroy()
+  }
+  const chunks: Buffer[] = []
+  let bytes = 0
+  child.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.byteLength
+    if (bytes > run.maxOutputBytes) kill('output')
+    else chunks.push(chunk)
+  })
+  const drained = Promise.withResolvers<void>()
+  child.stdout.once('close', drained.resolve)
+  const timer = setTimeout(() => kill('time'), run.withinMs)
+  const onAbort = (): void => kill()
+  run.signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    const exitCode = await ended.promise
+    await drained.promise
+    run.signal.throwIfAborted()
+    return { exitCode, stdout: Buffer.concat(chunks).toString('utf8'), ...(killedFor && { killedFor }) }
+  } finally {
+    clearTimeout(timer)
+    run.signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,82 @@
+import type { PackagedStoryboard } from '../packager.ts'
+import { fitInto } from './geometry.ts'
+import { toneMapping } from './ladder-arguments.ts'
+import type { LadderRun } from './ladder-run.ts'
+import type { LadderPlan, VideoPlan } from './plan.ts'
+import type { PrivateFolder } from './private-folder.ts'
+import { words } from './words.ts'
+
+/** Gives way to everything: it is looked at last. */
+const NICENESS = 19
+const COLUMNS = 10
+const ROWS = 10
+const MAX_SHEETS = 10
+const TILE_PIXELS = 160
+/** Beyond, only key frames are looked at, which costs next to nothing. */
+const SHORT_SECONDS = 60
+const UNTOLD_EVERY_SECONDS = 10
+
+type Layout = Omit<PackagedStoryboard, 'sheets'>
+
+/** Small pictures of the film, in a run of its own beside the ladder; `null`: there is nothing to show. */
+export function makeStoryboard(
+  run: LadderRun,
+  folder: PrivateFolder,
+  plan: LadderPlan,
+): Promise<PackagedStoryboard | null> | null {
+  const { video, format, seconds } = plan
+  if (!video) return null
+  const layout = storyboardLayout(video, seconds)
+  const job = {
+    format,
+    seconds,
+    niceness: NICENESS,
+    filters: filters(video, layout),
+    options: seconds !== null && seconds <= SHORT_SECONDS ? [] : ['-skip_frame', 'nokey'],
+    outputs: [{ options: OUTPUT, url: 'file:sheet%02d.jpg' }],
+  }
+  const sheets = run.run(job).then(
+    () => sheetsOf(folder),
+    // Without it the film still plays; an abort is told to whoever reads the tracks.
+    () => [],
+  )
+  return run.track(sheets.then(sheets => (sheets.length === 0 ? null : { ...layout, sheets })))
+}
+
+const OUTPUT = [
+  ...words('-map [sheets] -map_metadata -1 -an -sn -dn -fps_mode passthrough'),
+  ...words(`-frames:v ${MAX_SHEETS} -c:v mjpeg -q:v 5 -f image2`),
+]
+
+/** One sheet up to a thousand seconds, ten sheets at most. Pictures stand at 0, `everySeconds`, … */
+export function storyboardLayout({ rungs }: VideoPlan, seconds: number | null): Layout {
+  const tile = fitInto(rungs[0] ?? { width: TILE_PIXELS, height: TILE_PIXELS }, TILE_PIXELS, TILE_PIXELS)
+  const each = seconds === null ? UNTOLD_EVERY_SECONDS : everySecondsFor(seconds)
+  const pictures = seconds === null ? COLUMNS * ROWS : Math.floor(seconds / each) + 1
+  const columns = Math.min(COLUMNS, pictures)
+  const rows = Math.min(ROWS, Math.ceil(pictures / columns))
+  return { everySeconds: each, columns, rows, tileWidth: tile.width, tileHeight: tile.height }
+}
+
+function everySecondsFor(seconds: number): number {
+  if (seconds <= 1000) return Math.max(1, Math.ceil(seconds / (COLUMNS * ROWS)))
+  return Math.max(10, Math.ceil(seconds / (COLUMNS * ROWS * MAX_SHEETS)))
+}
+
+function filters({ stream, hdr }: VideoPlan, layout: Layout): string {
+  const { everySeconds, tileWidth, tileHeight, columns, rows } = layout
+  const chain = [
+    `fps=1/${everySeconds}:start_time=0:round=up`,
+    `scale=${tileWidth}:${tileHeight}:out_range=pc`,
+    'setsar=1',
+    ...(hdr ? toneMapping(hdr) : []),
+    'format=yuvj420p',
+    `tile=${columns}x${rows}`,
+  ]
+  return `[0:${stream}]${chain.join(',')}[sheets]`
+}
+
+async function sheetsOf(folder: PrivateFolder): Promise<Uint8Array<ArrayBuffer>[]> {
+  const sheets = await Promise.all((await folder.names('sheet')).map(name => folder.read(name)))
+  return sheets.filter(sheet => sheet !== null)
+}

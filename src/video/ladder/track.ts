@@ -1,0 +1,103 @@
+import { fromBrokenBoxes } from './ladder-errors.ts'
+import { FragmentScanner } from '../fragments.ts'
+import { CannotPackage, type TrackLayout } from '../packager.ts'
+import type { NamedPipe } from './private-folder.ts'
+
+export interface TrackOptions {
+  readonly pipe: NamedPipe
+  /** Bits per second that it does not exceed for long. */
+  readonly maxRate: number
+  /** Resolves when ffmpeg is gone and all was well; rejects with what is to be told. */
+  readonly ended: Promise<void>
+  /** Ends the packaging of the whole film. */
+  readonly stop: (reason: unknown) => void
+  /** Called when its layout has grown. */
+  readonly onGrown: () => void
+}
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+const MIB = 1024 * 1024
+
+/** One file that ffmpeg writes, as a stream: read when somebody reads, watched as it goes by. */
+export class Track {
+  readonly bytes: ReadableStream<Bytes>
+  /** Resolves with the first bytes; rejects if there are none. */
+  readonly begun: Promise<void>
+  /** When somebody began to wait for the bytes that are next; `null`: nobody waits. By `performance.now()`. */
+  waitingSince: number | null = performance.now()
+
+  readonly #options: TrackOptions
+  readonly #scanner = new FragmentScanner()
+  readonly #chunks: AsyncIterator<Buffer>
+  #first: Promise<Bytes | null> | null
+
+  constructor(options: TrackOptions) {
+    this.#options = options
+    this.#chunks = (options.pipe.reading as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
+    this.#first = this.#read()
+    this.begun = something(this.#first)
+    this.begun.catch(() => undefined)
+    const pull = (controller: ReadableStreamDefaultController<Bytes>): Promise<void> => this.#pull(controller)
+    this.bytes = new ReadableStream<Bytes>({ pull, cancel: options.stop }, { highWaterMark: 0 })
+  }
+
+  get layout(): TrackLayout {
+    return this.#scanner
+  }
+
+  /** Seconds of the segments that have gone by. */
+  get seconds(): number {
+    return this.#scanner.seconds
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Bytes>): Promise<void> {
+    try {
+      const next = await (this.#first ?? this.#read())
+      this.#first = null
+      if (next) this.#passOn(next, controller)
+      else {
+        this.#scanner.end()
+        if (this.#scanner.segments.length === 0) throw new CannotPackage('ffmpeg makes nothing of a track')
+        controller.close()
+      }
+    } catch (error) {
+      const told = fromBrokenBoxes(error)
+      this.#options.stop(told)
+      controller.error(told)
+    }
+  }
+
+  #passOn(bytes: Bytes, controller: ReadableStreamDefaultController<Bytes>): void {
+    const had = this.#scanner.segments.length
+    this.#scanner.push(bytes)
+    this.#checkSize()
+    // What the layout tells of has left: both happen before anybody else can look.
+    controller.enqueue(bytes)
+    if (this.#scanner.segments.length > had) this.#options.onGrown()
+  }
+
+  /** A track that outgrows its rate is of a film made to fill what it is written to. */
+  #checkSize(): void {
+    const allowed = 32 * MIB + (2 * this.#options.maxRate * (this.seconds + 60)) / 8
+    if (this.#scanner.bytes > allowed) throw new CannotPackage('The packaged film would become far too large')
+  }
+
+  async #read(): Promise<Bytes | null> {
+    this.waitingSince = performance.now()
+    try {
+      const next = await this.#chunks.next()
+      if (next.done !== true) return new Uint8Array(next.value)
+    } catch {
+      // Why the pipe broke is told by how ffmpeg ended.
+    } finally {
+      this.waitingSince = null
+    }
+    await this.#options.ended
+    return null
+  }
+}
+
+async function something(first: Promise<Bytes | null>): Promise<void> {
+  if (!(await first)) throw new CannotPackage('ffmpeg makes nothing of the file')
+}

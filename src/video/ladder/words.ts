@@ -1,0 +1,2 @@
+/** Arguments of a command line, cut at blanks: for those that hold none. */
+export const words = (line: string): string[] => line.split(' ')

@@ -1,0 +1,5 @@
+/** What packages films on Node.js alone. */
+export { findFfmpeg } from './ladder/find-ffmpeg.ts'
+export type { Ffmpeg, FfmpegPlace } from './ladder/find-ffmpeg.ts'
+export { LadderPackager } from './ladder/ladder-packager.ts'
+export type { LadderLimits } from './ladder/limits.ts'
