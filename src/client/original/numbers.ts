@@ -25,6 +25,7 @@ export class Numbers {
 
   /** @returns NaN outside the list */
   at(index: number): number {
+    if (index >= this.#length) return Number.NaN
     return this.#blocks[Math.floor(index / BLOCK)]?.[index % BLOCK] ?? Number.NaN
   }
 }

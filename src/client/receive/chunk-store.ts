@@ -45,7 +45,7 @@ export class ChunkStore {
       const run = this.#runFrom(wanted, next)
       const fetched = run.last < run.first ? null : this.#fetch(run, signal)
       // The chunk at `next` at least: it was there, or it is the first one of the run.
-      for (let chunk = wanted[next]; chunk !== undefined && (chunk <= run.last || chunk === run.first); ) {
+      for (let chunk = wanted[next]; chunk !== undefined && (chunk <= run.last || chunk === run.first);) {
         taken.push(this.#handOver(chunk, take))
         next += 1
         chunk = wanted[next]

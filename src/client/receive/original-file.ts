@@ -62,11 +62,7 @@ export class OriginalFile {
    * One of those pieces.
    * @param moved told of bytes as they come
    */
-  async read(
-    piece: PlainRange,
-    moved: (bytes: number) => void,
-    signal: AbortSignal,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  async read(piece: PlainRange, moved: (bytes: number) => void, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const target = new Uint8Array(piece.end - piece.start)
     const { own, list } = this.#parts
     const copies = new Gathering(own.item, target)

@@ -46,7 +46,8 @@ export function defaultSizes(moov: DataView): Map<number, number> {
   for (const { type, body } of boxesIn(moov)) {
     if (type !== 'mvex') continue
     for (const inner of boxesIn(body)) {
-      if (inner.type === 'trex' && inner.body.byteLength >= 20) sizes.set(inner.body.getUint32(4), inner.body.getUint32(16))
+      if (inner.type === 'trex' && inner.body.byteLength >= 20)
+        sizes.set(inner.body.getUint32(4), inner.body.getUint32(16))
     }
   }
   return sizes
@@ -57,7 +58,11 @@ export function defaultSizes(moov: DataView): Map<number, number> {
  * @param moofAt where its `moof` box begins in the file
  * @param defaults as `defaultSizes` gives
  */
-export function* samplesOf(moof: DataView, moofAt: number, defaults: ReadonlyMap<number, number>): Generator<Sample, void> {
+export function* samplesOf(
+  moof: DataView,
+  moofAt: number,
+  defaults: ReadonlyMap<number, number>,
+): Generator<Sample, void> {
   let end = moofAt
   for (const { type, body } of boxesIn(moof)) {
     if (type !== 'traf') continue

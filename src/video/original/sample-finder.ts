@@ -63,6 +63,8 @@ export class SampleFinder {
   *#candidates(head: number): Generator<number, void> {
     const next = this.#next
     if (next < this.#table.length && this.#table.beginsSo(next, head)) yield next
-    yield* this.#table.beginningSo(head)
+    // What begins like a longer one may be its beginning.
+    const alike = Array.from(this.#table.beginningSo(head))
+    yield* alike.sort((a, b) => this.#table.lengthOf(b) - this.#table.lengthOf(a))
   }
 }
