@@ -6,7 +6,7 @@ import type { CryptoSuite } from '../sealing/index.ts'
 import { toBase64Url } from './base64url.ts'
 import { formatLink } from './link.ts'
 import { mediaOfItem, withMedia } from './item-media.ts'
-import { MANIFEST_VERSION } from './manifest.ts'
+import { isSent, MANIFEST_VERSION } from './manifest.ts'
 import type { Manifest, ManifestItem } from './manifest.ts'
 import { sealManifest } from './manifest-codec.ts'
 import type { LeaseOptions, Published } from './options.ts'
@@ -25,7 +25,7 @@ export interface ForwardRequest {
 /** New leases of all media of a manifest, and a new parcel over them. What was made is undone when it fails. */
 export async function forwardParcel(request: ForwardRequest, signal: AbortSignal): Promise<Published> {
   const { server, suite, manifest } = request
-  if (manifest.items.some(item => item.state !== 'complete')) {
+  if (!manifest.items.every(isSent)) {
     throw new SealiftError('upload_in_progress', 'This is still being sent: forward it when all of it is there')
   }
   const owner = toBase64Url(suite.randomBytes(32))

@@ -19,7 +19,7 @@ export function withMedia(item: ManifestItem, rename: (media: string) => string)
   return {
     ...item,
     ...(item.thumbnail && { thumbnail: renamed(item.thumbnail, rename) }),
-    ...(item.original && { original: { ...item.original, runs: renamed(item.original.runs, rename) } }),
+    ...(item.original?.runs && { original: { ...item.original, runs: renamed(item.original.runs, rename) } }),
     ...(item.media !== undefined && { media: rename(item.media) }),
     ...(film && { video: filmWithMedia(film, rename) }),
   }

@@ -26,7 +26,9 @@ export const sealedMediaSchema = z.looseObject(sealedFields)
 /** The file that an item was made of, when its bytes are another layout of it: see `docs/format.md`. */
 const original = z.looseObject({
   bytes: size.describe('Its length'),
-  runs: sealedMediaSchema.describe('Which of its bytes stand where in the item, and those that do not'),
+  runs: sealedMediaSchema
+    .optional()
+    .describe('Which of its bytes stand where in the item, and those that do not; absent while it is being sent'),
 })
 
 const described = {
@@ -68,6 +70,19 @@ export type SendingItem = z.infer<typeof sendingItem>
 export type SealedMedia = z.infer<typeof sealedMediaSchema>
 /** What to show before the bytes are there: dimensions in pixels and a ThumbHash. */
 export type Preview = z.infer<typeof previewSchema>
+
+/** An item whose file can be put together from it. */
+export type MadeItem = CompleteItem & { readonly original: { readonly bytes: number; readonly runs: SealedMedia } }
+
+export function originalOf(item: ManifestItem): MadeItem['original'] | null {
+  const { original } = item
+  return item.state === 'complete' && original?.runs ? { bytes: original.bytes, runs: original.runs } : null
+}
+
+/** Whether all of an item is there: its bytes, and what its original is put together by. */
+export function isSent(item: ManifestItem): item is CompleteItem {
+  return item.state === 'complete' && (!item.original || originalOf(item) !== null)
+}
 
 /** The bytes of an item as those of a track; `null` while there are none. */
 export function trackMediaOf(item: ManifestItem): TrackMedia | null {

@@ -24,7 +24,10 @@ export interface OutgoingFilm {
    * @returns `null` while there is nothing to tell
    */
   describe(own: TrackProgress, tracks: readonly TrackProgress[]): FilmDescription | null
-  /** The file that the item was made of, when its bytes are another layout of it; told once all is sent. */
+  /**
+   * The file that the item was made of, when its bytes are another layout of it. Receivers of the item get this file,
+   * once all is sent.
+   */
   readonly original?: OutgoingOriginal
 }
 

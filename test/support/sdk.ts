@@ -71,7 +71,7 @@ export class MemorySink implements RandomSink {
 }
 
 /** A stream of `bytes` in pieces of `pieceBytes`. */
-export function streamed(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> {
+export function streamed(bytes: Uint8Array<ArrayBuffer>, pieceBytes: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   let at = 0
   return new ReadableStream({
     pull(controller) {

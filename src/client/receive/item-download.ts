@@ -3,6 +3,7 @@ import type { LimitFunction } from 'p-limit'
 import { unlessAborted } from '../abort.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { CompleteItem, ManifestItem, SealedMedia } from '../manifest.ts'
+import { originalOf } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
 import type { RandomSink, Sink } from '../sink.ts'
 import type { RandomSource } from '../source.ts'
@@ -11,7 +12,9 @@ import { receiveError } from './errors.ts'
 import { followPlain } from './follow-plain.ts'
 import { MediaSource } from './media-source.ts'
 import type { MediaSourceOptions } from './media-source.ts'
+import { openOriginal } from './open-original.ts'
 import { orderedPlain } from './ordered-plain.ts'
+import { downloadOriginal, holdsOriginal, orderedOriginal } from './original-download.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
 import { holdsItem } from './same-bytes.ts'
@@ -55,15 +58,38 @@ export async function downloadItem(
 ): Promise<number> {
   const { sink } = download
   try {
+    if (download.item.original) return await downloadMade(context, download, signal)
     const readable = await open(context, download, signal)
     await using _ = readable.source
-    if (sink instanceof WritableStream) return await intoStream(context, { readable, sink, download }, signal)
+    if (sink instanceof WritableStream) {
+      const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
+      return await intoStream({ plain, sink, download }, signal)
+    }
     if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
     await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
     return readable.sealed.bytes
   } catch (error) {
     throw receiveError(error, isSending(download.item))
   }
+}
+
+/** An item of which the file that it was made of is wanted. */
+async function downloadMade(
+  context: DownloadContext,
+  download: ItemDownload & { readonly sink: Sink },
+  signal: AbortSignal,
+): Promise<number> {
+  const { sink, resume, moved } = download
+  const { suite, parallel } = context
+  await using opened = await openOriginal(context, download, signal)
+  const { file } = opened
+  if (sink instanceof WritableStream) {
+    const range = { start: 0, end: file.bytes }
+    const plain = orderedOriginal({ file, range, pieceBytes: ORDERED_RUN_BYTES, parallel, suite }, signal)
+    return intoStream({ plain, sink, download }, signal)
+  }
+  await downloadOriginal({ file, sink, resume, parallel, moved }, signal)
+  return file.bytes
 }
 
 /** The plaintext of an item, or a range of it, in order. */
@@ -74,6 +100,12 @@ export async function* readItem(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { range } = download
   try {
+    if (download.item.original) {
+      await using opened = await openOriginal(context, download, signal)
+      const { suite, parallel } = context
+      yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
+      return
+    }
     const wanted = range.end - range.start
     const readable = await open(context, { ...download, wanted }, signal)
     await using _ = readable.source
@@ -87,14 +119,19 @@ export async function* readItem(
 /** Whether `source` holds what an item is. */
 export async function compareItem(
   context: DownloadContext,
-  { item, source, resume }: Pick<ItemDownload, 'item' | 'resume'> & { readonly source: RandomSource },
+  { index, item, source, resume }: Omit<ItemDownload, 'moved'> & { readonly source: RandomSource },
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!isComplete(item)) return false
   const { server, suite } = context
   const { media: mediaId, sealedBytes } = item
-  const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
   try {
+    if (item.original) {
+      if (!originalOf(item)) return false
+      await using opened = await openOriginal(context, { index, item, resume }, signal)
+      return await holdsOriginal({ file: opened.file, source, suite }, signal)
+    }
+    const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
     return await holdsItem({ item, media, source, suite }, signal)
   } catch (error) {
     throw receiveError(error, false)
@@ -183,12 +220,10 @@ function ordered(
 }
 
 async function intoStream(
-  context: DownloadContext,
-  { readable, sink, download }: { readable: Readable; sink: WritableStream<Uint8Array>; download: ItemDownload },
+  { plain, sink, download }: Pick<Following, 'download'> & PlainIntoStream,
   signal: AbortSignal,
 ): Promise<number> {
   const writer = sink.getWriter()
-  const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
   // A sink whose reader stands still must not hold up an abort.
   const write = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
     await unlessAborted(writer.ready, signal)
@@ -214,6 +249,11 @@ function wholeItem(
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {
   const range = { start: 0, end: item.bytes }
   return ordered(context, { item, range, runBytes: ORDERED_RUN_BYTES, sending: isSending(download.item) }, signal)
+}
+
+interface PlainIntoStream {
+  readonly plain: AsyncIterable<Uint8Array<ArrayBuffer>>
+  readonly sink: WritableStream<Uint8Array>
 }
 
 interface Following {

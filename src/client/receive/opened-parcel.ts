@@ -5,6 +5,7 @@ import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { laneOf, Lanes } from '../lanes.ts'
 import { filmSchema } from '../film.ts'
+import { isSent } from '../manifest.ts'
 import type { ManifestItem } from '../manifest.ts'
 import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
@@ -51,7 +52,7 @@ export class OpenedParcel implements Parcel {
     this.version = version
     this.createdAt = manifest.createdAt
     this.items = manifest.items.map((item, index) => ({ ...describe(item), index, id: this.#idOf(item, index) }))
-    this.complete = manifest.items.every(item => item.state === 'complete')
+    this.complete = manifest.items.every(isSent)
   }
 
   async download(item: ParcelItem, sink: Sink, options: DownloadOptions = {}): Promise<void> {
@@ -91,7 +92,7 @@ export class OpenedParcel implements Parcel {
     options: Pick<DownloadOptions, 'signal' | 'resume'> = {},
   ): Promise<boolean> {
     const { signal = NO_SIGNAL, resume } = options
-    return compareItem(this.#options.context, { item: this.#entry(item), source, resume }, signal)
+    return compareItem(this.#options.context, { index: item.index, item: this.#entry(item), source, resume }, signal)
   }
 
   async bytes(
@@ -171,9 +172,9 @@ export class OpenedParcel implements Parcel {
   }
 
   /** Key and commitment pin the bytes; the place tells copies in one parcel apart. */
-  #idOf({ key, commit }: ManifestItem, index: number): string {
+  #idOf({ key, commit, original }: ManifestItem, index: number): string {
     const { suite, feed } = this.#options.context
-    const pinned = [index, key ?? feed.parcelId, commit ?? ''].join('/')
+    const pinned = [index, key ?? feed.parcelId, commit ?? '', ...(original ? ['original'] : [])].join('/')
     const digest = suite
       .sha256()
       .update(new TextEncoder().encode(`sealift/1/item/${pinned}`))
@@ -197,8 +198,8 @@ function describe(item: ManifestItem): Omit<ParcelItem, 'index' | 'id'> {
   return {
     name: item.name,
     type: item.type,
-    bytes: item.bytes ?? null,
-    state: item.state,
+    bytes: item.original?.bytes ?? item.bytes ?? null,
+    state: isSent(item) ? 'complete' : 'sending',
     preview: item.preview ?? null,
     hasThumbnail: item.thumbnail !== undefined,
     video: item.video ?? null,

@@ -39,10 +39,11 @@ export class FilmProgress {
     return { ...(video && { video }), ...(original && { original }) }
   }
 
+  /** Told of from the first version on, so that nobody takes the item's own bytes for what they will get. */
   #original(): FilmFields['original'] {
     const { original } = this.#film
     const runs = original && this.#tracks[original.runs]?.media
-    return runs?.state === 'complete' ? { bytes: original?.bytes ?? 0, runs } : undefined
+    return original && { bytes: original.bytes, ...(runs?.state === 'complete' && { runs }) }
   }
 
   #set(track: number, change: Partial<TrackProgress>): void {
@@ -54,5 +55,5 @@ export class FilmProgress {
 /** The fields of an item in the manifest that tell of its film. */
 export interface FilmFields {
   readonly video?: FilmDescription
-  readonly original?: { readonly bytes: number; readonly runs: SealedMedia }
+  readonly original?: { readonly bytes: number; readonly runs?: SealedMedia }
 }

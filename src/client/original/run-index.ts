@@ -1,0 +1,60 @@
+import type { PlainRange } from '../options.ts'
+import { Numbers } from './numbers.ts'
+import type { Run } from './run-list.ts'
+
+/** A part of a run: what stands at `at` of the file. */
+export interface PlacedRun extends Run {
+  readonly at: number
+}
+
+/** The runs of a file, to be found by their place in it. Sixteen bytes each. */
+export class RunIndex {
+  /** Where each run ends in the file. */
+  readonly #ends = new Numbers(64)
+  /** Literals below zero. */
+  readonly #from = new Numbers(64)
+  #bytes = 0
+
+  add({ copy, length, from }: Run): void {
+    this.#bytes += length
+    this.#ends.push(this.#bytes)
+    this.#from.push(copy ? from : -1 - from)
+  }
+
+  /** The runs of a range, those at its borders cut. */
+  *within({ start, end }: PlainRange): Generator<PlacedRun, void> {
+    for (let index = this.#firstAfter(start), at = start; at < end; index += 1) {
+      const runEnd = this.#ends.at(index)
+      if (Number.isNaN(runEnd)) return
+      const runStart = index === 0 ? 0 : this.#ends.at(index - 1)
+      const length = Math.min(end, runEnd) - at
+      const stored = this.#from.at(index)
+      const copy = stored >= 0
+      yield { copy, at, length, from: (copy ? stored : -1 - stored) + at - runStart }
+      at += length
+    }
+  }
+
+  /** A range cut into pieces of at most so many bytes, at multiples of them, and so many runs. */
+  *pieces({ start, end }: PlainRange, most: { bytes: number; runs: number }): Generator<PlainRange, void> {
+    for (let at = start; at < end;) {
+      const border = Math.min(end, (Math.floor(at / most.bytes) + 1) * most.bytes)
+      const lastEnd = this.#ends.at(this.#firstAfter(at) + most.runs - 1)
+      const pieceEnd = Number.isNaN(lastEnd) ? border : Math.min(border, lastEnd)
+      yield { start: at, end: pieceEnd }
+      at = pieceEnd
+    }
+  }
+
+  /** The first run that ends behind a position. */
+  #firstAfter(position: number): number {
+    let low = 0
+    let high = this.#ends.length
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      if (this.#ends.at(middle) > position) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+}

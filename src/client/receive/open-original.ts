@@ -1,0 +1,87 @@
+import { originalOf } from '../manifest.ts'
+import type { ManifestItem, MadeItem, SealedMedia } from '../manifest.ts'
+import type { DownloadResume } from '../options.ts'
+import { ChunkStore } from './chunk-store.ts'
+import type { DownloadContext, ItemDownload } from './item-download.ts'
+import { MediaSource } from './media-source.ts'
+import { OriginalFile } from './original-file.ts'
+import { RUN_BYTES } from './runs.ts'
+import { SealedItem } from './sealed-item.ts'
+
+/** Dispose it when nothing is read any more. */
+export interface OpenedOriginal extends AsyncDisposable {
+  readonly file: OriginalFile
+}
+
+/**
+ * The file that an item was made of. Waits until all of it is sent: how it is put together is known last.
+ * @throws damaged_media, sender_gone
+ */
+export async function openOriginal(
+  context: DownloadContext,
+  { index, item, resume }: Pick<ItemDownload, 'index' | 'item' | 'resume'>,
+  signal: AbortSignal,
+): Promise<OpenedOriginal> {
+  const made = isMade(item) ? item : await context.feed.waitForItem(index, isMade, signal)
+  const { bytes, runs } = made.original
+  const grants = new Grants(resume)
+  const own = mediaSource(context, made, grants.options('own'))
+  const list = mediaSource(context, runs, grants.options('list'))
+  const dispose = async (): Promise<void> => {
+    await own[Symbol.asyncDispose]()
+    await list[Symbol.asyncDispose]()
+  }
+  try {
+    const parts = { bytes, own: opened(context, made, own), list: opened(context, runs, list) }
+    return { file: await OriginalFile.open(parts, signal), [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+}
+
+function opened(
+  { suite, ranges }: DownloadContext,
+  facts: SealedMedia,
+  source: MediaSource,
+): { item: SealedItem; chunks: ChunkStore } {
+  const item = new SealedItem({ source, suite, role: 'media', facts })
+  return { item, chunks: new ChunkStore({ item, ranges }) }
+}
+
+function isMade(item: ManifestItem): item is MadeItem {
+  return originalOf(item) !== null
+}
+
+function mediaSource(
+  { server, feed }: DownloadContext,
+  { media: mediaId, sealedBytes }: SealedMedia,
+  grant: ReturnType<Grants['options']>,
+): MediaSource {
+  const direct = feed.direct && sealedBytes > RUN_BYTES
+  return new MediaSource({ server, mediaId, sealedBytes, sending: false, direct, ...grant })
+}
+
+type GrantPlace = 'own' | 'list'
+
+/** The server's names for the downloads of both media, kept as one. */
+class Grants {
+  readonly #resume: DownloadResume | undefined
+  readonly #known: Record<GrantPlace, string>
+
+  constructor(resume: DownloadResume | undefined) {
+    const [own = '', list = ''] = resume?.grant?.split(' ') ?? []
+    this.#resume = resume
+    this.#known = { own, list }
+  }
+
+  options(place: GrantPlace): { grant: string | undefined; onGrant: (grant: string) => Promise<void> } {
+    return {
+      grant: this.#known[place] === '' ? undefined : this.#known[place],
+      onGrant: async grant => {
+        this.#known[place] = grant
+        await this.#resume?.onGrant?.(`${this.#known.own} ${this.#known.list}`)
+      },
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { RunListWriter } from '../../client/original/run-list-writer.ts'
+import type { RandomSource } from '../../client/source.ts'
+import { unlessAborted } from '../../client/abort.ts'
+import { streamOf } from '../../client/stream-of.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import { HEAD_BYTES, SampleFinder } from './sample-finder.ts'
+import type { SampleIndex } from './sample-index.ts'
+import { SlidingWindow } from './sliding-window.ts'
+
+/** Bytes that are looked through before what was no sample is written down. */
+const SCAN_BYTES = 64 * 1024
+
+export interface DescribeOptions {
+  readonly suite: Pick<CryptoSuite, 'sha256'>
+  readonly signal: AbortSignal
+}
+
+export interface DescribedOriginal {
+  /** The list of runs; begins when the index has ended. */
+  readonly runs: ReadableStream<Uint8Array<ArrayBuffer>>
+  /** How much of the file is not in the film, from 0 to 1; resolves when the list has been read to its end. */
+  readonly literalShare: Promise<number>
+}
+
+/**
+ * Tells how a file is put together from the film that was made of it, whatever its container: the samples that both
+ * hold are looked for in it, front to back, and what is none is written into the list. Reads the file once.
+ * @param source the file; stays the caller's
+ * @param index has seen, or will see, all of the film
+ */
+export function describeOriginal(
+  source: RandomSource,
+  index: SampleIndex,
+  { suite, signal }: DescribeOptions,
+): DescribedOriginal {
+  const share = Promise.withResolvers<number>()
+  share.promise.catch(() => undefined)
+  const runs = streamOf(signal, async function* (inner) {
+    try {
+      await unlessAborted(index.ended, inner)
+      const description = new Description(source, index, suite)
+      yield* description.make(inner)
+      share.resolve(description.literalShare)
+    } catch (error) {
+      share.reject(error)
+      throw error
+    }
+  })
+  return { runs, literalShare: share.promise }
+}
+
+class Description {
+  readonly #source: RandomSource
+  readonly #finder: SampleFinder
+  readonly #window: SlidingWindow
+  readonly #writer: RunListWriter
+  readonly #hash
+  #pieces: Uint8Array<ArrayBuffer>[] = []
+  #literalBytes = 0
+  /** Bytes from here on up to where we look are no sample. */
+  #literalFrom = 0
+
+  constructor(source: RandomSource, index: SampleIndex, suite: Pick<CryptoSuite, 'sha256'>) {
+    this.#source = source
+    this.#finder = new SampleFinder(index.table, suite)
+    this.#hash = suite.sha256()
+    this.#window = new SlidingWindow(source, bytes => this.#hash.update(bytes))
+    this.#writer = new RunListWriter(source.sizeBytes, piece => this.#pieces.push(piece))
+  }
+
+  get literalShare(): number {
+    return this.#source.sizeBytes === 0 ? 0 : this.#literalBytes / this.#source.sizeBytes
+  }
+
+  async *make(signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { sizeBytes } = this.#source
+    await this.#source.checkUnchanged?.()
+    for (let at = 0; at < sizeBytes;) {
+      if (!this.#isWorthLooking()) break
+      at = await this.#step(at, signal)
+      yield* this.#made()
+    }
+    yield* this.#rest(signal)
+    await this.#source.checkUnchanged?.()
+    this.#writer.finish(this.#hash.digest())
+    yield* this.#made()
+  }
+
+  /** Looks on from `at`; returns how far it came. */
+  async #step(at: number, signal: AbortSignal): Promise<number> {
+    const end = Math.min(this.#source.sizeBytes, at + SCAN_BYTES)
+    await this.#hold(end, signal)
+    const place = at + this.#finder.candidate(this.#window.view(at, end), 0)
+    if (place > end - HEAD_BYTES) return this.#looked(place, end)
+    const found = await this.#finder.at(place, (position, length) => this.#bytes(position, length, signal))
+    if (!found) return this.#looked(place + 1, end)
+    this.#writeLiteral(place)
+    this.#writer.copy(found.offset, found.length)
+    this.#literalFrom = place + found.length
+    return this.#literalFrom
+  }
+
+  /** Nothing begins before `at`. */
+  #looked(at: number, end: number): number {
+    const next = end === this.#source.sizeBytes && at > end - HEAD_BYTES ? end : at
+    if (next - this.#literalFrom >= SCAN_BYTES || next === this.#source.sizeBytes) this.#writeLiteral(next)
+    return next
+  }
+
+  #writeLiteral(end: number): void {
+    const length = end - this.#literalFrom
+    if (length === 0) return
+    this.#writer.literal(length)
+    this.#writer.bytes(this.#window.view(this.#literalFrom, end))
+    this.#literalBytes += length
+    this.#literalFrom = end
+  }
+
+  /** All that is left, as one literal. */
+  async *#rest(signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { sizeBytes } = this.#source
+    const length = sizeBytes - this.#literalFrom
+    if (length === 0) return
+    this.#writer.literal(length)
+    this.#literalBytes += length
+    while (this.#literalFrom < sizeBytes) {
+      const end = Math.min(sizeBytes, this.#literalFrom + SCAN_BYTES)
+      await this.#hold(end, signal)
+      this.#writer.bytes(this.#window.view(this.#literalFrom, end))
+      this.#literalFrom = end
+      yield* this.#made()
+    }
+  }
+
+  async #bytes(position: number, length: number, signal: AbortSignal): Promise<Uint8Array | null> {
+    const end = position + length
+    if (end > this.#source.sizeBytes) return null
+    await this.#hold(end, signal)
+    return this.#window.view(position, end)
+  }
+
+  async #hold(end: number, signal: AbortSignal): Promise<void> {
+    if (!this.#window.holds(end)) await this.#window.fill(this.#literalFrom, end, signal)
+  }
+
+  /** A file that is made to look like its samples without holding them is not searched for ever. */
+  #isWorthLooking(): boolean {
+    return this.#writer.hasRoom && this.#finder.hashedInVain <= 2 * this.#source.sizeBytes
+  }
+
+  *#made(): Generator<Uint8Array<ArrayBuffer>> {
+    yield* this.#pieces.splice(0)
+  }
+}

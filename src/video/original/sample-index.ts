@@ -1,0 +1,139 @@
+import type { CryptoSuite, IncrementalHash } from '../../sealing/index.ts'
+import type { Sample } from './boxes.ts'
+import { FragmentReader } from './fragment-reader.ts'
+import { headOf, printOf, SampleTable, wordAt } from './sample-table.ts'
+
+/** A shorter one costs about as much as it spares. */
+const MIN_SAMPLE_BYTES = 16
+/** One has to be held whole, to be compared. */
+const MAX_SAMPLE_BYTES = 64 * 1024 * 1024
+/** Of a film; further ones are not found again. About 300 MB of index, for days of film. */
+const MAX_SAMPLES = 4_000_000
+
+/**
+ * Remembers the samples of a fragmented MP4 that streams by: where each lies, and what tells it from all others.
+ * Holds some sixty bytes for each and nothing of the film.
+ */
+export class SampleIndex {
+  readonly table = new SampleTable()
+  readonly #suite: Pick<CryptoSuite, 'sha256'>
+  readonly #reader: FragmentReader
+  readonly #ended = Promise.withResolvers<void>()
+  #expected: readonly Sample[] = []
+  #next = 0
+  #current: SampleReader | null = null
+
+  constructor(suite: Pick<CryptoSuite, 'sha256'>) {
+    this.#suite = suite
+    this.#ended.promise.catch(() => undefined)
+    this.#reader = new FragmentReader({
+      onSamples: samples => this.#expect(samples),
+      onData: (bytes, offset) => this.#data(bytes, offset),
+    })
+  }
+
+  /** Resolves when all of the film has been seen; rejects as its stream did. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  /** The same stream, watched. */
+  watch(film: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const reader = film.getReader()
+    return new ReadableStream<Uint8Array<ArrayBuffer>>(
+      {
+        pull: async controller => {
+          try {
+            const read = await reader.read()
+            if (!read.done) this.push(read.value)
+            if (read.done) this.end()
+            if (read.done) controller.close()
+            else controller.enqueue(read.value)
+          } catch (error) {
+            this.fail(error)
+            controller.error(error)
+          }
+        },
+        cancel: async reason => {
+          this.fail(reason)
+          await reader.cancel(reason)
+        },
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  push(piece: Uint8Array): void {
+    this.#reader.push(piece)
+  }
+
+  end(): void {
+    this.#ended.resolve()
+  }
+
+  fail(reason: unknown): void {
+    this.#ended.reject(reason)
+  }
+
+  #expect(samples: readonly Sample[]): void {
+    this.#expected = samples.filter(({ length }) => length >= MIN_SAMPLE_BYTES && length <= MAX_SAMPLE_BYTES)
+    this.#next = 0
+    this.#current = null
+  }
+
+  #data(bytes: Uint8Array, offset: number): void {
+    for (let at = 0; at < bytes.byteLength && this.table.length < MAX_SAMPLES;) {
+      const sample = this.#expected[this.#next]
+      if (!sample) return
+      this.#current ??= new SampleReader(sample, this.#suite.sha256())
+      const start = sample.offset + this.#current.bytes - offset
+      // Begins before what we see, or overlaps the one before it.
+      if (start < at) this.#skip()
+      else if (start >= bytes.byteLength) return
+      else {
+        const part = bytes.subarray(start, start + sample.length - this.#current.bytes)
+        this.#current.take(part)
+        at = start + part.byteLength
+        if (this.#current.bytes === sample.length) {
+          this.table.add({ ...sample, ...this.#current.finish() })
+          this.#skip()
+        }
+      }
+    }
+  }
+
+  #skip(): void {
+    this.#next += 1
+    this.#current = null
+  }
+}
+
+/** One sample, as its bytes come. */
+class SampleReader {
+  bytes = 0
+  readonly #sample: Sample
+  readonly #hash: IncrementalHash
+  readonly #head = new Uint8Array(8)
+  readonly #tail = new Uint8Array(4)
+
+  constructor(sample: Sample, hash: IncrementalHash) {
+    this.#sample = sample
+    this.#hash = hash
+  }
+
+  take(part: Uint8Array): void {
+    this.#hash.update(part)
+    if (this.bytes < 8) this.#head.set(part.subarray(0, 8 - this.bytes), this.bytes)
+    const tailAt = this.#sample.length - 4 - this.bytes
+    if (part.byteLength > tailAt) this.#tail.set(part.subarray(Math.max(0, tailAt)), Math.max(0, -tailAt))
+    this.bytes += part.byteLength
+  }
+
+  finish(): { head: number; tail: number; print: ReturnType<typeof printOf> } {
+    return {
+      head: headOf(wordAt(this.#head, 0), wordAt(this.#head, 4)),
+      tail: wordAt(this.#tail, 0),
+      print: printOf(this.#hash.digest()),
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import { Numbers } from '../../client/original/numbers.ts'
+
+/** Four 32-bit words: a SHA-256, its first half. */
+export type Fingerprint = readonly [number, number, number, number]
+
+export interface SampleFacts {
+  readonly offset: number
+  readonly length: number
+  /** As `headOf` gives. */
+  readonly head: number
+  /** The last four bytes. */
+  readonly tail: number
+  readonly print: Fingerprint
+}
+
+/** 2 MiB, of which a million samples set a sixteenth. */
+const FILTER_BITS = 24
+const BUCKET_BITS = 20
+/** Samples of other lengths or content that begin alike: the first ones are found. */
+const MAX_ALIKE = 32
+
+/** Where samples lie, found by how they begin: forty bytes each. */
+export class SampleTable {
+  readonly #offsets = new Numbers(64)
+  readonly #lengths = new Numbers(32)
+  readonly #heads = new Numbers(32)
+  readonly #tails = new Numbers(32)
+  readonly #prints = [new Numbers(32), new Numbers(32), new Numbers(32), new Numbers(32)] as const
+  readonly #filter = new Uint8Array(2 ** (FILTER_BITS - 3))
+  /** One more than the newest sample of each bucket; each sample points to the one before. 0: none. */
+  readonly #buckets = new Uint32Array(2 ** BUCKET_BITS)
+  readonly #before = new Numbers(32)
+
+  get length(): number {
+    return this.#offsets.length
+  }
+
+  add(sample: SampleFacts): void {
+    this.#offsets.push(sample.offset)
+    this.#lengths.push(sample.length)
+    this.#heads.push(sample.head)
+    this.#tails.push(sample.tail)
+    for (const [word, numbers] of this.#prints.entries()) numbers.push(sample.print[word] ?? 0)
+    this.#enter(this.length - 1, sample)
+  }
+
+  /** Whether a sample may begin so; quick, and wrong now and then. */
+  mayBegin(head: number): boolean {
+    const bit = head >>> (32 - FILTER_BITS)
+    return ((this.#filter[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0
+  }
+
+  /** The samples that begin so; of those that are the same, one. */
+  *beginningSo(head: number): Generator<number, void> {
+    for (let next = this.#buckets[head >>> (32 - BUCKET_BITS)] ?? 0; next > 0; next = this.#before.at(next - 1)) {
+      if (this.#heads.at(next - 1) === head) yield next - 1
+    }
+  }
+
+  beginsSo(index: number, head: number): boolean {
+    return this.#heads.at(index) === head
+  }
+
+  endsSo(index: number, tail: number): boolean {
+    return this.#tails.at(index) === tail
+  }
+
+  offsetOf(index: number): number {
+    return this.#offsets.at(index)
+  }
+
+  lengthOf(index: number): number {
+    return this.#lengths.at(index)
+  }
+
+  hasPrint(index: number, print: Fingerprint): boolean {
+    return this.#prints.every((numbers, word) => numbers.at(index) === print[word])
+  }
+
+  /** Makes a sample one that is found. Copies of one that is found already are reached by following it alone. */
+  #enter(index: number, { head, length, print }: SampleFacts): void {
+    let alike = 0
+    for (const other of this.beginningSo(head)) {
+      const isSame = this.lengthOf(other) === length && this.hasPrint(other, print)
+      alike += 1
+      if (isSame || alike === MAX_ALIKE) {
+        this.#before.push(0)
+        return
+      }
+    }
+    const bucket = head >>> (32 - BUCKET_BITS)
+    this.#before.push(this.#buckets[bucket] ?? 0)
+    this.#buckets[bucket] = index + 1
+    const bit = head >>> (32 - FILTER_BITS)
+    this.#filter[bit >>> 3] = (this.#filter[bit >>> 3] ?? 0) | (1 << (bit & 7))
+  }
+}
+
+/** How bytes begin, from their first two little-endian words. */
+export function headOf(first: number, second: number): number {
+  const mixed = Math.imul(first, 0x9e_37_79_b1) ^ Math.imul(second, 0x85_eb_ca_6b)
+  return Math.imul(mixed ^ (mixed >>> 15), 0xc2_b2_ae_35) >>> 0
+}
+
+export function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
+  return (low | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
+}
+
+export function printOf(digest: Uint8Array): Fingerprint {
+  return [wordAt(digest, 0), wordAt(digest, 4), wordAt(digest, 8), wordAt(digest, 12)]
+}

@@ -1,0 +1,115 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import type { OutgoingFilm, Parcel, SendItem, TrackProgress } from '../../src/client/index.ts'
+import type { NodeSealift } from '../../src/client/node/index.ts'
+import { nodeSuite } from '../../src/sealing/node-suite.ts'
+import { describeOriginal } from '../../src/video/original/describe-original.ts'
+import { SampleIndex } from '../../src/video/original/sample-index.ts'
+import { concat } from '../support/concat.ts'
+import { fragmentedFilm } from '../support/fragmented-film.ts'
+import { sourceOf } from '../support/originals.ts'
+import { clientIn, content, digest, digests, MemorySink, only, streamed } from '../support/sdk.ts'
+import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const KIB = 1024
+
+let server: TestServer
+let home: TempDirectory
+let sealift: NodeSealift
+
+beforeEach(async () => {
+  server = await startTestServer()
+  home = await tempDirectory()
+  sealift = clientIn(home.path, { server: server.url })
+})
+
+afterEach(async () => {
+  await sealift[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
+  await home[Symbol.asyncDispose]()
+})
+
+const samples = Array.from({ length: 300 }, (_, place) => content(`sample ${place}`, 20 * KIB + place * 300))
+/** The film has them in another order than the file that it was made of, which holds other bytes too. */
+const film = fragmentedFilm([
+  { samples: samples.filter((_, place) => place % 3 !== 1) },
+  { samples: samples.filter((_, place) => place % 3 === 1) },
+])
+const original = concat(samples.flatMap((sample, place) => [content(`header ${place}`, 7 + (place % 5)), sample]))
+
+function outgoing(film: ReadableStream<Uint8Array<ArrayBuffer>>): SendItem {
+  const index = new SampleIndex(nodeSuite)
+  const signal = new AbortController().signal
+  const { runs } = describeOriginal(sourceOf(original), index, { suite: nodeSuite, signal })
+  return {
+    name: 'film.mp4',
+    type: 'video/mp4',
+    source: index.watch(film),
+    film: { tracks: [runs], describe: own => description(own), original: { bytes: original.byteLength, runs: 0 } },
+  }
+}
+
+function description({ media, readableBytes }: TrackProgress): ReturnType<OutgoingFilm['describe']> {
+  if (!media || readableBytes < 1000) return null
+  const segment = [1000, readableBytes - 1000, 4] as [number, number, number]
+  return {
+    state: media.state,
+    renditions: [{ codecs: 'avc1.640028', bandwidth: 1, init: [0, 1000], segments: [segment] }],
+  }
+}
+
+async function sent(): Promise<Parcel> {
+  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
+  return sealift.open(link)
+}
+
+const whole = digest(original)
+
+test('what is downloaded, in any way, is the file that the film was made of', async () => {
+  const parcel = await sent()
+  const item = only(parcel)
+  expect(item).toMatchObject({ bytes: original.byteLength, state: 'complete' })
+
+  const sink = new MemorySink()
+  await parcel.download(item, sink)
+  expect(digest(sink.bytes)).toBe(whole)
+
+  const pieces: Uint8Array[] = []
+  await parcel.download(item, new WritableStream({ write: piece => void pieces.push(piece) }))
+  expect(digest(concat(pieces))).toBe(whole)
+
+  expect(digest(await parcel.bytes(item))).toBe(whole)
+  const range = { start: 1_234_567, end: 5_234_568 }
+  const part = concat(await Array.fromAsync(parcel.stream(item, { range })))
+  expect(digest(part)).toBe(digest(original.subarray(range.start, range.end)))
+})
+
+test('what is played is the film', async () => {
+  const parcel = await sent()
+  const opened = parcel.film(only(parcel))
+  const bytes = await opened?.read({}, { start: 0, end: film.byteLength })
+  expect(bytes && digest(bytes)).toBe(digest(film))
+})
+
+test('it is received into a file, and found to be there', async () => {
+  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
+  const directory = `${home.path}/out`
+  const received = await sealift.receive(link, { directory })
+  expect(received.complete).toBe(true)
+  expect(await digests(directory)).toEqual({ 'film.mp4': whole })
+  const parcel = await sealift.open(link)
+  expect(await parcel.matches(only(parcel), sourceOf(original))).toBe(true)
+  const other = original.slice()
+  other[4_000_000] = (other[4_000_000] ?? 0) ^ 1
+  expect(await parcel.matches(only(parcel), sourceOf(other))).toBe(false)
+  expect(await parcel.matches(only(parcel), sourceOf(film))).toBe(false)
+})
+
+test('it outlives the first link in a forward', async () => {
+  const first = await sealift.send([outgoing(streamed(film, 100_000))])
+  const { link } = await sealift.forward(first.link)
+  await sealift.delete(first.link)
+  const parcel = await sealift.open(link)
+  expect(digest(await parcel.bytes(only(parcel)))).toBe(whole)
+})
