@@ -13,3 +13,5 @@ export type {
   TrackLayout,
 } from './packager.ts'
 export { createRemuxer } from './remux/remuxer.ts'
+export { masterPlaylist, mediaPlaylist, subtitlesPlaylist } from './playlists.ts'
+export type { MediaPlaylistOptions, PlaylistNames } from './playlists.ts'
