@@ -13,5 +13,12 @@ export type {
   TrackLayout,
 } from './packager.ts'
 export { createRemuxer } from './remux/remuxer.ts'
-export { masterPlaylist, mediaPlaylist, subtitlesPlaylist } from './playlists.ts'
+export {
+  filmTargetSeconds,
+  masterPlaylist,
+  mediaPlaylist,
+  subtitlesPlaylist,
+  trackBytes,
+  trackSeconds,
+} from './playlists.ts'
 export type { MediaPlaylistOptions, PlaylistNames } from './playlists.ts'

@@ -23,7 +23,12 @@ export interface MediaPlaylistOptions {
   readonly uri: string
   /** `sending`: more segments will follow; `complete`: these are all, so that the playlist ends. */
   readonly state: 'sending' | 'complete'
-  /** At least this EXT-X-TARGETDURATION, whole seconds: it must not change while a playlist grows. */
+  /** It was given out as `sending` before: what it says of itself must not change any more, except that it ends. */
+  readonly hasGrown?: boolean
+  /**
+   * At least this EXT-X-TARGETDURATION, whole seconds: it must not change while a playlist grows, and should be the same
+   * for all tracks of a film.
+   */
   readonly targetSeconds?: number
 }
 
@@ -49,13 +54,14 @@ export function mediaPlaylist(track: Pick<FilmTrack, 'init' | 'segments'>, optio
   checkLayout(track)
   const uri = plainText(options.uri)
   const complete = options.state === 'complete'
+  const grows = !complete || options.hasGrown === true
   const [initOffset, initLength] = track.init
   return playlist([
     `#EXT-X-TARGETDURATION:${Math.max(targetSeconds(track), options.targetSeconds ?? 1)}`,
     '#EXT-X-MEDIA-SEQUENCE:0',
-    `#EXT-X-PLAYLIST-TYPE:${complete ? 'VOD' : 'EVENT'}`,
+    `#EXT-X-PLAYLIST-TYPE:${grows ? 'EVENT' : 'VOD'}`,
     // Without it players begin near the end of what grows; here nothing of the beginning is ever taken away.
-    ...(complete ? [] : ['#EXT-X-START:TIME-OFFSET=0']),
+    ...(grows ? ['#EXT-X-START:TIME-OFFSET=0'] : []),
     `#EXT-X-MAP:${attributeList([
       ['URI', quoted(uri)],
       ['BYTERANGE', quoted(`${initLength}@${initOffset}`)],
@@ -82,8 +88,12 @@ export function subtitlesPlaylist(options: { readonly uri: string; readonly seco
   ])
 }
 
-/** Whole seconds of the longest segment: the least EXT-X-TARGETDURATION that this track can have. */
-export function targetSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
+/** Whole seconds of the longest segment of all tracks: the least EXT-X-TARGETDURATION that suits each of them. */
+export function filmTargetSeconds({ renditions, audio = [] }: FilmDescription): number {
+  return Math.max(...[...renditions, ...audio].map(targetSeconds))
+}
+
+function targetSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
   return segments.reduce((longest, [, , seconds]) => Math.max(longest, wholeSeconds(seconds)), 1)
 }
 

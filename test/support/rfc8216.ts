@@ -81,6 +81,7 @@ export function checkMedia(text: string, fileBytes?: number): CheckedMedia {
 /** What grew may only have been added to, and its target duration stays (section 6.2.1). */
 export function checkGrowth(before: CheckedMedia, after: CheckedMedia): void {
   must(!before.ended, 'a playlist that has ended changes')
+  must(before.type === after.type, 'EXT-X-PLAYLIST-TYPE changes')
   must(before.targetSeconds === after.targetSeconds, 'EXT-X-TARGETDURATION changes')
   must(before.segments.length <= after.segments.length, 'segments were taken away')
   const same = JSON.stringify(before.segments) === JSON.stringify(after.segments.slice(0, before.segments.length))

@@ -105,7 +105,7 @@ r0.mp4
     const first = track({ segments: [[1000, 500, 4]] })
     const before = mediaPlaylist(first, { uri: 'r0.mp4', state: 'sending', targetSeconds: 9 })
     const after = mediaPlaylist(track(), { uri: 'r0.mp4', state: 'sending', targetSeconds: 9 })
-    const end = mediaPlaylist(track(), { uri: 'r0.mp4', state: 'complete', targetSeconds: 9 })
+    const end = mediaPlaylist(track(), { uri: 'r0.mp4', state: 'complete', hasGrown: true, targetSeconds: 9 })
     expect(before).toContain('#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0\n')
     checkGrowth(checkMedia(before), checkMedia(after))
     checkGrowth(checkMedia(after), checkMedia(end))

@@ -57,9 +57,10 @@ test.each([
 test('what grew was only added to', () => {
   const open = checkMedia(GOOD.replace('VOD', 'EVENT').replace('#EXT-X-ENDLIST\n', ''))
   const fewer = { ...open, segments: open.segments.slice(1) }
-  expect(() => checkGrowth(open, checkMedia(GOOD))).not.toThrow()
+  expect(() => checkGrowth(open, { ...open, ended: true })).not.toThrow()
   expect(() => checkGrowth(open, fewer)).toThrow('taken away')
   expect(() => checkGrowth(fewer, open)).toThrow('changed')
+  expect(() => checkGrowth(open, checkMedia(GOOD))).toThrow('TYPE')
   expect(() => checkGrowth(open, { ...open, targetSeconds: 5 })).toThrow('TARGETDURATION')
   expect(() => checkGrowth(checkMedia(GOOD), open)).toThrow('ended')
 })
