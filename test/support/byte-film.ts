@@ -1,13 +1,18 @@
 /** A film that no player could show, of bytes that tell where they belong: for tests of how tracks are given out. */
-import type { FilmDescription, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
+import type { FilmDescription, FilmMaker, TrackProgress } from '../../src/client/index.ts'
 import type { Source } from '../../src/client/index.ts'
 
 const INIT_BYTES = 1000
 const SEGMENT_BYTES = 700_000
 
 /** @param bytes of the track; `source` gives the same */
-export function byteFilm(bytes: Uint8Array<ArrayBuffer>, source: Source = bytes): OutgoingFilm {
-  return { tracks: [source], describe: (_, [track]) => (track ? describeBytes(track, bytes.byteLength) : null) }
+export function byteFilm(bytes: Uint8Array<ArrayBuffer>, source: Source = bytes): FilmMaker {
+  const film = {
+    tracks: [source],
+    describe: (_: unknown, [track]: readonly TrackProgress[]) =>
+      track ? describeBytes(track, bytes.byteLength) : null,
+  }
+  return { begin: () => Promise.resolve({ film }) }
 }
 
 function describeBytes({ media, readableBytes }: TrackProgress, total: number): FilmDescription | null {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import type { FilmDescription, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
+import type { FilmDescription, FilmMaker, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
 import { fileSource } from '../../src/client/node/index.ts'
 import { checkMedia } from './rfc8216.ts'
 
@@ -74,11 +74,11 @@ export interface CutFilm {
 }
 
 /** The film as it is sent: `describe` tells of the segments that receivers can read. */
-export async function outgoing(film: CutFilm, sources?: OutgoingFilm['tracks']): Promise<OutgoingFilm> {
+export async function outgoing(film: CutFilm): Promise<FilmMaker> {
   const { rendition, audio, subtitles } = film
   const files = await Promise.all([rendition, ...(audio ? [audio] : [])].map(({ path }) => fileSource(path)))
-  return {
-    tracks: sources ?? [...files, ...(subtitles ? [subtitles] : [])],
+  const made: OutgoingFilm = {
+    tracks: [...files, ...(subtitles ? [subtitles] : [])],
     describe: (_, [first, second, third]) => {
       const pictures = first && described(rendition, first, audio ? 'avc1.42c00d' : 'avc1.42c00d,mp4a.40.2')
       const sound = audio && second && described(audio, second, 'mp4a.40.2')
@@ -94,6 +94,7 @@ export async function outgoing(film: CutFilm, sources?: OutgoingFilm['tracks']):
       }
     },
   }
+  return { begin: () => Promise.resolve({ film: made }) }
 }
 
 function described(

@@ -11,7 +11,7 @@ export interface Playing extends AsyncDisposable {
 
 export async function startPlay(args: readonly string[], options: CliOptions = {}): Promise<Playing> {
   const running = startCli(['play', ...args], options)
-  await until('it tells an address', () => running.stdout().endsWith('\n') || running.child.exitCode !== null)
+  await until('it tells an address', () => /^http:\S+\n$/m.test(running.stdout()) || running.child.exitCode !== null)
   const url = running.stdout().trimEnd().split('\n').at(-1) ?? ''
   if (!url.startsWith('http://127.0.0.1:')) throw new Error(`sealift play did not start:\n${running.stderr()}`)
   return {
