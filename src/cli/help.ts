@@ -85,6 +85,19 @@ export const get: HelpText = {
   ),
 }
 
+export const play: HelpText = {
+  summary: 'play a film in any player',
+  about:
+    'Opens a film on this machine and gives it to any player as HLS, from the first second on and while it is still ' +
+    'being sent; whatever else a link holds is given as a plain file. The address is the last line on standard output. ' +
+    'It works on this machine alone and until Ctrl-C; whoever knows it can watch, so treat it like the link.',
+  after: examples(
+    "sealift play 'https://media.example/p/…#…' --open mpv",
+    "sealift play LINK 'holiday/*.mp4'",
+    'sealift play LINK 2 --port 8080',
+  ),
+}
+
 export const ls: HelpText = {
   summary: 'list what a link holds',
   about: 'Lists the items of a link without receiving any of them. It does not count as a download.',

@@ -56,6 +56,7 @@ function createProgram(io: CliIo, run: Runner): Command {
   addSend(program, io, run)
   addPublish(program, io, run)
   addGet(program, io, run)
+  addPlay(program, io, run)
   addLinkCommands(program, io, run)
   addConfig(program, io, run)
   addCare(program, io, run)
@@ -130,6 +131,19 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
     run({ ...options, resumes: !options.stdout }, async () =>
       (await import('./commands/get.ts')).get(io, link, options),
     ),
+  )
+}
+
+function addPlay(program: Command, io: CliIo, run: Runner): void {
+  const command = describe(program.command('play'), help.play)
+    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .argument('[item]', 'its number, from 1, or a pattern for its name (default: the first film)')
+    .option('--open <program>', 'start this player with the address, and end with it', nonEmpty)
+    .option('--port <port>', 'port to listen on, on this machine alone (default: any free one)', wholeNumber(0, 65_535))
+    .addOption(serverOption())
+    .addOption(tokenOption())
+  addOutputOptions(command).action((link, item, options) =>
+    run(options, async () => (await import('./commands/play.ts')).play(io, { link, item }, options)),
   )
 }
 

@@ -15,3 +15,12 @@ export type {
   TrackLayout,
 } from './packager.ts'
 export { createRemuxer } from './remux/remuxer.ts'
+export {
+  filmTargetSeconds,
+  masterPlaylist,
+  mediaPlaylist,
+  subtitlesPlaylist,
+  trackBytes,
+  trackSeconds,
+} from './playlists.ts'
+export type { MediaPlaylistOptions, PlaylistNames } from './playlists.ts'

@@ -55,6 +55,12 @@ export const requirements: readonly Requirement[] = [
     present: () => findOnPath('nginx') !== null,
   },
   {
+    name: 'mpv',
+    packages: ['mpv', 'ffmpeg'],
+    files: ['test/**/mpv-*.test.ts'],
+    present: () => ['mpv', 'ffmpeg'].every(each => findOnPath(each) !== null),
+  },
+  {
     name: 'PostgreSQL',
     packages: ['postgresql'],
     files: ['test/**/postgres-*.test.ts', CLUSTER],

@@ -15,7 +15,7 @@ import { sendAccelerated, type Accelerate } from './accelerate.ts'
 import { OPAQUE_HEADERS, sendEmpty } from './answers.ts'
 import { allowsRange, matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
-import { parseRange, resolveRange, type RangeSpec } from './ranges.ts'
+import { parseRange, resolveRange, type RangeSpec } from '../../protocol/ranges.ts'
 import { ResponseSink } from './response-sink.ts'
 import type { Pace, StallWatch } from './stall-watch.ts'
 

@@ -2,7 +2,12 @@
  * `Range` of RFC 9110 section 14, for bytes: one range or none. Several ranges, other units and malformed headers are
  * ignored, as the RFC allows: the answer is then the whole media.
  */
-import type { ByteRange } from '../blobs/blob-store.ts'
+
+/** Bytes from `start` up to, not including, `end`. */
+export interface ResolvedRange {
+  readonly start: number
+  readonly end: number
+}
 
 /** What a client asked for; resolved once the size is known. `last` is inclusive, `null`: to the end. */
 export type RangeSpec = { readonly first: number; readonly last: number | null } | { readonly suffixBytes: number }
@@ -24,7 +29,7 @@ export function parseRange(header: string | undefined): RangeSpec | null {
 }
 
 /** The bytes a range means in a media of `sizeBytes`; `null` when it lies outside (416). */
-export function resolveRange(spec: RangeSpec, sizeBytes: number): ByteRange | null {
+export function resolveRange(spec: RangeSpec, sizeBytes: number): ResolvedRange | null {
   if ('suffixBytes' in spec) {
     return spec.suffixBytes === 0 ? null : { start: Math.max(0, sizeBytes - spec.suffixBytes), end: sizeBytes }
   }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { parseRange, resolveRange } from '../../../src/server/http/ranges.ts'
+import { parseRange, resolveRange } from '../../../src/protocol/ranges.ts'
 
 const answerTo = (header: string, sizeBytes: number) => {
   const spec = parseRange(header)

@@ -1,0 +1,22 @@
+import type { ParcelItem } from '../../client/node/index.ts'
+import { servedType } from './content-type.ts'
+import type { FollowedParcel } from './followed-parcel.ts'
+import type { BytesResource } from './resource.ts'
+
+const WHOLE = { start: 0, end: Number.MAX_SAFE_INTEGER }
+
+/** The item's own bytes. */
+export function fileResource({ parcel }: FollowedParcel, item: ParcelItem): BytesResource {
+  return {
+    type: servedType(item.type),
+    totalBytes: item.bytes,
+    readableBytes: item.bytes ?? 0,
+    read: (range, signal) => parcel.stream(item, { range: range ?? WHOLE, signal }),
+  }
+}
+
+/** The last part of a name: what a player shows. */
+export function fileName({ name }: Pick<ParcelItem, 'name'>): string {
+  const base = name.toWellFormed().split(/[/\\]/).at(-1) ?? ''
+  return base === '' || base === '.' || base === '..' ? 'file' : base
+}

@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import type { NodeSealift } from '../../src/client/node/index.ts'
+import { cutTrack, makeClip, outgoing, runProgram } from '../support/ffmpeg-film.ts'
+import { startPlay } from '../support/playing.ts'
+import { clientIn, content } from '../support/sdk.ts'
+import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const MPV = ['--no-config', '--vo=null', '--ao=null', '--untimed', '--no-input-terminal', '--msg-level=all=warn']
+
+let server: TestServer
+let home: TempDirectory
+let sealift: NodeSealift
+
+beforeEach(async () => {
+  server = await startTestServer()
+  home = await tempDirectory()
+  sealift = clientIn(home.path, { server: server.url })
+})
+
+afterEach(async () => {
+  await sealift[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
+  await home[Symbol.asyncDispose]()
+})
+
+test('mpv plays a film to its end without a warning, and a track from a place within', async () => {
+  const clip = join(home.path, 'clip.mp4')
+  await makeClip(clip, 12)
+  const rendition = await cutTrack(clip, join(home.path, 'cut'), ['-map', '0:v:0', '-map', '0:a:0'])
+  const film = await outgoing({ rendition })
+  const { link } = await sealift.send([{ name: 'film.mp4', source: content('own', 100), film }])
+  await using playing = await startPlay([link])
+  expect(await runProgram('mpv', [...MPV, playing.url])).toEqual({ code: 0, stdout: '', stderr: '' })
+  const within = await runProgram('mpv', [...MPV, '--start=8.5', playing.beside('r0.mp4')])
+  expect(within).toEqual({ code: 0, stdout: '', stderr: '' })
+})
