@@ -1,13 +1,16 @@
 /** Gives the films among what is sent what makes them play from the first second. */
 import type { FileItem, SendItem } from '../client/node/index.ts'
 import { fileSource } from '../client/node/index.ts'
-import type { Ffmpeg } from '../video/node.ts'
+import type { LadderPackager } from '../video/node.ts'
 import type { Packager } from '../video/index.ts'
 import { quoted, type CliIo } from './cli-io.ts'
 import type { FilmMode } from './film-mode.ts'
 
 /** Previews are made for so many items at most: for a folder of photos they would take longer than sending it. */
 const MAX_PICTURES = 50
+
+const NO_FFMPEG =
+  'There is no ffmpeg here (on the PATH, or named by SEALIFT_FFMPEG), so films are sent in the one quality they have.'
 
 export interface FilmOptions {
   readonly mode: FilmMode
@@ -42,15 +45,17 @@ interface Tools {
 
 async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: FilmOptions): Promise<Tools> {
   const { createRemuxer, filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
-  const { createLadder, findFfmpeg, picturesWith } = await import('../video/node.ts')
+  const { findFfmpeg, LadderPackager } = await import('../video/node.ts')
+  const program = io.env['SEALIFT_FFMPEG']
   const ffmpeg = await findFfmpeg({
-    program: io.env['SEALIFT_FFMPEG'],
+    ...(program ? { program } : {}),
     searchPath: io.env['PATH'] ?? '',
     signal: io.signal,
   })
-  if (!ffmpeg && mode === 'ladder') tell('ffmpeg is not here, so films are sent in the one quality they have.')
-  const packager: Packager = ffmpeg && mode === 'ladder' ? createLadder(ffmpeg) : createRemuxer()
-  const isCopied = !ffmpeg || mode === 'copy'
+  if (!ffmpeg && mode === 'ladder') tell(NO_FFMPEG)
+  const ladder = ffmpeg && new LadderPackager(ffmpeg)
+  const isCopied = !ladder || mode === 'copy'
+  const packager: Packager = isCopied ? createRemuxer() : ladder
   const { nodeSuite } = await import('../sealing/node-suite.ts')
   return {
     filmOf: item =>
@@ -61,18 +66,14 @@ async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: Film
         onNote: note => tell(`${quoted(item.name)}: ${note}`),
         onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
       }),
-    picturesOf: item => (ffmpeg ? pictures(ffmpeg, picturesWith, item) : {}),
+    picturesOf: item => (ladder ? pictures(ladder, item) : {}),
   }
 }
 
-function pictures(
-  ffmpeg: Ffmpeg,
-  make: typeof import('../video/node.ts').picturesWith,
-  { path }: FileItem,
-): Pick<FileItem, 'pictures'> {
+function pictures(ladder: LadderPackager, { path }: FileItem): Pick<FileItem, 'pictures'> {
   return {
     pictures: async signal => {
-      const { preview, poster } = await make(ffmpeg, { source: await fileSource(path), path }, { signal })
+      const { preview, poster } = await ladder.pictures({ source: await fileSource(path), path }, signal)
       return { preview, thumbnail: poster }
     },
   }

@@ -14,7 +14,8 @@ export type {
   Segment,
   TrackLayout,
 } from './packager.ts'
-export { createRemuxer } from './remux/remuxer.ts'
+export { originalMaker } from './original/original-maker.ts'
+export { createRemuxer, REMUX_WAY } from './remux/remuxer.ts'
 export {
   filmTargetSeconds,
   masterPlaylist,

@@ -9,6 +9,12 @@ import { openFilm } from './open-film.ts'
 import type { OpenFilm } from './open-film.ts'
 import { TrackFile } from './track-file.ts'
 
+/** The mediabunny that the bytes of a film are due to. A test compares it with the one that is installed. */
+export const MEDIABUNNY_VERSION = '1.61.0'
+
+/** Names the bytes that a film is made into: see `way` of `MadeBytes`. Counts up with every change of the layout. */
+export const REMUX_WAY = `remux-1-${MEDIABUNNY_VERSION}`
+
 /**
  * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and
  * browsers; needs no program. The same film gives the same bytes each time.
