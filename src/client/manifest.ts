@@ -60,6 +60,12 @@ export const manifestItemSchema = z.discriminatedUnion('state', [completeItem, s
 export const manifestSchema = z.looseObject({
   v: z.literal(MANIFEST_VERSION),
   createdAt: z.iso.datetime(),
+  everySeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .optional()
+    .describe('While items are being sent: a new version comes at least this often, or the sender is gone'),
   items: z.array(manifestItemSchema).max(MAX_ITEMS),
 })
 

@@ -91,7 +91,7 @@ export interface Parcel {
   /**
    * The next version, as soon as there is one.
    * @returns `null` when there was none within `waitSeconds` (default 30, at most 60)
-   * @throws `gone`, `not_found` when the parcel has ended
+   * @throws `gone`, `not_found` when the parcel has ended; `sender_gone` when its sender has shown no life for too long
    */
   next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
 }

@@ -10,8 +10,10 @@ import { readParcel } from '../wire/parcels.ts'
 /** Server and reader agree on at most this long a wait. */
 const MAX_WAIT_SECONDS = 60
 const WAIT_SECONDS = 30
-/** A sender that publishes nothing new for so long is taken for gone. */
+/** A sender that publishes nothing new for so long is taken for gone, unless it said how often it does. */
 const SENDER_PATIENCE_MS = 10 * 60_000
+/** What it said is missed so often: a phone may be without a network for a minute. */
+const MISSED = 6
 
 export interface ParcelAddress {
   readonly server: Server
@@ -36,6 +38,7 @@ export class ParcelFeed {
   readonly #polling = new Semaphore(1)
   #latest: ParcelVersion | null = null
   #direct = false
+  #newsAt = 0
 
   constructor(options: ParcelFeedOptions) {
     this.#options = options
@@ -57,11 +60,14 @@ export class ParcelFeed {
     return version
   }
 
-  /** A version after `after`, `null` when there is none within the wait. */
+  /** A version after `after`, `null` when there is none within the wait. @throws sender_gone when there will be none */
   async next(after: number, waitSeconds: number, signal: AbortSignal): Promise<ParcelVersion | null> {
     using _ = await this.#polling.acquire(1, signal)
     if (this.#latest && this.#latest.version > after) return this.#latest
-    return this.#read({ after, waitSeconds: Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds)) }, signal)
+    const wait = Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds), this.#patienceMs / 1000)
+    const version = await this.#read({ after, waitSeconds: Math.ceil(wait) }, signal)
+    if (!version && this.#isSenderGone()) throw senderGone()
+    return version
   }
 
   /** Waits until the item at `index` is as `wanted` says. @throws sender_gone */
@@ -70,17 +76,22 @@ export class ParcelFeed {
     wanted: (item: ManifestItem) => item is T,
     signal: AbortSignal,
   ): Promise<T> {
-    const { clock } = this.#options
     let version = this.#latest ?? (await this.read(signal))
-    let newsAt = clock.now()
     for (;;) {
       const item = version.manifest.items[index]
       if (item && wanted(item)) return item
-      const next = await this.next(version.version, WAIT_SECONDS, signal).catch(rethrowAsGone)
-      if (next) newsAt = clock.now()
-      else if (clock.now() - newsAt > SENDER_PATIENCE_MS) throw senderGone()
-      version = next ?? version
+      version = (await this.next(version.version, WAIT_SECONDS, signal).catch(rethrowAsGone)) ?? version
     }
+  }
+
+  get #patienceMs(): number {
+    const everySeconds = this.#latest?.manifest.everySeconds
+    return everySeconds === undefined ? SENDER_PATIENCE_MS : everySeconds * 1000 * MISSED
+  }
+
+  #isSenderGone(): boolean {
+    const isSending = this.#latest?.manifest.items.some(({ state }) => state === 'sending') === true
+    return isSending && this.#options.clock.now() - this.#newsAt >= this.#patienceMs
   }
 
   async #read(ask: { after?: number; waitSeconds?: number }, signal: AbortSignal): Promise<ParcelVersion | null> {
@@ -91,6 +102,7 @@ export class ParcelFeed {
     // Versions only grow: an older one is an answer that was overtaken, or a server that turns back time.
     if (this.#latest && answer.version < this.#latest.version) return null
     const manifest = await openManifest(answer.sealed, { suite, key })
+    if (this.#latest?.version !== answer.version) this.#newsAt = this.#options.clock.now()
     this.#latest = { version: answer.version, manifest }
     return this.#latest
   }

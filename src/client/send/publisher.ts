@@ -19,6 +19,8 @@ import type { SendJournal } from './send-journal.ts'
 
 /** Versions that only tell of more finished items come no faster than this. */
 const UPDATE_EVERY_MS = 500
+/** While items are being sent, a version comes at least this often, so that receivers know that the sender is there. */
+const SIGN_OF_LIFE_SECONDS = 15
 /** How often a version may turn out to be overtaken by one that an earlier process had on its way. */
 const MAX_OVERTAKEN = 5
 
@@ -157,6 +159,20 @@ export class Publisher {
     })
   }
 
+  /** Publishes a version now and then for as long as something is being sent, though nothing may have changed. */
+  async showLife(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const done = AbortSignal.any([signal, this.#hurried.signal])
+    while (!done.aborted) {
+      const version = this.#version
+      await clock.sleep(SIGN_OF_LIFE_SECONDS * 1000, done).catch(() => undefined)
+      if (done.aborted || this.#version !== version) continue
+      this.#changed = true
+      await this.update(signal)
+    }
+    throwIfAborted(signal)
+  }
+
   /** Nothing more will change: what `updateSoon` still waits with, it does now. */
   hurry(): void {
     this.#hurried.abort()
@@ -226,7 +242,13 @@ export class Publisher {
     const items = this.#items.flatMap(
       (item, index) => (item && { ...item, ...this.#films.get(index)?.describe(item) }) || [],
     )
-    const manifest = { v: MANIFEST_VERSION, createdAt: createdAt.toISOString(), items } as const
+    const isSending = items.some(({ state }) => state === 'sending')
+    const manifest = {
+      v: MANIFEST_VERSION,
+      createdAt: createdAt.toISOString(),
+      ...(isSending && { everySeconds: SIGN_OF_LIFE_SECONDS }),
+      items,
+    } as const
     // Items may be finished while it is being sealed: the list is of what this manifest names.
     const media = Array.from(this.#media)
     return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }

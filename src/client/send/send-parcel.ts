@@ -77,6 +77,7 @@ class SendRun {
     const early = options.publishFirst === true
     if (early) await this.#publish(group.signal)
     this.#spawnAll(group, early)
+    if (early && this.#left > 0) group.spawn(inner => this.#publisher.showLife(inner))
     await group.join()
     this.#assertSomethingSent()
     const published = early ? await this.#finish(signal) : await this.#publish(signal)

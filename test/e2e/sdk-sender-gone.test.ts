@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import { toBase64Url } from '../../src/client/base64url.ts'
+import { formatLink, parseLink } from '../../src/client/link.ts'
+import { openManifest, sealManifest } from '../../src/client/manifest-codec.ts'
+import type { NodeSealift } from '../../src/client/node/index.ts'
+import { nodeSuite } from '../../src/sealing/node-suite.ts'
+import { clientIn, only } from '../support/sdk.ts'
+import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+let server: TestServer
+let home: TempDirectory
+let sealift: NodeSealift
+
+beforeEach(async () => {
+  server = await startTestServer()
+  home = await tempDirectory()
+  sealift = clientIn(home.path, { server: server.url })
+})
+
+afterEach(async () => {
+  await sealift[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
+  await home[Symbol.asyncDispose]()
+})
+
+/** A parcel whose sender promises a version every second, and was killed after the first. */
+async function abandoned(): Promise<string> {
+  const key = nodeSuite.randomBytes(32)
+  const createdAt = new Date().toISOString()
+  const items = [{ name: 'film.mp4', type: 'video/mp4', state: 'sending' as const }]
+  const sealed = await sealManifest({ v: 1, createdAt, everySeconds: 1, items }, { suite: nodeSuite, key })
+  const answer = await fetch(`${server.url}/v1/parcels`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ manifest: toBase64Url(sealed), media: [] }),
+  })
+  const { parcelId } = (await answer.json()) as { parcelId: string }
+  return formatLink({ server: server.url, parcelId, key })
+}
+
+test('a sender that shows no life is gone, for those who wait and those who download', async () => {
+  const parcel = await sealift.open(await abandoned())
+  const download = parcel.bytes(only(parcel)).catch((error: unknown) => error)
+  const waited = await parcel.next({ waitSeconds: 60 }).catch((error: unknown) => error)
+  expect(waited).toMatchObject({ code: 'sender_gone' })
+  expect(await download).toMatchObject({ code: 'sender_gone' })
+})
+
+/** When the next version is due, by the manifest as it stands. */
+async function dueSeconds(link: string): Promise<number | undefined> {
+  const { parcelId, key } = parseLink(link)
+  const answer = await fetch(`${server.url}/v1/parcels/${parcelId}`)
+  return (await openManifest(await answer.bytes(), { suite: nodeSuite, key })).everySeconds
+}
+
+test('the manifest says when the next version is due while something is being sent, and not after', async () => {
+  const more = Promise.withResolvers<void>()
+  const source = new ReadableStream<Uint8Array>({
+    pull: async controller => {
+      await more.promise
+      controller.close()
+    },
+  })
+  const published = Promise.withResolvers<string>()
+  const sending = sealift.send([{ name: 'late.bin', source }], {
+    publishFirst: true,
+    onPublished: ({ link }) => published.resolve(link),
+  })
+  const link = await published.promise
+  expect(await dueSeconds(link)).toBe(15)
+  more.resolve()
+  await sending
+  expect(await dueSeconds(link)).toBeUndefined()
+})
