@@ -13,7 +13,7 @@ import type { TrackFile } from './track-file.ts'
 /** Key frames are seldom at whole seconds, and rounded times may fall short of them. */
 const SEGMENT_SECONDS = 3.9
 /** A segment of this size ends at the next key frame however short it is. */
-const SEGMENT_BYTES = 16 * 1024 * 1024
+const SEGMENT_BYTES = 8 * 1024 * 1024
 /** The most between two key frames: it is held in memory. */
 const MAX_SEGMENT_BYTES = 64 * 1024 * 1024
 const MAX_SEGMENT_PACKETS = 200_000
@@ -64,7 +64,7 @@ async function writeCut(files: readonly TrackFile[], cut: Cut, start: number): P
 async function nextCut(film: OpenFilm, start: number): Promise<Cut | null> {
   if (!anyLeft(film)) return null
   const { video, audio, originSeconds } = film
-  const taking = new Taking(originSeconds)
+  const taking = new Taking(originSeconds, film.leadSeconds)
   const packets = new Map<CopiedTrack, readonly EncodedPacket[]>()
   const pictures = video ? await taking.pictures(video.cursor, start) : []
   if (video) packets.set(video, pictures)
@@ -91,13 +91,15 @@ function anyLeft({ video, audio }: OpenFilm): boolean {
 /** Takes the packets of one segment, as much as fits into memory; their times count from the beginning of the film. */
 class Taking {
   readonly #origin: number
+  readonly #lead: number
   #bytes = 0
   count = 0
   /** When the last of them ends. */
   end = 0
 
-  constructor(origin: number) {
+  constructor(origin: number, lead: number) {
     this.#origin = origin
+    this.#lead = lead
   }
 
   /** From a key frame up to the first one that is far enough away. */
@@ -130,6 +132,6 @@ class Taking {
     }
     const timestamp = packet.timestamp - this.#origin
     this.end = Math.max(this.end, timestamp + packet.duration)
-    return packet.clone({ timestamp })
+    return packet.clone({ timestamp: timestamp + this.#lead })
   }
 }

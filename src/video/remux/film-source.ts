@@ -4,7 +4,7 @@ import type { RandomSource } from '../../client/source.ts'
 import { CannotPackage } from '../packager.ts'
 
 const BLOCK_BYTES = 1024 * 1024
-const MAX_BLOCKS = 16
+const MAX_BLOCKS = 8
 /** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
 
@@ -33,6 +33,8 @@ export function filmSource(film: RandomSource, signal: AbortSignal): FilmSource 
       return blocks.read(start, end).catch(fail)
     },
     maxCacheSize: 4 * BLOCK_BYTES,
+    // Else each header that is read becomes an entry of the demuxer's cache, which it goes through for every read.
+    prefetchProfile: 'fileSystem',
     handleUnhandledError: () => undefined,
   })
   return { source, failure: () => failure }
@@ -53,7 +55,7 @@ class BlockCache {
     this.#signal.throwIfAborted()
     const first = Math.floor(start / BLOCK_BYTES)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
-    if (last - first > MAX_BLOCKS / 4) return this.#film.read(start, end, this.#signal)
+    if (last - first > 2) return this.#film.read(start, end, this.#signal)
     const bytes = new Uint8Array(end - start)
     for (let index = first; index <= last; index++) {
       const block = await this.#block(index)

@@ -1,7 +1,7 @@
 import { EncodedAudioPacketSource, EncodedVideoPacketSource, Mp4OutputFormat, Output, StreamTarget } from 'mediabunny'
 import type { EncodedPacket, StreamTargetChunk } from 'mediabunny'
 
-import { boxesOf, clearTimes, numberFragment } from './boxes.ts'
+import { boxesOf, clearTimes, delayPictures, numberFragment } from './boxes.ts'
 import type { CopiedTrack } from './input-track.ts'
 
 type PacketSource = { add(packet: EncodedPacket): Promise<void> }
@@ -14,6 +14,8 @@ type PacketSource = { add(packet: EncodedPacket): Promise<void> }
 export class FragmentWriter {
   readonly #tracks: readonly CopiedTrack[]
   #fragments = 0
+  /** Units of the video's clock. */
+  #delay = 0
 
   constructor(tracks: readonly CopiedTrack[]) {
     this.#tracks = tracks
@@ -51,11 +53,16 @@ export class FragmentWriter {
     const fragments: Uint8Array<ArrayBuffer>[] = []
     for (const { type, bytes } of chunks.flatMap(chunk => Array.from(boxesOf(chunk)))) {
       if (type === 'moov') clearTimes(bytes)
-      if (type === 'moof') numberFragment(bytes, ++this.#fragments)
+      if (type === 'moof') this.#complete(bytes)
       if (type === 'ftyp' || type === 'moov') init.push(bytes)
       if (type === 'moof' || type === 'mdat') fragments.push(bytes)
     }
     return { init: joined(init), fragments }
+  }
+
+  #complete(moof: Uint8Array<ArrayBuffer>): void {
+    numberFragment(moof, ++this.#fragments)
+    this.#delay = Math.max(this.#delay, delayPictures(moof, this.#delay))
   }
 }
 

@@ -16,8 +16,10 @@ export interface OpenFilm {
   readonly video: CopiedVideo | null
   /** The default one first. */
   readonly audio: readonly CopiedAudio[]
-  /** Timestamp at which the first of the tracks begins; that of the package is zero. */
+  /** Timestamp at which the first of the tracks begins. */
   readonly originSeconds: number
+  /** Timestamp at which the package begins: decoding begins at zero, and pictures out of order need some time. */
+  readonly leadSeconds: number
   readonly seconds: number | null
   readonly notes: readonly string[]
 }
@@ -35,7 +37,8 @@ export async function openFilm(source: CustomSource): Promise<OpenFilm> {
     const originSeconds = Math.min(...cursors)
     const end = await input.getDurationFromMetadata(tracks)
     const seconds = end !== null && Number.isFinite(end) && end > originSeconds ? end - originSeconds : null
-    return { input, video, audio, originSeconds, seconds, notes }
+    const leadSeconds = video ? await video.cursor.reorderSeconds() : 0
+    return { input, video, audio, originSeconds, leadSeconds, seconds, notes }
   } catch (error) {
     input.dispose()
     throw error
