@@ -1,31 +1,18 @@
 /** Files that pose as films. */
 import { crc32, deflateSync } from 'node:zlib'
 
-const ascii = (text: string): number[] => Array.from(text, character => character.charCodeAt(0))
-
-function box(type: string, ...content: readonly Uint8Array[]): Uint8Array {
-  const body = Buffer.concat(content)
-  const head = Buffer.alloc(8)
-  head.writeUInt32BE(8 + body.byteLength)
-  head.set(ascii(type), 4)
-  return Buffer.concat([head, body])
-}
+import { box, code, fields } from './boxes.ts'
 
 /** The bytes of a header whose `moov` announces so many tracks, each of them empty. */
 export function manyTracks(count: number): Uint8Array {
   const track = (id: number): Uint8Array => {
-    const tkhd = Buffer.alloc(84)
-    tkhd.writeUInt32BE(id, 12)
-    const mdhd = Buffer.alloc(24)
-    mdhd.writeUInt32BE(1000, 12)
-    const hdlr = Buffer.alloc(25)
-    hdlr.set(ascii('vide'), 8)
-    return box('trak', box('tkhd', tkhd), box('mdia', box('mdhd', mdhd), box('hdlr', hdlr), box('minf', box('stbl'))))
+    const mdhd = box('mdhd', fields(24, { 12: 1000 }))
+    const hdlr = box('hdlr', fields(25, { 8: code('vide') }))
+    return box('trak', box('tkhd', fields(84, { 12: id })), box('mdia', mdhd, hdlr, box('minf', box('stbl'))))
   }
-  const mvhd = Buffer.alloc(100)
-  mvhd.writeUInt32BE(1000, 12)
   const tracks = Array.from({ length: count }, (_, index) => track(index + 1))
-  return Buffer.concat([box('ftyp', Buffer.from('isom\0\0\x02\0isom')), box('moov', box('mvhd', mvhd), ...tracks)])
+  const mvhd = box('mvhd', fields(100, { 12: 1000 }))
+  return Buffer.concat([box('ftyp', Buffer.from('isom\0\0\x02\0isom')), box('moov', mvhd, ...tracks)])
 }
 
 /** The same film, each of its clocks so slow that it seems to last for days. */
@@ -46,7 +33,7 @@ export function hugePng(side: number): Uint8Array {
   const chunk = (type: string, data: Uint8Array): Uint8Array => {
     const head = Buffer.alloc(8)
     head.writeUInt32BE(data.byteLength)
-    head.set(ascii(type), 4)
+    head.write(type, 4, 'latin1')
     const sum = Buffer.alloc(4)
     sum.writeUInt32BE(crc32(Buffer.concat([head.subarray(4), data])))
     return Buffer.concat([head, data, sum])
