@@ -76,10 +76,14 @@ export async function decoded(path: string, bytes: Uint8Array): Promise<readonly
 
 /** Times of the key frames, in seconds. */
 export async function keyFrames(path: string): Promise<number[]> {
+  const keys = (await frames(path)).filter(line => line.includes('K'))
+  return keys.map(line => Number(line.split(',')[0]))
+}
+
+export const countFrames = async (path: string): Promise<number> => (await frames(path)).length
+
+async function frames(path: string): Promise<string[]> {
   const entries = ['-select_streams', 'v', '-show_entries', 'packet=pts_time,flags', '-of', 'csv=p=0']
   const { stdout } = await run('ffprobe', ['-v', 'error', ...entries, path])
-  return stdout
-    .split('\n')
-    .filter(line => line.includes('K'))
-    .map(line => Number(line.split(',')[0]))
+  return stdout.split('\n').filter(line => line !== '')
 }
