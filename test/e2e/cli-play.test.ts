@@ -63,7 +63,7 @@ test('the first film is the last line, all films are listed, and Ctrl-C ends it'
   const { code, stderr } = await playing.running.result
   expect(code).toBe(130)
   expect(stderr).toMatch(/Stopped\.\n$/)
-  await expect(fetch(playing.url)).rejects.toThrow()
+  await expect(fetch(playing.url)).rejects.toBeInstanceOf(TypeError)
 })
 
 test.each([
