@@ -12,3 +12,5 @@ export type {
   Segment,
   TrackLayout,
 } from './packager.ts'
+export { masterPlaylist, mediaPlaylist, subtitlesPlaylist } from './playlists.ts'
+export type { MediaPlaylistOptions, PlaylistNames } from './playlists.ts'
