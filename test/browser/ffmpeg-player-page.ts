@@ -1,33 +1,51 @@
 /** What the page of the player's tests runs: the SDK and the player, as an app would bundle them. */
 import { Sealift } from '../../src/client/index.ts'
 import { attach } from '../../src/video/player/index.ts'
-import type { Player, PlayerOptions } from '../../src/video/player/index.ts'
+import type { Player, PlayerOptions, Quality, StoryboardTile, TrackChoice } from '../../src/video/player/index.ts'
 
+/** How it goes, as plain data. */
 export interface PlayerFacts {
   readonly state: string
-  readonly error: string | null
+  /** Codes of all errors so far, and the fatal one's message. */
+  readonly errors: readonly string[]
   readonly message: string | null
+  readonly states: readonly string[]
   readonly sending: boolean
   readonly seconds: number
   readonly duration: number
   readonly paused: boolean
   readonly ended: boolean
-  readonly height: number
-  readonly heights: readonly (number | null)[]
-  readonly playing: number | null
-  readonly buffered: readonly (readonly [number, number])[]
-  readonly states: readonly string[]
-  readonly errors: readonly string[]
   readonly readyState: number
+  readonly buffered: readonly (readonly [number, number])[]
+  readonly qualities: readonly Quality[]
+  readonly quality: number | 'auto'
+  readonly playing: number | null
+  readonly audioTracks: readonly TrackChoice[]
+  readonly subtitles: readonly TrackChoice[]
+  /** Height of the pictures that are shown. */
+  readonly height: number
+  /** The latest moment of which a frame was drawn. */
+  readonly lastDrawn: number
+  /** Object URLs that nobody has revoked. */
+  readonly objectUrls: number
+  readonly tile: StoryboardTile | null
 }
 
-export interface PlayerPage {
-  open(link: string, options?: PlayerOptions): Promise<void>
-  facts(): PlayerFacts
+const urls = new Set<string>()
+const { createObjectURL, revokeObjectURL } = URL
+URL.createObjectURL = object => {
+  const url = createObjectURL(object)
+  urls.add(url)
+  return url
+}
+URL.revokeObjectURL = url => {
+  urls.delete(url)
+  revokeObjectURL(url)
 }
 
 const element = document.createElement('video')
 element.muted = true
+element.autoplay = true
 element.width = 640
 element.height = 360
 document.body.append(element)
@@ -35,10 +53,43 @@ document.body.append(element)
 const states: string[] = []
 const errors: string[] = []
 let player: Player | null = null
+let lastDrawn = 0
 
-const api = {
+function watchFrames(): void {
+  element.requestVideoFrameCallback((_, { mediaTime }) => {
+    lastDrawn = Math.max(lastDrawn, mediaTime)
+    watchFrames()
+  })
+}
+
+function attached(): Player {
+  if (!player) throw new Error('Nothing is attached')
+  return player
+}
+
+/** The pitch that is heard, in hertz; 0 for silence. Needs a user's gesture. */
+async function heardHertz(): Promise<number> {
+  const audio = new AudioContext()
+  await audio.resume()
+  const analyser = audio.createAnalyser()
+  analyser.fftSize = 8192
+  const stream = (element as HTMLVideoElement & { captureStream(): MediaStream }).captureStream()
+  audio.createMediaStreamSource(stream).connect(analyser)
+  const levels = new Float32Array(analyser.frequencyBinCount)
+  await new Promise(resolve => setTimeout(resolve, 300))
+  analyser.getFloatFrequencyData(levels)
+  const loudest = levels.indexOf(Math.max(...levels))
+  await audio.close()
+  return (loudest * audio.sampleRate) / analyser.fftSize
+}
+
+const playing = {
   element,
-  async open(link: string, options: PlayerOptions = {}) {
+  heardHertz,
+  get player() {
+    return attached()
+  },
+  async open(link: string, options: PlayerOptions) {
     const sealift = new Sealift({ retry: { capMs: 500 } })
     const parcel = await sealift.open(link)
     const [item] = parcel.items
@@ -46,32 +97,20 @@ const api = {
     player = attach(element, parcel, item, options)
     player.on('state', state => states.push(state))
     player.on('error', error => errors.push(error.code))
-    Object.assign(globalThis, { player })
-    element.autoplay = true
+    watchFrames()
   },
   facts(): PlayerFacts {
-    if (!player) throw new Error('Nothing is attached')
+    const { state, error, sending, qualities, quality, playingQuality, audioTracks, subtitles } = attached()
+    const { currentTime, duration, paused, ended, readyState, videoHeight, buffered } = element
+    const ranges = Array.from({ length: buffered.length }, (_, at) => [buffered.start(at), buffered.end(at)] as const)
     return {
-      state: player.state,
-      error: player.error?.code ?? null,
-      message: player.error?.message ?? null,
-      sending: player.sending,
-      seconds: element.currentTime,
-      duration: element.duration,
-      paused: element.paused,
-      ended: element.ended,
-      height: element.videoHeight,
-      heights: player.qualities.map(({ height }) => height),
-      playing: player.playingQuality,
-      buffered: Array.from({ length: element.buffered.length }, (_, at) => [
-        element.buffered.start(at),
-        element.buffered.end(at),
-      ]),
-      states,
-      errors,
-      readyState: element.readyState,
+      ...{ state, errors, states, sending, qualities, quality, audioTracks, subtitles, lastDrawn, paused, ended },
+      ...{ duration, readyState, message: error?.message ?? null, seconds: currentTime, buffered: ranges },
+      ...{ playing: playingQuality, height: videoHeight, objectUrls: urls.size, tile: attached().storyboardAt(0) },
     }
   },
 }
 
-Object.assign(globalThis, { playing: api })
+export type PlayingPage = typeof playing
+
+Object.assign(globalThis, { playing })

@@ -165,3 +165,10 @@ type CompleteMedia = Extract<TrackMedia, { state: 'complete' }>
 function isComplete(media: TrackMedia | null): media is CompleteMedia {
   return media?.state === 'complete'
 }
+
+/** A sheet of 2 × 2 pictures of 160 × 90. */
+export async function jpeg(folder: string): Promise<Uint8Array<ArrayBuffer>> {
+  const args = '-nostdin -v error -f lavfi -i testsrc2=size=320x180 -frames:v 1 -y sheet.jpg'
+  await run('ffmpeg', args.split(' '), { cwd: folder })
+  return new Uint8Array(await readFile(join(folder, 'sheet.jpg')))
+}
