@@ -51,9 +51,11 @@ export async function makeLadder(folder: string, options: LadderOptions): Promis
   const pictures = `-c:v libx264 -preset ultrafast -profile:v baseline -pix_fmt yuv420p ${frames}`
   const firstTone = sizes.length > 0 ? 1 : 0
   const loose = apart || sizes.length === 0 ? tones : []
+  const tallest = Math.max(...sizes.map(({ height }) => height))
+  const sourceSize = `${widthOf(tallest)}x${tallest}`
   const parts = [
     '-nostdin -v error',
-    ...(sizes.length > 0 ? [`-f lavfi -i testsrc2=size=640x360:rate=${FRAME_RATE}:duration=${seconds}`] : []),
+    ...(sizes.length > 0 ? [`-f lavfi -i testsrc2=size=${sourceSize}:rate=${FRAME_RATE}:duration=${seconds}`] : []),
     ...tones.map(tone => `-f lavfi -i sine=frequency=${tone}:sample_rate=48000:duration=${seconds}`),
     ...sizes.map(({ height, kbps }, index) => {
       const rate = `-b:v ${kbps}k -minrate ${kbps}k -maxrate ${kbps}k -bufsize ${kbps}k`

@@ -37,3 +37,28 @@ export async function openPlayerPage(): Promise<PlayerTestPage> {
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   }
 }
+
+/** What the browser makes of its line: `emulateNetworkConditions` of the DevTools protocol. */
+export interface EmulatedLine {
+  readonly offline?: boolean
+  /** Each way; unlimited when absent. */
+  readonly kbps?: number
+}
+
+/** Does `work` while the page has such a line. */
+export async function withLine<T>({ page }: TestPage, line: EmulatedLine, work: () => Promise<T>): Promise<T> {
+  const devtools = await page.context().newCDPSession(page)
+  const bytesPerSecond = line.kbps === undefined ? -1 : (line.kbps * 1000) / 8
+  await devtools.send('Network.enable')
+  await devtools.send('Network.emulateNetworkConditions', {
+    offline: line.offline ?? false,
+    latency: 20,
+    downloadThroughput: bytesPerSecond,
+    uploadThroughput: bytesPerSecond,
+  })
+  try {
+    return await work()
+  } finally {
+    await devtools.detach()
+  }
+}

@@ -12,6 +12,8 @@ const NO_RETRIES = {
   },
 }
 
+const FAST_SECONDS = 0.5
+const SLOW_SECONDS = 2
 const MAX_BUFFER_BYTES = 60_000_000
 
 /** How hls.js is to play, loaders apart. */
@@ -28,6 +30,12 @@ export function hlsConfig(options: PlayerOptions): Partial<HlsConfig> {
     backBufferLength: behindSeconds,
     capLevelToPlayerSize: limitToElement,
     abrEwmaDefaultEstimate: options.assumedBandwidth ?? 1_000_000,
+    // Half-lives in seconds of download, not of film: small qualities load in moments, and with longer ones minutes would
+    // pass before they are believed that the line has become better.
+    abrEwmaFastVoD: FAST_SECONDS,
+    abrEwmaFastLive: FAST_SECONDS,
+    abrEwmaSlowVoD: SLOW_SECONDS,
+    abrEwmaSlowLive: SLOW_SECONDS,
     // The first segment counts as the measurement: no other one is fetched for it.
     testBandwidth: false,
     // Makes hls.js ask for the next segment of what grows at once: see `memory-playlists.ts`.
