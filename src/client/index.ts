@@ -26,7 +26,16 @@ export type {
   TransferOptions,
 } from './options.ts'
 export type { BegunFilm, FilmMaker, MadeBytes, OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
-export type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from './parcel.ts'
+export type {
+  DownloadTarget,
+  Film,
+  FilmReadOptions,
+  ItemResult,
+  OpenedSink,
+  Parcel,
+  ParcelItem,
+  StreamOptions,
+} from './parcel.ts'
 export type { ItemProgress, Progress } from './progress.ts'
 export { Sealift } from './sealift.ts'
 export type { ForwardOptions, Sent } from './sealift.ts'

@@ -1,4 +1,4 @@
-import type { CallOptions, DownloadOptions, PlainRange, TransferOptions } from './options.ts'
+import type { CallOptions, DownloadOptions, PlainRange, RetryEvent, TransferOptions } from './options.ts'
 import type { FilmDescription, FilmTrack, TrackMedia } from './film.ts'
 import type { Preview } from './manifest.ts'
 import type { Sink } from './sink.ts'
@@ -96,6 +96,17 @@ export interface Parcel {
   next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
 }
 
+/** What a player wants to know of a read while it lasts. */
+export interface FilmReadOptions extends CallOptions {
+  /**
+   * Told of plaintext as it comes over the network, chunk by chunk; of what was at hand it is told nothing. Whole chunks:
+   * somewhat more than the range. It must not throw.
+   */
+  readonly onFetched?: (bytes: number) => void
+  /** Told of every pause before a repeat. It must not throw. */
+  readonly onRetry?: (event: RetryEvent) => void
+}
+
 /** What can be played of an item, as one version of its parcel tells it. `Parcel.next` tells of more segments. */
 export interface Film {
   readonly item: ParcelItem
@@ -108,9 +119,9 @@ export interface Film {
    * @returns bytes that are the caller's
    * @throws damaged_media, gone, sender_gone, network, aborted; too_large
    */
-  read(track: Pick<FilmTrack, 'media'>, range: PlainRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
+  read(track: Pick<FilmTrack, 'media'>, range: PlainRange, options?: FilmReadOptions): Promise<Uint8Array<ArrayBuffer>>
   /** A small media of the film, whole, such as subtitles. At most 8 MiB. @throws as `read` */
-  readWhole(media: TrackMedia, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
+  readWhole(media: TrackMedia, options?: FilmReadOptions): Promise<Uint8Array<ArrayBuffer>>
 }
 
 /** One item and where it goes. */

@@ -71,7 +71,11 @@ export class Retrier {
   }
 
   /** Runs `operation` until it succeeds, fails for good, or has failed for too long; then its last error is thrown. */
-  async run<T>(signal: AbortSignal, operation: (attempt: Attempt) => Promise<T>): Promise<T> {
+  async run<T>(
+    signal: AbortSignal,
+    operation: (attempt: Attempt) => Promise<T>,
+    onRetry?: (event: RetryEvent) => void,
+  ): Promise<T> {
     let failures = 0
     let failingSince: number | null = null
     const moved = (): void => {
@@ -92,7 +96,9 @@ export class Retrier {
         const pauseMs = this.#pauseMs(error, failures)
         failures += 1
         if (!isPassing(error) || this.#isLate(failingSince, pauseMs, failures) || !this.#spend()) throw error
-        this.#onRetry?.({ error: asError(error), waitMs: pauseMs, failingMs: this.#clock.now() - failingSince })
+        const event = { error: asError(error), waitMs: pauseMs, failingMs: this.#clock.now() - failingSince }
+        this.#onRetry?.(event)
+        onRetry?.(event)
         await this.#clock.sleep(pauseMs, signal)
       }
     }

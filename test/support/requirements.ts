@@ -36,6 +36,12 @@ export const requirements: readonly Requirement[] = [
     present: () => chromiumPath() !== null,
   },
   {
+    name: 'ffmpeg',
+    packages: ['ffmpeg'],
+    files: ['test/**/ffmpeg-*.test.ts'],
+    present: () => findOnPath('ffmpeg') !== null,
+  },
+  {
     name: 'a private mount namespace (util-linux, and the right to make one)',
     packages: ['util-linux', 'mount'],
     files: ['test/e2e/disk-full.test.ts'],

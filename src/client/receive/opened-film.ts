@@ -5,8 +5,8 @@ import { NO_SIGNAL } from '../abort.ts'
 import type { FilmDescription, FilmTrack, TrackMedia } from '../film.ts'
 import { trackMediaOf } from '../manifest.ts'
 import type { ManifestItem } from '../manifest.ts'
-import type { CallOptions, PlainRange } from '../options.ts'
-import type { Film, ParcelItem } from '../parcel.ts'
+import type { PlainRange } from '../options.ts'
+import type { Film, FilmReadOptions, ParcelItem } from '../parcel.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { ChunkCache } from './chunk-cache.ts'
 import { damagedMedia, receiveError } from './errors.ts'
@@ -45,26 +45,26 @@ export class OpenedFilm implements Film {
   async read(
     track: Pick<FilmTrack, 'media'>,
     range: PlainRange,
-    { signal = NO_SIGNAL }: CallOptions = {},
+    options: FilmReadOptions = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(range)
     const media = track.media ?? ownMedia(this.#entry)
-    return this.#readMedia(media, range, signal)
+    return this.#readMedia(media, range, options)
   }
 
-  async readWhole(media: TrackMedia, { signal = NO_SIGNAL }: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async readWhole(media: TrackMedia, options: FilmReadOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     if (media.state !== 'complete') throw new SealiftError('upload_in_progress', 'This is still being sent')
     if (media.bytes > MAX_WHOLE_BYTES) throw tooLarge(MAX_WHOLE_BYTES)
-    return this.#readMedia(media, { start: 0, end: media.bytes }, signal)
+    return this.#readMedia(media, { start: 0, end: media.bytes }, options)
   }
 
-  async #readMedia(media: TrackMedia, range: PlainRange, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async #readMedia(media: TrackMedia, range: PlainRange, options: FilmReadOptions): Promise<Uint8Array<ArrayBuffer>> {
     const target = new Uint8Array(range.end - range.start)
     if (target.byteLength === 0) return target
     try {
       const item = this.#itemOf(media)
       if (range.end > item.bytes) throw damagedMedia()
-      await readInto({ item, key: media.media, range, target }, this.#reading, signal)
+      await readInto({ item, key: media.media, range, target }, this.#reading, options)
       return target
     } catch (error) {
       throw receiveError(error, media.state === 'sending')
@@ -113,7 +113,11 @@ interface TrackRead {
   readonly target: Uint8Array<ArrayBuffer>
 }
 
-async function readInto(read: TrackRead, { context, chunks }: FilmReading, signal: AbortSignal): Promise<void> {
+async function readInto(
+  read: TrackRead,
+  { context, chunks }: FilmReading,
+  { signal = NO_SIGNAL, onFetched, onRetry }: FilmReadOptions,
+): Promise<void> {
   const { item, key, range } = read
   const first = chunkOfPlain(range.start, item.chunkBytes)
   const last = chunkOfPlain(range.end - 1, item.chunkBytes)
@@ -131,11 +135,13 @@ async function readInto(read: TrackRead, { context, chunks }: FilmReading, signa
           run,
           (bytes, at) => {
             copy(read, bytes, at)
+            onFetched?.(bytes.byteLength)
             const chunk = chunkOfPlain(at, item.chunkBytes)
             // The neighbours of what is read next: segments share the chunks at their borders.
             if (chunk === first || chunk === last) chunks.set(key, chunk, bytes)
           },
           inner,
+          onRetry,
         ),
       ),
     )

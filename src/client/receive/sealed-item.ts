@@ -1,9 +1,11 @@
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { createOpener, HEADER_BYTES, plainLength, sealedChunkCount, TAG_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite, Opener, Role } from '../../sealing/index.ts'
 import { fromBase64Url } from '../base64url.ts'
+import type { RetryEvent } from '../options.ts'
 import { damagedMedia } from './errors.ts'
 import type { MediaSource } from './media-source.ts'
+import type { Attempt } from '../retry.ts'
 import { PieceCutter } from './piece-cutter.ts'
 
 /** What the manifest says of a media whose length is known. */
@@ -40,6 +42,7 @@ export class SealedItem {
   readonly #options: SealedItemOptions
   #opener: Promise<Opener> | null = null
   #header: PromiseWithResolvers<Opener> | null = null
+  #headerCame = false
 
   /** @throws damaged_media when the manifest contradicts itself */
   constructor(options: SealedItemOptions) {
@@ -60,10 +63,15 @@ export class SealedItem {
    * Fetches, authenticates and hands over the chunks of a run, in order. A broken connection is gone on with from the
    * last chunk that was handed over.
    */
-  async read(run: ChunkRun, take: TakePlain, signal: AbortSignal): Promise<void> {
+  async read(
+    run: ChunkRun,
+    take: TakePlain,
+    signal: AbortSignal,
+    onRetry?: (event: RetryEvent) => void,
+  ): Promise<void> {
     if (run.first > 0 || this.#opener) {
       await this.opener(signal)
-      return this.#readRun(run, take, signal)
+      return this.#readRun(run, take, signal, onRetry)
     }
     // This run brings the header along; the others wait for it, and so for the grant of the first answer.
     const header = Promise.withResolvers<Opener>()
@@ -71,31 +79,45 @@ export class SealedItem {
     this.#opener = header.promise
     header.promise.catch(() => undefined)
     try {
-      await this.#readRun(run, take, signal)
+      await this.#readRun(run, take, signal, onRetry)
     } catch (error) {
+      if (this.#opener === header.promise && !this.#headerCame) this.#opener = null
       header.reject(error)
       throw error
     }
   }
 
-  async #readRun(run: ChunkRun, take: TakePlain, signal: AbortSignal): Promise<void> {
+  async #readRun(
+    run: ChunkRun,
+    take: TakePlain,
+    signal: AbortSignal,
+    onRetry?: (event: RetryEvent) => void,
+  ): Promise<void> {
     let next = run.first
-    await this.#options.source.server.retrier.run(signal, async attempt => {
+    const operation = async (attempt: Attempt): Promise<void> => {
       await this.#readFrom({ first: next, last: run.last }, signal, async (chunk, plain) => {
         await take(this.#withoutPadding(chunk, plain), this.plainStart(chunk))
         next = chunk + 1
         attempt.moved()
       })
-    })
+    }
+    await this.#options.source.server.retrier.run(signal, operation, onRetry)
   }
 
   /** Reads the header alone, unless it is known. */
-  opener(signal: AbortSignal): Promise<Opener> {
-    this.#opener ??= this.#openerFromHeader(signal).catch((error: unknown) => {
-      this.#opener = null
-      throw error
-    })
-    return this.#opener
+  async opener(signal: AbortSignal): Promise<Opener> {
+    for (;;) {
+      this.#opener ??= this.#openerFromHeader(signal).catch((error: unknown) => {
+        this.#opener = null
+        throw error
+      })
+      try {
+        return await this.#opener
+      } catch (error) {
+        // Whoever was reading the header has been stopped, which is not what this caller wishes.
+        if (!isSealiftError(error, 'aborted') || signal.aborted) throw error
+      }
+    }
   }
 
   async #readFrom(
@@ -120,6 +142,7 @@ export class SealedItem {
 
   async #takeHeader(cutter: PieceCutter): Promise<Opener> {
     const opener = await this.#createOpener(whole(await cutter.take(HEADER_BYTES)))
+    this.#headerCame = true
     this.#header?.resolve(opener)
     return opener
   }

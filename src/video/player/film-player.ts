@@ -1,0 +1,253 @@
+import type { FilmDescription, Parcel, ParcelItem } from '../../client/index.ts'
+import { Emitter } from './emitter.ts'
+import { GrowingFilm } from './growing-film.ts'
+import { HlsPlayback } from './hls-playback.ts'
+import { Line } from './line.ts'
+import { plainFileUrl } from './plain-file.ts'
+import { toPlayerError } from './player-error.ts'
+import type { PlayerError } from './player-error.ts'
+import type {
+  Player,
+  PlayerEvents,
+  PlayerOptions,
+  PlayerState,
+  Quality,
+  StoryboardTile,
+  TrackChoice,
+} from './player.ts'
+import { Storyboard } from './storyboard.ts'
+
+const SENDER_PATIENCE_SECONDS = 600
+const MAX_PLAIN_BYTES = 256 * 1024 * 1024
+
+export interface FilmPlayerOptions {
+  readonly element: HTMLMediaElement
+  readonly parcel: Parcel
+  readonly item: ParcelItem
+  readonly options: PlayerOptions
+}
+
+/** One item in one element: a film on hls.js, or a plain file as the element plays it. */
+export class FilmPlayer implements Player {
+  readonly element: HTMLMediaElement
+  readonly #options: FilmPlayerOptions
+  readonly #emitter = new Emitter<PlayerEvents>()
+  readonly #resources = new DisposableStack()
+  readonly #stop = new AbortController()
+  readonly #line: Line
+  readonly #storyboard: Storyboard
+  #film: GrowingFilm | null = null
+  #playback: HlsPlayback | null = null
+  #state: PlayerState = 'loading'
+  #error: PlayerError | null = null
+  #sending = false
+  #starved = true
+  #begun = false
+  #stopped = false
+
+  constructor(options: FilmPlayerOptions) {
+    this.element = options.element
+    this.#options = options
+    this.#line = this.#resources.use(new Line(() => this.#update()))
+    this.#storyboard = this.#resources.use(
+      new Storyboard({
+        description: () => this.description,
+        read: (board, range, signal) => this.#line.run(signal, inner => this.#opened().film.read(board, range, inner)),
+        onSheet: () => this.#emitter.emit('storyboard', undefined),
+        onError: this.#withoutExtra,
+      }),
+    )
+    this.#watchElement()
+    void this.#start().catch(this.#fail)
+  }
+
+  get state(): PlayerState {
+    return this.#state
+  }
+
+  get error(): PlayerError | null {
+    return this.#error
+  }
+
+  get description(): FilmDescription | null {
+    return this.#film?.film.description ?? null
+  }
+
+  get sending(): boolean {
+    return this.#sending
+  }
+
+  get qualities(): readonly Quality[] {
+    return this.#playback?.qualities ?? []
+  }
+
+  get quality(): number | 'auto' {
+    return this.#playback?.quality ?? 'auto'
+  }
+
+  set quality(quality: number | 'auto') {
+    if (this.#playback) this.#playback.quality = quality
+  }
+
+  get playingQuality(): number | null {
+    return this.#playback?.playingQuality ?? null
+  }
+
+  get audioTracks(): readonly TrackChoice[] {
+    return this.#playback?.audioTracks ?? []
+  }
+
+  get audioTrack(): number {
+    return this.#playback?.audioTrack ?? -1
+  }
+
+  set audioTrack(index: number) {
+    if (this.#playback) this.#playback.audioTrack = index
+  }
+
+  get subtitles(): readonly TrackChoice[] {
+    return this.#playback?.subtitles ?? []
+  }
+
+  get subtitle(): number | null {
+    return this.#playback?.subtitle ?? null
+  }
+
+  set subtitle(index: number | null) {
+    if (this.#playback) this.#playback.subtitle = index
+  }
+
+  storyboardAt(seconds: number): StoryboardTile | null {
+    return this.#storyboard.at(seconds)
+  }
+
+  on<Name extends keyof PlayerEvents>(name: Name, listener: (value: PlayerEvents[Name]) => void): () => void {
+    return this.#emitter.on(name, listener)
+  }
+
+  destroy(): void {
+    if (this.#stop.signal.aborted) return
+    this.#stop.abort()
+    this.#playback = null
+    this.#resources.dispose()
+    this.#update()
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy()
+  }
+
+  async #start(): Promise<void> {
+    const { parcel, item, options } = this.#options
+    const film = await GrowingFilm.open(parcel, item, {
+      line: this.#line,
+      signal: this.#stop.signal,
+      senderPatienceMs: (options.senderPatienceSeconds ?? SENDER_PATIENCE_SECONDS) * 1000,
+    })
+    const playback = film && (await this.#playFilm(film))
+    if (!playback) return this.#playPlain()
+    this.#follow(playback.film)
+  }
+
+  async #playFilm(film: GrowingFilm): Promise<{ film: GrowingFilm } | null> {
+    this.#film = film
+    const playback = await HlsPlayback.start({
+      element: this.element,
+      film,
+      line: this.#line,
+      options: this.#options.options,
+      emit: (name, value) => this.#emitter.emit(name, value),
+      fail: this.#fail,
+      withoutSubtitles: this.#withoutExtra,
+    })
+    if (!playback) return null
+    if (this.#stop.signal.aborted) playback[Symbol.dispose]()
+    else this.#playback = this.#resources.use(playback)
+    return { film }
+  }
+
+  #follow(film: GrowingFilm): void {
+    const tell = (): void => {
+      if (film.sending === this.#sending || this.#stop.signal.aborted) return
+      this.#sending = film.sending
+      this.#emitter.emit('sending', this.#sending)
+    }
+    tell()
+    film.follow(tell).catch((error: unknown) => this.#fail(error, { keepLoading: true }))
+  }
+
+  async #playPlain(): Promise<void> {
+    const { parcel, item, options } = this.#options
+    const maxBytes = options.maxPlainBytes ?? MAX_PLAIN_BYTES
+    const { element } = this
+    const { signal } = this.#stop
+    const url = await plainFileUrl(parcel, item, { element, line: this.#line, signal, maxBytes })
+    if (signal.aborted) return URL.revokeObjectURL(url)
+    this.#resources.defer(() => {
+      element.removeAttribute('src')
+      element.load()
+      URL.revokeObjectURL(url)
+    })
+    this.#listen('error', () => this.#fail(element.error))
+    element.src = url
+  }
+
+  /** Loading ends with the first fatal error; what the sender left behind may still be fetched to its end. */
+  readonly #fail = (cause: unknown, { keepLoading = false } = {}): void => {
+    if (this.#stop.signal.aborted) return
+    if (!keepLoading) this.#stopLoading()
+    if (this.#error) return
+    this.#error = toPlayerError(cause)
+    this.#update()
+    this.#emitter.emit('error', this.#error)
+  }
+
+  #stopLoading(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#playback?.stop()
+  }
+
+  readonly #withoutExtra = (cause: unknown): void => {
+    if (!this.#stop.signal.aborted) this.#emitter.emit('error', toPlayerError(cause, { fatal: false }))
+  }
+
+  #opened(): GrowingFilm {
+    if (!this.#film) throw new TypeError('There is no film yet')
+    return this.#film
+  }
+
+  #watchElement(): void {
+    const plays = (): void => {
+      this.#begun = true
+      this.#starved = false
+      this.#update()
+    }
+    for (const name of ['loadeddata', 'canplay', 'playing', 'seeked']) this.#listen(name, plays)
+    this.#listen('waiting', () => {
+      this.#starved = true
+      this.#update()
+      if (this.#stopped) this.element.pause()
+    })
+  }
+
+  #listen(name: string, listener: () => void): void {
+    this.element.addEventListener(name, listener)
+    this.#resources.defer(() => this.element.removeEventListener(name, listener))
+  }
+
+  #update(): void {
+    const state = this.#currentState()
+    if (state === this.#state) return
+    this.#state = state
+    this.#emitter.emit('state', state)
+  }
+
+  #currentState(): PlayerState {
+    if (this.#stop.signal.aborted) return 'destroyed'
+    if (this.#error) return 'failed'
+    if (this.#line.trouble) return 'offline'
+    if (!this.#begun) return 'loading'
+    return this.#starved ? 'waiting' : 'ready'
+  }
+}

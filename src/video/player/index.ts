@@ -1,0 +1,15 @@
+/** Plays films of a parcel in a page: `sealift/player`. For browsers. */
+export { attach } from './attach.ts'
+export { hoverPreview } from './hover-preview.ts'
+export type { HoverPreviewOptions } from './hover-preview.ts'
+export { PlayerError } from './player-error.ts'
+export type { PlayerErrorCode } from './player-error.ts'
+export type {
+  Player,
+  PlayerEvents,
+  PlayerOptions,
+  PlayerState,
+  Quality,
+  StoryboardTile,
+  TrackChoice,
+} from './player.ts'
