@@ -1,4 +1,4 @@
-import { mediaPlaylist, masterPlaylist, subtitlesPlaylist, targetSeconds, trackSeconds } from '../playlists.ts'
+import { filmTargetSeconds, mediaPlaylist, masterPlaylist, subtitlesPlaylist, trackSeconds } from '../playlists.ts'
 import { parseAddress, playlistNames, trackUri } from './film-addresses.ts'
 import type { FilmAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
@@ -20,7 +20,11 @@ function ofTrack(film: GrowingFilm, address: FilmAddress): string {
   const track = film.track(address)
   if (!track) throw new RangeError('There is no such track')
   const state = film.sending ? 'sending' : 'complete'
-  const text = mediaPlaylist(track, { uri: trackUri(address), state, targetSeconds: targetSeconds(track) })
+  const text = mediaPlaylist(track, {
+    uri: trackUri(address),
+    state,
+    targetSeconds: filmTargetSeconds(film.film.description),
+  })
   return state === 'sending' ? text.replace('#EXTM3U', `#EXTM3U\n${BLOCKING}`) : text
 }
 
