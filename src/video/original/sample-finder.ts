@@ -39,7 +39,7 @@ export class SampleFinder {
     return end + 1
   }
 
-  /** The sample that stands at a position; preferred is the one behind that which was found last. */
+  /** The sample that stands at a position; among equal ones, that behind the one which was found last. */
   async at(position: number, bytesFrom: BytesFrom): Promise<{ offset: number; length: number } | null> {
     const start = await bytesFrom(position, HEAD_BYTES)
     if (!start) return null
@@ -60,11 +60,11 @@ export class SampleFinder {
     return null
   }
 
-  *#candidates(head: number): Generator<number, void> {
+  /** The longest first: what begins like a longer one may be its beginning. */
+  #candidates(head: number): number[] {
     const next = this.#next
-    if (next < this.#table.length && this.#table.beginsSo(next, head)) yield next
-    // What begins like a longer one may be its beginning.
     const alike = Array.from(this.#table.beginningSo(head))
-    yield* alike.sort((a, b) => this.#table.lengthOf(b) - this.#table.lengthOf(a))
+    if (next < this.#table.length && this.#table.beginsSo(next, head)) alike.unshift(next)
+    return alike.length < 2 ? alike : alike.sort((a, b) => this.#table.lengthOf(b) - this.#table.lengthOf(a))
   }
 }
