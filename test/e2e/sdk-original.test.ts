@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import type { OutgoingFilm, Parcel, SendItem, TrackProgress } from '../../src/client/index.ts'
+import type { Parcel, SendItem, TrackProgress } from '../../src/client/index.ts'
+import type { BegunFilm, OutgoingFilm } from '../../src/client/outgoing-film.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
-import { describeOriginal } from '../../src/video/original/describe-original.ts'
-import { SampleIndex } from '../../src/video/original/sample-index.ts'
+import { originalMaker } from '../../src/video/index.ts'
 import { concat } from '../support/concat.ts'
 import { fragmentedFilm } from '../support/fragmented-film.ts'
 import { sourceOf } from '../support/originals.ts'
@@ -13,6 +13,8 @@ import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const KIB = 1024
+/** What is put together, and noted, at once. */
+const PIECE_BYTES = 8 * 1024 * KIB
 
 let server: TestServer
 let home: TempDirectory
@@ -39,20 +41,14 @@ const film = fragmentedFilm([
 const original = concat(samples.flatMap((sample, place) => [content(`header ${place}`, 7 + (place % 5)), sample]))
 
 function outgoing(film: ReadableStream<Uint8Array<ArrayBuffer>>): SendItem {
-  const index = new SampleIndex(nodeSuite)
-  const signal = new AbortController().signal
-  const { runs } = describeOriginal(sourceOf(original), index, { suite: nodeSuite, signal })
-  const made: OutgoingFilm = {
-    tracks: [runs],
-    describe: own => description(own),
-    original: { bytes: original.byteLength, runs: 0 },
+  const begin = (signal: AbortSignal): Promise<BegunFilm> => {
+    const { bytes, runs } = originalMaker(nodeSuite).watch(film, sourceOf(original), signal)
+    return Promise.resolve({
+      own: { bytes, way: 'test-1' },
+      film: { tracks: [runs], describe: own => description(own), original: { bytes: original.byteLength, runs: 0 } },
+    })
   }
-  return {
-    name: 'film.mp4',
-    type: 'video/mp4',
-    source: original.slice(),
-    film: { begin: () => Promise.resolve({ own: { bytes: index.watch(film), way: 'test-1' }, film: made }) },
-  }
+  return { name: 'film.mp4', type: 'video/mp4', source: original, film: { begin } }
 }
 
 function description({ media, readableBytes }: TrackProgress): ReturnType<OutgoingFilm['describe']> {
@@ -109,6 +105,51 @@ test('it is received into a file, and found to be there', async () => {
   other[4_000_000] = (other[4_000_000] ?? 0) ^ 1
   expect(await parcel.matches(only(parcel), sourceOf(other))).toBe(false)
   expect(await parcel.matches(only(parcel), sourceOf(film))).toBe(false)
+})
+
+test('a receive that was stopped goes on with what it has', async () => {
+  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
+  const directory = `${home.path}/out`
+  const stop = new AbortController()
+  let before = 0
+  const stopped = sealift.receive(link, {
+    directory,
+    keepOnAbort: true,
+    signal: stop.signal,
+    onProgress: ({ bytes }) => {
+      before = bytes
+      if (bytes >= PIECE_BYTES) stop.abort()
+    },
+  })
+  await expect(stopped).rejects.toMatchObject({ code: 'aborted' })
+  const received = await sealift.receive(link, { directory })
+  expect(before).toBeGreaterThanOrEqual(PIECE_BYTES)
+  expect(received.complete).toBe(true)
+  expect(await digests(directory)).toEqual({ 'film.mp4': whole })
+})
+
+test('what is downloaded while it is being sent waits for the file, and is it', async () => {
+  const more = Promise.withResolvers<void>()
+  const slow = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async start(controller) {
+      controller.enqueue(film.slice(0, film.byteLength / 2))
+      await more.promise
+      controller.enqueue(film.slice(film.byteLength / 2))
+      controller.close()
+    },
+  })
+  const link = Promise.withResolvers<string>()
+  const sending = sealift.send([outgoing(slow)], {
+    publishFirst: true,
+    onPublished: published => link.resolve(published.link),
+  })
+  let parcel = await sealift.open(await link.promise)
+  while (!parcel.film(only(parcel))) parcel = (await parcel.next({ waitSeconds: 10 })) ?? parcel
+  expect(only(parcel)).toMatchObject({ state: 'sending', bytes: original.byteLength })
+  const bytes = parcel.bytes(only(parcel))
+  more.resolve()
+  await sending
+  expect(digest(await bytes)).toBe(whole)
 })
 
 test('it outlives the first link in a forward', async () => {

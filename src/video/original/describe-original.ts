@@ -3,8 +3,9 @@ import type { RandomSource } from '../../client/source.ts'
 import { unlessAborted } from '../../client/abort.ts'
 import { streamOf } from '../../client/stream-of.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { HEAD_BYTES, SampleFinder } from './sample-finder.ts'
+import { SampleFinder } from './sample-finder.ts'
 import type { SampleIndex } from './sample-index.ts'
+import { HEAD_BYTES } from './sample-table.ts'
 import { SlidingWindow } from './sliding-window.ts'
 
 /** Bytes that are looked through before what was no sample is written down. */

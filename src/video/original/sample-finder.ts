@@ -1,9 +1,6 @@
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { headOf, printOf, wordAt } from './sample-table.ts'
+import { HEAD_BYTES, headAt, headOf, printOf, wordAt } from './sample-table.ts'
 import type { Fingerprint, SampleTable } from './sample-table.ts'
-
-/** Bytes of a sample's beginning that it is found by. */
-export const HEAD_BYTES = 8
 
 /** Gives the bytes from a position on, so many; `null` when the file ends before. */
 export type BytesFrom = (position: number, length: number) => Promise<Uint8Array | null>
@@ -31,10 +28,14 @@ export class SampleFinder {
     if (from > end) return from
     let first = wordAt(bytes, from)
     let second = wordAt(bytes, from + 4)
+    let third = wordAt(bytes, from + 8)
+    let fourth = wordAt(bytes, from + 12)
     for (let at = from; at <= end; at += 1) {
-      if (this.#table.mayBegin(headOf(first, second))) return at
+      if (this.#table.mayBegin(headOf(first, second, third, fourth))) return at
       first = ((first >>> 8) | (second << 24)) >>> 0
-      second = ((second >>> 8) | ((bytes[at + HEAD_BYTES] ?? 0) << 24)) >>> 0
+      second = ((second >>> 8) | (third << 24)) >>> 0
+      third = ((third >>> 8) | (fourth << 24)) >>> 0
+      fourth = ((fourth >>> 8) | ((bytes[at + HEAD_BYTES] ?? 0) << 24)) >>> 0
     }
     return end + 1
   }
@@ -43,7 +44,7 @@ export class SampleFinder {
   async at(position: number, bytesFrom: BytesFrom): Promise<{ offset: number; length: number } | null> {
     const start = await bytesFrom(position, HEAD_BYTES)
     if (!start) return null
-    const head = headOf(wordAt(start, 0), wordAt(start, 4))
+    const head = headAt(start, 0)
     const prints = new Map<number, Fingerprint>()
     for (const index of this.#candidates(head)) {
       const length = this.#table.lengthOf(index)

@@ -1,10 +1,10 @@
 import type { CryptoSuite, IncrementalHash } from '../../sealing/index.ts'
 import type { Sample } from './boxes.ts'
 import { FragmentReader } from './fragment-reader.ts'
-import { headOf, printOf, SampleTable, wordAt } from './sample-table.ts'
+import { HEAD_BYTES, headAt, printOf, SampleTable, wordAt } from './sample-table.ts'
 
 /** A shorter one costs about as much as it spares. */
-const MIN_SAMPLE_BYTES = 16
+const MIN_SAMPLE_BYTES = HEAD_BYTES
 /** One has to be held whole, to be compared. */
 const MAX_SAMPLE_BYTES = 64 * 1024 * 1024
 /** Of a film; further ones are not found again. About 300 MB of index, for days of film. */
@@ -20,6 +20,7 @@ export class SampleIndex {
   readonly #reader: FragmentReader
   readonly #ended = Promise.withResolvers<void>()
   #expected: readonly Sample[] = []
+  #isBroken = false
   #next = 0
   #current: SampleReader | null = null
 
@@ -64,7 +65,14 @@ export class SampleIndex {
   }
 
   push(piece: Uint8Array): void {
-    this.#reader.push(piece)
+    if (this.#isBroken) return
+    try {
+      this.#reader.push(piece)
+    } catch (error) {
+      // Not the MP4 we know: the film is sent all the same, and what was not seen of it is a literal.
+      if (!(error instanceof RangeError)) throw error
+      this.#isBroken = true
+    }
   }
 
   end(): void {
@@ -113,7 +121,7 @@ class SampleReader {
   bytes = 0
   readonly #sample: Sample
   readonly #hash: IncrementalHash
-  readonly #head = new Uint8Array(8)
+  readonly #head = new Uint8Array(HEAD_BYTES)
   readonly #tail = new Uint8Array(4)
 
   constructor(sample: Sample, hash: IncrementalHash) {
@@ -123,7 +131,7 @@ class SampleReader {
 
   take(part: Uint8Array): void {
     this.#hash.update(part)
-    if (this.bytes < 8) this.#head.set(part.subarray(0, 8 - this.bytes), this.bytes)
+    if (this.bytes < HEAD_BYTES) this.#head.set(part.subarray(0, HEAD_BYTES - this.bytes), this.bytes)
     const tailAt = this.#sample.length - 4 - this.bytes
     if (part.byteLength > tailAt) this.#tail.set(part.subarray(Math.max(0, tailAt)), Math.max(0, -tailAt))
     this.bytes += part.byteLength
@@ -131,7 +139,7 @@ class SampleReader {
 
   finish(): { head: number; tail: number; print: ReturnType<typeof printOf> } {
     return {
-      head: headOf(wordAt(this.#head, 0), wordAt(this.#head, 4)),
+      head: headAt(this.#head, 0),
       tail: wordAt(this.#tail, 0),
       print: printOf(this.#hash.digest()),
     }

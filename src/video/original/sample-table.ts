@@ -6,7 +6,7 @@ export type Fingerprint = readonly [number, number, number, number]
 export interface SampleFacts {
   readonly offset: number
   readonly length: number
-  /** As `headOf` gives. */
+  /** As `headAt` gives. */
   readonly head: number
   /** The last four bytes. */
   readonly tail: number
@@ -96,10 +96,19 @@ export class SampleTable {
   }
 }
 
-/** How bytes begin, from their first two little-endian words. */
-export function headOf(first: number, second: number): number {
-  const mixed = Math.imul(first, 0x9e_37_79_b1) ^ Math.imul(second, 0x85_eb_ca_6b)
+/** Bytes of a sample's beginning that it is found by: the first eight are often those of many samples. */
+export const HEAD_BYTES = 16
+
+/** How bytes begin, from their first four little-endian words. */
+export function headOf(first: number, second: number, third: number, fourth: number): number {
+  const front = Math.imul(first, 0x9e_37_79_b1) ^ Math.imul(second, 0x85_eb_ca_6b)
+  const mixed = front ^ Math.imul(third, 0x27_d4_eb_2f) ^ Math.imul(fourth, 0x16_56_67_b1)
   return Math.imul(mixed ^ (mixed >>> 15), 0xc2_b2_ae_35) >>> 0
+}
+
+/** @param bytes `HEAD_BYTES` of them at least */
+export function headAt(bytes: Uint8Array, at: number): number {
+  return headOf(wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12))
 }
 
 export function wordAt(bytes: Uint8Array, at: number): number {
