@@ -40,29 +40,35 @@ test('an empty file is a list of no runs', () => {
   expect(read(listOf(1, 0), 0, 0)).toEqual([])
 })
 
-const forged: readonly (readonly [what: string, list: Uint8Array, bytes?: number, sourceBytes?: number])[] = [
-  ['nothing', new Uint8Array(0)],
-  ['version 0', listOf(0, ...EXAMPLE.slice(1))],
-  ['another length than the manifest says', listOf(...EXAMPLE), 306],
-  ['a copy that ends behind the item', listOf(...EXAMPLE), 307, 1299],
-  ['a copy that begins before the item', listOf(1, 5, 0x0b, 1)],
-  ['more than the file holds', listOf(1, 5, 0x0d, 0)],
-  ['a literal longer than the file', listOf(1, 5, 0x0c, 1, 2, 3, 4, 5, 6)],
-  ['an empty run', listOf(1, 5, 0, 0x0b, 0)],
-  ['an empty copy', listOf(1, 5, 1, 0, 0x0b, 0)],
-  ['an end in the middle of a literal', Uint8Array.of(1, 5, 10, 1, 2)],
-  ['an end in the middle of a number', Uint8Array.of(1, 0x85)],
-  ['no hash', Uint8Array.of(1, 0)],
-  ['part of a hash', listOf(1, 5, 0x0b, 0).subarray(0, 30)],
-  ['something behind the hash', concat([listOf(1, 5, 0x0b, 0), Uint8Array.of(0)])],
-  ['a number longer than it need be', listOf(1, 0x85, 0, 0x0b, 0)],
-  ['a number of nine bytes', listOf(1, 5, 0x8b, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0)],
-  ['a number beyond 2^53', listOf(1, 5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)],
+interface Forged {
+  readonly what: string
+  readonly list: Uint8Array
+  readonly bytes?: number
+  readonly sourceBytes?: number
+}
+
+const forged: readonly Forged[] = [
+  { what: 'nothing', list: new Uint8Array(0) },
+  { what: 'version 0', list: listOf(0, ...EXAMPLE.slice(1)), bytes: 307 },
+  { what: 'another length than the manifest says', list: listOf(...EXAMPLE), bytes: 306 },
+  { what: 'a copy that ends behind the item', list: listOf(...EXAMPLE), bytes: 307, sourceBytes: 1299 },
+  { what: 'a copy that begins before the item', list: listOf(1, 5, 0x0b, 1) },
+  { what: 'more than the file holds', list: listOf(1, 5, 0x0d, 0) },
+  { what: 'a literal longer than the file', list: listOf(1, 5, 0x0c, 1, 2, 3, 4, 5, 6) },
+  { what: 'an empty run', list: listOf(1, 5, 0, 0x0b, 0) },
+  { what: 'an empty copy', list: listOf(1, 5, 1, 0, 0x0b, 0) },
+  { what: 'an end in the middle of a literal', list: Uint8Array.of(1, 5, 10, 1, 2) },
+  { what: 'an end in the middle of a number', list: Uint8Array.of(1, 0x85) },
+  { what: 'no hash', list: Uint8Array.of(1, 0), bytes: 0 },
+  { what: 'part of a hash', list: listOf(1, 5, 0x0b, 0).subarray(0, 30) },
+  { what: 'something behind the hash', list: concat([listOf(1, 5, 0x0b, 0), Uint8Array.of(0)]) },
+  { what: 'a number longer than it need be', list: listOf(1, 0x85, 0, 0x0b, 0) },
+  { what: 'a number of nine bytes', list: listOf(1, 5, 0x8b, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0) },
+  { what: 'a number beyond 2^53', list: listOf(1, 5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f) },
 ]
 
-test.each(forged)('a list with %s is refused', (_, list, bytes = 5, sourceBytes = 1300) => {
-  const length = list.byteLength > 40 && bytes === 5 && list[1] === 0xb3 ? 307 : bytes
-  expect(() => read(list, length, sourceBytes)).toThrow(expect.objectContaining({ code: 'damaged_media' }))
+test.each(forged)('a list with $what is refused', ({ list, bytes = 5, sourceBytes = 1300 }) => {
+  expect(() => read(list, bytes, sourceBytes)).toThrow(expect.objectContaining({ code: 'damaged_media' }))
 })
 
 test('a list of a later version is said to be one', () => {
