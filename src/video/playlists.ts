@@ -93,7 +93,8 @@ export function filmTargetSeconds({ renditions, audio = [] }: FilmDescription): 
   return Math.max(...[...renditions, ...audio].map(targetSeconds))
 }
 
-function targetSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
+/** Whole seconds of a track's longest segment: the least EXT-X-TARGETDURATION that it can have. */
+export function targetSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
   return segments.reduce((longest, [, , seconds]) => Math.max(longest, wholeSeconds(seconds)), 1)
 }
 

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { NodeSealift, SendItem } from '../../src/client/node/index.ts'
 import { byteFilm } from '../support/byte-film.ts'
@@ -20,13 +20,13 @@ let server: TestServer
 let home: TempDirectory
 let sealift: NodeSealift
 
-beforeEach(async () => {
+beforeAll(async () => {
   server = await startTestServer()
   home = await tempDirectory()
   sealift = clientIn(home.path, { server: server.url, retry: { baseMs: 10, capMs: 20, patienceMs: 300 } })
 })
 
-afterEach(async () => {
+afterAll(async () => {
   await sealift[Symbol.asyncDispose]()
   await server[Symbol.asyncDispose]()
   await home[Symbol.asyncDispose]()
@@ -79,26 +79,31 @@ describe('ranges', () => {
   })
 })
 
-test.each([
-  ['video/mp4', 'video/mp4'],
-  ['image/png', 'image/png'],
-  ['text/plain', 'text/plain; charset=utf-8'],
-  ['application/pdf', 'application/pdf'],
-  ['text/html', 'application/octet-stream'],
-  ['image/svg+xml', 'application/octet-stream'],
-  ['application/xhtml+xml', 'application/octet-stream'],
-  ['video/mp4\r\nSet-Cookie: a=b', 'application/octet-stream'],
-])('a file of type %j is served as %s, and can do nothing in a browser', async (type, served) => {
-  await using gateway = await serve({ name: '../<x> é.bin', type, source: content('file', 500) })
-  const answer = await get(gateway.gateway.urlOf(0))
-  expect(digest(await answer.bytes())).toBe(digest(content('file', 500)))
-  expect(Object.fromEntries(answer.headers)).toMatchObject({
-    'content-type': served,
-    'x-content-type-options': 'nosniff',
-    'content-security-policy': "sandbox; default-src 'none'",
-    'cache-control': 'no-store',
-  })
-  expect(answer.headers.has('access-control-allow-origin')).toBe(false)
+test('a file keeps its type only where that is sound, and can do nothing in a browser', async () => {
+  const other = 'application/octet-stream'
+  const types = [
+    ['video/mp4', 'video/mp4'],
+    ['image/png', 'image/png'],
+    ['text/plain', 'text/plain; charset=utf-8'],
+    ['application/pdf', 'application/pdf'],
+    ['text/html', other],
+    ['image/svg+xml', other],
+    ['application/xhtml+xml', other],
+    ['video/mp4\r\nSet-Cookie: a=b', other],
+  ] as const
+  const file = content('file', 500)
+  await using served = await serve(...types.map(([type]) => ({ name: '../<x> é.bin', type, source: file })))
+  for (const [index, [, type]] of types.entries()) {
+    const answer = await get(served.gateway.urlOf(index))
+    expect(digest(await answer.bytes())).toBe(digest(file))
+    expect(Object.fromEntries(answer.headers)).toMatchObject({
+      'content-type': type,
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "sandbox; default-src 'none'",
+      'cache-control': 'no-store',
+    })
+    expect(answer.headers.has('access-control-allow-origin')).toBe(false)
+  }
 })
 
 test('a poster is given where there is one', async () => {
@@ -156,8 +161,9 @@ describe('whoever does not belong here', () => {
 })
 
 test('a flipped bit cuts the connection: what comes is never whole, and never altered', async () => {
+  const before = new Set((await storedMedia(server.live.current)).map(({ name }) => name))
   const { link } = await sealift.send([aFilm()])
-  const stored = await storedMedia(server.live.current)
+  const stored = (await storedMedia(server.live.current)).filter(({ name }) => !before.has(name))
   for (const each of stored) {
     const bytes = await each.read()
     if (bytes.byteLength < 2 * MIB) continue
