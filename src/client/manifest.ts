@@ -97,3 +97,8 @@ export function trackMediaOf(item: ManifestItem): TrackMedia | null {
   if (media === undefined || key === undefined || commit === undefined || chunkBytes === undefined) return null
   return { state: 'sending', media, key, commit, chunkBytes }
 }
+
+/** Whether more of an item will follow: of its bytes, of its film, or of what its file is rebuilt by. */
+export function isBeingSent({ state, video, original }: ManifestItem): boolean {
+  return state === 'sending' || video?.['state'] === 'sending' || (original !== undefined && original.runs === undefined)
+}

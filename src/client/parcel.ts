@@ -41,7 +41,7 @@ export interface Parcel {
   /** When the sender made it: RFC 3339, UTC; the sender's word. */
   readonly createdAt: string
   readonly items: readonly ParcelItem[]
-  /** True when no item is being sent any more. */
+  /** True when no item is being sent any more, nor anything of its film. */
   readonly complete: boolean
 
   /**

@@ -1,6 +1,7 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { Clock } from '../clock.ts'
+import { isBeingSent } from '../manifest.ts'
 import type { Manifest, ManifestItem } from '../manifest.ts'
 import { openManifest } from '../manifest-codec.ts'
 import { Semaphore } from '../semaphore.ts'
@@ -90,7 +91,7 @@ export class ParcelFeed {
   }
 
   #isSenderGone(): boolean {
-    const isSending = this.#latest?.manifest.items.some(({ state }) => state === 'sending') === true
+    const isSending = this.#latest?.manifest.items.some(isBeingSent) === true
     return isSending && this.#options.clock.now() - this.#newsAt >= this.#patienceMs
   }
 

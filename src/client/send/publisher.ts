@@ -5,7 +5,7 @@ import { toBase64Url } from '../base64url.ts'
 import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
-import { MANIFEST_VERSION } from '../manifest.ts'
+import { isBeingSent, MANIFEST_VERSION } from '../manifest.ts'
 import type { ManifestItem, Preview, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
@@ -242,7 +242,7 @@ export class Publisher {
     const items = this.#items.flatMap(
       (item, index) => (item && { ...item, ...this.#films.get(index)?.describe(item) }) || [],
     )
-    const isSending = items.some(({ state }) => state === 'sending')
+    const isSending = items.some(isBeingSent)
     const manifest = {
       v: MANIFEST_VERSION,
       createdAt: createdAt.toISOString(),
