@@ -4,7 +4,7 @@ import type { RandomSource } from '../../client/source.ts'
 import { CannotPackage } from '../packager.ts'
 
 const BLOCK_BYTES = 1024 * 1024
-const MAX_BLOCKS = 8
+const MAX_BLOCKS = 6
 /** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
 
@@ -32,7 +32,7 @@ export function filmSource(film: RandomSource, signal: AbortSignal): FilmSource 
       if (end - start > MAX_READ_BYTES) throw new CannotPackage('The film is damaged, or its index is too large')
       return blocks.read(start, end).catch(fail)
     },
-    maxCacheSize: 4 * BLOCK_BYTES,
+    maxCacheSize: 2 * BLOCK_BYTES,
     // Else each header that is read becomes an entry of the demuxer's cache, which it goes through for every read.
     prefetchProfile: 'fileSystem',
     handleUnhandledError: () => undefined,
@@ -55,7 +55,7 @@ class BlockCache {
     this.#signal.throwIfAborted()
     const first = Math.floor(start / BLOCK_BYTES)
     const last = Math.floor((end - 1) / BLOCK_BYTES)
-    if (last - first > 2) return this.#film.read(start, end, this.#signal)
+    if (last - first > 1) return this.#film.read(start, end, this.#signal)
     const bytes = new Uint8Array(end - start)
     for (let index = first; index <= last; index++) {
       const block = await this.#block(index)

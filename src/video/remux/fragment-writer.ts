@@ -1,5 +1,12 @@
-import { EncodedAudioPacketSource, EncodedVideoPacketSource, Mp4OutputFormat, Output, StreamTarget } from 'mediabunny'
-import type { EncodedPacket, StreamTargetChunk } from 'mediabunny'
+import {
+  EncodedAudioPacketSource,
+  EncodedVideoPacketSource,
+  Mp4OutputFormat,
+  NullTarget,
+  Output,
+  StreamTarget,
+} from 'mediabunny'
+import type { EncodedPacket, StreamTargetChunk, Target } from 'mediabunny'
 
 import { boxesOf, clearTimes, delayPictures, numberFragment } from './boxes.ts'
 import type { CopiedTrack } from './input-track.ts'
@@ -29,23 +36,38 @@ export class FragmentWriter {
   /**
    * One fragment (`moof` and `mdat`), with the samples in it.
    * @param packets of each track, in decoding order; those of video begin with a key frame
+   * @returns the fragment in pieces, some of which are small
    */
   async fragment(packets: readonly (readonly EncodedPacket[])[]): Promise<Uint8Array<ArrayBuffer>[]> {
-    const { fragments } = await this.#mux(packets)
-    return fragments
+    if (this.#tracks.some(isRewritten)) return (await this.#mux(packets)).fragments
+    const moofs: Uint8Array<ArrayBuffer>[] = []
+    await this.#write(new NullTarget(), packets, moof => moofs.push(new Uint8Array(moof)))
+    for (const moof of moofs) this.#complete(moof)
+    const samples = packets.flat().map(({ data }) => data)
+    return [...moofs, mediaDataHeader(samples), ...samples] as Uint8Array<ArrayBuffer>[]
   }
 
   async #mux(packets: readonly (readonly EncodedPacket[])[]) {
     const written = new AppendedBytes()
-    const format = new Mp4OutputFormat({ fastStart: 'fragmented', minimumFragmentDuration: Infinity })
-    const output = new Output({ format, target: new StreamTarget(written.stream) })
-    const sources = await Promise.all(this.#tracks.map(track => addTrack(output, track)))
+    await this.#write(new StreamTarget(written.stream), packets)
+    return this.#sorted(written.chunks)
+  }
+
+  async #write(
+    target: Target,
+    packets: readonly (readonly EncodedPacket[])[],
+    onMoof: (moof: Uint8Array) => void = () => undefined,
+  ): Promise<void> {
+    const format = new Mp4OutputFormat({ fastStart: 'fragmented', minimumFragmentDuration: Infinity, onMoof })
+    const output = new Output({ format, target })
+    const sources: PacketSource[] = []
+    // One after the other: samples lie in the order in which tracks were added.
+    for (const track of this.#tracks) sources.push(await addTrack(output, track))
     await output.start()
     for (const [index, source] of sources.entries()) {
       for (const packet of packets[index] ?? []) await source.add(packet)
     }
     await output.finalize()
-    return this.#sorted(written.chunks)
   }
 
   #sorted(chunks: readonly Uint8Array<ArrayBuffer>[]) {
@@ -64,6 +86,18 @@ export class FragmentWriter {
     numberFragment(moof, ++this.#fragments)
     this.#delay = Math.max(this.#delay, delayPictures(moof, this.#delay))
   }
+}
+
+/** Whether the muxer changes samples: those of TS are framed in another way. Else they need not go through it. */
+function isRewritten({ config }: CopiedTrack): boolean {
+  return config.description === undefined && /^(avc|hev|hvc|mp4a)/.test(config.codec)
+}
+
+function mediaDataHeader(samples: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const header = new TextEncoder().encode('    mdat')
+  const length = samples.reduce((sum, sample) => sum + sample.byteLength, header.byteLength)
+  new DataView(header.buffer).setUint32(0, length)
+  return header
 }
 
 async function addTrack(output: Output, copied: CopiedTrack): Promise<PacketSource> {

@@ -5,7 +5,7 @@ import type { CopiedTrack } from './input-track.ts'
 import { TrackPipe } from './track-pipe.ts'
 
 /** Chunks of this size leave the stream. */
-const CHUNK_BYTES = 1024 * 1024
+const CHUNK_BYTES = 256 * 1024
 
 /** A file of the package while it is written. */
 export class TrackFile {
@@ -31,11 +31,7 @@ export class TrackFile {
   async write(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<void> {
     this.#seconds += seconds
     if (packets.every(each => each.length === 0)) return
-    for (const bytes of await this.#writer.fragment(packets)) {
-      for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) {
-        await this.pipe.write(bytes.subarray(at, at + CHUNK_BYTES))
-      }
-    }
+    for (const chunk of chunksOf(await this.#writer.fragment(packets))) await this.pipe.write(chunk)
   }
 
   /** What has been written since the last one is a segment. */
@@ -44,5 +40,25 @@ export class TrackFile {
     this.pipe.endSegment(this.#offset, Math.round(this.#seconds * 1e6) / 1e6)
     this.#offset = this.pipe.position
     this.#seconds = 0
+  }
+}
+
+/** The same bytes in chunks of one size; the last one is short. */
+function* chunksOf(pieces: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>> {
+  let left = pieces.reduce((sum, piece) => sum + piece.byteLength, 0)
+  let chunk = new Uint8Array(Math.min(CHUNK_BYTES, left))
+  let filled = 0
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.byteLength;) {
+      const part = piece.subarray(at, at + chunk.byteLength - filled)
+      chunk.set(part, filled)
+      filled += part.byteLength
+      at += part.byteLength
+      if (filled < chunk.byteLength) continue
+      yield chunk
+      left -= filled
+      chunk = new Uint8Array(Math.min(CHUNK_BYTES, left))
+      filled = 0
+    }
   }
 }

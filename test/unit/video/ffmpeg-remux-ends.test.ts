@@ -30,7 +30,7 @@ beforeEach(() => {
 afterEach(async () => {
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
-  expect(unhandled).toEqual([])
+  if (unhandled.length > 0) throw new Error('A rejection that nobody handles', { cause: unhandled[0] })
 })
 
 /** Counts reads; from the `failsAfter`th on they fail. */

@@ -17,7 +17,7 @@ afterEach(async () => {
   // What nobody awaits comes up once all that is pending has been done.
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
-  expect(unhandled).toEqual([])
+  if (unhandled.length > 0) throw new Error('A rejection that nobody handles', { cause: unhandled[0] })
 })
 
 const text = (words: string) => new TextEncoder().encode(words)
