@@ -98,7 +98,7 @@ export function trackMediaOf(item: ManifestItem): TrackMedia | null {
   return { state: 'sending', media, key, commit, chunkBytes }
 }
 
-/** Whether more of an item will follow: of its bytes, of its film, or of what its file is rebuilt by. */
-export function isBeingSent({ state, video, original }: ManifestItem): boolean {
-  return state === 'sending' || video?.['state'] === 'sending' || (original !== undefined && original.runs === undefined)
+/** Whether more of an item will follow: of its bytes, or of its film. */
+export function isBeingSent(item: ManifestItem): boolean {
+  return !isSent(item) || item.video?.['state'] === 'sending'
 }

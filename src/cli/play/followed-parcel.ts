@@ -35,7 +35,7 @@ export class FollowedParcel implements Disposable {
 
   /** True when nothing more will come: all of it is there, or its sender has gone. */
   get ended(): boolean {
-    return this.#senderGone || this.#isComplete()
+    return this.#senderGone || this.#parcel.complete
   }
 
   item(index: number): ParcelItem | undefined {
@@ -94,12 +94,6 @@ export class FollowedParcel implements Disposable {
       }
       return null
     }
-  }
-
-  /** The bytes of an item may be there while its film is still being sent. */
-  #isComplete(): boolean {
-    const { complete, items } = this.#parcel
-    return complete && items.every(({ index }) => this.film(index)?.description.state !== 'sending')
   }
 
   #take(parcel: Parcel): void {

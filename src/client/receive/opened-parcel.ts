@@ -5,8 +5,7 @@ import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import { laneOf, Lanes } from '../lanes.ts'
 import { filmSchema } from '../film.ts'
-import { isSent } from '../manifest.ts'
-import { isBeingSent } from '../manifest.ts'
+import { isBeingSent, isSent } from '../manifest.ts'
 import type { ManifestItem } from '../manifest.ts'
 import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
@@ -53,7 +52,7 @@ export class OpenedParcel implements Parcel {
     this.version = version
     this.createdAt = manifest.createdAt
     this.items = manifest.items.map((item, index) => ({ ...describe(item), index, id: this.#idOf(item, index) }))
-    this.complete = manifest.items.every(isSent)
+    this.complete = !manifest.items.some(isBeingSent)
   }
 
   async download(item: ParcelItem, sink: Sink, options: DownloadOptions = {}): Promise<void> {
