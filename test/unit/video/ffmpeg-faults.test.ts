@@ -112,7 +112,9 @@ test('ffmpeg gets limits from the kernel, and nothing of our environment', async
   const fake = await fakeFfmpeg(home.path, 'limits', script)
   vi.stubEnv('SEALIFT_TOKEN', 'secret')
   const limits = { cpuSecondsPerSecond: 2, memoryBytes: 2 ** 30 }
-  await expect(packager(fake, limits).package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow()
+  await expect(packager(fake, limits).package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow(
+    'could not read',
+  )
   const [cpuSeconds, memoryKib, coreBlocks, fileBlocks, ...rest] = (await readFile(seen, 'utf8')).trim().split('\n')
   expect([cpuSeconds, memoryKib, coreBlocks]).toEqual(['180', String(2 ** 20), '0'])
   expect(Number(fileBlocks) * 512).toBe(16 * 1024 * 1024)
