@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -104,6 +105,19 @@ test('a track that is cancelled ends the others', async () => {
   await first?.bytes.cancel(new Error('Enough'))
   await expect(second && readAll(second)).rejects.toThrow('Enough')
   await nothingIsLeft(real)
+})
+
+test('no ffmpeg outlives a process that is killed', async () => {
+  const real = await fakeFfmpeg(home.path, 'orphan', 'exec "$real" "$@"')
+  const script = join(import.meta.dirname, '../../support/ladder-child.ts')
+  const child = spawn(process.execPath, [script, at('film.mp4'), JSON.stringify(real.ffmpeg)], {
+    env: { ...process.env, TMPDIR: home.path },
+    stdio: 'ignore',
+  })
+  await eventually('ffmpeg has started', real.hasStarted)
+  expect(await real.isGone()).toBe(false)
+  child.kill('SIGKILL')
+  await eventually('ffmpeg is gone', real.isGone)
 })
 
 test('ffmpeg gets limits from the kernel, and nothing of our environment', async () => {
