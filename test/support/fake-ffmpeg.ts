@@ -8,8 +8,8 @@ import { thisFfmpeg } from './ffmpeg.ts'
 export interface FakeFfmpeg {
   readonly ffmpeg: Ffmpeg
   /** Whether the process that was started last is gone. */
-  isGone(): Promise<boolean>
-  hasStarted(): Promise<boolean>
+  readonly isGone: () => Promise<boolean>
+  readonly hasStarted: () => Promise<boolean>
 }
 
 /** `script` in the shell's language; `$last` is the path of the last output, `$real` the real ffmpeg. */
@@ -28,7 +28,6 @@ export async function fakeFfmpeg(folder: string, name: string, script: string): 
   await chmod(path, 0o755)
   const pid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8').catch(() => '0'))
   return {
-    // Only one process is followed: the real one has no limit on what it may take.
     ffmpeg: { ...real, ffmpeg: path },
     isGone: async () => !isRunning(await pid()),
     hasStarted: async () => (await pid()) > 0,

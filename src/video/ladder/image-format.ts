@@ -11,13 +11,15 @@ export async function imageFormat(path: string): Promise<string | null> {
   await using file = await open(path)
   const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
   const head = buffer.subarray(0, bytesRead).toString('latin1')
-  return SIGNATURES.find(([, pattern]) => pattern.test(head))?.[0] ?? null
+  return SIGNATURES.find(([, at, signature]) => head.startsWith(signature, at))?.[0] ?? null
 }
 
+/** Demuxer, offset, bytes. */
 const SIGNATURES = [
-  ['jpeg_pipe', /^\xff\xd8\xff/],
-  ['png_pipe', /^\x89PNG\r\n\x1a\n/],
-  ['gif', /^GIF8[79]a/],
-  ['webp_pipe', /^RIFF[^]{4}WEBP/],
-  ['bmp_pipe', /^BM[^]{12}/],
+  ['jpeg_pipe', 0, '\xff\xd8\xff'],
+  ['png_pipe', 0, '\x89PNG\r\n\x1a\n'],
+  ['gif', 0, 'GIF87a'],
+  ['gif', 0, 'GIF89a'],
+  ['webp_pipe', 8, 'WEBP'],
+  ['bmp_pipe', 0, 'BM'],
 ] as const

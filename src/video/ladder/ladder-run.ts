@@ -105,7 +105,8 @@ export class LadderRun {
   /** Removes the folder once nothing runs any more. */
   async disposeWhenDone(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running)
-    await this.#options.folder[Symbol.asyncDispose]()
+    // Nobody waits for this, and the folder lies where temporary files are cleaned up.
+    await this.#options.folder[Symbol.asyncDispose]().catch(() => undefined)
   }
 
   /** Ends everything and waits until nothing is left of it. */

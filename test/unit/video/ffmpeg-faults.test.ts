@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -106,13 +107,28 @@ test('a track that is cancelled ends the others', async () => {
   await nothingIsLeft(real)
 })
 
+test('no ffmpeg outlives a process that is killed', async () => {
+  const real = await fakeFfmpeg(home.path, 'orphan', 'exec "$real" "$@"')
+  const script = join(import.meta.dirname, '../../support/ladder-child.ts')
+  const child = spawn(process.execPath, [script, at('film.mp4'), JSON.stringify(real.ffmpeg)], {
+    env: { ...process.env, TMPDIR: home.path },
+    stdio: 'ignore',
+  })
+  await eventually('ffmpeg has started', real.hasStarted)
+  expect(await real.isGone()).toBe(false)
+  child.kill('SIGKILL')
+  await eventually('ffmpeg is gone', real.isGone)
+})
+
 test('ffmpeg gets limits from the kernel, and nothing of our environment', async () => {
   const seen = at('seen')
   const script = `{ ulimit -t; ulimit -v; ulimit -c; ulimit -f; env; pwd; } > '${seen}'; exit 1`
   const fake = await fakeFfmpeg(home.path, 'limits', script)
   vi.stubEnv('SEALIFT_TOKEN', 'secret')
   const limits = { cpuSecondsPerSecond: 2, memoryBytes: 2 ** 30 }
-  await expect(packager(fake, limits).package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow()
+  await expect(packager(fake, limits).package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow(
+    'could not read',
+  )
   const [cpuSeconds, memoryKib, coreBlocks, fileBlocks, ...rest] = (await readFile(seen, 'utf8')).trim().split('\n')
   expect([cpuSeconds, memoryKib, coreBlocks]).toEqual(['180', String(2 ** 20), '0'])
   expect(Number(fileBlocks) * 512).toBe(16 * 1024 * 1024)

@@ -35,8 +35,8 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  expect(connections).toBe(0)
-  expect(await readdir(at('tmp'))).toEqual([])
+  if (connections > 0) throw new Error('Something connected')
+  if ((await readdir(at('tmp'))).length > 0) throw new Error('Something is left')
 })
 
 afterAll(async () => {
@@ -115,7 +115,7 @@ test('broken headers, a hundred thousand tracks and films that last for days are
 
 test('a film with more streams than are looked at is refused', async () => {
   await ffmpeg(`${pictures(1, '64x36')} ${'-map 0 '.repeat(130)}-c:v mjpeg ${at('streams.mkv')}`)
-  await refusal(at('streams.mkv'))
+  expect(await refusal(at('streams.mkv'))).not.toBe('')
 })
 
 test('films and images of too many pixels are refused before they are decoded', async () => {
