@@ -44,8 +44,8 @@ interface Tools {
 }
 
 async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: FilmOptions): Promise<Tools> {
-  const { createRemuxer, filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
-  const { findFfmpeg, LadderPackager } = await import('../video/node.ts')
+  const { filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
+  const { createRemuxThread, findFfmpeg, LadderPackager } = await import('../video/node.ts')
   const program = io.env['SEALIFT_FFMPEG']
   const ffmpeg = await findFfmpeg({
     ...(program ? { program } : {}),
@@ -55,7 +55,7 @@ async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: Film
   if (!ffmpeg && mode === 'ladder') tell(NO_FFMPEG)
   const ladder = ffmpeg && new LadderPackager(ffmpeg)
   const isCopied = !ladder || mode === 'copy'
-  const packager: Packager = isCopied ? createRemuxer() : ladder
+  const packager: Packager = isCopied ? createRemuxThread() : ladder
   const { nodeSuite } = await import('../sealing/node-suite.ts')
   return {
     filmOf: item =>

@@ -40,8 +40,10 @@ export class TrackPipe {
   }
 
   async writeInit(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { byteLength } = bytes
+    // Its reader may keep the bytes, and detach them.
     await this.write(bytes)
-    this.#init = [0, bytes.byteLength]
+    this.#init = [0, byteLength]
   }
 
   /** @throws what `fail` was told */

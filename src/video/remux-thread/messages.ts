@@ -1,0 +1,58 @@
+/** What goes between a packager and its thread. */
+import { SealiftError } from '../../protocol/errors.ts'
+import type { SealiftErrorCode } from '../../protocol/errors.ts'
+import { CannotPackage } from '../packager.ts'
+import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
+
+/** What the thread is started with. */
+export interface ThreadTask {
+  readonly path: string
+}
+
+/** To the thread. Each track is asked for one chunk at a time. */
+export type ThreadCall = { readonly pull: number } | { readonly cancel: true }
+
+export type TrackFacts = Omit<PackagedTrack, 'bytes' | 'layout'>
+
+/** What came to the layout of a track since the last message about it. */
+export interface LayoutNews {
+  readonly track: number
+  readonly init: readonly [number, number] | null
+  readonly segments: readonly Segment[]
+}
+
+/** From the thread. */
+export type ThreadNews =
+  /** Its event loop goes round. */
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'film'; readonly film: FilmFacts }
+  | { readonly kind: 'progress'; readonly seconds: number }
+  | (LayoutNews & { readonly kind: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> })
+  | (LayoutNews & { readonly kind: 'end' })
+  | { readonly kind: 'failed'; readonly error: SentError }
+
+export type FilmFacts = Omit<PackagedFilm, 'renditions' | 'audio' | 'subtitles' | 'storyboard'> & {
+  readonly renditions: readonly TrackFacts[]
+  readonly audio: readonly TrackFacts[]
+}
+
+/** An error that has to keep its class on the other side. */
+export type SentError =
+  | { readonly kind: 'unfit'; readonly message: string }
+  | { readonly kind: 'sealift'; readonly code: SealiftErrorCode; readonly message: string; readonly path?: string }
+  | { readonly kind: 'other'; readonly message: string }
+
+export function sentError(error: unknown): SentError {
+  if (error instanceof CannotPackage) return { kind: 'unfit', message: error.message }
+  if (!(error instanceof SealiftError)) return { kind: 'other', message: String(error) }
+  const { code, message, context } = error
+  const path = context['path']
+  return { kind: 'sealift', code, message, ...(typeof path === 'string' && { path }) }
+}
+
+export function receivedError(error: SentError): Error {
+  if (error.kind === 'unfit') return new CannotPackage(error.message)
+  if (error.kind === 'other') return new Error(error.message)
+  const context = error.path === undefined ? {} : { path: error.path }
+  return new SealiftError(error.code, error.message, { context })
+}

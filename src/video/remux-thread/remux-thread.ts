@@ -1,0 +1,126 @@
+/**
+ * Packages by copying on a thread of its own. A demuxer that a broken or hostile film sends round in circles cannot be
+ * stopped from outside its thread, nor can what it piles up be bounded; a thread can be ended, and has a heap of its own.
+ * Besides, copying does not wait for sealing.
+ */
+import { Worker } from 'node:worker_threads'
+
+import { CannotPackage } from '../packager.ts'
+import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'
+import { createRemuxer } from '../remux/remuxer.ts'
+import { receivedError } from './messages.ts'
+import type { FilmFacts, ThreadCall, ThreadNews, ThreadTask } from './messages.ts'
+import { ThreadTrack } from './thread-track.ts'
+
+export interface RemuxThreadOptions {
+  /** How long the thread's event loop may stand still. Default 20 000 ms. */
+  readonly stuckMs?: number
+  /** Heap of the thread, buffers not counted. Default 256 MiB. */
+  readonly heapMebibytes?: number
+}
+
+const STUCK = 'It is damaged in a way that cannot be read'
+const TOO_MUCH = 'It takes more memory to read than a film should'
+
+/** As `createRemuxer`, for files on this machine; what is no file is packaged on the caller's thread. */
+export function createRemuxThread(options: RemuxThreadOptions = {}): Packager {
+  const here = createRemuxer()
+  return {
+    package: (input, how) =>
+      input.path === undefined ? here.package(input, how) : new RemuxThread(input.path, how, options).begin(),
+  }
+}
+
+class RemuxThread {
+  readonly #worker: Worker
+  readonly #options: PackageOptions
+  readonly #film = Promise.withResolvers<PackagedFilm>()
+  readonly #stuckMs: number
+  readonly #onAbort: () => void
+  #tracks: readonly ThreadTrack[] = []
+  #watch: NodeJS.Timeout | null = null
+  #ended = false
+
+  constructor(path: string, options: PackageOptions, { stuckMs = 20_000, heapMebibytes = 256 }: RemuxThreadOptions) {
+    this.#options = options
+    this.#stuckMs = stuckMs
+    const workerData: ThreadTask = { path }
+    this.#worker = new Worker(workerFile(), {
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
+    })
+    this.#onAbort = () => this.#end(options.signal.reason)
+  }
+
+  begin(): Promise<PackagedFilm> {
+    const { signal } = this.#options
+    this.#worker.on('message', (news: ThreadNews) => this.#take(news))
+    this.#worker.on('error', error => this.#end(isOutOfMemory(error) ? new CannotPackage(TOO_MUCH) : error))
+    this.#worker.on('exit', () => this.#end(new Error('The packaging thread ended')))
+    if (signal.aborted) this.#onAbort()
+    else signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#watchOver()
+    return this.#film.promise
+  }
+
+  #take(news: ThreadNews): void {
+    if (this.#ended) return
+    this.#watchOver()
+    if (news.kind === 'film') this.#film.resolve(this.#packaged(news.film))
+    if (news.kind === 'progress') this.#options.onProgress?.(news.seconds)
+    if (news.kind === 'failed') this.#end(receivedError(news.error))
+    if (news.kind === 'chunk') this.#tracks[news.track]?.take(news, news.bytes)
+    if (news.kind !== 'end') return
+    this.#tracks[news.track]?.take(news, null)
+    if (this.#tracks.every(track => track.isDone)) this.#end(null)
+  }
+
+  #packaged({ renditions, audio, ...film }: FilmFacts): PackagedFilm {
+    const tracks = [...renditions, ...audio].map((facts, index) => {
+      const track = new ThreadTrack({ pull: () => this.#call({ pull: index }), cancel: reason => this.#end(reason) })
+      return { track, packaged: { ...facts, bytes: track.bytes, layout: track.layout } }
+    })
+    this.#tracks = tracks.map(({ track }) => track)
+    const packaged = tracks.map(each => each.packaged)
+    return {
+      ...film,
+      renditions: packaged.slice(0, renditions.length),
+      audio: packaged.slice(renditions.length),
+      subtitles: [],
+      storyboard: null,
+    }
+  }
+
+  #call(call: ThreadCall): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
+    if (!this.#ended) this.#worker.postMessage(call)
+  }
+
+  /** Begins to wait anew for a sign of life. */
+  #watchOver(): void {
+    if (this.#watch) this.#watch.refresh()
+    else this.#watch = setTimeout(() => this.#end(new CannotPackage(STUCK)), this.#stuckMs)
+  }
+
+  /** @param error `null` when all of it was given out */
+  #end(error: unknown): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#options.signal.removeEventListener('abort', this.#onAbort)
+    if (this.#watch) clearTimeout(this.#watch)
+    void this.#worker.terminate()
+    if (error === null) return
+    this.#film.reject(error)
+    for (const track of this.#tracks) track.fail(error)
+  }
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY'
+}
+
+/** Beside this file, whether it runs as it is written or compiled. */
+function workerFile(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return new URL(`./remux-worker.${extension}`, import.meta.url)
+}

@@ -1,0 +1,77 @@
+/** The far side of `remux-thread.ts`: packages one film and gives out its tracks, chunk by chunk as they are asked for. */
+import { parentPort, workerData } from 'node:worker_threads'
+
+import { fileSource } from '../../client/node/file-source.ts'
+import type { PackagedFilm, PackagedTrack } from '../packager.ts'
+import { createRemuxer } from '../remux/remuxer.ts'
+import { sentError } from './messages.ts'
+import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, ThreadTask, TrackFacts } from './messages.ts'
+
+const ALIVE_EVERY_MS = 1000
+
+const stop = new AbortController()
+setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
+const { path } = workerData as ThreadTask
+packageFile(path).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+
+async function packageFile(path: string): Promise<void> {
+  const onProgress = (seconds: number): void => tell({ kind: 'progress', seconds })
+  const source = await fileSource(path)
+  const film = await createRemuxer().package({ source, path }, { signal: stop.signal, onProgress })
+  const tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
+  parentPort?.on('message', (call: ThreadCall) => {
+    if ('pull' in call) void tracks[call.pull]?.giveNext()
+    else stop.abort()
+  })
+  tell({ kind: 'film', film: factsOf(film) })
+}
+
+class TrackReader {
+  readonly #track: PackagedTrack
+  readonly #index: number
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>
+  #told = 0
+
+  constructor(track: PackagedTrack, index: number) {
+    this.#track = track
+    this.#index = index
+    this.#reader = track.bytes.getReader()
+  }
+
+  async giveNext(): Promise<void> {
+    try {
+      const { done, value } = await this.#reader.read()
+      if (done) tell({ kind: 'end', ...this.#news() })
+      else tell({ kind: 'chunk', ...this.#news(), bytes: value }, [value.buffer])
+    } catch (error) {
+      tell({ kind: 'failed', error: sentError(error) })
+    }
+  }
+
+  /** Segments that end before the chunk which goes with it: what is told of has been given out. */
+  #news(): LayoutNews {
+    const { init, segments } = this.#track.layout
+    const fresh = segments.slice(this.#told)
+    this.#told += fresh.length
+    return { track: this.#index, init, segments: fresh }
+  }
+}
+
+function factsOf({ seconds, renditions, audio, notes, keepsSamples }: PackagedFilm): FilmFacts {
+  return {
+    seconds,
+    notes,
+    renditions: renditions.map(trackFacts),
+    audio: audio.map(trackFacts),
+    ...(keepsSamples !== undefined && { keepsSamples }),
+  }
+}
+
+function trackFacts(track: PackagedTrack): TrackFacts {
+  const { bytes: _bytes, layout: _layout, ...facts } = track
+  return facts
+}
+
+function tell(news: ThreadNews, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(news, transfer)
+}

@@ -1,0 +1,154 @@
+/** What `send` makes of films, and that they come back as they were. */
+import { createHash } from 'node:crypto'
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { createSealift, type Film } from '../../src/client/node/index.ts'
+import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
+import { films, type Films } from '../support/films.ts'
+import { runCli, startCli, until } from '../support/running-cli.ts'
+import { startServe, type Serving } from '../support/serving.ts'
+import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
+
+const MIB = 1024 * 1024
+
+let home: TempDirectory
+let made: Films
+let serving: Serving
+let proxy: CountingProxy
+let env: Record<string, string>
+let cases = 0
+
+beforeAll(async () => {
+  home = await tempDirectory()
+  made = await films()
+  serving = await startServe(home.path, {
+    transfer: { partBytes: '1MiB' },
+    tiers: { default: { uploadBytesPerSecond: '4MiB' } },
+  })
+  proxy = await startCountingProxy(serving.url)
+})
+
+beforeEach(() => {
+  cases += 1
+  env = { XDG_STATE_HOME: join(home.path, `state-${cases}`), SEALIFT_SERVER: proxy.url }
+  proxy.resetCounts()
+})
+
+afterAll(async () => {
+  await proxy[Symbol.asyncDispose]()
+  await serving[Symbol.asyncDispose]()
+  await made[Symbol.asyncDispose]()
+  await home[Symbol.asyncDispose]()
+})
+
+const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+async function send(...args: string[]) {
+  const result = await runCli(['send', ...args], { env })
+  expect(result).toMatchObject({ code: 0 })
+  return { link: result.stdout.toString().trim(), stderr: result.stderr }
+}
+
+/** Brings a link back and compares it with the files. */
+async function expectBack(link: string, paths: readonly string[]): Promise<void> {
+  const inbox = join(home.path, `inbox-${cases}`)
+  expect(await runCli(['get', link, '-o', inbox], { env })).toMatchObject({ code: 0 })
+  expect((await readdir(inbox)).filter(name => !name.startsWith('.')).sort()).toEqual(
+    paths.map(path => basename(path)).sort(),
+  )
+  for (const path of paths) expect(hash(await readFile(join(inbox, basename(path))))).toBe(hash(await readFile(path)))
+}
+
+async function filmsOf(link: string): Promise<(Film | null)[]> {
+  await using sealift = createSealift({ stateDirectory: false })
+  const parcel = await sealift.open(link)
+  return parcel.items.map(item => parcel.film(item))
+}
+
+test('films are packaged, moved once, and come back byte for byte with everything else', async () => {
+  const mp4 = await made.make({ seconds: 9, size: '640x360', gopFrames: 50 })
+  const mkv = await made.make({ container: 'mkv', seconds: 5, audio: ['libopus'] })
+  const note = join(home.path, 'note.txt')
+  await writeFile(note, 'no film')
+  const paths = [mp4, mkv, note]
+  const { link } = await send('--no-previews', ...paths)
+  const bytes = (await Promise.all(paths.map(path => readFile(path)))).reduce((sum, file) => sum + file.byteLength, 0)
+  expect(proxy.sentBytes()).toBeLessThan(bytes * 1.1 + 100_000)
+  const [first, second, none] = await filmsOf(link)
+  expect(first?.description).toMatchObject({ state: 'complete', renditions: [{ width: 640, height: 360 }] })
+  expect(first?.description.renditions[0]?.segments.length).toBeGreaterThan(1)
+  expect(second?.description.renditions[0]?.codecs).toMatch(/opus/i)
+  expect(none).toBeNull()
+  await expectBack(link, paths)
+})
+
+test('what is no film, whatever its name, is sent as a file, and the reason is told', async () => {
+  const path = join(home.path, 'holiday.mp4')
+  await writeFile(path, createHash('sha512').update('noise').digest())
+  const { link, stderr } = await send('--no-previews', path)
+  expect(stderr).toMatch(/"holiday\.mp4" is sent as a file: .+/)
+  expect(await filmsOf(link)).toEqual([null])
+  await expectBack(link, [path])
+})
+
+test('a film that breaks off in the middle is sent as the file it is', async () => {
+  const whole = await readFile(await made.make({ container: 'mkv', seconds: 9, size: '640x360', gopFrames: 50 }))
+  const path = join(home.path, 'broken.mkv')
+  await writeFile(path, Buffer.concat([whole.subarray(0, whole.byteLength / 2), Buffer.alloc(300_000, 0x55)]))
+  const { link } = await send('--no-previews', path)
+  await expectBack(link, [path])
+})
+
+test('--film file sends no film', async () => {
+  const path = await made.make({ seconds: 9, size: '640x360', gopFrames: 50 })
+  const { link } = await send('--film', 'file', '--no-previews', path)
+  expect(await filmsOf(link)).toEqual([null])
+  await expectBack(link, [path])
+})
+
+test('--film ladder sends several qualities beside the file', async () => {
+  const path = await made.make({ seconds: 5, size: '854x480' })
+  const { link } = await send('--film', 'ladder', path)
+  const [film] = await filmsOf(link)
+  expect(film?.description.renditions.map(({ height }) => height)).toEqual([480, 240])
+  expect(film?.item).toMatchObject({ hasThumbnail: true, preview: { width: 854, height: 480 } })
+  await expectBack(link, [path])
+})
+
+test('without ffmpeg a film is sent in the quality it has, and that is said', async () => {
+  const path = await made.make({ seconds: 9, size: '640x360', gopFrames: 50 })
+  env['SEALIFT_FFMPEG'] = '/nonexistent/ffmpeg'
+  const { link, stderr } = await send('--film', 'ladder', path)
+  expect(stderr).toContain('no ffmpeg')
+  const [film] = await filmsOf(link)
+  expect(film?.description.renditions).toHaveLength(1)
+  await expectBack(link, [path])
+})
+
+describe('a send that is killed', () => {
+  test('goes on with the parts of the film that were finished', async () => {
+    const folder = join(home.path, 'killed')
+    await mkdir(folder)
+    const path = join(folder, 'long.mp4')
+    await copyFile(await made.make({ seconds: 8, size: '1280x720', gopFrames: 50, options: ['-crf', '4'] }), path)
+    const { byteLength } = await readFile(path)
+    expect(byteLength).toBeGreaterThan(12 * MIB)
+    // A file that has only just been written proves nothing by its times.
+    await new Promise(resolve => setTimeout(resolve, 200))
+    {
+      await using running = startCli(['send', '--no-previews', path], { env })
+      await until('parts have been finished', () => proxy.sentBytes() > 9 * MIB)
+      running.child.kill('SIGKILL')
+      await running.result
+    }
+    proxy.resetCounts()
+    const { link, stderr } = await send('--no-previews', path)
+    expect(stderr).toContain('going on with an earlier send')
+    expect(proxy.sentBytes()).toBeLessThan(byteLength * 1.06 - 2 * MIB)
+    expect((await filmsOf(link))[0]?.description.state).toBe('complete')
+    await expectBack(link, [path])
+  })
+})
