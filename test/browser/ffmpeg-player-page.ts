@@ -32,15 +32,16 @@ export interface PlayerFacts {
 }
 
 const urls = new Set<string>()
-const { createObjectURL, revokeObjectURL } = URL
+const create = URL.createObjectURL.bind(URL)
+const revoke = URL.revokeObjectURL.bind(URL)
 URL.createObjectURL = object => {
-  const url = createObjectURL(object)
+  const url = create(object)
   urls.add(url)
   return url
 }
 URL.revokeObjectURL = url => {
   urls.delete(url)
-  revokeObjectURL(url)
+  revoke(url)
 }
 
 const element = document.createElement('video')
@@ -100,17 +101,32 @@ const playing = {
     watchFrames()
   },
   facts(): PlayerFacts {
-    const { state, error, sending, qualities, quality, playingQuality, audioTracks, subtitles } = attached()
+    const player = attached()
     const { currentTime, duration, paused, ended, readyState, videoHeight, buffered } = element
     const ranges = Array.from({ length: buffered.length }, (_, at) => [buffered.start(at), buffered.end(at)] as const)
     return {
-      ...{ state, errors, states, sending, qualities, quality, audioTracks, subtitles, lastDrawn, paused, ended },
-      ...{ duration, readyState, message: error?.message ?? null, seconds: currentTime, buffered: ranges },
-      ...{ playing: playingQuality, height: videoHeight, objectUrls: urls.size, tile: attached().storyboardAt(0) },
+      state: player.state,
+      errors,
+      message: player.error?.message ?? null,
+      states,
+      sending: player.sending,
+      seconds: currentTime,
+      duration,
+      paused,
+      ended,
+      readyState,
+      buffered: ranges,
+      qualities: player.qualities,
+      quality: player.quality,
+      playing: player.playingQuality,
+      audioTracks: player.audioTracks,
+      subtitles: player.subtitles,
+      height: videoHeight,
+      lastDrawn,
+      objectUrls: urls.size,
+      tile: player.storyboardAt(0),
     }
   },
 }
-
-export type PlayingPage = typeof playing
 
 Object.assign(globalThis, { playing })

@@ -77,7 +77,9 @@ test('a film plays to its end', async () => {
   await page.play(link)
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)
   await page.run(`void (element.currentTime = ${SECONDS - 1})`)
-  await page.until('it has ended', ({ ended }) => ended)
+  const ended = await page.until('it has ended', facts => facts.ended)
+  expect(ended.errors).toEqual([])
+  expect(ended.lastDrawn).toBeGreaterThan(SECONDS - 0.1)
 })
 
 test('a quality is chosen by hand, and automatically again', async () => {
@@ -156,14 +158,22 @@ test('what is no film plays as the browser can, or says why not', async () => {
 test('what is destroyed holds nothing and asks for nothing', async () => {
   await page.play(link)
   await page.until('it plays and has a sheet', ({ lastDrawn, tile }) => lastDrawn > 0 && tile !== null)
-  await page.run('player.destroy()')
   const asked: string[] = []
+  const ended: string[] = []
   page.page.on('request', request => asked.push(request.url()))
+  page.page.on('requestfinished', request => ended.push(request.url()))
+  page.page.on('requestfailed', request => ended.push(request.url()))
+  await page.run('void (element.currentTime = 25)')
+  await eventually('it asks for more', () => asked.length > 0)
+  await page.run('player.destroy()')
+  await eventually('nothing is under way', () => ended.length === asked.length)
+  const before = asked.length
   const facts = await page.facts()
   expect(facts).toMatchObject({ state: 'destroyed', objectUrls: 0, qualities: [], tile: null })
   expect(await page.run('element.getAttribute("src")')).toBeNull()
   await page.run('void (element.currentTime = 30)')
   await page.run('player.destroy()')
+  expect(asked).toHaveLength(before)
   await page.play(link)
   await page.until('the next one plays', ({ lastDrawn }) => lastDrawn > 0)
   expect(page.errors).toEqual([])
