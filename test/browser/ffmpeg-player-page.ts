@@ -1,6 +1,6 @@
 /** What the page of the player's tests runs: the SDK and the player, as an app would bundle them. */
 import { Sealift } from '../../src/client/index.ts'
-import { attach } from '../../src/video/player/index.ts'
+import { attach, hoverPreview } from '../../src/video/player/index.ts'
 import type { Player, PlayerOptions, Quality, StoryboardTile, TrackChoice } from '../../src/video/player/index.ts'
 
 /** How it goes, as plain data. */
@@ -51,6 +51,13 @@ element.width = 640
 element.height = 360
 document.body.append(element)
 
+const bar = document.createElement('div')
+bar.id = 'bar'
+Object.assign(bar.style, { width: '400px', height: '20px' })
+const preview = document.createElement('div')
+preview.id = 'preview'
+document.body.append(bar, preview)
+
 const states: string[] = []
 const errors: string[] = []
 let player: Player | null = null
@@ -98,6 +105,7 @@ const playing = {
     player = attach(element, parcel, item, options)
     player.on('state', state => states.push(state))
     player.on('error', error => errors.push(error.code))
+    hoverPreview(player, { bar, preview })
     watchFrames()
   },
   facts(): PlayerFacts {

@@ -103,6 +103,38 @@ test('the storyboard shows the picture of a moment', async () => {
   expect(await page.run(`(async image => (await image.decode(), image.naturalWidth))(${picture})`)).toBe(320)
 })
 
+test('the pointer over the bar shows the picture there', async () => {
+  await page.play(link)
+  await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)
+  const preview = page.page.locator('#preview')
+  expect(await preview.isVisible()).toBe(false)
+  await page.page.locator('#bar').hover({ position: { x: 15, y: 10 } })
+  await preview.waitFor({ state: 'visible' })
+  const style = await page.run<Record<string, string>>(`(({ width, height, backgroundImage, backgroundPosition }) =>
+    ({ width, height, backgroundImage, backgroundPosition }))(document.querySelector('#preview').style)`)
+  const backgroundImage = expect.stringMatching(/^url\("blob:/)
+  expect(style).toEqual({ width: '160px', height: '90px', backgroundImage, backgroundPosition: '-160px 0px' })
+  await page.page.locator('video').hover()
+  await preview.waitFor({ state: 'hidden' })
+})
+
+test('a strict content security policy is enough, and a worker of its own', async () => {
+  const policy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "worker-src 'self'",
+    `connect-src ${server.url}`,
+    'media-src blob:',
+    'img-src blob:',
+  ].join('; ')
+  const worker = join(import.meta.dirname, '../../node_modules/hls.js/dist/hls.worker.js')
+  await using strict = await openPlayerPage({ policy, scripts: { '/hls.worker.js': worker } })
+  await strict.play(link, { workerUrl: '/hls.worker.js' })
+  await strict.until('it plays and has a sheet', ({ lastDrawn, tile }) => lastDrawn > 0 && tile !== null)
+  expect(strict.page.workers().map(each => each.url())).toEqual([`${strict.origin}/hls.worker.js`])
+  expect(strict.errors).toEqual([])
+})
+
 test('sound and subtitles are chosen', async () => {
   const folder = await tempDirectory()
   const film = await makeLadder(folder.path, { seconds: 8, sizes: SIZES.slice(1), tones: [500, 2000] })
