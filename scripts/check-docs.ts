@@ -7,7 +7,12 @@ const root = resolve(fileURLToPath(import.meta.url), '../..')
 const problems: string[] = []
 
 for (const page of pages()) checkPage(page)
-for (const entry of ['src/client/index.ts', 'src/client/node/index.ts', 'src/sealing/index.ts'])
+for (const entry of [
+  'src/client/index.ts',
+  'src/client/node/index.ts',
+  'src/sealing/index.ts',
+  'src/video/player/index.ts',
+])
   checkPublicSymbols(entry)
 
 for (const problem of problems) console.error(problem)

@@ -1,6 +1,6 @@
 /** What the page of the player's tests runs: the SDK and the player, as an app would bundle them. */
 import { Sealift } from '../../src/client/index.ts'
-import { attach } from '../../src/video/player/index.ts'
+import { attach, hoverPreview } from '../../src/video/player/index.ts'
 import type { Player, PlayerOptions, Quality, StoryboardTile, TrackChoice } from '../../src/video/player/index.ts'
 
 /** How it goes, as plain data. */
@@ -32,15 +32,16 @@ export interface PlayerFacts {
 }
 
 const urls = new Set<string>()
-const { createObjectURL, revokeObjectURL } = URL
+const create = URL.createObjectURL.bind(URL)
+const revoke = URL.revokeObjectURL.bind(URL)
 URL.createObjectURL = object => {
-  const url = createObjectURL(object)
+  const url = create(object)
   urls.add(url)
   return url
 }
 URL.revokeObjectURL = url => {
   urls.delete(url)
-  revokeObjectURL(url)
+  revoke(url)
 }
 
 const element = document.createElement('video')
@@ -49,6 +50,13 @@ element.autoplay = true
 element.width = 640
 element.height = 360
 document.body.append(element)
+
+const bar = document.createElement('div')
+bar.id = 'bar'
+Object.assign(bar.style, { width: '400px', height: '20px' })
+const preview = document.createElement('div')
+preview.id = 'preview'
+document.body.append(bar, preview)
 
 const states: string[] = []
 const errors: string[] = []
@@ -97,20 +105,36 @@ const playing = {
     player = attach(element, parcel, item, options)
     player.on('state', state => states.push(state))
     player.on('error', error => errors.push(error.code))
+    hoverPreview(player, { bar, preview })
     watchFrames()
   },
   facts(): PlayerFacts {
-    const { state, error, sending, qualities, quality, playingQuality, audioTracks, subtitles } = attached()
+    const player = attached()
     const { currentTime, duration, paused, ended, readyState, videoHeight, buffered } = element
     const ranges = Array.from({ length: buffered.length }, (_, at) => [buffered.start(at), buffered.end(at)] as const)
     return {
-      ...{ state, errors, states, sending, qualities, quality, audioTracks, subtitles, lastDrawn, paused, ended },
-      ...{ duration, readyState, message: error?.message ?? null, seconds: currentTime, buffered: ranges },
-      ...{ playing: playingQuality, height: videoHeight, objectUrls: urls.size, tile: attached().storyboardAt(0) },
+      state: player.state,
+      errors,
+      message: player.error?.message ?? null,
+      states,
+      sending: player.sending,
+      seconds: currentTime,
+      duration,
+      paused,
+      ended,
+      readyState,
+      buffered: ranges,
+      qualities: player.qualities,
+      quality: player.quality,
+      playing: player.playingQuality,
+      audioTracks: player.audioTracks,
+      subtitles: player.subtitles,
+      height: videoHeight,
+      lastDrawn,
+      objectUrls: urls.size,
+      tile: player.storyboardAt(0),
     }
   },
 }
-
-export type PlayingPage = typeof playing
 
 Object.assign(globalThis, { playing })

@@ -1,6 +1,7 @@
 import { writeFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import type { Request } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { SendItem } from '../../src/client/index.ts'
@@ -77,7 +78,9 @@ test('a film plays to its end', async () => {
   await page.play(link)
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)
   await page.run(`void (element.currentTime = ${SECONDS - 1})`)
-  await page.until('it has ended', ({ ended }) => ended)
+  const ended = await page.until('it has ended', facts => facts.ended)
+  expect(ended.errors).toEqual([])
+  expect(ended.lastDrawn).toBeGreaterThan(SECONDS - 0.1)
 })
 
 test('a quality is chosen by hand, and automatically again', async () => {
@@ -99,6 +102,38 @@ test('the storyboard shows the picture of a moment', async () => {
   expect(await page.run('player.storyboardAt(4)')).toBeNull()
   const picture = 'Object.assign(new Image(), { src: player.storyboardAt(0).sheet })'
   expect(await page.run(`(async image => (await image.decode(), image.naturalWidth))(${picture})`)).toBe(320)
+})
+
+test('the pointer over the bar shows the picture there', async () => {
+  await page.play(link)
+  await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)
+  const preview = page.page.locator('#preview')
+  expect(await preview.isVisible()).toBe(false)
+  await page.page.locator('#bar').hover({ position: { x: 15, y: 10 } })
+  await preview.waitFor({ state: 'visible' })
+  const style = await page.run<Record<string, string>>(`(({ width, height, backgroundImage, backgroundPosition }) =>
+    ({ width, height, backgroundImage, backgroundPosition }))(document.querySelector('#preview').style)`)
+  const backgroundImage = expect.stringMatching(/^url\("blob:/)
+  expect(style).toEqual({ width: '160px', height: '90px', backgroundImage, backgroundPosition: '-160px 0px' })
+  await page.page.locator('video').hover()
+  await preview.waitFor({ state: 'hidden' })
+})
+
+test('a strict content security policy is enough, and a worker of its own', async () => {
+  const policy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "worker-src 'self'",
+    `connect-src ${server.url}`,
+    'media-src blob:',
+    'img-src blob:',
+  ].join('; ')
+  const worker = join(import.meta.dirname, '../../node_modules/hls.js/dist/hls.worker.js')
+  await using strict = await openPlayerPage({ policy, scripts: { '/hls.worker.js': worker } })
+  await strict.play(link, { workerUrl: '/hls.worker.js' })
+  await strict.until('it plays and has a sheet', ({ lastDrawn, tile }) => lastDrawn > 0 && tile !== null)
+  expect(strict.page.workers().map(each => each.url())).toEqual([`${strict.origin}/hls.worker.js`])
+  expect(strict.errors).toEqual([])
 })
 
 test('sound and subtitles are chosen', async () => {
@@ -156,14 +191,26 @@ test('what is no film plays as the browser can, or says why not', async () => {
 test('what is destroyed holds nothing and asks for nothing', async () => {
   await page.play(link)
   await page.until('it plays and has a sheet', ({ lastDrawn, tile }) => lastDrawn > 0 && tile !== null)
+  let asked = 0
+  const underWay = new Set<Request>()
+  page.page.on('request', request => {
+    if (!request.url().startsWith(server.url)) return
+    asked += 1
+    underWay.add(request)
+  })
+  page.page.on('requestfinished', request => underWay.delete(request))
+  page.page.on('requestfailed', request => underWay.delete(request))
+  await page.run('void (element.currentTime = 25)')
+  await eventually('it asks for more', () => asked > 0)
   await page.run('player.destroy()')
-  const asked: string[] = []
-  page.page.on('request', request => asked.push(request.url()))
+  await eventually('nothing is under way', () => underWay.size === 0)
+  const before = asked
   const facts = await page.facts()
   expect(facts).toMatchObject({ state: 'destroyed', objectUrls: 0, qualities: [], tile: null })
   expect(await page.run('element.getAttribute("src")')).toBeNull()
   await page.run('void (element.currentTime = 30)')
   await page.run('player.destroy()')
+  expect(asked).toBe(before)
   await page.play(link)
   await page.until('the next one plays', ({ lastDrawn }) => lastDrawn > 0)
   expect(page.errors).toEqual([])

@@ -12,8 +12,14 @@ import type { TestServer } from '../support/test-server.ts'
 
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
-const pages = await Promise.all(['docs/sdk.md', 'README.md'].map(page => readFile(join(ROOT, page), 'utf8')))
-const examples = Array.from(pages.join('\n').matchAll(/^```ts\n(.*?)^```$/gms), match => match[1] ?? '')
+const examples = await examplesOf('docs/sdk.md', 'README.md')
+/** These are for browsers. */
+const pageExamples = await examplesOf('docs/video.md')
+
+async function examplesOf(...names: readonly string[]): Promise<readonly string[]> {
+  const pages = await Promise.all(names.map(name => readFile(join(ROOT, name), 'utf8')))
+  return Array.from(pages.join('\n').matchAll(/^```ts\n(.*?)^```$/gms), match => match[1] ?? '')
+}
 
 let server: TestServer
 let home: TempDirectory
@@ -23,7 +29,8 @@ beforeAll(async () => {
   home = await tempDirectory()
   await mkdir(join(home.path, 'album'))
   for (const name of ['photo.jpg', 'album/one.png', 'album/two.png']) await writeFile(join(home.path, name), name)
-  await Promise.all(examples.map((example, index) => writeFile(fileOf(index), runnable(example))))
+  const all = [...examples, ...pageExamples]
+  await Promise.all(all.map((example, index) => writeFile(fileOf(index), runnable(example))))
   await writeFile(join(home.path, 'package.json'), '{ "type": "module" }')
   await writeFile(join(home.path, 'tsconfig.json'), JSON.stringify(tsconfig()))
 })
@@ -38,6 +45,7 @@ const fileOf = (index: number): string => join(home.path, `example-${index}.ts`)
 /** As an app would have it, but from the sources, and against the server of this test. */
 function runnable(example: string): string {
   return example
+    .replaceAll("'sealift/player'", `'${ROOT}/src/video/player/index.ts'`)
     .replaceAll("'sealift/node'", `'${ROOT}/src/client/node/index.ts'`)
     .replaceAll("'sealift'", `'${ROOT}/src/client/index.ts'`)
     .replaceAll('http://127.0.0.1:7325', server.url)
@@ -55,7 +63,7 @@ function tsconfig(): object {
   }
 }
 
-test('every example of the SDK page and the README compiles', async () => {
+test('every example of the SDK page, the page on video and the README compiles', async () => {
   const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', home.path]).catch(
     (error: { stdout: string }) => error,
   )
@@ -72,4 +80,5 @@ describe('every example of the SDK page runs', () => {
 
 test('there are examples', () => {
   expect(examples.length).toBeGreaterThan(5)
+  expect(pageExamples.length).toBeGreaterThan(0)
 })

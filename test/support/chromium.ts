@@ -1,4 +1,5 @@
 /** A real browser for a test: the system's Chromium, and a page of ours on a loopback port with a bundled script. */
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { build } from 'esbuild'
@@ -17,11 +18,17 @@ const FLAGS = [
   '--disable-sync',
 ]
 
+const SCRIPT = 'text/javascript; charset=utf-8'
+
 export interface PageOptions {
   /** The TypeScript file the page runs, as a path from the repository's root. */
   readonly entry: string
   /** What the body of the page holds; nothing unless told. */
   readonly body?: string
+  /** Its Content-Security-Policy; none unless told. */
+  readonly policy?: string
+  /** More scripts that the page may load: files by path, such as `/worker.js`. */
+  readonly scripts?: Readonly<Record<string, string>>
 }
 
 /** A page in a browser of its own. Disposing of it ends the browser and the server behind the page. */
@@ -37,7 +44,7 @@ export interface TestPage extends AsyncDisposable {
 export async function openTestPage(options: PageOptions): Promise<TestPage> {
   const resources = new AsyncDisposableStack()
   try {
-    const { origin, close } = await servePage(await bundled(options.entry), options.body ?? '')
+    const { origin, close } = await servePage(await bundled(options.entry), options)
     resources.defer(close)
     const browser = await startChromium()
     resources.defer(() => browser.close())
@@ -73,17 +80,25 @@ export async function bundled(entry: string): Promise<string> {
   return outputFiles.map(file => file.text).join('\n')
 }
 
-async function servePage(script: string, body: string): Promise<{ origin: string; close: () => Promise<void> }> {
+async function servePage(
+  script: string,
+  { body = '', policy, scripts = {} }: PageOptions,
+): Promise<{ origin: string; close: () => Promise<void> }> {
   const html = `<!doctype html><meta charset="utf-8"><title>test</title><body>${body}<script type="module" src="/entry.js"></script>`
+  const more = Object.entries(scripts).map(
+    async ([path, file]) => [path, [SCRIPT, await readFile(file, 'utf8')]] as const,
+  )
   const answers: Record<string, readonly [string, string]> = {
+    ...Object.fromEntries(await Promise.all(more)),
     '/': ['text/html; charset=utf-8', html],
-    '/entry.js': ['text/javascript; charset=utf-8', script],
+    '/entry.js': [SCRIPT, script],
     '/favicon.ico': ['image/x-icon', ''],
   }
   const server = createServer((request, response) => {
     const answer = answers[request.url ?? '']
     if (answer === undefined) return response.writeHead(404).end()
-    return response.writeHead(200, { 'Content-Type': answer[0] }).end(answer[1])
+    const headers = { 'Content-Type': answer[0], ...(policy !== undefined && { 'Content-Security-Policy': policy }) }
+    return response.writeHead(200, headers).end(answer[1])
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

@@ -2,7 +2,7 @@
 import type { PlayerFacts } from '../browser/ffmpeg-player-page.ts'
 import type { PlayerOptions } from '../../src/video/player/index.ts'
 import { openTestPage } from './chromium.ts'
-import type { TestPage } from './chromium.ts'
+import type { PageOptions, TestPage } from './chromium.ts'
 import { eventually } from './eventually.ts'
 
 export interface PlayerTestPage extends TestPage {
@@ -15,8 +15,8 @@ export interface PlayerTestPage extends TestPage {
   until(what: string, isTrue: (facts: PlayerFacts) => boolean, withinMs?: number): Promise<PlayerFacts>
 }
 
-export async function openPlayerPage(): Promise<PlayerTestPage> {
-  const opened = await openTestPage({ entry: 'test/browser/ffmpeg-player-page.ts' })
+export async function openPlayerPage(options: Omit<PageOptions, 'entry'> = {}): Promise<PlayerTestPage> {
+  const opened = await openTestPage({ ...options, entry: 'test/browser/ffmpeg-player-page.ts' })
   const { page, origin } = opened
   const facts = (): Promise<PlayerFacts> => page.evaluate<PlayerFacts>('playing.facts()')
   return {

@@ -1,6 +1,7 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { unlessAborted } from '../../client/abort.ts'
 import type { Film, FilmDescription, FilmSubtitles, FilmTrack, Parcel, ParcelItem } from '../../client/index.ts'
+import { filmTargetSeconds } from '../playlists.ts'
 import type { FilmAddress } from './film-addresses.ts'
 import type { Line } from './line.ts'
 
@@ -14,6 +15,10 @@ export interface GrowingFilmOptions {
 
 /** A film, as the newest version of its parcel tells it. */
 export class GrowingFilm {
+  /** It was still being sent when it was opened. */
+  readonly hasGrown: boolean
+  /** What its playlists say, from the first time on, is the length of their longest segment. */
+  readonly targetSeconds: number
   readonly #options: GrowingFilmOptions
   #parcel: Parcel
   #film: Film
@@ -24,6 +29,9 @@ export class GrowingFilm {
     this.#parcel = parcel
     this.#film = film
     this.#options = options
+    this.hasGrown = film.description.state === 'sending'
+    // Longer ones than the first may follow.
+    this.targetSeconds = filmTargetSeconds(film.description) * (this.hasGrown ? 2 : 1)
   }
 
   /**

@@ -57,7 +57,8 @@ export class HlsPlayback implements Choices, Disposable {
     const tellTracks = (): void => emit('tracks', { audioTracks: this.audioTracks, subtitles: this.subtitles })
     this.#hls.on(Events.MANIFEST_PARSED, () => {
       const { quality = 'auto' } = options.options
-      if (quality !== 'auto') this.#hls.loadLevel = this.#level(quality)
+      // Whoever asks for the smallest of three has it of two as well.
+      if (quality !== 'auto') this.#hls.loadLevel = Math.max(0, this.#place(quality))
       tellQualities()
     })
     this.#hls.on(Events.LEVELS_UPDATED, tellQualities)

@@ -13,13 +13,16 @@ const REST_MS = 5000
  */
 export class Line implements Disposable {
   readonly #onChange: (trouble: boolean) => void
+  readonly #events: EventTarget
   #trouble = false
   #back = new AbortController()
 
-  constructor(onChange: (trouble: boolean) => void) {
+  /** @param events where the browser says `online` and `offline` */
+  constructor(onChange: (trouble: boolean) => void, events: EventTarget = globalThis) {
     this.#onChange = onChange
-    globalThis.addEventListener('online', this.#online)
-    globalThis.addEventListener('offline', this.#offline)
+    this.#events = events
+    events.addEventListener('online', this.#online)
+    events.addEventListener('offline', this.#offline)
   }
 
   /** True while the server cannot be reached. */
@@ -53,8 +56,8 @@ export class Line implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    globalThis.removeEventListener('online', this.#online)
-    globalThis.removeEventListener('offline', this.#offline)
+    this.#events.removeEventListener('online', this.#online)
+    this.#events.removeEventListener('offline', this.#offline)
   }
 
   /** Whoever pauses before a repeat is woken by being begun anew. */

@@ -1,4 +1,4 @@
-import { filmTargetSeconds, mediaPlaylist, masterPlaylist, subtitlesPlaylist, trackSeconds } from '../playlists.ts'
+import { mediaPlaylist, masterPlaylist, subtitlesPlaylist, trackSeconds } from '../playlists.ts'
 import { parseAddress, playlistNames, trackUri } from './film-addresses.ts'
 import type { FilmAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
@@ -19,12 +19,9 @@ export function playlistText(film: GrowingFilm, url: string): string {
 function ofTrack(film: GrowingFilm, address: FilmAddress): string {
   const track = film.track(address)
   if (!track) throw new RangeError('There is no such track')
+  const { hasGrown, targetSeconds } = film
   const state = film.sending ? 'sending' : 'complete'
-  const text = mediaPlaylist(track, {
-    uri: trackUri(address),
-    state,
-    targetSeconds: filmTargetSeconds(film.film.description),
-  })
+  const text = mediaPlaylist(track, { uri: trackUri(address), state, hasGrown, targetSeconds })
   return state === 'sending' ? text.replace('#EXTM3U', `#EXTM3U\n${BLOCKING}`) : text
 }
 

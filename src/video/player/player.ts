@@ -68,7 +68,10 @@ export interface Player extends Disposable {
   readonly sending: boolean
   /** Best first; empty while they are not known, and for a plain file. */
   readonly qualities: readonly Quality[]
-  /** The choice: a place in `qualities`, or `auto` (the default), by the line and the element's size. */
+  /**
+   * The choice: a place in `qualities`, or `auto` (the default), by the line and the element's size. To be set once
+   * they are known; before that there is `PlayerOptions.quality`. @throws RangeError
+   */
   quality: number | 'auto'
   /** The one that is shown; `null` before the first picture. */
   readonly playingQuality: number | null
@@ -97,7 +100,7 @@ export interface PlayerOptions {
    * in the page, which costs little, since they are copied only; no `worker-src` is needed then.
    */
   readonly workerUrl?: string
-  /** The quality to begin with. Default `auto`. */
+  /** The quality to begin with: a place in `qualities`, or the last one if there are fewer. Default `auto`. */
   readonly quality?: number | 'auto'
   /** Whether `auto` leaves out qualities with more pixels than the element shows. Default true. */
   readonly limitToElement?: boolean
