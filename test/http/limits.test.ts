@@ -116,6 +116,16 @@ describe('rates', () => {
     expect(stored - began).toBeGreaterThan(700)
     expect(performance.now() - stored).toBeGreaterThan(700)
   })
+
+  test('of bytes are held for uploads of unknown length too', async () => {
+    await using server = await startTestServer(tier({ uploadBytesPerSecond: '1MiB' }))
+    const api = createApi(server.url)
+    const { uploadId, mediaId } = await api.begin()
+    const bytes = randomBytes(100_000)
+    expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 204 })
+    await api.complete(uploadId, bytes.length)
+    expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
+  })
 })
 
 describe('GET /v1/limits', () => {

@@ -46,10 +46,9 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
   using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
   await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
     const stop = AbortSignal.any([signal, slot.signal, takenOver])
-    const durable = await deps.records.reservePart(upload.uploadId, part, {
-      ...quotaCaps(caller.tier),
-      maxBytes: upload.maxBytes,
-    })
+    const { index, sizeBytes } = part
+    const caps = { ...quotaCaps(caller.tier), maxBytes: upload.maxBytes }
+    const durable = await deps.records.reservePart(upload.uploadId, { index, sizeBytes }, caps)
     const source = sourceOf(part)
     if (durable) await compare(deps, caller, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
     else await store(deps, { upload, part, source }, stop)

@@ -13,7 +13,7 @@ import type { FilmFacts, ThreadCall, ThreadNews, ThreadTask } from './messages.t
 import { ThreadTrack } from './thread-track.ts'
 
 export interface RemuxThreadOptions {
-  /** How long the thread's event loop may stand still. Default 20 000 ms. */
+  /** How long the thread's event loop may stand still. Default 10 000 ms. */
   readonly stuckMs?: number
   /** Heap of the thread, buffers not counted. Default 256 MiB. */
   readonly heapMebibytes?: number
@@ -41,7 +41,7 @@ class RemuxThread {
   #watch: NodeJS.Timeout | null = null
   #ended = false
 
-  constructor(path: string, options: PackageOptions, { stuckMs = 20_000, heapMebibytes = 256 }: RemuxThreadOptions) {
+  constructor(path: string, options: PackageOptions, { stuckMs = 10_000, heapMebibytes = 256 }: RemuxThreadOptions) {
     this.#options = options
     this.#stuckMs = stuckMs
     const workerData: ThreadTask = { path }

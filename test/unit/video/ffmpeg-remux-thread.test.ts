@@ -27,11 +27,9 @@ const bytesOf = (film: PackagedFilm): Promise<Uint8Array[]> =>
   Promise.all([...film.renditions, ...film.audio].map(({ bytes }) => new Response(bytes).bytes()))
 
 const factsOf = (film: PackagedFilm): unknown =>
-  [...film.renditions, ...film.audio].map(({ bytes: _, layout, ...facts }) => ({
-    ...facts,
-    init: layout.init,
-    segments: layout.segments,
-  }))
+  [...film.renditions, ...film.audio].map(({ layout, codecs, width, height, language }) => {
+    return { codecs, width, height, language, init: layout.init, segments: layout.segments }
+  })
 
 /** The first half of a film, then what is none. */
 async function broken(): Promise<string> {
