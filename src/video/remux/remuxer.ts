@@ -27,9 +27,9 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
   options.signal.throwIfAborted()
   const given = new AbortController()
   const signal = AbortSignal.any([options.signal, given.signal])
-  const source = filmSource(input.source, signal)
+  const source = await filmSource(input.source, signal)
   const explain = (error: unknown) => explained(error, source, signal)
-  const film = await openFilm(source.source).catch(error => {
+  const film = await openFilm(source).catch(error => {
     throw explain(error)
   })
   const files = filesOf(film, reason => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError')))
