@@ -1,5 +1,4 @@
 import type { RandomSource } from '../../client/source.ts'
-import { release } from '../../client/release.ts'
 
 const BLOCK_BYTES = 1024 * 1024
 const MAX_BLOCKS = 6
@@ -83,8 +82,6 @@ export class BlockCache {
 
   async #fill(bytes: Uint8Array<ArrayBuffer>, start: number): Promise<void> {
     if (this.#source.readInto) return this.#source.readInto(bytes, start, this.#signal)
-    const read = await this.#source.read(start, start + bytes.byteLength, this.#signal)
-    bytes.set(read)
-    release(read)
+    bytes.set(await this.#source.read(start, start + bytes.byteLength, this.#signal))
   }
 }

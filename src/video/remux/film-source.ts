@@ -4,6 +4,7 @@ import { release } from '../../client/release.ts'
 import type { RandomSource } from '../../client/source.ts'
 import { CannotPackage } from '../packager.ts'
 import { BlockCache } from './block-cache.ts'
+import { OpeningLimit } from './opening.ts'
 
 /** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
@@ -17,6 +18,8 @@ export interface FilmSource {
   readonly failure: () => { readonly cause: unknown } | null
   /** Whether the demuxer has no cache, so that each of its reads is a buffer of its own. */
   readonly keepsNothing: boolean
+  /** Bounds what is read until it is lifted. */
+  readonly limit: OpeningLimit
 }
 
 /** Reads by blocks: a demuxer asks for a few bytes here and a frame there, out of two or three places that move on. */
@@ -29,18 +32,24 @@ export async function filmSource(film: RandomSource, signal: AbortSignal): Promi
   const blocks = new BlockCache(film, signal)
   const isTransportStream = await looksLikeTransportStream(film, blocks)
   const lend = lender()
+  const limit = new OpeningLimit()
+  const read = async (start: number, end: number) => {
+    limit.count(end - start)
+    if (end - start > MAX_READ_BYTES) throw new CannotPackage('It is damaged, or its index is too large')
+    const bytes = new Uint8Array(end - start)
+    await blocks.readInto(bytes, start)
+    return bytes
+  }
   const source = new CustomSource({
     getSize: () => film.sizeBytes,
     read: async (start, end) => {
-      if (end - start > MAX_READ_BYTES) throw new CannotPackage('The film is damaged, or its index is too large')
-      const bytes = new Uint8Array(end - start)
-      await blocks.readInto(bytes, start).catch(fail)
+      const bytes = await read(start, end).catch(fail)
       return isTransportStream ? bytes : lend(bytes)
     },
     handleUnhandledError: () => undefined,
     ...(isTransportStream ? KEPT_BY_DEMUXER : { maxCacheSize: 0 }),
   })
-  return { source, failure: () => failure, keepsNothing: !isTransportStream }
+  return { source, failure: () => failure, keepsNothing: !isTransportStream, limit }
 }
 
 /** For packets of 188 bytes, each read on its own; else each would become an entry that all further reads go through. */
