@@ -51,6 +51,7 @@ export interface BegunFilm {
 
 /** Bytes that were made of a file and of nothing else. */
 export interface MadeBytes {
+  /** Its chunks become the sender's, who gives their memory back when they are sealed. */
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   /**
    * Names the way they are made, with its version: the same way must make the same bytes of the same file each time,

@@ -1,6 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { paddedLength } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
+import { release } from '../release.ts'
 import type { RandomSource, Source } from '../source.ts'
 
 /** What was put into a buffer. */
@@ -29,8 +30,18 @@ export interface PlainParts {
 }
 
 export function plainParts(source: Source, padding: boolean): PlainParts {
-  const pad = padding ? paddedLength : (bytes: number): number => bytes
-  return source instanceof ReadableStream ? new StreamedParts(source, pad) : new KnownParts(randomSource(source), pad)
+  return source instanceof ReadableStream
+    ? new StreamedParts(source, padding, () => undefined)
+    : new KnownParts(randomSource(source), padFor(padding))
+}
+
+/** @param stream whose chunks are ours; their memory is given back as soon as it has been copied */
+export function madeParts(stream: ReadableStream<Uint8Array<ArrayBuffer>>, padding: boolean): PlainParts {
+  return new StreamedParts(stream, padding, release)
+}
+
+function padFor(padding: boolean): (bytes: number) => number {
+  return padding ? paddedLength : bytes => bytes
 }
 
 /** Length of a source, `null` for a stream. */
@@ -113,14 +124,19 @@ class StreamedParts implements PlainParts {
   paddedBytes: number | null = null
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #pad: (bytes: number) => number
+  readonly #letGo: (piece: Uint8Array) => void
   #held: Uint8Array[] = []
+  /** Bytes of the first that is held which were taken already. */
+  #takenOfFirst = 0
   #heldBytes = 0
   #taken = 0
   #read = 0
 
-  constructor(stream: ReadableStream<Uint8Array>, pad: (bytes: number) => number) {
+  /** @param letGo is given each piece of the stream that has been copied */
+  constructor(stream: ReadableStream<Uint8Array>, padding: boolean, letGo: (piece: Uint8Array) => void) {
     this.#reader = stream.getReader()
-    this.#pad = pad
+    this.#pad = padFor(padding)
+    this.#letGo = letGo
   }
 
   async next(target: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<PlainPart> {
@@ -175,11 +191,14 @@ class StreamedParts implements PlainParts {
   #takeInto(target: Uint8Array): number {
     let at = 0
     for (let piece = this.#held[0]; piece && at < target.byteLength; piece = this.#held[0]) {
-      const taken = piece.subarray(0, target.byteLength - at)
+      const taken = piece.subarray(this.#takenOfFirst, this.#takenOfFirst + target.byteLength - at)
       target.set(taken, at)
       at += taken.byteLength
-      if (taken.byteLength === piece.byteLength) this.#held.shift()
-      else this.#held[0] = piece.subarray(taken.byteLength)
+      this.#takenOfFirst += taken.byteLength
+      if (this.#takenOfFirst < piece.byteLength) break
+      this.#held.shift()
+      this.#takenOfFirst = 0
+      this.#letGo(piece)
     }
     this.#heldBytes -= at
     return at

@@ -3,7 +3,7 @@ import type { BegunFilm } from '../outgoing-film.ts'
 import type { ProgressMeter } from '../progress-meter.ts'
 import type { Source } from '../source.ts'
 import { TaskGroup } from '../task-group.ts'
-import { plainParts } from './plain-parts.ts'
+import { madeParts, plainParts } from './plain-parts.ts'
 import type { PlainParts } from './plain-parts.ts'
 import type { Publisher } from './publisher.ts'
 import { sendMedia } from './send-media.ts'
@@ -75,7 +75,7 @@ export class ItemSend {
       group.spawn(inner => this.#sendTrack({ context: apart, track, source }, inner))
     let bytes = 0
     group.spawn(async inner => {
-      const parts = own ? plainParts(own.bytes, padding) : this.#outgoing.parts
+      const parts = own ? madeParts(own.bytes, padding) : this.#outgoing.parts
       const thing: SealedThing = own ? `made/${own.way}` : 'item'
       const partBytes = own && followable ? { partBytes: WATCHED_PART_BYTES } : {}
       bytes = await this.#sendOwn({ context: apart, parts, thing, ...partBytes }, inner)

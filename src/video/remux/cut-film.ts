@@ -4,6 +4,7 @@
  */
 import type { EncodedPacket } from 'mediabunny'
 
+import { release } from '../../client/release.ts'
 import { CannotPackage } from '../packager.ts'
 import type { CopiedTrack } from './input-track.ts'
 import type { OpenFilm } from './open-film.ts'
@@ -43,6 +44,7 @@ export async function cutFilm(
     if (!cut) break
     if (count >= MAX_SEGMENTS) throw new CannotPackage('The film is too long')
     await writeCut(files, cut, start)
+    if (film.givesOwnBytes) for (const { data } of Array.from(cut.packets.values()).flat()) release(data)
     start = cut.end
     // Sound that goes on a little belongs to the last pictures, since a segment begins with a key frame.
     if (!cut.isLastOfVideo) for (const file of files) file.endSegment()

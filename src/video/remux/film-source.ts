@@ -1,90 +1,76 @@
 import { CustomSource } from 'mediabunny'
 
+import { release } from '../../client/release.ts'
 import type { RandomSource } from '../../client/source.ts'
 import { CannotPackage } from '../packager.ts'
+import { BlockCache } from './block-cache.ts'
+import { OpeningLimit } from './opening.ts'
 
-const BLOCK_BYTES = 1024 * 1024
-const MAX_BLOCKS = 6
 /** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
+const MPEG_TS_PACKET_BYTES = 188
+const MPEG_TS_SYNC = 0x47
 
 /** The demuxer's view of a film, and what went wrong below it. */
 export interface FilmSource {
   readonly source: CustomSource
   /** Why reading ended, if it did; the demuxer may have made another error of it. */
   readonly failure: () => { readonly cause: unknown } | null
+  /** Whether the demuxer has no cache, so that each of its reads is a buffer of its own. */
+  readonly keepsNothing: boolean
+  /** Bounds what is read until it is lifted. */
+  readonly limit: OpeningLimit
 }
 
-/**
- * Reads by blocks: a demuxer asks for a few bytes here and a frame there, out of two or three places that move forward.
- * The block after one that was asked for is fetched ahead.
- */
-export function filmSource(film: RandomSource, signal: AbortSignal): FilmSource {
+/** Reads by blocks: a demuxer asks for a few bytes here and a frame there, out of two or three places that move on. */
+export async function filmSource(film: RandomSource, signal: AbortSignal): Promise<FilmSource> {
   let failure: { readonly cause: unknown } | null = null
   const fail = (cause: unknown): never => {
     failure ??= { cause: signal.aborted ? signal.reason : cause }
     throw failure.cause
   }
   const blocks = new BlockCache(film, signal)
-  const source = new CustomSource({
-    getSize: () => film.sizeBytes,
-    read: (start, end) => {
-      if (end - start > MAX_READ_BYTES) throw new CannotPackage('The film is damaged, or its index is too large')
-      return blocks.read(start, end).catch(fail)
-    },
-    maxCacheSize: 2 * BLOCK_BYTES,
-    // Else each header that is read becomes an entry of the demuxer's cache, which it goes through for every read.
-    prefetchProfile: 'fileSystem',
-    handleUnhandledError: () => undefined,
-  })
-  return { source, failure: () => failure }
-}
-
-class BlockCache {
-  readonly #film: RandomSource
-  readonly #signal: AbortSignal
-  /** Least recently used first. */
-  readonly #blocks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>()
-
-  constructor(film: RandomSource, signal: AbortSignal) {
-    this.#film = film
-    this.#signal = signal
-  }
-
-  async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-    this.#signal.throwIfAborted()
-    const first = Math.floor(start / BLOCK_BYTES)
-    const last = Math.floor((end - 1) / BLOCK_BYTES)
-    if (last - first > 1) return this.#film.read(start, end, this.#signal)
+  const isTransportStream = await looksLikeTransportStream(film, blocks)
+  const lend = lender()
+  const limit = new OpeningLimit()
+  const read = async (start: number, end: number) => {
+    limit.count(end - start)
+    if (end - start > MAX_READ_BYTES) throw new CannotPackage('It is damaged, or its index is too large')
     const bytes = new Uint8Array(end - start)
-    for (let index = first; index <= last; index++) {
-      const block = await this.#block(index)
-      const from = index * BLOCK_BYTES
-      bytes.set(block.subarray(Math.max(0, start - from), end - from), Math.max(0, from - start))
-    }
-    this.#ahead(last + 1)
+    await blocks.readInto(bytes, start)
     return bytes
   }
+  const source = new CustomSource({
+    getSize: () => film.sizeBytes,
+    read: async (start, end) => {
+      const bytes = await read(start, end).catch(fail)
+      return isTransportStream ? bytes : lend(bytes)
+    },
+    handleUnhandledError: () => undefined,
+    ...(isTransportStream ? KEPT_BY_DEMUXER : { maxCacheSize: 0 }),
+  })
+  return { source, failure: () => failure, keepsNothing: !isTransportStream, limit }
+}
 
-  #block(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const kept = this.#blocks.get(index)
-    const block = kept ?? this.#fetch(index)
-    this.#blocks.delete(index)
-    this.#blocks.set(index, block)
-    for (const oldest of this.#blocks.keys()) {
-      if (this.#blocks.size <= MAX_BLOCKS) break
-      this.#blocks.delete(oldest)
-    }
-    return block
-  }
+/** For packets of 188 bytes, each read on its own; else each would become an entry that all further reads go through. */
+const KEPT_BY_DEMUXER = { maxCacheSize: 2 * 1024 * 1024, prefetchProfile: 'fileSystem' } as const
 
-  #ahead(index: number): void {
-    // Who needs the block awaits it, and learns then why it could not be read.
-    if (index * BLOCK_BYTES < this.#film.sizeBytes) this.#block(index).catch(() => undefined)
+/** A demuxer that keeps nothing has copied what it was given before anything but promises runs. */
+function lender(): (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> {
+  const lent: Uint8Array<ArrayBuffer>[] = []
+  const takeBack = () => lent.splice(0).forEach(release)
+  return bytes => {
+    if (lent.push(bytes) === 1) setTimeout(takeBack)
+    return bytes
   }
+}
 
-  #fetch(index: number): Promise<Uint8Array<ArrayBuffer>> {
-    const start = index * BLOCK_BYTES
-    return this.#film.read(start, Math.min(start + BLOCK_BYTES, this.#film.sizeBytes), this.#signal)
-  }
+async function looksLikeTransportStream(film: RandomSource, blocks: BlockCache): Promise<boolean> {
+  const start = new Uint8Array(Math.min(film.sizeBytes, 4 + 2 * (MPEG_TS_PACKET_BYTES + 4)))
+  if (start.byteLength > 0) await blocks.readInto(start, 0)
+  // With four bytes of time before each packet, as cameras write them, or without.
+  return [0, 4].some(time => {
+    const places = [0, 1].map(packet => time + packet * (MPEG_TS_PACKET_BYTES + time))
+    return places.every(place => start[place] === MPEG_TS_SYNC)
+  })
 }

@@ -1,7 +1,8 @@
 import { ADTS, FLAC, Input, MATROSKA, MP3, MP4, MPEG_TS, OGG, QTFF, WAVE, WEBM } from 'mediabunny'
-import type { CustomSource, InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
+import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
 
 import { CannotPackage } from '../packager.ts'
+import type { FilmSource } from './film-source.ts'
 import { copiedAudio, copiedVideo } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 
@@ -21,11 +22,13 @@ export interface OpenFilm {
   /** Timestamp at which the package begins: decoding begins at zero, and pictures out of order need some time. */
   readonly leadSeconds: number
   readonly seconds: number | null
+  /** Whether nobody but who takes a packet holds its bytes. Where they are a view of more, somebody may. */
+  readonly givesOwnBytes: boolean
   readonly notes: readonly string[]
 }
 
 /** @throws CannotPackage when nothing in it can be copied */
-export async function openFilm(source: CustomSource): Promise<OpenFilm> {
+export async function openFilm({ source, keepsNothing }: FilmSource): Promise<OpenFilm> {
   const input = new Input({ source, formats: FORMATS })
   try {
     const notes: string[] = []
@@ -38,7 +41,9 @@ export async function openFilm(source: CustomSource): Promise<OpenFilm> {
     const end = await input.getDurationFromMetadata(tracks)
     const seconds = end !== null && Number.isFinite(end) && end > originSeconds ? end - originSeconds : null
     const leadSeconds = video ? await video.cursor.reorderSeconds() : 0
-    return { input, video, audio, originSeconds, leadSeconds, seconds, notes }
+    // Demuxers of other formats hold on to what they have read.
+    const givesOwnBytes = keepsNothing && [MP4, QTFF].includes(await input.getFormat())
+    return { input, video, audio, originSeconds, leadSeconds, seconds, givesOwnBytes, notes }
   } catch (error) {
     input.dispose()
     throw error

@@ -12,6 +12,7 @@ const REORDER_FRAMES = 64
 export class PacketCursor {
   readonly #sink: EncodedPacketSink
   readonly #track: InputTrack
+  /** With bytes of its own: it is needed as long as there are segments. */
   readonly first: EncodedPacket
   #head: EncodedPacket | null
   /** The head as the demuxer gave it out, by which it knows what comes next. */
@@ -20,7 +21,7 @@ export class PacketCursor {
   private constructor(track: InputTrack, sink: EncodedPacketSink, first: EncodedPacket) {
     this.#track = track
     this.#sink = sink
-    this.first = first
+    this.first = first.clone({ data: first.data.slice() })
     this.#head = first
     this.#given = first
   }
@@ -41,10 +42,10 @@ export class PacketCursor {
     this.#head = await this.#checked(this.#given)
   }
 
-  /** How long before it is shown a picture must be decoded at least, judged by the first few. */
+  /** How long before it is shown a picture must be decoded at least, judged by the first few; ask before going on. */
   async reorderSeconds(): Promise<number> {
     const times = [this.first.timestamp]
-    let packet = await this.#sink.getNextPacket(this.first, { metadataOnly: true })
+    let packet = this.#given && (await this.#sink.getNextPacket(this.#given, { metadataOnly: true }))
     for (; packet && packet.type !== 'key' && times.length < REORDER_FRAMES;) {
       times.push(packet.timestamp)
       packet = await this.#sink.getNextPacket(packet, { metadataOnly: true })

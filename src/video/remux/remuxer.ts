@@ -7,6 +7,7 @@ import { filmSource } from './film-source.ts'
 import type { FilmSource } from './film-source.ts'
 import { openFilm } from './open-film.ts'
 import type { OpenFilm } from './open-film.ts'
+import { inTime } from './opening.ts'
 import { TrackFile } from './track-file.ts'
 
 /** The mediabunny that the bytes of a film are due to. A test compares it with the one that is installed. */
@@ -27,16 +28,13 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
   options.signal.throwIfAborted()
   const given = new AbortController()
   const signal = AbortSignal.any([options.signal, given.signal])
-  const source = filmSource(input.source, signal)
+  const source = await filmSource(input.source, signal)
   const explain = (error: unknown) => explained(error, source, signal)
-  const film = await openFilm(source.source).catch(error => {
+  const cancel = (reason: unknown) => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError'))
+  const { film, files, described } = await inTime(open(source, cancel), signal, cancel).catch(error => {
     throw explain(error)
   })
-  const files = filesOf(film, reason => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError')))
-  const described = await Promise.all(files.map(file => describeTrack(file.tracks))).catch(error => {
-    film.input.dispose()
-    throw explain(error)
-  })
+  source.limit.lift()
   void writeFiles({ film, files, explain, signal, options })
   return {
     seconds: film.seconds,
@@ -44,6 +42,17 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
     subtitles: [],
     storyboard: null,
     notes: film.notes,
+  }
+}
+
+async function open(source: FilmSource, onCancel: (reason: unknown) => void) {
+  const film = await openFilm(source)
+  try {
+    const files = filesOf(film, onCancel)
+    return { film, files, described: await Promise.all(files.map(file => describeTrack(file.tracks))) }
+  } catch (error) {
+    film.input.dispose()
+    throw error
   }
 }
 

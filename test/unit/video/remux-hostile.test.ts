@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import type { RandomSource } from '../../../src/client/index.ts'
 import { createRemuxer } from '../../../src/video/index.ts'
@@ -20,6 +20,7 @@ afterEach(async () => {
   if (unhandled.length > 0) throw new Error('A rejection that nobody handles', { cause: unhandled[0] })
 })
 
+const NEVER = new AbortController().signal
 const text = (words: string) => new TextEncoder().encode(words)
 
 /** A box that says `declared` bytes and has fewer. */
@@ -77,6 +78,52 @@ test('nothing is read once nobody wants the film', async () => {
   await expect(packaging).rejects.toBe(gone)
   expect(reads).toBe(0)
 })
+
+test('a file of boxes without end is given up', async () => {
+  // Whatever is read of it is boxes of eight bytes.
+  const empty = box('free', 8, new Uint8Array(0))
+  const boxes = (bytes: number) => new Uint8Array(bytes).map((_, at) => empty[at % 8] ?? 0)
+  let readBytes = 0
+  const source: RandomSource = {
+    sizeBytes: 2 ** 40,
+    read: (start, end) => {
+      readBytes += end - start
+      const bytes = boxes(end - start)
+      if (start === 0) bytes.set(ftyp)
+      return Promise.resolve(bytes)
+    },
+  }
+  await expect(createRemuxer().package({ source }, { signal: NEVER })).rejects.toMatchObject({
+    name: 'CannotPackage',
+    message: 'Too much of it would have to be read to see what is in it',
+  })
+  expect(readBytes).toBeLessThan(300 * 1024 * 1024)
+})
+
+test('a file that does not answer is given up', async () => {
+  vi.useFakeTimers()
+  try {
+    const source: RandomSource = {
+      sizeBytes: 5_000_000,
+      read: (start, end) => (start === 0 ? Promise.resolve(boxOfMovie(end)) : new Promise(() => undefined)),
+    }
+    const packaging = expect(createRemuxer().package({ source }, { signal: NEVER })).rejects.toMatchObject({
+      name: 'CannotPackage',
+      message: 'It takes too long to see what is in it',
+    })
+    await vi.advanceTimersByTimeAsync(60_000)
+    await packaging
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+/** A file whose index lies behind its first block. */
+function boxOfMovie(bytes: number): Uint8Array<ArrayBuffer> {
+  const start = new Uint8Array(bytes)
+  start.set(joined(ftyp, box('mdat', 4_000_000, new Uint8Array(0))))
+  return start
+}
 
 function sourceOf(bytes: Uint8Array<ArrayBuffer>): RandomSource {
   return { sizeBytes: bytes.byteLength, read: (start, end) => Promise.resolve(bytes.slice(start, end)) }
