@@ -48,8 +48,8 @@ async function heardHertz(): Promise<number> {
   await audio.resume()
   const analyser = audio.createAnalyser()
   analyser.fftSize = 8192
-  const { captureStream } = video as HTMLVideoElement & { captureStream(): MediaStream }
-  audio.createMediaStreamSource(captureStream.call(video)).connect(analyser)
+  const stream = (video as HTMLVideoElement & { captureStream(): MediaStream }).captureStream()
+  audio.createMediaStreamSource(stream).connect(analyser)
   const loudness = new Float32Array(analyser.frequencyBinCount)
   await new Promise(resolve => setTimeout(resolve, 300))
   analyser.getFloatFrequencyData(loudness)
