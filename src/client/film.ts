@@ -5,8 +5,7 @@
  */
 import * as z from 'zod'
 
-import { ID_PATTERN } from '../protocol/ids.ts'
-import { BYTES_32_PATTERN, sealedFields } from './manifest-fields.ts'
+import { sealedFields } from './manifest-fields.ts'
 
 const MAX_TRACKS = 64
 /** At four seconds each, 4.6 days. */
@@ -22,14 +21,17 @@ const segmentBytes = z
 const seconds = z.number().min(0).max(MAX_SEGMENT_SECONDS)
 const text = z.string().max(255)
 
-const completeMedia = z.looseObject({ ...sealedFields, state: z.literal('complete') })
+const completeMedia = z.looseObject({
+  ...sealedFields,
+  state: z.literal('complete').describe('`sending`: more of it will follow'),
+})
 
 /** Still being sent: its length and hash are not known yet. */
 const sendingMedia = z.looseObject({
   state: z.literal('sending'),
-  media: z.string().regex(ID_PATTERN),
-  key: z.string().regex(BYTES_32_PATTERN),
-  commit: z.string().regex(BYTES_32_PATTERN),
+  media: sealedFields.media,
+  key: sealedFields.key,
+  commit: sealedFields.commit,
   chunkBytes: sealedFields.chunkBytes,
 })
 
@@ -40,7 +42,7 @@ const trackFields = {
   media: trackMediaSchema.optional().describe("Absent: the item's own bytes"),
   language: text.optional().describe('BCP 47'),
   name: text.optional().describe('To choose by'),
-  isDefault: z.boolean().optional(),
+  isDefault: z.boolean().optional().describe('What is meant when nobody chooses'),
 }
 
 const track = z.looseObject({
@@ -50,7 +52,7 @@ const track = z.looseObject({
   averageBandwidth: z.int().min(1).optional().describe('Bits per second'),
   width: z.int().min(1).max(32_768).optional().describe('Pixels, as shown'),
   height: z.int().min(1).max(32_768).optional().describe('Pixels, as shown'),
-  frameRate: z.number().min(0).max(1000).optional(),
+  frameRate: z.number().min(0).max(1000).optional().describe('Pictures per second'),
   init: z.tuple([offset, segmentBytes]).describe('Offset and length of the initialization segment'),
   segments: z
     .array(z.tuple([offset, segmentBytes, seconds]))
@@ -59,14 +61,18 @@ const track = z.looseObject({
 })
 
 /** Text as WebVTT, whole, in a media of its own. */
-const subtitles = z.looseObject({ ...trackFields, media: completeMedia, isForced: z.boolean().optional() })
+const subtitles = z.looseObject({
+  ...trackFields,
+  media: completeMedia.describe('`complete`: WebVTT, whole'),
+  isForced: z.boolean().optional().describe('Shown even to who wants no subtitles'),
+})
 
 /** Small pictures of the film: sheets of JPEG, each with columns × rows of them, left to right, top to bottom. */
 const storyboard = z.looseObject({
-  media: completeMedia.describe('All sheets, one behind the other'),
+  media: completeMedia.describe('`complete`: all sheets, one behind the other'),
   everySeconds: z.number().min(0.1).max(3600).describe('Seconds from one picture to the next'),
-  columns: z.int().min(1).max(100),
-  rows: z.int().min(1).max(100),
+  columns: z.int().min(1).max(100).describe('Pictures side by side on a sheet'),
+  rows: z.int().min(1).max(100).describe('Pictures one below the other on a sheet'),
   tileWidth: z.int().min(1).max(2048).describe('Pixels'),
   tileHeight: z.int().min(1).max(2048).describe('Pixels'),
   sheets: z
@@ -84,8 +90,8 @@ export const filmSchema = z.looseObject({
     .max(MAX_TRACKS)
     .describe('The same pictures (or, without any, the same sound) in different sizes, best first'),
   audio: z.array(track).max(MAX_TRACKS).optional().describe('Sound apart from the renditions, when there is a choice'),
-  subtitles: z.array(subtitles).max(MAX_TRACKS).optional(),
-  storyboard: storyboard.optional(),
+  subtitles: z.array(subtitles).max(MAX_TRACKS).optional().describe('To choose from'),
+  storyboard: storyboard.optional().describe('What to show while a place is being looked for'),
 })
 
 export type FilmDescription = z.infer<typeof filmSchema>

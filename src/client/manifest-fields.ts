@@ -15,9 +15,9 @@ export const bytes32 = z.string().regex(BYTES_32_PATTERN)
 export const sealedFields = {
   bytes: size.describe('True length of the plaintext, padding left out'),
   media: z.string().regex(ID_PATTERN).describe('Id of the media on the server'),
-  key: bytes32,
-  chunkBytes: z.int().min(MIN_CHUNK_BYTES).max(MAX_CHUNK_BYTES),
-  sealedBytes: size.min(1),
+  key: bytes32.describe('What opens it'),
+  chunkBytes: z.int().min(MIN_CHUNK_BYTES).max(MAX_CHUNK_BYTES).describe('Of the sealed bytes'),
+  sealedBytes: size.min(1).describe('Length of the sealed bytes, padding and header with them'),
   sha256: bytes32.describe('Of all sealed bytes'),
-  commit: bytes32,
+  commit: bytes32.describe('Commitment to the key; compared before anything is opened'),
 }

@@ -5,7 +5,7 @@
 import * as z from 'zod'
 
 import type { TrackMedia } from './film.ts'
-import { bytes32, sealedFields, size } from './manifest-fields.ts'
+import { sealedFields, size } from './manifest-fields.ts'
 
 export const MANIFEST_VERSION = 1
 
@@ -32,16 +32,20 @@ const original = z.looseObject({
 })
 
 const described = {
-  name: z.string().min(1).max(MAX_NAME_CHARACTERS),
-  type: mediaType,
-  preview: previewSchema.optional(),
-  thumbnail: sealedMediaSchema.optional(),
+  name: z.string().min(1).max(MAX_NAME_CHARACTERS).describe('As its sender calls it; a slash parts folders'),
+  type: mediaType.describe('Media type'),
+  preview: previewSchema.optional().describe('What to show before any bytes are there'),
+  thumbnail: sealedMediaSchema.optional().describe('A small picture, JPEG, sealed as role `thumbnail`'),
   /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */
-  video: z.looseObject({}).optional(),
-  original: original.optional(),
+  video: z.looseObject({}).optional().describe('How it is played'),
+  original: original.optional().describe('The file that it was made of, when its own bytes are another layout of that'),
 }
 
-const completeItem = z.looseObject({ ...described, ...sealedFields, state: z.literal('complete') })
+const completeItem = z.looseObject({
+  ...described,
+  ...sealedFields,
+  state: z.literal('complete').describe('`sending`: more of it will follow'),
+})
 
 /** Still being sent: what is not known yet is absent. With `media` its bytes can be followed. */
 const sendingItem = z.looseObject({
@@ -49,24 +53,24 @@ const sendingItem = z.looseObject({
   state: z.literal('sending'),
   bytes: sealedFields.bytes.optional(),
   media: sealedFields.media.optional(),
-  key: bytes32.optional(),
+  key: sealedFields.key.optional(),
   chunkBytes: sealedFields.chunkBytes.optional(),
   sealedBytes: sealedFields.sealedBytes.optional(),
-  commit: bytes32.optional(),
+  commit: sealedFields.commit.optional(),
 })
 
 export const manifestItemSchema = z.discriminatedUnion('state', [completeItem, sendingItem])
 
 export const manifestSchema = z.looseObject({
-  v: z.literal(MANIFEST_VERSION),
-  createdAt: z.iso.datetime(),
+  v: z.literal(MANIFEST_VERSION).describe('Version of the manifest'),
+  createdAt: z.iso.datetime().describe('When it was made: RFC 3339, UTC'),
   everySeconds: z
     .number()
     .min(1)
     .max(3600)
     .optional()
     .describe('While items are being sent: a new version comes at least this often, or the sender is gone'),
-  items: z.array(manifestItemSchema).max(MAX_ITEMS),
+  items: z.array(manifestItemSchema).max(MAX_ITEMS).describe('What is shared; an item keeps its place in all versions'),
 })
 
 export type Manifest = z.infer<typeof manifestSchema>

@@ -31,6 +31,11 @@ export type ItemResult =
 export interface StreamOptions extends CallOptions {
   /** Plaintext range; the whole item when absent. It is cut at the item's length. */
   readonly range?: PlainRange
+  /**
+   * About so many bytes are fetched before they are read, for a reader that is slower than the network: 1 MiB at least.
+   * Default: 1 MiB for each of the `parallel` ranges of the client.
+   */
+  readonly aheadBytes?: number
 }
 
 /** One version of what a link holds. Made by `Sealift.open`. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
@@ -19,6 +20,8 @@ const MPV = [
   '--msg-level=all=warn,cplayer=error',
 ]
 
+const SEEKS = fileURLToPath(new URL('../support/mpv-seeks.lua', import.meta.url))
+
 let server: TestServer
 let home: TempDirectory
 let sealift: NodeSealift
@@ -35,7 +38,7 @@ afterEach(async () => {
   await home[Symbol.asyncDispose]()
 })
 
-test('mpv plays a film to its end without a warning, and a track from a place within', async () => {
+test('mpv plays a film to its end, and seeks to twenty places of a track, without a warning', async () => {
   const clip = join(home.path, 'clip.mp4')
   await makeClip(clip, 6)
   const rendition = await cutTrack(clip, join(home.path, 'cut'), ['-map', '0:v:0', '-map', '0:a:0'])
@@ -43,6 +46,7 @@ test('mpv plays a film to its end without a warning, and a track from a place wi
   const { link } = await sealift.send([{ name: 'film.mp4', source: content('own', 100), film }])
   await using playing = await startPlay([link])
   expect(await runProgram('mpv', [...MPV, playing.url])).toEqual({ code: 0, stdout: '', stderr: '' })
-  const within = await runProgram('mpv', [...MPV, '--start=3.5', playing.beside('r0.mp4')])
-  expect(within).toEqual({ code: 0, stdout: '', stderr: '' })
+  const sought = await runProgram('mpv', [...MPV, '--pause', `--script=${SEEKS}`, playing.beside('r0.mp4')])
+  expect(sought, sought.stdout).toMatchObject({ code: 0, stderr: '' })
+  expect(sought.stdout.trimEnd().split('\n')).toHaveLength(20)
 })

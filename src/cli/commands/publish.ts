@@ -94,7 +94,9 @@ class PublishRun {
         random: Math.random,
         signal: this.#io.signal,
         onPause: (error, waitMs) =>
-          output.warn(`${quoted(name)}: ${explain(error).message} Trying again in ${Math.ceil(waitMs / 1000)}s.`),
+          output.warn(
+            `${quoted(name)}: ${sentence(explain(error).message)} Trying again in ${Math.ceil(waitMs / 1000)}s.`,
+          ),
       })
       await this.#publishing.publications.add(landed.item.path, landed.state, sent.link)
       await this.#tell(landed, sent)
@@ -102,7 +104,7 @@ class PublishRun {
       if (this.#io.signal.aborted) return
       this.failed += 1
       const { message, hint } = explain(error)
-      output.warn(`${quoted(name)} was not published. ${message} ${hint ?? ''}`.trimEnd())
+      output.warn(`${quoted(name)} was not published. ${sentence(message)} ${hint ?? ''}`.trimEnd())
     }
   }
 
@@ -126,4 +128,9 @@ class PublishRun {
     // Programs read a line for each as it comes: there may be no end.
     if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
   }
+}
+
+/** Messages of errors may come without their full stop. */
+function sentence(message: string): string {
+  return /[.!?]$/.test(message) ? message : `${message}.`
 }

@@ -3,6 +3,9 @@ import { servedType } from './content-type.ts'
 import type { FollowedParcel } from './followed-parcel.ts'
 import type { BytesResource } from './resource.ts'
 
+/** Fetched before it is written, for each response: as much as of a track. */
+const AHEAD_BYTES = 2 * 1024 * 1024
+
 const WHOLE = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /** The item's own bytes. */
@@ -11,7 +14,7 @@ export function fileResource({ parcel }: FollowedParcel, item: ParcelItem): Byte
     type: servedType(item.type),
     totalBytes: item.bytes,
     readableBytes: item.bytes ?? 0,
-    read: (range, signal) => parcel.stream(item, { range: range ?? WHOLE, signal }),
+    read: (range, signal) => parcel.stream(item, { range: range ?? WHOLE, signal, aheadBytes: AHEAD_BYTES }),
   }
 }
 

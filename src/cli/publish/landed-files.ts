@@ -19,12 +19,15 @@ export interface LandingOptions {
   readonly signal: AbortSignal
 }
 
+/** Between two looks at a folder at least, however short a file must stand still. */
+const MIN_LOOK_MS = 100
+
 /** Hidden files, and names that programs give to what they have not finished writing. */
 const UNFINISHED = /(^|\/)\.|\.(part|partial|tmp|temp|crdownload|download|filepart)$|~$/i
 
 /**
  * The files of a folder, each once for each state in which it has stood still. What is still being written, or was
- * renamed away, is waited for. Looks again when the system tells of a change, and every `settleMs` in any case.
+ * renamed away, is waited for. Looks again when the system tells of a change, and every `settleMs` (100 ms at least) in any case.
  * @throws local_file when the folder cannot be read at the beginning
  */
 export async function* landedFiles(folder: string, options: LandingOptions): AsyncGenerator<LandedFile, void> {
@@ -48,7 +51,7 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
       yield { item, state }
     }
     if (!options.watch && Array.from(seen.values()).every(({ given }) => given)) return
-    await changes.wait(settleMs, signal)
+    await changes.wait(Math.max(MIN_LOOK_MS, settleMs), signal)
   }
 }
 

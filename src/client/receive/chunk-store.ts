@@ -7,11 +7,13 @@ const RUN_BYTES = 8 * 1024 * 1024
 /** Chunks between two wanted ones that are fetched along with them: cheaper than another request, and soon wanted. */
 const GAP_BYTES = 1024 * 1024
 /** Opened chunks that are kept after they were used: the neighbours of what is wanted next. */
-const KEPT_BYTES = 24 * 1024 * 1024
+const MAX_KEPT_BYTES = 24 * 1024 * 1024
 
 export interface ChunkStoreOptions {
   readonly item: SealedItem
   readonly ranges: LimitFunction
+  /** What is kept after it was used, at most; 24 MiB unless told. */
+  readonly keptBytes?: number | undefined
 }
 
 /** Takes an opened chunk; its bytes stay the store's. */
@@ -30,10 +32,10 @@ export class ChunkStore {
   /** Being fetched, or here; oldest first. */
   readonly #chunks = new Map<number, Promise<Uint8Array>>()
 
-  constructor({ item, ranges }: ChunkStoreOptions) {
+  constructor({ item, ranges, keptBytes = MAX_KEPT_BYTES }: ChunkStoreOptions) {
     this.#item = item
     this.#ranges = ranges
-    this.#keep = Math.ceil(KEPT_BYTES / item.chunkBytes)
+    this.#keep = Math.ceil(Math.min(MAX_KEPT_BYTES, keptBytes) / item.chunkBytes)
     this.#gap = Math.floor(GAP_BYTES / item.chunkBytes)
     this.#perRun = Math.max(1, Math.floor(RUN_BYTES / item.chunkBytes))
   }

@@ -95,14 +95,15 @@ async function downloadMade(
 /** The plaintext of an item, or a range of it, in order. */
 export async function* readItem(
   context: DownloadContext,
-  download: ItemDownload & { readonly range: PlainRange },
+  download: ItemDownload & { readonly range: PlainRange; readonly aheadBytes?: number | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { range } = download
+  const { range, aheadBytes = Infinity } = download
+  const parallel = Math.max(1, Math.min(context.parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
   try {
     if (download.item.original) {
-      await using opened = await openOriginal(context, download, signal)
-      const { suite, parallel } = context
+      const { suite } = context
+      await using opened = await openOriginal(context, { ...download, keptBytes: aheadBytes }, signal)
       yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
       return
     }
@@ -110,7 +111,11 @@ export async function* readItem(
     const readable = await open(context, { ...download, wanted }, signal)
     await using _ = readable.source
     if ('followed' in readable) yield* clipped(readable.followed, range)
-    else yield* ordered(context, { item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
+    else
+      yield* orderedPlain(
+        { item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, parallel, ranges: context.ranges },
+        signal,
+      )
   } catch (error) {
     throw receiveError(error, isSending(download.item))
   }

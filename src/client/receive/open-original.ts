@@ -2,11 +2,14 @@ import { originalOf } from '../manifest.ts'
 import type { ManifestItem, MadeItem, SealedMedia } from '../manifest.ts'
 import type { DownloadResume } from '../options.ts'
 import { ChunkStore } from './chunk-store.ts'
+import type { ChunkStoreOptions } from './chunk-store.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
 import { MediaSource } from './media-source.ts'
 import { OriginalFile } from './original-file.ts'
 import { RUN_BYTES } from './runs.ts'
 import { SealedItem } from './sealed-item.ts'
+
+export type OriginalOptions = Pick<ItemDownload, 'index' | 'item' | 'resume'> & Pick<ChunkStoreOptions, 'keptBytes'>
 
 /** Dispose it when nothing is read any more. */
 export interface OpenedOriginal extends AsyncDisposable {
@@ -19,7 +22,7 @@ export interface OpenedOriginal extends AsyncDisposable {
  */
 export async function openOriginal(
   context: DownloadContext,
-  { index, item, resume }: Pick<ItemDownload, 'index' | 'item' | 'resume'>,
+  { index, item, resume, keptBytes }: OriginalOptions,
   signal: AbortSignal,
 ): Promise<OpenedOriginal> {
   const made = isMade(item) ? item : await context.feed.waitForItem(index, isMade, signal)
@@ -32,7 +35,11 @@ export async function openOriginal(
     await list[Symbol.asyncDispose]()
   }
   try {
-    const parts = { bytes, own: opened(context, made, own), list: opened(context, runs, list) }
+    const parts = {
+      bytes,
+      own: opened(context, { facts: made, source: own, keptBytes }),
+      list: opened(context, { facts: runs, source: list, keptBytes }),
+    }
     return { file: await OriginalFile.open(parts, signal), [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
@@ -40,13 +47,17 @@ export async function openOriginal(
   }
 }
 
+interface OpenedMedia extends Pick<ChunkStoreOptions, 'keptBytes'> {
+  readonly facts: SealedMedia
+  readonly source: MediaSource
+}
+
 function opened(
   { suite, ranges }: DownloadContext,
-  facts: SealedMedia,
-  source: MediaSource,
+  { facts, source, keptBytes }: OpenedMedia,
 ): { item: SealedItem; chunks: ChunkStore } {
   const item = new SealedItem({ source, suite, role: 'media', facts })
-  return { item, chunks: new ChunkStore({ item, ranges }) }
+  return { item, chunks: new ChunkStore({ item, ranges, keptBytes }) }
 }
 
 function isMade(item: ManifestItem): item is MadeItem {

@@ -81,7 +81,14 @@ export class OpenedParcel implements Parcel {
       throw new SealiftError('invalid_request', 'A range begins and ends at whole numbers from 0')
     }
     return streamOf(options.signal ?? NO_SIGNAL, signal => {
-      const download = { index: item.index, item: this.#entry(item), moved: () => undefined, range: clipped }
+      const { aheadBytes } = options
+      const download = {
+        index: item.index,
+        item: this.#entry(item),
+        moved: () => undefined,
+        range: clipped,
+        aheadBytes,
+      }
       return readItem(this.#options.context, download, signal)
     })
   }
