@@ -3,6 +3,7 @@ import { accelerated, acceleratedSmall } from './accelerated.ts'
 import { download } from './download.ts'
 import { longLink } from './long-link.ts'
 import { memory } from './memory.ts'
+import { packaging } from './package.ts'
 import { s3Memory } from './s3-memory.ts'
 import { s3 } from './s3.ts'
 import { sealed } from './sealed.ts'
@@ -22,4 +23,5 @@ export const ROWS: readonly Row[] = [
   workers,
   accelerated,
   acceleratedSmall,
+  packaging,
 ]
