@@ -1,6 +1,7 @@
 import type { Row } from '../context.ts'
 import { accelerated, acceleratedSmall } from './accelerated.ts'
 import { download } from './download.ts'
+import { firstFrame } from './first-frame.ts'
 import { longLink } from './long-link.ts'
 import { memory } from './memory.ts'
 import { packaging } from './package.ts'
@@ -24,4 +25,5 @@ export const ROWS: readonly Row[] = [
   accelerated,
   acceleratedSmall,
   packaging,
+  firstFrame,
 ]

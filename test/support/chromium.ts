@@ -73,7 +73,8 @@ export async function bundled(entry: string): Promise<string> {
   return outputFiles.map(file => file.text).join('\n')
 }
 
-async function servePage(script: string, body: string): Promise<{ origin: string; close: () => Promise<void> }> {
+/** Serves one page that runs `script`, on a loopback port. */
+export async function servePage(script: string, body: string): Promise<{ origin: string; close: () => Promise<void> }> {
   const html = `<!doctype html><meta charset="utf-8"><title>test</title><body>${body}<script type="module" src="/entry.js"></script>`
   const answers: Record<string, readonly [string, string]> = {
     '/': ['text/html; charset=utf-8', html],
