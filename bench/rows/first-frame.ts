@@ -128,7 +128,9 @@ async function measureAll(stage: Stage): Promise<Figures> {
       const places = isLast ? Array.from({ length: SEEKS }, () => 40 + random() * (film.seconds - 50)) : []
       const ours = await sealed(film, places, stage)
       const theirs = await plain(film, stage)
-      const told = [ours.shown, theirs].map(({ fromAttach, fromLink }) => `${Math.round(fromAttach)}/${Math.round(fromLink)}`)
+      const told = [ours.shown, theirs].map(
+        ({ fromAttach, fromLink }) => `${Math.round(fromAttach)}/${Math.round(fromLink)}`,
+      )
       context.progress(
         `${round < 0 ? 'warm-up' : `round ${round + 1}/${context.rounds}`}, ${film.name}: ${told.join(' against ')} ms, ` +
           `${ours.bytes} bytes; seeks ${ours.seeks.map(Math.round).join(' ')}`,

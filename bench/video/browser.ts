@@ -1,12 +1,12 @@
 /** The system's Chromium with the benchmark's page; every measurement has a page without a cache or connections. */
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 
 import { bundled, servePage, startChromium } from '../../test/support/chromium.ts'
 import { chromiumPath } from '../../test/support/requirements.ts'
 
 export interface PlayingBrowser extends AsyncDisposable {
   /** A fresh page, closed after `work`, which runs scripts in it: there is `bench`, see `page.ts`. */
-  withPage<T>(work: (evaluate: <R>(script: string) => Promise<R>) => Promise<T>): Promise<T>
+  withPage<T>(work: (evaluate: <R>(script: string) => Promise<R>, page: Page) => Promise<T>): Promise<T>
 }
 
 export function missingChromium(): string | null {
@@ -26,7 +26,7 @@ export async function openBrowser(): Promise<PlayingBrowser> {
       try {
         const page = await context.newPage()
         await page.goto(origin, { waitUntil: 'load' })
-        return await work(script => page.evaluate(script))
+        return await work(script => page.evaluate(script), page)
       } finally {
         await context.close()
       }

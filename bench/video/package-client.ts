@@ -24,7 +24,9 @@ const { bytes, runs } = originalMaker(nodeSuite).watch(track.bytes, source, sign
 const [filmBytes, runBytes] = await Promise.all([drain(bytes), drain(runs)])
 const seconds = (performance.now() - began) / 1000
 const { peak } = await residentBytes(process.pid)
-console.log(`seconds=${seconds} peak=${peak} film=${filmBytes} runs=${runBytes} segments=${track.layout.segments.length}`)
+console.log(
+  `seconds=${seconds} peak=${peak} film=${filmBytes} runs=${runBytes} segments=${track.layout.segments.length}`,
+)
 
 async function drain(stream: ReadableStream<Uint8Array>): Promise<number> {
   let total = 0
