@@ -11,6 +11,8 @@ export interface Build {
   readonly cli: readonly string[]
   /** The SDK for Node. */
   readonly sdk: string
+  /** The folder of all compiled modules. */
+  readonly dist: string
 }
 
 /** Compiles the sources into `folder`, away from `dist`, so that no old build is ever measured. */
@@ -25,7 +27,7 @@ export async function buildInto(folder: string): Promise<Build> {
     args: ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist, '--declaration', 'false'],
   })
   const cli = join(dist, 'cli/main.js')
-  return { cli: [...(await flagsOf(cli)), cli], sdk: join(dist, 'client/node/index.js') }
+  return { cli: [...(await flagsOf(cli)), cli], sdk: join(dist, 'client/node/index.js'), dist }
 }
 
 /** `#!/usr/bin/env -S node --flag` → `--flag` */

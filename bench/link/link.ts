@@ -15,6 +15,8 @@ export interface LinkOptions {
 export interface Link extends AsyncDisposable {
   /** Where to connect instead of the target. */
   readonly origin: string
+  /** Bytes that came out of it so far. */
+  carried(): Promise<{ readonly up: number; readonly down: number }>
 }
 
 /** Puts a long line, a process of its own, in front of a port. */
@@ -22,7 +24,13 @@ export async function startLink({ targetPort, roundTripMs, megabitsPerSecond }: 
   const script = join(import.meta.dirname, 'proxy.ts')
   const args = [script, String(targetPort), String(roundTripMs), String(megabitsPerSecond)]
   const service = await startService({ command: process.execPath, args }, started => started.line(/listening on (\S+)/))
-  return { ...service, origin: service.found[1] ?? '' }
+  const carried = async (): ReturnType<Link['carried']> => {
+    const said = service.line(/carried up=(\d+) down=(\d+)/)
+    process.kill(service.pid, 'SIGUSR2')
+    const [, up, down] = await said
+    return { up: Number(up), down: Number(down) }
+  }
+  return { ...service, origin: service.found[1] ?? '', carried }
 }
 
 export interface LinkQuality {

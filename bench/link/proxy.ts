@@ -1,6 +1,7 @@
 /**
  * A TCP proxy that stands for a long line: `proxy.ts TARGET_PORT ROUND_TRIP_MS MEGABITS_PER_SECOND`, each way. All its
  * connections share the line. A connection costs one round trip before its first byte travels, as TCP's greeting does.
+ * On SIGUSR2 it prints how many bytes have come out at either end so far.
  */
 import { connect, createServer, type Socket } from 'node:net'
 
@@ -16,6 +17,7 @@ const lane = (): Lane =>
     now: () => performance.now(),
   })
 const [up, down] = [lane(), lane()]
+const carried = { up: 0, down: 0 }
 
 const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, client => {
   const target = connect({ port: Number(targetPort), host: '127.0.0.1', allowHalfOpen: true })
@@ -29,10 +31,14 @@ const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, clien
   setTimeout(() => client.resume(), Number(roundTripMs))
 })
 announce(server.listen(0, '127.0.0.1'))
+process.on('SIGUSR2', () => console.log(`carried up=${carried.up} down=${carried.down}`))
 
 function carry(from: Socket, to: Socket, line: Lane): Flow {
   const flow: Flow = line.open(
-    (bytes, taken) => void to.write(bytes, taken),
+    (bytes, taken) => {
+      carried[line === up ? 'up' : 'down'] += bytes.length
+      to.write(bytes, taken)
+    },
     () => {
       if (flow.waitingBytes < READ_AHEAD_BYTES) from.resume()
     },

@@ -1,8 +1,10 @@
 import type { Row } from '../context.ts'
 import { accelerated, acceleratedSmall } from './accelerated.ts'
 import { download } from './download.ts'
+import { firstFrame } from './first-frame.ts'
 import { longLink } from './long-link.ts'
 import { memory } from './memory.ts'
+import { packaging } from './package.ts'
 import { s3Memory } from './s3-memory.ts'
 import { s3 } from './s3.ts'
 import { sealed } from './sealed.ts'
@@ -22,4 +24,6 @@ export const ROWS: readonly Row[] = [
   workers,
   accelerated,
   acceleratedSmall,
+  packaging,
+  firstFrame,
 ]

@@ -108,6 +108,11 @@ export interface FilmReadOptions extends CallOptions {
    * somewhat more than the range. It must not throw.
    */
   readonly onFetched?: (bytes: number) => void
+  /**
+   * Given the bytes of the range from front to back, as soon as they are there and authenticated, once each; all of them
+   * before the read resolves. They are views of what it resolves to. It must not throw.
+   */
+  readonly onBytes?: (bytes: Uint8Array<ArrayBuffer>) => void
   /** Told of every pause before a repeat. It must not throw. */
   readonly onRetry?: (event: RetryEvent) => void
 }

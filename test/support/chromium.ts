@@ -80,9 +80,10 @@ export async function bundled(entry: string): Promise<string> {
   return outputFiles.map(file => file.text).join('\n')
 }
 
-async function servePage(
+/** Serves one page that runs `script`, on a loopback port. */
+export async function servePage(
   script: string,
-  { body = '', policy, scripts = {} }: PageOptions,
+  { body = '', policy, scripts = {} }: Omit<PageOptions, 'entry'> = {},
 ): Promise<{ origin: string; close: () => Promise<void> }> {
   const html = `<!doctype html><meta charset="utf-8"><title>test</title><body>${body}<script type="module" src="/entry.js"></script>`
   const more = Object.entries(scripts).map(

@@ -116,16 +116,19 @@ interface TrackRead {
 async function readInto(
   read: TrackRead,
   { context, chunks }: FilmReading,
-  { signal = NO_SIGNAL, onFetched, onRetry }: FilmReadOptions,
+  { signal = NO_SIGNAL, onFetched, onBytes, onRetry }: FilmReadOptions,
 ): Promise<void> {
   const { item, key, range } = read
+  const front = onBytes && new Front(read, onBytes)
   const first = chunkOfPlain(range.start, item.chunkBytes)
   const last = chunkOfPlain(range.end - 1, item.chunkBytes)
   const missing: number[] = []
   for (let chunk = first; chunk <= last; chunk += 1) {
     const cached = chunks.get(key, chunk)
-    if (cached) copy(read, cached, item.plainStart(chunk))
-    else missing.push(chunk)
+    if (cached) {
+      copy(read, cached, item.plainStart(chunk))
+      front?.came(chunk)
+    } else missing.push(chunk)
   }
   const group = new TaskGroup(signal)
   for (const run of runsOf(missing, perRun(missing.length, context.parallel))) {
@@ -137,6 +140,7 @@ async function readInto(
             copy(read, bytes, at)
             onFetched?.(bytes.byteLength)
             const chunk = chunkOfPlain(at, item.chunkBytes)
+            front?.came(chunk)
             // The neighbours of what is read next: segments share the chunks at their borders.
             if (chunk === first || chunk === last) chunks.set(key, chunk, bytes)
           },
@@ -147,6 +151,32 @@ async function readInto(
     )
   }
   await group.join()
+}
+
+/** Gives away what lies before the first chunk that has not come. */
+class Front {
+  readonly #read: TrackRead
+  readonly #give: (bytes: Uint8Array<ArrayBuffer>) => void
+  readonly #came = new Set<number>()
+  #next: number
+  #given = 0
+
+  constructor(read: TrackRead, give: (bytes: Uint8Array<ArrayBuffer>) => void) {
+    this.#read = read
+    this.#give = give
+    this.#next = chunkOfPlain(read.range.start, read.item.chunkBytes)
+  }
+
+  came(chunk: number): void {
+    this.#came.add(chunk)
+    while (this.#came.delete(this.#next)) this.#next += 1
+    const { item, range, target } = this.#read
+    const end = Math.min(range.end, item.plainStart(this.#next)) - range.start
+    if (end <= this.#given) return
+    const bytes = target.subarray(this.#given, end)
+    this.#given = end
+    this.#give(bytes)
+  }
 }
 
 /** A few chunks at least, so that a segment is few requests; several requests, so that a large one is soon there. */

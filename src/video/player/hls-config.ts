@@ -40,7 +40,8 @@ export function hlsConfig(options: PlayerOptions): Partial<HlsConfig> {
     testBandwidth: false,
     // Makes hls.js ask for the next segment of what grows at once: see `memory-playlists.ts`.
     lowLatencyMode: true,
-    progressive: false,
+    // Pictures are shown as soon as their part of a segment has come.
+    progressive: true,
     enableInterstitialPlayback: false,
     emeEnabled: false,
     manifestLoadPolicy: NO_RETRIES,

@@ -3,6 +3,7 @@ import type { ErrorData, Level } from 'hls.js'
 
 import { MASTER_URL } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
+import { HeadStart } from './head-start.ts'
 import { hlsConfig } from './hls-config.ts'
 import type { Line } from './line.ts'
 import { PlayerError } from './player-error.ts'
@@ -34,16 +35,26 @@ export class HlsPlayback implements Choices, Disposable {
   readonly #hls: Hls
   readonly #names: Pick<typeof Hls, 'Events' | 'ErrorTypes' | 'ErrorDetails'>
   readonly #options: HlsPlaybackOptions
+  readonly #headStart: HeadStart | null
   #recoveredAt: number | null = null
   #playing: number | null = null
 
   /** @returns `null` where there is no MediaSource */
   static async start(options: HlsPlaybackOptions): Promise<HlsPlayback | null> {
-    const { default: Hls } = await import('hls.js')
-    return Hls.isSupported() ? new HlsPlayback(Hls, options) : null
+    const headStart = HeadStart.of(options.film, options.line)
+    try {
+      const { default: Hls } = await import('hls.js')
+      if (Hls.isSupported()) return new HlsPlayback(Hls, options, headStart)
+    } catch (error) {
+      headStart?.[Symbol.dispose]()
+      throw error
+    }
+    headStart?.[Symbol.dispose]()
+    return null
   }
 
-  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions) {
+  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions, headStart: HeadStart | null) {
+    this.#headStart = headStart
     const { Events } = HlsClass
     const { element, emit } = options
     this.#options = options
@@ -51,7 +62,7 @@ export class HlsPlayback implements Choices, Disposable {
     this.#hls = new HlsClass({
       ...hlsConfig(options.options),
       pLoader: playlistLoader(options),
-      fLoader: trackLoader(options),
+      fLoader: trackLoader({ ...options, headStart }),
     })
     const tellQualities = (): void => emit('qualities', this.qualities)
     const tellTracks = (): void => emit('tracks', { audioTracks: this.audioTracks, subtitles: this.subtitles })
@@ -118,6 +129,7 @@ export class HlsPlayback implements Choices, Disposable {
 
   /** Nothing more is loaded; what lies unbroken ahead of the position stays, and what is beyond a gap goes. */
   stop(): void {
+    this.#headStart?.[Symbol.dispose]()
     this.#hls.stopLoad()
     const { buffered, currentTime } = this.#options.element
     for (let index = 0; index < buffered.length; index += 1) {
@@ -130,6 +142,7 @@ export class HlsPlayback implements Choices, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#headStart?.[Symbol.dispose]()
     this.#hls.destroy()
   }
 

@@ -31,7 +31,10 @@ export class Line implements Disposable {
   }
 
   /** Reads until it succeeds, fails for good or is aborted. */
-  async run<T>(signal: AbortSignal, read: (options: Required<FilmReadOptions>) => Promise<T>): Promise<T> {
+  async run<T>(
+    signal: AbortSignal,
+    read: (options: Required<Omit<FilmReadOptions, 'onBytes'>>) => Promise<T>,
+  ): Promise<T> {
     for (;;) {
       throwIfAborted(signal)
       const back = this.#back.signal

@@ -41,7 +41,6 @@ export class LoadTiming {
   fetched(bytes: number): void {
     this.#stats.loading.first ||= this.#stats.loading.start
     this.#stats.loaded += bytes
-    this.#stats.chunkCount += 1
   }
 
   end(): void {

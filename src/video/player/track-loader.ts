@@ -3,6 +3,7 @@ import type { FragmentLoaderContext, Loader, LoaderCallbacks, LoaderConfiguratio
 import type { Film, FilmReadOptions } from '../../client/index.ts'
 import { parseAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
+import type { HeadStart } from './head-start.ts'
 import type { Line } from './line.ts'
 import { freshStats, LoadTiming } from './load-timing.ts'
 
@@ -10,6 +11,8 @@ import { freshStats, LoadTiming } from './load-timing.ts'
 export interface TrackLoading {
   readonly film: GrowingFilm
   readonly line: Line
+  /** Has been begun before hls.js asked. */
+  readonly headStart?: HeadStart | null
   /** The film cannot be gone on with. Ends all loaders. */
   readonly fail: (error: unknown) => void
   /** Subtitles could not be had; the film goes on. */
@@ -29,12 +32,14 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
 
     load(
       context: FragmentLoaderContext,
-      _: LoaderConfiguration,
+      { highWaterMark }: LoaderConfiguration,
       callbacks: LoaderCallbacks<FragmentLoaderContext>,
     ): void {
       this.context = context
       this.#callbacks = callbacks
-      void this.#answer(context, callbacks)
+      const { onProgress } = callbacks
+      const isWhole = !onProgress || highWaterMark === Number.POSITIVE_INFINITY
+      void this.#answer(context, isWhole ? null : bytes => onProgress(this.stats, context, bytes, null))
     }
 
     abort(): void {
@@ -51,23 +56,26 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
       this.context = null
     }
 
-    async #answer(context: FragmentLoaderContext, callbacks: LoaderCallbacks<FragmentLoaderContext>): Promise<void> {
+    /** @param give takes the bytes as they come; without it, they are answered whole */
+    async #answer(context: FragmentLoaderContext, give: ((bytes: ArrayBuffer) => void) | null): Promise<void> {
       const timing = new LoadTiming(this.stats)
       timing.start()
       try {
-        const data = await this.#read(context, timing)
+        const whole = await this.#read(context, timing, give)
         if (this.#ended()) return
         timing.end()
-        callbacks.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null)
+        const data = give ? new ArrayBuffer(0) : whole
+        this.#callbacks?.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null)
       } catch (error) {
-        if (!this.#ended()) this.#failed(error, context, callbacks)
+        if (!this.#ended()) this.#failed(error, context)
       }
     }
 
-    #failed(error: unknown, context: FragmentLoaderContext, callbacks: LoaderCallbacks<FragmentLoaderContext>): void {
+    #failed(error: unknown, context: FragmentLoaderContext): void {
       if (parseAddress(context.url)?.kind !== 'subtitles') return loading.fail(error)
       loading.withoutSubtitles(error)
-      callbacks.onError({ code: 404, text: 'The subtitles could not be read' }, context, null, this.stats)
+      const text = 'The subtitles could not be read'
+      this.#callbacks?.onError({ code: 404, text }, context, null, this.stats)
     }
 
     /** Whether nobody waits for an answer any more. */
@@ -76,10 +84,29 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
     }
 
     /** The buffer is hls.js' own from then on: it hands it to another thread. */
-    async #read(context: FragmentLoaderContext, timing: LoadTiming): Promise<ArrayBuffer> {
+    async #read(
+      context: FragmentLoaderContext,
+      timing: LoadTiming,
+      give: ((bytes: ArrayBuffer) => void) | null,
+    ): Promise<ArrayBuffer> {
+      const begun = readBegun(loading, context, {
+        give: give && (bytes => give(bytes.buffer)),
+        signal: this.#stop.signal,
+      })
+      if (begun) return (await begun).buffer
+      let given = 0
       const bytes = await loading.line.run(this.#stop.signal, options =>
         readRange(loading.film, context, {
           ...options,
+          ...(give && {
+            onBytes: fresh => {
+              // A read that is begun anew comes by what was given once more; the same bytes, for they are authentic.
+              const from = given - fresh.byteOffset
+              if (this.#ended() || from >= fresh.byteLength) return
+              given = fresh.byteOffset + fresh.byteLength
+              give(fresh.slice(Math.max(0, from)).buffer)
+            },
+          }),
           onFetched: count => {
             options.onFetched(count)
             timing.fetched(count)
@@ -89,6 +116,15 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
       return bytes.buffer
     }
   }
+}
+
+function readBegun(
+  { headStart }: TrackLoading,
+  { url, rangeStart = 0, rangeEnd = 0 }: FragmentLoaderContext,
+  how: Parameters<HeadStart['read']>[2],
+): ReturnType<HeadStart['read']> {
+  const address = parseAddress(url)
+  return (address && headStart?.read(address, { start: rangeStart, end: rangeEnd }, how)) ?? null
 }
 
 function readRange(

@@ -25,6 +25,19 @@ export function* boxesOf(bytes: Uint8Array<ArrayBuffer>): Generator<Box> {
   }
 }
 
+/** A box with these bytes in it. */
+export function boxBytes(type: string, ...body: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(body.reduce((sum, part) => sum + part.byteLength, HEADER_BYTES))
+  viewOf(bytes).setUint32(0, bytes.byteLength)
+  bytes.set(new TextEncoder().encode(type), 4)
+  let at = HEADER_BYTES
+  for (const part of body) {
+    bytes.set(part, at)
+    at += part.byteLength
+  }
+  return bytes
+}
+
 /** Clears creation and modification times, so that packaging the same film again gives the same bytes. */
 export function clearTimes(bytes: Uint8Array<ArrayBuffer>): void {
   for (const box of boxesOf(bytes)) {
@@ -62,7 +75,8 @@ export function delayPictures(moof: Uint8Array<ArrayBuffer>, atLeast: number): n
   return delay
 }
 
-function inside(container: Uint8Array<ArrayBuffer>, type: string): Box[] {
+/** The boxes of a type right within a container. */
+export function inside(container: Uint8Array<ArrayBuffer>, type: string): Box[] {
   return Array.from(boxesOf(container.subarray(HEADER_BYTES))).filter(box => box.type === type)
 }
 
@@ -84,6 +98,6 @@ function shownAfter(trun: Uint8Array<ArrayBuffer>): Field[] {
   })
 }
 
-function viewOf(bytes: Uint8Array<ArrayBuffer>): DataView {
+export function viewOf(bytes: Uint8Array<ArrayBuffer>): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

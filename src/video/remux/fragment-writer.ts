@@ -9,7 +9,14 @@ import {
 import type { EncodedPacket, StreamTargetChunk, Target } from 'mediabunny'
 
 import { boxesOf, clearTimes, delayPictures, numberFragment } from './boxes.ts'
+import type { Box } from './boxes.ts'
 import type { CopiedTrack } from './input-track.ts'
+import { samplesOf, splitFragment } from './split-fragment.ts'
+
+/** A player shows nothing of a fragment that has not come to its end. */
+const FRAGMENT_SECONDS = 0.5
+/** However long a segment is. */
+const MAX_PARTS = 100
 
 type PacketSource = { add(packet: EncodedPacket): Promise<void> }
 
@@ -29,28 +36,48 @@ export class FragmentWriter {
   }
 
   async init(): Promise<Uint8Array<ArrayBuffer>> {
-    const { init } = await this.#mux([])
-    return init
+    const init = (await this.#mux([])).filter(({ type }) => type === 'ftyp' || type === 'moov')
+    for (const { type, bytes } of init) if (type === 'moov') clearTimes(bytes)
+    return joined(init.map(({ bytes }) => bytes))
   }
 
   /**
-   * One fragment (`moof` and `mdat`), with the samples in it.
+   * Fragments (`moof` and `mdat`) of about half a second each, with the samples in them.
    * @param packets of each track, in decoding order; those of video begin with a key frame
-   * @returns the fragment in pieces, some of which are small
+   * @param seconds how long they last
+   * @returns the fragments in pieces, some of which are small
    */
-  async fragment(packets: readonly (readonly EncodedPacket[])[]): Promise<Uint8Array<ArrayBuffer>[]> {
-    if (this.#tracks.some(isRewritten)) return (await this.#mux(packets)).fragments
-    const moofs: Uint8Array<ArrayBuffer>[] = []
-    await this.#write(new NullTarget(), packets, moof => moofs.push(new Uint8Array(moof)))
-    for (const moof of moofs) this.#complete(moof)
-    const samples = packets.flat().map(({ data }) => data)
-    return [...moofs, mediaDataHeader(samples), ...samples] as Uint8Array<ArrayBuffer>[]
+  async fragments(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<Uint8Array<ArrayBuffer>[]> {
+    const parts = Math.min(MAX_PARTS, Math.max(1, Math.round(seconds / FRAGMENT_SECONDS)))
+    const { moofs, samples } = await this.#muxed(packets)
+    return moofs
+      .flatMap(moof => {
+        this.#delay = Math.max(this.#delay, delayPictures(moof, this.#delay))
+        return splitFragment(moof, samples, parts)
+      })
+      .flatMap(part => {
+        numberFragment(part.moof, ++this.#fragments)
+        return [part.moof, mediaDataHeader(part.samples), ...part.samples] as Uint8Array<ArrayBuffer>[]
+      })
   }
 
-  async #mux(packets: readonly (readonly EncodedPacket[])[]) {
+  /** One `moof`, or none, and its samples in the order of its tracks. */
+  async #muxed(packets: readonly (readonly EncodedPacket[])[]) {
+    if (this.#tracks.some(isRewritten)) {
+      const boxes = await this.#mux(packets)
+      const ofType = (wanted: string) => boxes.filter(({ type }) => type === wanted).map(({ bytes }) => bytes)
+      const [moofs, data] = [ofType('moof'), ofType('mdat')]
+      return { moofs, samples: moofs.flatMap((moof, index) => samplesOf(moof, data[index])) }
+    }
+    const moofs: Uint8Array<ArrayBuffer>[] = []
+    await this.#write(new NullTarget(), packets, moof => moofs.push(new Uint8Array(moof)))
+    return { moofs, samples: packets.flat().map(({ data }) => data) }
+  }
+
+  async #mux(packets: readonly (readonly EncodedPacket[])[]): Promise<Box[]> {
     const written = new AppendedBytes()
     await this.#write(new StreamTarget(written.stream), packets)
-    return this.#sorted(written.chunks)
+    return written.chunks.flatMap(chunk => Array.from(boxesOf(chunk)))
   }
 
   async #write(
@@ -68,23 +95,6 @@ export class FragmentWriter {
       for (const packet of packets[index] ?? []) await source.add(packet)
     }
     await output.finalize()
-  }
-
-  #sorted(chunks: readonly Uint8Array<ArrayBuffer>[]) {
-    const init: Uint8Array<ArrayBuffer>[] = []
-    const fragments: Uint8Array<ArrayBuffer>[] = []
-    for (const { type, bytes } of chunks.flatMap(chunk => Array.from(boxesOf(chunk)))) {
-      if (type === 'moov') clearTimes(bytes)
-      if (type === 'moof') this.#complete(bytes)
-      if (type === 'ftyp' || type === 'moov') init.push(bytes)
-      if (type === 'moof' || type === 'mdat') fragments.push(bytes)
-    }
-    return { init: joined(init), fragments }
-  }
-
-  #complete(moof: Uint8Array<ArrayBuffer>): void {
-    numberFragment(moof, ++this.#fragments)
-    this.#delay = Math.max(this.#delay, delayPictures(moof, this.#delay))
   }
 }
 

@@ -14,7 +14,7 @@ import { TrackFile } from './track-file.ts'
 export const MEDIABUNNY_VERSION = '1.61.0'
 
 /** Names the bytes that a film is made into: see `way` of `MadeBytes`. Counts up with every change of the layout. */
-export const REMUX_WAY = `remux-1-${MEDIABUNNY_VERSION}`
+export const REMUX_WAY = `remux-2-${MEDIABUNNY_VERSION}`
 
 /**
  * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and

@@ -31,7 +31,7 @@ export class TrackFile {
   async write(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<void> {
     this.#seconds += seconds
     if (packets.every(each => each.length === 0)) return
-    for (const chunk of chunksOf(await this.#writer.fragment(packets))) await this.pipe.write(chunk)
+    for (const chunk of chunksOf(await this.#writer.fragments(packets, seconds))) await this.pipe.write(chunk)
   }
 
   /** What has been written since the last one is a segment. */

@@ -52,7 +52,7 @@ test.each(KINDS)('%s: segments of four seconds, each of which can be played firs
   expect(sum(seconds)).toBeCloseTo(10, 0)
   const frames = await frameHashes(await saved(file), '0:v', 'decoded')
   for (const [first, segment] of segments.entries()) {
-    expect(boxTypes(file, segment)).toBe('moof mdat')
+    expect(boxTypes(file, segment)).toMatch(/^moof mdat( moof mdat)*$/)
     const part = join(home.folder, 'part.mp4')
     await writeFrom(file, first, part)
     const played = await frameHashes(part, '0:v', 'decoded')
