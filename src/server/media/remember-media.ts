@@ -1,7 +1,10 @@
 import type { MediaRecord, RecordStore } from '../records/record-store.ts'
 
-/** Bounds what another process can change unnoticed (fsck while the server runs). */
-const REMEMBER_MS = 2000
+/**
+ * Bounds what another process can change unnoticed: fsck while the server runs, which ends media whose bytes are missing.
+ * A lookup costs some ten times what the rest of a small answer does, so a media must be asked for more often than this.
+ */
+const REMEMBER_MS = 10_000
 const MAX_REMEMBERED = 10_000
 
 interface Remembered {
@@ -19,7 +22,7 @@ export function rememberMedia(records: RecordStore, now: () => number = () => pe
   return {
     ...records,
     findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
-    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at)),
+    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at), mediaId),
     endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),
     endExpiredParcels: (at, batch) => memory.forgetting(() => records.endExpiredParcels(at, batch)),
   }
@@ -45,13 +48,14 @@ class MediaMemory {
     return media
   }
 
-  /** All of it is forgotten once `change` is done, and so before anyone is told that it is. */
-  async forgetting<T>(change: () => Promise<T>): Promise<T> {
+  /** All of it, or the one media named, is forgotten once `change` is done, and so before anyone is told that it is. */
+  async forgetting<T>(change: () => Promise<T>, mediaId?: string): Promise<T> {
     try {
       return await change()
     } finally {
       this.#changes += 1
-      this.#remembered.clear()
+      if (mediaId === undefined) this.#remembered.clear()
+      else this.#remembered.delete(mediaId)
     }
   }
 
