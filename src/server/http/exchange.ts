@@ -19,6 +19,8 @@ export interface ExchangeOptions {
   readonly idleMs: number
 }
 
+const nothing = (): void => undefined
+
 /** One request and its answer: owns the abort signal of all work done for it, and ends with the response. */
 export class Exchange {
   readonly req: IncomingMessage
@@ -42,7 +44,7 @@ export class Exchange {
   /** Told when the answer or the connection ends, so that nothing waits for bytes to be taken any more. */
   sink: { close(reason: Error | null): void } | null = null
   /** Called once its handler is done. */
-  settle: () => void = () => undefined
+  settle: () => void = nothing
   readonly #baseHeaders: HeaderList
   #expectsContinue: boolean
   #controller: AbortController | null = null
@@ -84,6 +86,7 @@ export class Exchange {
   abort(reason: Error): void {
     this.#abortReason ??= reason
     this.#controller?.abort(reason)
+    this.sink?.close(reason)
   }
 
   /** @throws the reason when it was aborted before its work began */

@@ -1,4 +1,4 @@
-import type { MediaRecord, RecordStore } from '../records/record-store.ts'
+import type { MediaRecord, RecallsMedia, RecordStore } from '../records/record-store.ts'
 
 /**
  * Bounds what another process can change unnoticed: fsck while the server runs, which ends media whose bytes are missing.
@@ -17,10 +17,14 @@ interface Remembered {
  * Only of complete media whose downloads are not counted: of these nothing can change but that their lease ends, and
  * every way to end one by name passes here. (Expiry is in the record.) For a database that one process writes.
  */
-export function rememberMedia(records: RecordStore, now: () => number = () => performance.now()): RecordStore {
+export function rememberMedia(
+  records: RecordStore,
+  now: () => number = () => performance.now(),
+): RecordStore & RecallsMedia {
   const memory = new MediaMemory(now)
   return {
     ...records,
+    recallMedia: mediaId => memory.recall(mediaId),
     findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
     endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at), mediaId),
     endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),
@@ -38,9 +42,14 @@ class MediaMemory {
     this.#now = now
   }
 
-  async find(mediaId: string, ask: () => Promise<MediaRecord | null>): Promise<MediaRecord | null> {
+  recall(mediaId: string): MediaRecord | null {
     const known = this.#remembered.get(mediaId)
-    if (known && known.untilMs > this.#now()) return known.media
+    return known && known.untilMs > this.#now() ? known.media : null
+  }
+
+  async find(mediaId: string, ask: () => Promise<MediaRecord | null>): Promise<MediaRecord | null> {
+    const known = this.recall(mediaId)
+    if (known) return known
     const changesBefore = this.#changes
     const media = await ask()
     if (media && isSteady(media) && this.#changes === changesBefore) this.#remember(media)

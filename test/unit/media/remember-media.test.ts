@@ -78,6 +78,18 @@ describe('a media that is asked for again and again', () => {
     expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
   })
 
+  test('is recalled at once for as long as it is remembered', async () => {
+    const { state, records } = setUp(MEDIA)
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    await records.findMedia(MEDIA.mediaId)
+    expect(records.recallMedia(MEDIA.mediaId)).toEqual(MEDIA)
+    state.nowMs += 10_000
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    await records.findMedia(MEDIA.mediaId)
+    await records.endLease(MEDIA.mediaId, claim, 1)
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+  })
+
   test('is not looked up again because another one ended', async () => {
     const { state, records } = setUp(MEDIA)
     await records.findMedia(MEDIA.mediaId)
