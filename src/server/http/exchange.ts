@@ -37,6 +37,8 @@ export class Exchange {
   sentBytes = 0
   receivedBytes = 0
   closed = false
+  /** Its handler at work; `null` when that is done. Never rejects. */
+  work: Promise<void> | null = null
   /** True once what is left of the body is being thrown away. */
   draining = false
   /** True while it stands in line, or waits for something new. */

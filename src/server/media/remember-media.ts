@@ -2,7 +2,7 @@ import type { MediaRecord, RecallsMedia, RecordStore } from '../records/record-s
 
 /**
  * Bounds what another process can change unnoticed: fsck while the server runs, which ends media whose bytes are missing.
- * A lookup costs some ten times what the rest of a small answer does, so a media must be asked for more often than this.
+ * With many small media, lookups are what they cost most, unless each is asked for several times within this.
  */
 const REMEMBER_MS = 10_000
 const MAX_REMEMBERED = 10_000
