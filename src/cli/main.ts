@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=20
+#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=50
 /**
  * The `sealift` command. Looks at the Node it runs on before anything else is loaded: an older one would fail on the
  * first thing it does not know, in words that help nobody. So this file uses nothing that is new.

@@ -219,7 +219,13 @@ describe('addresses', () => {
   test('that the store refuses are asked for anew', async () => {
     await start()
     const refused = { how: 'status', status: 403, code: 'AccessDenied' } as const
-    faults.faults = (call, nth) => ((call === 'PUT' || call === 'GET') && nth % 5 === 2 ? refused : null)
+    // Each of some objects once each way: one that is refused again and again goes through the server.
+    const once = new Set<string>()
+    faults.faults = (call, _nth, path) => {
+      const first = !once.has(`${call} ${path}`)
+      once.add(`${call} ${path}`)
+      return first && (call === 'PUT' || call === 'GET') && /[27]$/.test(path) ? refused : null
+    }
     const link = await sendFilm()
     const perPart = callsOf('POST', /\/parts\/\d+\/direct/)
     expect(perPart).toBeGreaterThan(PARTS)

@@ -143,9 +143,12 @@ describe('a server that is started anew', () => {
     const sink = new MemorySink()
     await parcel.download(only(parcel), sink)
     expect(digest(sink.bytes)).toBe(digest(bytes))
-    // Parts that were stored before the restart were not sent again.
+    // Parts that were stored before the restart were not sent again, but those whose answers it cut off. How often a
+    // part is refused while the server is away is no matter of the parts.
     const puts = proxy.requests.filter(line => line.startsWith('PUT'))
-    expect(puts.length).toBeLessThan(26 + 2 * 6)
+    const distinct = new Set(puts.map(line => line.split(' ')[1]))
+    expect(distinct.size).toBe(25)
+    expect(proxy.doneAnswers()).toBeLessThanOrEqual(distinct.size + 6)
   })
 
   test('in the middle of a receive is gone on with', async () => {

@@ -59,6 +59,18 @@ describe('forwarding', () => {
 })
 
 describe('a lease', () => {
+  test.each([
+    ['ends', async (mine: Api, mediaId: string) => void (await mine.call('endLease', { mediaId }))],
+    ['lapses', async () => void (now += 3_601_000)],
+  ])('of a small media that everybody asks for serves not one more when it %s', async (_, end) => {
+    const small = BYTES.subarray(0, 30_000)
+    const mine = createApi(server.url, { owner: newOwner() })
+    const { mediaId } = await mine.store(small, { ttlSeconds: 3600 })
+    for (let read = 0; read < 20; read += 1) expect((await mine.read(mediaId)).body.equals(small)).toBe(true)
+    await end(mine, mediaId)
+    expect(await mine.read(mediaId)).toMatchObject({ status: 410, code: 'gone' })
+  })
+
   test('is ended by the holder of its owner secret alone, and again', async () => {
     const owner = newOwner()
     const { mediaId } = await createApi(server.url, { owner }).store(BYTES)

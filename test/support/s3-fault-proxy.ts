@@ -24,8 +24,8 @@ export type S3Fault =
   /** The call is made; its answer never arrives, the connection is reset. */
   | { readonly how: 'lose-answer' }
 
-/** What happens to the `nth` call of its kind, counted from 1; `null`: as it should. */
-export type S3FaultPlan = (call: S3Call, nth: number) => S3Fault | null
+/** What happens to the `nth` call of its kind, counted from 1, for the object at `path`; `null`: as it should. */
+export type S3FaultPlan = (call: S3Call, nth: number, path: string) => S3Fault | null
 
 export interface S3FaultProxy extends AsyncDisposable {
   readonly url: string
@@ -47,7 +47,7 @@ export async function startS3FaultProxy(target: string): Promise<S3FaultProxy> {
     const call = callOf(incoming)
     const nth = (counts.get(call) ?? 0) + 1
     counts.set(call, nth)
-    answer({ target, incoming, outgoing }, proxy.faults(call, nth))
+    answer({ target, incoming, outgoing }, proxy.faults(call, nth, (incoming.url ?? '').replace(/\?.*/, '')))
   })
   server.on('connection', (socket: Socket) => {
     socket.on('error', () => undefined)

@@ -35,8 +35,11 @@ export interface RequestFacts {
 }
 
 export interface Authenticator {
-  /** @throws unauthorized; unavailable when signed tokens cannot be verified right now */
-  authenticate(facts: RequestFacts): Promise<Client>
+  /**
+   * Answers at once who sends no token, and rejects what it refuses.
+   * @throws unauthorized; unavailable when signed tokens cannot be verified right now
+   */
+  authenticate(facts: RequestFacts): Client | Promise<Client>
   /** What anonymous requests of this peer are counted under. */
   addressOf(facts: Pick<RequestFacts, 'peerAddress' | 'headers'>): string
 }
@@ -50,9 +53,9 @@ export interface AuthenticatorOptions {
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
   const deps: Deps = { ...options, findToken: createTokenIndex(options.live), signed: new SignedTokens() }
   return {
-    async authenticate(facts) {
+    authenticate(facts) {
       const { authorization } = facts.headers
-      return authorization === undefined ? anonymousClient(deps, facts) : tokenClient(deps, authorization)
+      return authorization === undefined ? (anonymousClient(deps, facts) ?? refuse()) : tokenClient(deps, authorization)
     },
     addressOf: facts => networkOf(deps, facts),
   }
@@ -71,7 +74,7 @@ async function tokenClient(deps: Deps, authorization: string | readonly string[]
   return staticClient(deps, config, hash) ?? (await signedClient(deps, config, { token, hash })) ?? refuse()
 }
 
-function refuse(): never {
+async function refuse(): Promise<never> {
   throw unauthorized()
 }
 
@@ -116,21 +119,32 @@ async function signedClient({ signed, clock }: Deps, config: ServerConfig, sent:
   return { clientId: `subject:${subject}`, anonymous: false, tier: knownTier(config, tier), device, credential }
 }
 
-/** @throws unauthorized */
-function anonymousClient(deps: Deps, facts: RequestFacts): Client {
+function anonymousClient(deps: Deps, facts: RequestFacts): Client | null {
   const config = deps.live.current
   const asCapability = facts.capability === true
-  if (!asCapability && !isOpenTo(config, facts)) throw unauthorized()
-  const credential: Credential = {
-    // Looked at only where a transfer is long enough to be ended.
-    get fingerprint() {
-      return `open ${asCapability} ${isLocal(facts)}`
-    },
-    takenBy: config,
-    holdsIn: async next => (asCapability ? next.access.downloads === 'capability' : isOpenTo(next, facts)),
-  }
+  if (!asCapability && !isOpenTo(config, facts)) return null
+  const credential = new OpenCredential(config, facts)
   const tier = knownTier(config, config.access.openTier)
   return { clientId: `address:${networkOf(deps, facts)}`, anonymous: true, tier, device: null, credential }
+}
+
+/** No token at all. Looked at only where a transfer is long enough to be ended. */
+class OpenCredential implements Credential {
+  readonly takenBy: ServerConfig
+  readonly #facts: RequestFacts
+
+  constructor(takenBy: ServerConfig, facts: RequestFacts) {
+    this.takenBy = takenBy
+    this.#facts = facts
+  }
+
+  get fingerprint(): string {
+    return `open ${this.#facts.capability === true} ${isLocal(this.#facts)}`
+  }
+
+  async holdsIn(next: ServerConfig): Promise<boolean> {
+    return this.#facts.capability === true ? next.access.downloads === 'capability' : isOpenTo(next, this.#facts)
+  }
 }
 
 function isOpenTo({ access, listen }: ServerConfig, facts: RequestFacts): boolean {

@@ -1,7 +1,7 @@
 /** From a request to the client and what applies to it: token, device, tier. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import type { RateLimiter } from '../limits/limiter.ts'
+import { whenKnown, type RateLimiter } from '../limits/limiter.ts'
 import { tierOf } from '../limits/tiers.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { Client, Tier } from './access.ts'
@@ -36,36 +36,32 @@ const WRONG_TOKENS = { perSecond: 5, burst: 200 }
  */
 export function createIdentify(
   options: IdentifyOptions,
-): (req: IncomingRequest, how: { readonly capability: boolean }) => Promise<Identity> {
-  const { live, authenticator, devices } = options
-  return async (req, { capability }) => {
+): (req: IncomingRequest, how: { readonly capability: boolean }) => Identity | Promise<Identity> {
+  const { live, devices } = options
+  return (req, { capability }) => {
     const facts = { headers: req.headers, peerAddress: req.socket.remoteAddress, capability }
-    const client = await authenticateSparingly(options, facts, authenticator)
-    const tier = tierOf(live.current, client)
-    const admitted = devices.admit(client, tier)
-    if (admitted) await admitted
-    return { client, tier }
+    return whenKnown(authenticateSparingly(options, facts), client => {
+      const tier = tierOf(live.current, client)
+      return whenKnown(devices.admit(client, tier), () => ({ client, tier }))
+    })
   }
 }
 
-async function authenticateSparingly(
-  { rates }: IdentifyOptions,
-  facts: RequestFacts,
-  authenticator: Authenticator,
-): Promise<Client> {
-  try {
-    return await authenticator.authenticate(facts)
-  } catch (error) {
-    if (!isSealiftError(error, 'unauthorized')) throw error
-    const taken = await rates.take(`wrong-tokens:${authenticator.addressOf(facts)}`, 1, WRONG_TOKENS)
-    if (taken.ok) throw error
-    throw new SealiftError('rate_limited', 'Too many requests without a valid token', {
-      context: {
-        limit: 'wrongTokens',
-        value: WRONG_TOKENS.perSecond,
-        remaining: 0,
-        retryAfterSeconds: taken.retryAfterMs / 1000,
-      },
-    })
-  }
+function authenticateSparingly(options: IdentifyOptions, facts: RequestFacts): Client | Promise<Client> {
+  const client = options.authenticator.authenticate(facts)
+  return client instanceof Promise ? client.catch((error: unknown) => refuse(options, facts, error)) : client
+}
+
+async function refuse({ rates, authenticator }: IdentifyOptions, facts: RequestFacts, error: unknown): Promise<never> {
+  if (!isSealiftError(error, 'unauthorized')) throw error
+  const taken = await rates.take(`wrong-tokens:${authenticator.addressOf(facts)}`, 1, WRONG_TOKENS)
+  if (taken.ok) throw error
+  throw new SealiftError('rate_limited', 'Too many requests without a valid token', {
+    context: {
+      limit: 'wrongTokens',
+      value: WRONG_TOKENS.perSecond,
+      remaining: 0,
+      retryAfterSeconds: taken.retryAfterMs / 1000,
+    },
+  })
 }

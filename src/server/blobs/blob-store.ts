@@ -90,6 +90,21 @@ export interface ChecksBlobs {
   stat(blobId: BlobId): Promise<StoredBlob | null>
 }
 
+/** Optional power: a store that has bytes which are asked for again and again where having them costs nothing. */
+export interface HasBytesAtHand {
+  /** `null`: these are not at hand, or not all of them; ask `read`. Of a complete blob. Never throws. */
+  atHand(blobId: BlobId, range: ByteRange): BytesAtHand | null
+}
+
+/** Memory of the store, until it is given back. */
+export interface BytesAtHand {
+  readonly bytes: Uint8Array
+  /** Nobody looks at the bytes any more. */
+  release(): void
+  /** Somebody may still be looking: the memory is never used again. */
+  discard(): void
+}
+
 /** Optional power: a store whose complete blobs are files that another program on this machine may send. */
 export interface LocatesFiles {
   /** Path of a complete blob's file inside the store's folder, with `/` between names. */

@@ -1,5 +1,6 @@
 const LARGE_BYTES = 256 * 1024
-const SMALL_BYTES = 64 * 1024
+/** What is read in one go, at most. */
+export const SMALL_BYTES = 64 * 1024
 const SPARE_BYTES = 32 * 1024
 /** Small buffers kept for reuse, of each size. */
 const KEPT_BYTES = 4 * 1024 * 1024

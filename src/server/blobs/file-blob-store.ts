@@ -24,20 +24,23 @@ import type {
   BlobStore,
   ByteRange,
   ByteSink,
+  BytesAtHand,
   ChecksBlobs,
+  HasBytesAtHand,
   LocatesFiles,
   MeasuresSpace,
   PartAddress,
   StoredBlob,
 } from './blob-store.ts'
 import { BlobWriters } from './blob-writers.ts'
-import { BufferPool } from './buffer-pool.ts'
+import { BufferPool, SMALL_BYTES } from './buffer-pool.ts'
 import { copyRange } from './copy-range.ts'
 import { isMissing, translateFileError } from './file-errors.ts'
 import { type FileSystem, nodeFileSystem } from './file-system.ts'
 import { Folders } from './folders.ts'
 import { listBlobs, statBlob } from './list-blobs.ts'
 import { OpenFiles } from './open-files.ts'
+import { PooledBytes } from './pooled-bytes.ts'
 import { type Sealing, sealFile } from './seal-file.ts'
 import { WriteMemory } from './write-memory.ts'
 import { writePart } from './write-part.ts'
@@ -59,7 +62,7 @@ export interface FileBlobStoreOptions {
   readonly fileSystem?: FileSystem
 }
 
-export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles
+export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles & HasBytesAtHand
 
 /** @throws unavailable when the directory cannot be made or written */
 export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<FileBlobStore> {
@@ -125,6 +128,12 @@ class FilesBlobStore implements FileBlobStore {
     } finally {
       held.release()
     }
+  }
+
+  atHand(blobId: BlobId, { start, end }: ByteRange): BytesAtHand | null {
+    const lengthBytes = end - start
+    const file = lengthBytes > 0 && lengthBytes <= SMALL_BYTES ? this.#openFiles.peek(blobId) : null
+    return file && PooledBytes.read(file, this.#pool, lengthBytes, start)
   }
 
   async complete({ blobId }: BlobAddress, sizeBytes: number): Promise<void> {

@@ -11,6 +11,8 @@ import { isMissing } from './file-errors.ts'
 export interface OpenFile {
   /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
   read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number
+  /** The same when it is certain to cost nothing, else `null`. A file system need not have it. */
+  readAtOnce?(buffer: Uint8Array, lengthBytes: number, position: number): number | null
   /** Writes `pieces` one after the other; may write less than all of them. @returns bytes written */
   write(pieces: readonly Uint8Array[], position: number): Promise<number>
   truncate(sizeBytes: number): Promise<void>
@@ -106,7 +108,9 @@ const FRESH_MS = 2000
 class NodeFile implements OpenFile {
   readonly #descriptor: number
   /** The last small read: where, how much, and when. */
-  #last = { position: -1, lengthBytes: 0, atMs: 0 }
+  #position = -1
+  #lengthBytes = 0
+  #readAtMs = 0
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
@@ -114,13 +118,21 @@ class NodeFile implements OpenFile {
 
   read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number {
     if (lengthBytes > SMALL_READ_BYTES) return this.#readElsewhere(buffer, lengthBytes, position)
-    const { position: where, lengthBytes: howMuch, atMs } = this.#last
-    const now = performance.now()
-    const isFresh = where === position && howMuch === lengthBytes && now - atMs < FRESH_MS
-    this.#last = { position, lengthBytes, atMs: now }
-    // Copying from the page cache takes less than asking another thread to: a thumbnail that many ask for is read here.
-    if (isFresh) return readSync(this.#descriptor, buffer, 0, lengthBytes, position)
+    const read = this.readAtOnce(buffer, lengthBytes, position)
+    if (read !== null) return read
+    this.#position = position
+    this.#lengthBytes = lengthBytes
+    this.#readAtMs = performance.now()
     return this.#readElsewhere(buffer, lengthBytes, position)
+  }
+
+  readAtOnce(buffer: Uint8Array, lengthBytes: number, position: number): number | null {
+    if (position !== this.#position || lengthBytes !== this.#lengthBytes) return null
+    const now = performance.now()
+    if (now - this.#readAtMs >= FRESH_MS) return null
+    this.#readAtMs = now
+    // Copying from the page cache takes less than asking another thread to: a thumbnail that many ask for is read here.
+    return readSync(this.#descriptor, buffer, 0, lengthBytes, position)
   }
 
   #readElsewhere(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> {

@@ -9,6 +9,8 @@ interface Entry {
   /** Set once `opened` has resolved, so that the next reader need not wait for a promise. */
   file: OpenFile | null
   readers: number
+  /** Used since room was last looked for. */
+  used: boolean
   /** No longer to be found here: closed as soon as nobody reads. */
   dropped: boolean
 }
@@ -29,7 +31,7 @@ export class OpenFiles {
   readonly #files: FileSystem
   readonly #paths: BlobPaths
   readonly #capacity: number
-  /** Least recently used first. */
+  /** In the order in which they were opened, but that those in use go to the end when room is looked for. */
   readonly #entries = new Map<BlobId, Entry>()
 
   constructor(files: FileSystem, paths: BlobPaths, capacity: number) {
@@ -51,6 +53,14 @@ export class OpenFiles {
     }
   }
 
+  /** The blob's file, if it is open: for whoever is done with it in the same turn. */
+  peek(blobId: BlobId): OpenFile | null {
+    const entry = this.#entries.get(blobId)
+    if (!entry?.file) return null
+    entry.used = true
+    return entry.file
+  }
+
   /** The blob is deleted: who reads it now may go on, nobody else will find it here. */
   drop(blobId: BlobId): void {
     const entry = this.#entries.get(blobId)
@@ -67,8 +77,7 @@ export class OpenFiles {
   #use(blobId: BlobId): Entry {
     const known = this.#entries.get(blobId)
     if (known) {
-      this.#entries.delete(blobId)
-      this.#entries.set(blobId, known)
+      known.used = true
       return known
     }
     this.#makeRoom()
@@ -77,7 +86,7 @@ export class OpenFiles {
 
   #add(blobId: BlobId): Entry {
     const opened = this.#open(blobId)
-    const entry: Entry = { opened, file: null, readers: 0, dropped: false }
+    const entry: Entry = { opened, file: null, readers: 0, used: false, dropped: false }
     this.#entries.set(blobId, entry)
     opened.then(
       file => (entry.file = file),
@@ -110,10 +119,20 @@ export class OpenFiles {
   }
 
   #makeRoom(): void {
+    let left = 2 * this.#entries.size
     for (const [blobId, entry] of this.#entries) {
-      if (this.#entries.size < this.#capacity) return
-      if (entry.readers === 0) this.drop(blobId)
+      if (this.#entries.size < this.#capacity || left === 0) return
+      left -= 1
+      if (entry.readers === 0 && !entry.used) this.drop(blobId)
+      else this.#toEnd(blobId, entry)
     }
+  }
+
+  /** Moving an entry at each use would cost more than the few looks that its second chance does. */
+  #toEnd(blobId: BlobId, entry: Entry): void {
+    entry.used = false
+    this.#entries.delete(blobId)
+    this.#entries.set(blobId, entry)
   }
 
   #release(entry: Entry): void {

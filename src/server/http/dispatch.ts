@@ -58,7 +58,8 @@ export class Dispatcher {
       if (isPublic(name)) await table[name](exchange)
       else {
         exchange.assertOpen()
-        await table[name](exchange, await gate.admit(exchange, name), parameters)
+        const admitted = gate.admit(exchange, name)
+        await table[name](exchange, admitted instanceof Promise ? await admitted : admitted, parameters)
       }
     } catch (error) {
       fail(exchange, error)

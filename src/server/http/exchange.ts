@@ -19,6 +19,8 @@ export interface ExchangeOptions {
   readonly idleMs: number
 }
 
+const nothing = (): void => undefined
+
 /** One request and its answer: owns the abort signal of all work done for it, and ends with the response. */
 export class Exchange {
   readonly req: IncomingMessage
@@ -35,6 +37,8 @@ export class Exchange {
   sentBytes = 0
   receivedBytes = 0
   closed = false
+  /** Its handler at work; `null` when that is done. Never rejects. */
+  work: Promise<void> | null = null
   /** True once what is left of the body is being thrown away. */
   draining = false
   /** True while it stands in line, or waits for something new. */
@@ -42,7 +46,7 @@ export class Exchange {
   /** Told when the answer or the connection ends, so that nothing waits for bytes to be taken any more. */
   sink: { close(reason: Error | null): void } | null = null
   /** Called once its handler is done. */
-  settle: () => void = () => undefined
+  settle: () => void = nothing
   readonly #baseHeaders: HeaderList
   #expectsContinue: boolean
   #controller: AbortController | null = null
@@ -84,6 +88,7 @@ export class Exchange {
   abort(reason: Error): void {
     this.#abortReason ??= reason
     this.#controller?.abort(reason)
+    this.sink?.close(reason)
   }
 
   /** @throws the reason when it was aborted before its work began */

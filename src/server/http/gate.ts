@@ -26,7 +26,7 @@ export interface Identify {
    * unguessable id or an owner secret. A token that is sent is always checked.
    * @throws unauthorized, rate_limited, too_many_devices
    */
-  (req: IncomingMessage, options: { readonly capability: boolean }): Promise<Identity>
+  (req: IncomingMessage, options: { readonly capability: boolean }): Identity | Promise<Identity>
 }
 
 export interface GateOptions {
@@ -44,15 +44,17 @@ export class Gate {
   }
 
   /** @throws unauthorized, rate_limited, invalid_request, unsupported_media_type, too_many_devices */
-  async admit(exchange: Exchange, route: Exclude<RouteName, PublicRoute>): Promise<Caller> {
+  admit(exchange: Exchange, route: Exclude<RouteName, PublicRoute>): Caller | Promise<Caller> {
     const { req } = exchange
     const ownerHash = ownerHashOf(req)
-    const { client, tier } = await this.#options.identify(req, { capability: this.#isCapability(route, ownerHash) })
-    exchange.clientId = client.clientId
-    const taking = this.#takeRequest(client, tier)
-    if (taking) await taking
-    refuseEncodings(req)
-    return { client, tier, ownerHash }
+    const identified = this.#options.identify(req, { capability: this.#isCapability(route, ownerHash) })
+    return whenKnown(identified, ({ client, tier }) => {
+      exchange.clientId = client.clientId
+      return whenKnown(this.#takeRequest(client, tier), () => {
+        refuseEncodings(req)
+        return { client, tier, ownerHash }
+      })
+    })
   }
 
   #isCapability(route: RouteName, ownerHash: string | null): boolean {

@@ -1,15 +1,15 @@
 /** GET and HEAD of a media: the hot path. No framework, no closures per chunk, headers and first bytes in one write. */
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
-import type { ByteRange, ByteSink } from '../blobs/blob-store.ts'
+import type { BlobStore, ByteRange, BytesAtHand, ByteSink, HasBytesAtHand } from '../blobs/blob-store.ts'
 import type { Caller } from '../caller.ts'
-import type { RateLimiter, SlotLimiter, TransferSlot } from '../limits/limiter.ts'
+import type { RateLimiter, SlotLimiter, TakesAtOnce, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
 import { countDownload, type CountDownload, type CountedDownload } from '../media/count-download.ts'
 import { etagOf } from '../media/describe-media.ts'
 import { followBytes, waitForByte, type FollowUpload } from '../media/follow-upload.ts'
-import { openMedia } from '../media/open-media.ts'
-import type { MediaRecord } from '../records/record-store.ts'
+import { openMedia, recallMedia } from '../media/open-media.ts'
+import type { MediaRecord, MediaRecords, RecallsMedia } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { sendAccelerated, type Accelerate } from './accelerate.ts'
 import { OPAQUE_HEADERS, sendEmpty } from './answers.ts'
@@ -20,7 +20,9 @@ import { ResponseSink } from './response-sink.ts'
 import type { Pace, StallWatch } from './stall-watch.ts'
 
 export interface ReadMedia extends FollowUpload, CountDownload {
-  readonly slots: SlotLimiter
+  readonly records: MediaRecords & Partial<RecallsMedia>
+  readonly blobs: BlobStore & Partial<HasBytesAtHand>
+  readonly slots: SlotLimiter & Partial<TakesAtOnce>
   readonly watch: StallWatch
   readonly pace: () => Pace
   readonly rates: RateLimiter
@@ -32,7 +34,8 @@ export interface ReadMedia extends FollowUpload, CountDownload {
 const LONG_WAIT_MS = 20
 
 export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Caller, mediaId: string): Promise<void> {
-  const media = await openMedia(deps.records, mediaId, deps.clock())
+  const now = deps.clock()
+  const media = recallMedia(deps.records, mediaId, now) ?? (await openMedia(deps.records, mediaId, now))
   const etag = etagOf(media.blobId)
   const { headers } = exchange.req
   if (matchesNone(headers['if-none-match'], etag)) {
@@ -41,7 +44,7 @@ export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Call
   const range = allowsRange(single(headers['if-range']), etag) ? parseRange(headers.range) : null
   assertSatisfiable(range, media)
   const askedAtMs = performance.now()
-  using slot = await takeSlot(deps, exchange, caller, media)
+  using slot = takeFree(deps, caller, media) ?? (await takeSlot(deps, exchange, caller, media))
   if (!isShort(media)) endWithSlot(exchange, slot)
   // Much can happen to a lease while its reader stands in line.
   if (performance.now() - askedAtMs > LONG_WAIT_MS) await openMedia(deps.records, mediaId, deps.clock())
@@ -68,6 +71,11 @@ export async function headMedia(deps: ReadMedia, exchange: Exchange, mediaId: st
   assertNotExhausted(media)
   exchange.res.writeHead(200, mediaHeaders(deps, exchange, { media, etag, range: null, counted: null }))
   exchange.res.end()
+}
+
+/** A short transfer takes a slot that is free without asking around. */
+function takeFree({ slots }: ReadMedia, caller: Caller, media: MediaRecord): TransferSlot | null {
+  return (isShort(media) && slots.tryAcquire?.(slotRequest(caller, 'download'))) || null
 }
 
 /** Waiting in line for a slot is not idling. */
@@ -168,7 +176,20 @@ function copy(deps: ReadMedia, exchange: Exchange, plan: Plan, to: Target): Prom
   const { media, range, lengthBytes } = plan
   if (media.state !== 'complete' || lengthBytes === null) return follow(deps, exchange, plan, to)
   const start = range?.start ?? 0
-  return deps.blobs.read(media, { start, end: start + lengthBytes }, to.bytes, exchange.signal)
+  const bytes = { start, end: start + lengthBytes }
+  const found = deps.blobs.atHand?.(media.blobId, bytes)
+  return found ? handOver(found, to.bytes) : deps.blobs.read(media, bytes, to.bytes, exchange.signal)
+}
+
+/** The sink ends with the exchange, so nothing has to be listened for. */
+async function handOver(found: BytesAtHand, sink: ByteSink): Promise<void> {
+  try {
+    await sink.write(found.bytes)
+  } catch (error) {
+    found.discard()
+    throw error
+  }
+  found.release()
 }
 
 async function follow(deps: ReadMedia, exchange: Exchange, plan: Plan, { sink, bytes }: Target): Promise<void> {

@@ -23,7 +23,8 @@ export class ResponseSink implements ByteSink, Watched {
   #started = false
   #outstandingBytes = 0
   #takenAtMs = 0
-  readonly #pending = new Set<(reason: Error) => void>()
+  /** Of those who wait for bytes to be taken; two at most. */
+  #pending: ((reason: Error) => void)[] = []
 
   constructor(options: ResponseSinkOptions) {
     this.#options = options
@@ -43,10 +44,10 @@ export class ResponseSink implements ByteSink, Watched {
       if (this.#outstandingBytes === 0) this.#takenAtMs = performance.now()
       this.#outstandingBytes += bytes.length
       this.#left -= bytes.length
-      this.#pending.add(reject)
+      this.#pending.push(reject)
       const taken = (error?: Error | null) => {
         if (error) return
-        this.#pending.delete(reject)
+        this.#pending.splice(this.#pending.indexOf(reject), 1)
         this.#outstandingBytes -= bytes.length
         this.#takenAtMs = performance.now()
         exchange.sentBytes += bytes.length
@@ -69,8 +70,7 @@ export class ResponseSink implements ByteSink, Watched {
   close(reason: Error | null): void {
     this.#options.watch.delete(this)
     if (reason === null) return
-    for (const reject of this.#pending) reject(reason)
-    this.#pending.clear()
+    for (const reject of this.#pending.splice(0)) reject(reason)
   }
 
   /** A write may take the idle time, and as long again as its bytes take at the slowest speed allowed. */

@@ -44,7 +44,6 @@ export interface HttpServerOptions {
 export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #server: Server
-  readonly #running = new Map<Exchange, Promise<void>>()
   /** Exchanges whose work or answer is not over. */
   readonly #open = new Set<Exchange>()
   #stopping = false
@@ -87,7 +86,7 @@ export class HttpServer {
     await this.#idleWithin(FAREWELL_MS)
     this.#server.closeAllConnections()
     await closed
-    await Promise.allSettled(this.#running.values())
+    for (const { work } of this.#open) await work
   }
 
   #listenTo(server: Server): void {
@@ -119,17 +118,17 @@ export class HttpServer {
       this.#endIfOver(exchange)
     })
     this.#open.add(exchange)
-    this.#running.set(exchange, this.#run(exchange))
+    exchange.work = this.#run(exchange)
   }
 
   async #run(exchange: Exchange): Promise<void> {
     await this.#options.dispatcher.serve(exchange)
-    this.#running.delete(exchange)
+    exchange.work = null
     this.#endIfOver(exchange)
   }
 
   #endIfOver(exchange: Exchange): void {
-    if (!exchange.closed || this.#running.has(exchange)) return
+    if (!exchange.closed || exchange.work) return
     this.#open.delete(exchange)
     this.#options.onEnd(exchange)
     if (!this.#stopping) return
@@ -139,8 +138,8 @@ export class HttpServer {
   }
 
   #abortRunning(which: (exchange: Exchange) => boolean): void {
-    for (const exchange of this.#running.keys()) {
-      if (which(exchange)) exchange.abort(stoppingError())
+    for (const exchange of this.#open) {
+      if (exchange.work && which(exchange)) exchange.abort(stoppingError())
     }
   }
 

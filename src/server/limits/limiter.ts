@@ -38,6 +38,12 @@ export interface SlotLimiter {
   looksFree(request: SlotRequest): boolean
 }
 
+/** Optional power: a limiter that knows all by itself, and can answer at once. */
+export interface TakesAtOnce {
+  /** A slot that is free right now, for a transfer that is over in a moment: it is not taken away when its credential is. */
+  tryAcquire(request: Omit<SlotRequest, 'credential'>): TransferSlot | null
+}
+
 /** What the server itself asks of the slots of its own node. */
 export interface NodeSlotLimiter extends SlotLimiter {
   /** Slots held by all clients, through this node. */
@@ -72,6 +78,6 @@ export interface RateLimiter {
 }
 
 /** Goes on with an answer in the same turn when it is there, and later when it is not. */
-export function whenKnown<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R): R | Promise<R> {
+export function whenKnown<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R | Promise<R>): R | Promise<R> {
   return answer instanceof Promise ? answer.then(goOn) : goOn(answer)
 }

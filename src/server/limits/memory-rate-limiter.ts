@@ -15,6 +15,8 @@ const LOOK_AT = 4
 export class MemoryRateLimiter implements RateLimiter {
   /** In order of last use: `fullAt` by key. */
   readonly #buckets = new Map<string, number>()
+  /** The bucket used last: it is where it belongs. */
+  #latest: string | null = null
   readonly #now: () => number
   readonly #maxKeys: number
 
@@ -45,9 +47,11 @@ export class MemoryRateLimiter implements RateLimiter {
   }
 
   #remember(key: string, fullAt: number, now: number): void {
-    this.#buckets.delete(key)
+    const inPlace = key === this.#latest
+    if (!inPlace) this.#buckets.delete(key)
     this.#buckets.set(key, fullAt)
-    this.#forgetSome(now)
+    this.#latest = key
+    if (!inPlace) this.#forgetSome(now)
   }
 
   #forgetSome(now: number): void {

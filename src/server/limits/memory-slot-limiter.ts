@@ -2,12 +2,12 @@
 import type { Sessions } from '../access/sessions.ts'
 import { HeldSlot } from './held-slot.ts'
 import { HoldTime } from './hold-time.ts'
-import type { NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
+import type { NodeSlotLimiter, SlotRequest, TakesAtOnce, TransferDirection, TransferSlot } from './limiter.ts'
 import { SlotLine, type Waiter } from './slot-line.ts'
 import { refusal, shuttingDown } from './slot-refusals.ts'
 import { SlotRight } from './slot-right.ts'
 
-export interface MemorySlotLimiter extends NodeSlotLimiter, Disposable {
+export interface MemorySlotLimiter extends NodeSlotLimiter, TakesAtOnce, Disposable {
   held(clientId: string, direction: TransferDirection): number
   /** Also takes the slots away from those who hold them. */
   [Symbol.dispose](): void
@@ -54,6 +54,14 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
       throw error
     }
     return this.#slot(key, line, { direction: request.direction, right })
+  }
+
+  tryAcquire({ clientId, direction, cap }: Omit<SlotRequest, 'credential'>): TransferSlot | null {
+    const key = keyOf(clientId, direction)
+    const line = this.#lines.get(key) ?? new SlotLine()
+    if (this.#closed || !line.tryTake(cap)) return null
+    this.#lines.set(key, line)
+    return this.#slot(key, line, { direction, right: null })
   }
 
   held(clientId: string, direction: TransferDirection): number {
@@ -108,7 +116,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     const since = this.#now()
     this.#inFlight[direction] += 1
     const slot = new HeldSlot(() => {
-      right[Symbol.dispose]()
+      right?.[Symbol.dispose]()
       this.#slots.delete(slot)
       this.#inFlight[direction] -= 1
       this.#holdTime[direction].note(this.#now() - since)
@@ -116,7 +124,7 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
       this.#forgetIdle(key, line)
     })
     this.#slots.add(slot)
-    right.whenLost(reason => slot.takeAway(reason))
+    right?.whenLost(reason => slot.takeAway(reason))
     return slot
   }
 
@@ -133,7 +141,7 @@ interface Patience {
 
 interface Holding {
   readonly direction: TransferDirection
-  readonly right: SlotRight
+  readonly right: SlotRight | null
 }
 
 /**

@@ -1,7 +1,10 @@
-import type { MediaRecord, RecordStore } from '../records/record-store.ts'
+import type { MediaRecord, RecallsMedia, RecordStore } from '../records/record-store.ts'
 
-/** Bounds what another process can change unnoticed (fsck while the server runs). */
-const REMEMBER_MS = 2000
+/**
+ * Bounds what another process can change unnoticed: fsck while the server runs, which ends media whose bytes are missing.
+ * With many small media, lookups are what they cost most, unless each is asked for several times within this.
+ */
+const REMEMBER_MS = 10_000
 const MAX_REMEMBERED = 10_000
 
 interface Remembered {
@@ -14,12 +17,16 @@ interface Remembered {
  * Only of complete media whose downloads are not counted: of these nothing can change but that their lease ends, and
  * every way to end one by name passes here. (Expiry is in the record.) For a database that one process writes.
  */
-export function rememberMedia(records: RecordStore, now: () => number = () => performance.now()): RecordStore {
+export function rememberMedia(
+  records: RecordStore,
+  now: () => number = () => performance.now(),
+): RecordStore & RecallsMedia {
   const memory = new MediaMemory(now)
   return {
     ...records,
+    recallMedia: mediaId => memory.recall(mediaId),
     findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
-    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at)),
+    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at), mediaId),
     endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),
     endExpiredParcels: (at, batch) => memory.forgetting(() => records.endExpiredParcels(at, batch)),
   }
@@ -35,9 +42,14 @@ class MediaMemory {
     this.#now = now
   }
 
-  async find(mediaId: string, ask: () => Promise<MediaRecord | null>): Promise<MediaRecord | null> {
+  recall(mediaId: string): MediaRecord | null {
     const known = this.#remembered.get(mediaId)
-    if (known && known.untilMs > this.#now()) return known.media
+    return known && known.untilMs > this.#now() ? known.media : null
+  }
+
+  async find(mediaId: string, ask: () => Promise<MediaRecord | null>): Promise<MediaRecord | null> {
+    const known = this.recall(mediaId)
+    if (known) return known
     const changesBefore = this.#changes
     const media = await ask()
     if (media && isSteady(media) && this.#changes === changesBefore) this.#remember(media)
@@ -45,13 +57,14 @@ class MediaMemory {
     return media
   }
 
-  /** All of it is forgotten once `change` is done, and so before anyone is told that it is. */
-  async forgetting<T>(change: () => Promise<T>): Promise<T> {
+  /** All of it, or the one media named, is forgotten once `change` is done, and so before anyone is told that it is. */
+  async forgetting<T>(change: () => Promise<T>, mediaId?: string): Promise<T> {
     try {
       return await change()
     } finally {
       this.#changes += 1
-      this.#remembered.clear()
+      if (mediaId === undefined) this.#remembered.clear()
+      else this.#remembered.delete(mediaId)
     }
   }
 

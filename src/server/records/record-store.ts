@@ -194,6 +194,12 @@ export interface MediaRecords {
   returnDownload(mediaId: string, grantId: string): Promise<void>
 }
 
+/** Optional power: records that remember, and answer at once. */
+export interface RecallsMedia {
+  /** What `findMedia` would resolve with; `null`: it has to be asked. */
+  recallMedia(mediaId: string): MediaRecord | null
+}
+
 export interface ParcelRecords {
   /** @throws not_found (a covered media is not the caller's), idempotency_conflict */
   publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelRecord>

@@ -48,7 +48,7 @@ function world(devices = 2) {
     devices: new DeviceGate({ live, records, clock: () => clock.ms }),
     rates: new MemoryRateLimiter({ now: () => clock.ms }),
   })
-  const ask = (token: string | null, from = '127.0.0.1', capability = false) =>
+  const ask = async (token: string | null, from = '127.0.0.1', capability = false) =>
     identify(
       { headers: token === null ? {} : { authorization: `Bearer ${token}` }, socket: { remoteAddress: from } },
       { capability },

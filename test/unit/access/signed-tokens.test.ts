@@ -37,7 +37,7 @@ function world(jwt: RawMap, others: RawMap = {}) {
     parseConfig({ tiers: { pro: {} }, access: { openMode: 'off', jwt: section, ...others } })
   const live = createLiveConfig(config(jwt))
   const authenticator = createAuthenticator({ live, clock: () => clock.ms, proxies: createProxyTrust(live) })
-  const ask = (token: string) =>
+  const ask = async (token: string) =>
     authenticator.authenticate({ peerAddress: '203.0.113.5', headers: { authorization: `Bearer ${token}` } })
   return { clock, live, ask, reload: (section: RawMap | null) => live.apply(config(section)) }
 }

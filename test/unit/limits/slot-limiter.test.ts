@@ -24,6 +24,34 @@ async function transfer(slots: MemorySlotLimiter, ask: SlotRequest, watch: { now
   }
 }
 
+describe('a slot at once', () => {
+  test('counts as any other, and there are never more than the cap', async () => {
+    using slots = createMemorySlotLimiter()
+    const ask = request({ cap: 2 })
+    const first = slots.tryAcquire(ask)
+    using _second = await slots.acquire(ask, NEVER)
+    expect(slots.tryAcquire(ask)).toBeNull()
+    expect([slots.held('subject:a', 'download'), slots.inFlight('download')]).toEqual([2, 2])
+    first?.[Symbol.dispose]()
+    first?.[Symbol.dispose]()
+    expect(slots.held('subject:a', 'download')).toBe(1)
+    using third = slots.tryAcquire(ask)
+    expect(third).not.toBeNull()
+  })
+
+  test('is not had before those who stand in line, nor when the server stops', async () => {
+    using slots = createMemorySlotLimiter()
+    const first = slots.tryAcquire(request({ cap: 1 }))
+    const waiting = slots.acquire(request({ cap: 1 }), NEVER)
+    first?.[Symbol.dispose]()
+    expect(slots.tryAcquire(request({ cap: 1 }))).toBeNull()
+    ;(await waiting)[Symbol.dispose]()
+    slots.close()
+    expect(slots.tryAcquire(request({ cap: 1 }))).toBeNull()
+    expect(slots.inFlight('download')).toBe(0)
+  })
+})
+
 describe('exactness', () => {
   test('300 at once with a cap of 7: never more than 7, all are served, in the order they came', async () => {
     using slots = createMemorySlotLimiter()

@@ -48,7 +48,10 @@ describe('a media that is asked for again and again', () => {
     const { state, records } = setUp(MEDIA)
     for (let round = 0; round < 5; round++) expect(await records.findMedia(MEDIA.mediaId)).toEqual(MEDIA)
     expect(state.asked).toBe(1)
-    state.nowMs += 2000
+    state.nowMs += 9999
+    await records.findMedia(MEDIA.mediaId)
+    expect(state.asked).toBe(1)
+    state.nowMs += 1
     await records.findMedia(MEDIA.mediaId)
     expect(state.asked).toBe(2)
   })
@@ -73,6 +76,26 @@ describe('a media that is asked for again and again', () => {
     await records.findMedia(MEDIA.mediaId)
     await end(records)
     expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
+  })
+
+  test('is recalled at once for as long as it is remembered', async () => {
+    const { state, records } = setUp(MEDIA)
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    await records.findMedia(MEDIA.mediaId)
+    expect(records.recallMedia(MEDIA.mediaId)).toEqual(MEDIA)
+    state.nowMs += 10_000
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    await records.findMedia(MEDIA.mediaId)
+    await records.endLease(MEDIA.mediaId, claim, 1)
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+  })
+
+  test('is not looked up again because another one ended', async () => {
+    const { state, records } = setUp(MEDIA)
+    await records.findMedia(MEDIA.mediaId)
+    await records.endLease('z'.repeat(26), claim, 1)
+    await records.findMedia(MEDIA.mediaId)
+    expect(state.asked).toBe(1)
   })
 
   test('is not remembered when it ended while it was looked up', async () => {

@@ -1,0 +1,67 @@
+import { truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import type { BlobAddress, ByteRange } from '../../../src/server/blobs/blob-store.ts'
+import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
+import { readBytes, storeBlob } from '../../support/blob-bytes.ts'
+import { bytesFor } from '../../support/random.ts'
+import { type TempDirectory, tempDirectory } from '../../support/temp-directory.ts'
+
+const SIZE = 50_000
+const ALL = { start: 0, end: SIZE }
+const BYTES = bytesFor('at hand', SIZE)
+
+let directory: TempDirectory
+let store: FileBlobStore
+let blob: BlobAddress
+
+beforeEach(async () => {
+  directory = await tempDirectory()
+  store = await openFileBlobStore({ directory: directory.path })
+  blob = await storeBlob(store, BYTES)
+})
+afterEach(async () => {
+  await store[Symbol.asyncDispose]()
+  await directory[Symbol.asyncDispose]()
+})
+
+/** A copy of what is at hand, which is given back. */
+function atHand(range: ByteRange = ALL): Buffer | null {
+  const found = store.atHand(blob.blobId, range)
+  if (!found) return null
+  const copy = Buffer.from(found.bytes)
+  found.release()
+  return copy
+}
+
+test('bytes are at hand once they were read, and just these', async () => {
+  expect(atHand()).toBeNull()
+  await readBytes(store, blob, ALL)
+  expect(atHand()?.equals(BYTES)).toBe(true)
+  expect(atHand()?.equals(BYTES)).toBe(true)
+  expect(atHand({ start: 1, end: SIZE })).toBeNull()
+  await readBytes(store, blob, { start: 7, end: 1007 })
+  expect(atHand({ start: 7, end: 1007 })?.equals(BYTES.subarray(7, 1007))).toBe(true)
+  expect(atHand()).toBeNull()
+})
+
+test('memory that somebody may still look at is not used again', async () => {
+  await readBytes(store, blob, ALL)
+  const first = store.atHand(blob.blobId, ALL)
+  const second = store.atHand(blob.blobId, ALL)
+  first?.discard()
+  second?.release()
+  store.atHand(blob.blobId, ALL)?.bytes.fill(1)
+  expect(BYTES.equals(first?.bytes ?? Buffer.alloc(0))).toBe(true)
+})
+
+test('nothing is at hand of a blob that was deleted, or whose file was cut', async () => {
+  await readBytes(store, blob, ALL)
+  await truncate(join(directory.path, 'media', blob.blobId.slice(0, 2), blob.blobId), SIZE - 1)
+  expect(atHand()).toBeNull()
+  await expect(readBytes(store, blob, ALL)).rejects.toMatchObject({ code: 'damaged' })
+  await store.delete(blob.blobId)
+  expect(atHand()).toBeNull()
+})
