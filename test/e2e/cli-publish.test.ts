@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 
 import { startCountingProxy } from '../support/counting-proxy.ts'
+import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import { runCli, startCli, until, type RunningCli } from '../support/running-cli.ts'
 import { content } from '../support/sdk.ts'
 import { startServe, type Serving } from '../support/serving.ts'
@@ -127,4 +128,15 @@ test('a publisher that was killed goes on with the parts that it has not sent', 
   expect(code, stderr).toBe(0)
   expect(proxy.sentBytes()).toBeLessThan(24 * MIB)
   expect((await bytesOf(linksOf(stdout.toString())[0] ?? '')).equals(bytes)).toBe(true)
+})
+
+test('a server that is away is waited for', async () => {
+  await put('one.mp4', content('one', 3000))
+  await using proxy = await startFlakyProxy(serving.url)
+  proxy.faults = () => ({ way: 'up', afterBytes: 0, how: 'cut' })
+  await using running = startCli(command(), { env: { ...env, SEALIFT_SERVER: proxy.url } })
+  await until('it says that it waits', () => /one\.mp4": .* Trying again in \d+s\./.test(running.stderr()))
+  proxy.faults = null
+  expect((await bytesOf(await linkAt(running, 0))).equals(content('one', 3000))).toBe(true)
+  expect((await running.result).code).toBe(0)
 })
