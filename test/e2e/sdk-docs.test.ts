@@ -13,7 +13,7 @@ import type { TestServer } from '../support/test-server.ts'
 const run = promisify(execFile)
 const ROOT = join(import.meta.dirname, '../..')
 const examples = await examplesOf('docs/sdk.md', 'README.md')
-/** These are for browsers. */
+/** These need a page, or films. */
 const pageExamples = await examplesOf('docs/video.md')
 
 async function examplesOf(...names: readonly string[]): Promise<readonly string[]> {
@@ -46,6 +46,9 @@ const fileOf = (index: number): string => join(home.path, `example-${index}.ts`)
 function runnable(example: string): string {
   return example
     .replaceAll("'sealift/player'", `'${ROOT}/src/video/player/index.ts'`)
+    .replaceAll("'sealift/video/node'", `'${ROOT}/src/video/node.ts'`)
+    .replaceAll("'sealift/video'", `'${ROOT}/src/video/index.ts'`)
+    .replaceAll("'sealift/sealing'", `'${ROOT}/src/sealing/index.ts'`)
     .replaceAll("'sealift/node'", `'${ROOT}/src/client/node/index.ts'`)
     .replaceAll("'sealift'", `'${ROOT}/src/client/index.ts'`)
     .replaceAll('http://127.0.0.1:7325', server.url)
