@@ -14,6 +14,7 @@ const MPEG_TS_SYNC = 0x47
 /** The demuxer's view of a film, and what went wrong below it. */
 export interface FilmSource {
   readonly source: CustomSource
+  readonly sizeBytes: number
   /** Why reading ended, if it did; the demuxer may have made another error of it. */
   readonly failure: () => { readonly cause: unknown } | null
   /** Whether the demuxer has no cache, so that each of its reads is a buffer of its own. */
@@ -49,7 +50,7 @@ export async function filmSource(film: RandomSource, signal: AbortSignal): Promi
     handleUnhandledError: () => undefined,
     ...(isTransportStream ? KEPT_BY_DEMUXER : { maxCacheSize: 0 }),
   })
-  return { source, failure: () => failure, keepsNothing: !isTransportStream, limit }
+  return { source, sizeBytes: film.sizeBytes, failure: () => failure, keepsNothing: !isTransportStream, limit }
 }
 
 /** For packets of 188 bytes, each read on its own; else each would become an entry that all further reads go through. */

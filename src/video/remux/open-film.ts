@@ -10,6 +10,8 @@ import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 const FORMATS = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS]
 const MAX_TRACKS = 64
 const MAX_AUDIO_TRACKS = 16
+/** The demuxer of transport streams keeps, for finding its way back, up to all of what it has read. */
+const MAX_TRANSPORT_STREAM_BYTES = 256 * 1024 * 1024
 
 /** What of a film is copied. */
 export interface OpenFilm {
@@ -28,11 +30,11 @@ export interface OpenFilm {
 }
 
 /** @throws CannotPackage when nothing in it can be copied */
-export async function openFilm({ source, keepsNothing }: FilmSource): Promise<OpenFilm> {
+export async function openFilm({ source, sizeBytes, keepsNothing }: FilmSource): Promise<OpenFilm> {
   const input = new Input({ source, formats: FORMATS })
   try {
     const notes: string[] = []
-    const tracks = await firstTracks(input, notes)
+    const tracks = await firstTracks(input, { sizeBytes, notes })
     const video = await chooseVideo(tracks, notes)
     const audio = await chooseAudio(tracks, notes)
     if (!video && audio.length === 0) throw nothingToPlay(notes)
@@ -54,8 +56,14 @@ function nothingToPlay(notes: readonly string[]): CannotPackage {
   return new CannotPackage(['Nothing in it can be played without being encoded anew', ...notes].join('. '))
 }
 
-async function firstTracks(input: Input, notes: string[]): Promise<InputTrack[]> {
+async function firstTracks(
+  input: Input,
+  { sizeBytes, notes }: { sizeBytes: number; notes: string[] },
+): Promise<InputTrack[]> {
   if (!(await input.canRead())) throw new CannotPackage('It is neither a film nor sound in a format that is known')
+  if (sizeBytes > MAX_TRANSPORT_STREAM_BYTES && (await input.getFormat()) === MPEG_TS) {
+    throw new CannotPackage('A transport stream of more than 256 MiB is not copied; as MP4 or Matroska it is')
+  }
   const tracks = await input.getTracks()
   if (tracks.length > MAX_TRACKS) notes.push(`Of ${tracks.length} tracks only the first ${MAX_TRACKS} were looked at.`)
   return tracks.slice(0, MAX_TRACKS)
