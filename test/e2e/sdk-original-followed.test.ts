@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ let receiver: NodeSealift
 let directory: string
 
 beforeEach(async () => {
-  server = await startTestServer()
+  server = await startTestServer({ tiers: { default: { uploadBytesPerSecond: '64MiB' } } })
   home = await tempDirectory()
   proxy = await startFlakyProxy(server.url)
   sender = clientIn(join(home.path, 'sender'), { server: server.url })
@@ -65,6 +65,11 @@ function halting(): { stream: ReadableStream<Uint8Array<ArrayBuffer>>; more: Pro
     },
   })
   return { stream, more }
+}
+
+function filmOf({ film }: SendItem): NonNullable<SendItem['film']> {
+  if (!film) throw new Error('This item has no film')
+  return film
 }
 
 interface Sending {
@@ -190,6 +195,34 @@ test('an item that was asked for before it was begun is the file, not the film',
   await sent
   expect(await receiving).toMatchObject({ complete: true })
   expect(await digests(directory)).toEqual(whole)
+})
+
+test('a film that is begun anew, under another key, is followed anew', async () => {
+  const path = join(home.path, 'film.mp4')
+  await writeFile(path, original)
+  const { stream } = halting()
+  const link = Promise.withResolvers<string>()
+  const stop = new AbortController()
+  const item = { path, name: 'film.mp4' }
+  const first = sender.sendFiles([{ ...item, film: filmOf(outgoingOriginal(stream, original)) }], {
+    publishFirst: true,
+    onPublished: published => link.resolve(published.link.replace(server.url, proxy.url)),
+    signal: stop.signal,
+  })
+  first.catch((error: unknown) => link.reject(error))
+  const receiving = receiver.receive(await link.promise, { directory })
+  await eventually('what came is kept', async () => (await keptBytes()) >= film.byteLength * 0.7)
+  const [kept] = await keptFilms()
+  stop.abort()
+  await expect(first).rejects.toMatchObject({ code: 'aborted' })
+  // It may be another file now: what was sent of it is given up.
+  await utimes(path, 0, 0)
+  const again = { ...item, film: filmOf(outgoingOriginal(streamed(film, 100_000), original)) }
+  const second = await sender.sendFiles([again], { publishFirst: true })
+  expect(second.link.replace(server.url, proxy.url)).toBe(await link.promise)
+  expect((await receiving).items).toMatchObject([{ error: null }])
+  expect(await digests(directory)).toEqual(whole)
+  expect(kept).toMatch(/^\.film\.mp4\.[\da-f]{12}\.film\.sealift-part$/)
 })
 
 /** A list that ends in another hash. */
