@@ -8,6 +8,7 @@ export type { Limits } from '../protocol/schemas.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
+export type { KeepPlace, KeptBytes, RandomStore } from './kept-bytes.ts'
 export type { Preview } from './manifest.ts'
 export type {
   CallOptions,

@@ -1,5 +1,6 @@
 import type { SealiftError } from '../protocol/errors.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
+import type { KeepPlace } from './kept-bytes.ts'
 import type { FilmMaker } from './outgoing-film.ts'
 import type { Progress } from './progress.ts'
 import type { Source } from './source.ts'
@@ -151,6 +152,11 @@ export interface Published {
 export interface DownloadOptions extends TransferOptions {
   /** Goes on with an earlier download of this item into the same sink. */
   readonly resume?: DownloadResume
+  /**
+   * Room for a film that is still being sent: with it, its bytes are fetched as they come, else when all are sent. Used
+   * where the sink is written at offsets, for items that are delivered as the file their film was made of.
+   */
+  readonly keep?: KeepPlace
 }
 
 /** What a caller keeps to go on with a download later. */

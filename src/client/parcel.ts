@@ -144,6 +144,7 @@ export interface DownloadTarget {
 export interface OpenedSink {
   readonly sink: Sink
   readonly resume?: DownloadOptions['resume']
+  readonly keep?: DownloadOptions['keep']
   /** Called once when the item is whole (`null`) or has failed: the place to keep or drop what was written. */
   settle?(error: Error | null): Promise<void>
 }

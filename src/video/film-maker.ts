@@ -23,7 +23,7 @@ export interface FilmMakerOptions {
   readonly input: () => Promise<FilmInput>
   /**
    * With it, a film of one track is the item's own bytes, and the file is rebuilt from them: nothing is sent twice.
-   * Without it, and for films of several tracks, the film goes beside the file.
+   * Without it, for films of several tracks, and for those that hold little of the file, the film goes beside the file.
    */
   readonly instead?: {
     readonly original: OriginalMaker
@@ -66,7 +66,7 @@ async function begin(options: FilmMakerOptions, signal: AbortSignal): Promise<Be
   for (const note of film.notes) onNote?.(note)
   const [rendition, ...others] = film.renditions
   if (!rendition) throw new CannotPackage('There is nothing to play in it.')
-  return instead && others.length + film.audio.length === 0
+  return instead && film.keepsSamples !== false && others.length + film.audio.length === 0
     ? insteadOfFile(film, rendition, { ...instead, file: input.source, signal })
     : { film: besideFile(film) }
 }

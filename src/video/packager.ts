@@ -86,6 +86,11 @@ export interface PackagedFilm {
   readonly keepsSamples?: boolean
   /** What a person should know, such as a track that was left out; one sentence each. */
   readonly notes: readonly string[]
+  /**
+   * Whether most bytes of the file stand in the tracks as they stand in the file, sample by sample, so that the file can
+   * be told by what the film lacks. False: they are cut up, rewritten or left out. Absent: not known, and tried.
+   */
+  readonly keepsSamples?: boolean
 }
 
 export interface PackageOptions {

@@ -2,16 +2,13 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import type { Parcel, SendItem, TrackProgress } from '../../src/client/index.ts'
-import type { BegunFilm, OutgoingFilm } from '../../src/client/outgoing-film.ts'
+import type { Parcel, SendItem } from '../../src/client/index.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
-import { nodeSuite } from '../../src/sealing/node-suite.ts'
-import { originalMaker } from '../../src/video/index.ts'
 import { concat } from '../support/concat.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
-import { fragmentedFilm } from '../support/fragmented-film.ts'
 import { sourceOf } from '../support/originals.ts'
-import { clientIn, content, digest, digests, MemorySink, only, streamed } from '../support/sdk.ts'
+import { filmAndFile, outgoingOriginal } from '../support/outgoing-original.ts'
+import { clientIn, digest, digests, MemorySink, only, streamed } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -35,33 +32,8 @@ afterEach(async () => {
   await home[Symbol.asyncDispose]()
 })
 
-const samples = Array.from({ length: 300 }, (_, place) => content(`sample ${place}`, 20 * KIB + place * 300))
-/** The film has them in another order than the file that it was made of, which holds other bytes too. */
-const film = fragmentedFilm([
-  { samples: samples.filter((_, place) => place % 3 !== 1) },
-  { samples: samples.filter((_, place) => place % 3 === 1) },
-])
-const original = concat(samples.flatMap((sample, place) => [content(`header ${place}`, 7 + (place % 5)), sample]))
-
-function outgoing(film: ReadableStream<Uint8Array<ArrayBuffer>>): SendItem {
-  const begin = (signal: AbortSignal): Promise<BegunFilm> => {
-    const { bytes, runs } = originalMaker(nodeSuite).watch(film, sourceOf(original), signal)
-    return Promise.resolve({
-      own: { bytes, way: 'test-1' },
-      film: { tracks: [runs], describe: own => description(own), original: { bytes: original.byteLength, runs: 0 } },
-    })
-  }
-  return { name: 'film.mp4', type: 'video/mp4', source: original, film: { begin } }
-}
-
-function description({ media, readableBytes }: TrackProgress): ReturnType<OutgoingFilm['describe']> {
-  if (!media || readableBytes < 1000) return null
-  const segment = [1000, readableBytes - 1000, 4] as [number, number, number]
-  return {
-    state: media.state,
-    renditions: [{ codecs: 'avc1.640028', bandwidth: 1, init: [0, 1000], segments: [segment] }],
-  }
-}
+const { film, original } = filmAndFile(300)
+const outgoing = (film: ReadableStream<Uint8Array<ArrayBuffer>>): SendItem => outgoingOriginal(film, original)
 
 async function sent(): Promise<Parcel> {
   const { link } = await sealift.send([outgoing(streamed(film, 100_000))])

@@ -1,7 +1,11 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { toBase64Url } from '../../src/client/base64url.ts'
 import { formatLink, parseLink } from '../../src/client/link.ts'
+import type { SendingItem } from '../../src/client/manifest.ts'
 import { openManifest, sealManifest } from '../../src/client/manifest-codec.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
@@ -26,10 +30,10 @@ afterEach(async () => {
 })
 
 /** A parcel whose sender promises a version every second, and was killed after the first. */
-async function abandoned(): Promise<string> {
+async function abandoned(begun: Partial<SendingItem> = {}): Promise<string> {
   const key = nodeSuite.randomBytes(32)
   const createdAt = new Date().toISOString()
-  const items = [{ name: 'film.mp4', type: 'video/mp4', state: 'sending' as const }]
+  const items = [{ name: 'film.mp4', type: 'video/mp4', state: 'sending' as const, ...begun }]
   const sealed = await sealManifest({ v: 1, createdAt, everySeconds: 1, items }, { suite: nodeSuite, key })
   const answer = await fetch(`${server.url}/v1/parcels`, {
     method: 'POST',
@@ -46,6 +50,21 @@ test('a sender that shows no life is gone, for those who wait and those who down
   const waited = await parcel.next({ waitSeconds: 60 }).catch((error: unknown) => error)
   expect(waited).toMatchObject({ code: 'sender_gone' })
   expect(await download).toMatchObject({ code: 'sender_gone' })
+})
+
+test('a sender that dies while its film is followed leaves nothing behind', async () => {
+  const answer = await fetch(`${server.url}/v1/uploads`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })
+  const { mediaId: media } = (await answer.json()) as { mediaId: string }
+  const [key, commit] = [toBase64Url(nodeSuite.randomBytes(32)), toBase64Url(nodeSuite.randomBytes(32))]
+  const link = await abandoned({ media, key, commit, chunkBytes: 262_144, original: { bytes: 5_000_000 } })
+  const directory = join(home.path, 'out')
+  const { items } = await sealift.receive(link, { directory })
+  expect(items).toMatchObject([{ error: { code: 'sender_gone' } }])
+  expect(await readdir(directory)).toEqual([])
 })
 
 /** When the next version is due, by the manifest as it stands. */

@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 import { release } from '../release.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import type { RandomSink } from '../sink.ts'
+import type { RandomStore } from '../kept-bytes.ts'
 import { errorCode, localError, unless } from './local-error.ts'
 import { numbered, shortened } from './safe-names.ts'
 
@@ -19,8 +19,18 @@ export function partialPath(folder: string, file: string, id: string): string {
   return join(folder, `.${shortened(file, NAME_BYTES)}.${id.slice(0, 12)}.sealift-part`)
 }
 
+/** Where a film is kept until its file is put together from it: hidden, beside the file's later place. */
+export function filmPath(folder: string, file: string, id: string): string {
+  return join(folder, `.${shortened(file, NAME_BYTES)}.${id.slice(0, 12)}.film.sealift-part`)
+}
+
+/** Whether a path is one of those two. */
+export function isPartialPath(path: string): boolean {
+  return /^\..+\.[0-9a-f]{12}(\.film)?\.sealift-part$/.test(basename(path))
+}
+
 /** A file that is being received. */
-export class PartialFile implements RandomSink {
+export class PartialFile implements RandomStore {
   readonly path: string
   readonly #handle: FileHandle
 
@@ -29,11 +39,15 @@ export class PartialFile implements RandomSink {
     this.#handle = handle
   }
 
-  /** @param keep goes on with what is in it @throws local_file */
-  static async open(path: string, keep: boolean): Promise<PartialFile> {
+  /**
+   * @param keep goes on with what is in it
+   * @param mode of a new file. Default: the user's
+   * @throws local_file
+   */
+  static async open(path: string, keep: boolean, mode = 0o666): Promise<PartialFile> {
     try {
       if (keep) return new PartialFile(path, await open(path, constants.O_RDWR | constants.O_NOFOLLOW))
-      const handle = (await create(path)) ?? (await rm(path, { force: true }).then(() => create(path)))
+      const handle = (await create(path, mode)) ?? (await rm(path, { force: true }).then(() => create(path, mode)))
       if (handle) return new PartialFile(path, handle)
       throw new SealiftError('local_file', 'A file cannot be written: another program is writing it')
     } catch (error) {
@@ -50,6 +64,20 @@ export class PartialFile implements RandomSink {
       release(bytes)
     } catch (error) {
       throw localError('A file cannot be written', this.path, error)
+    }
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(end - start)
+    try {
+      for (let done = 0; done < bytes.byteLength;) {
+        const { bytesRead } = await this.#handle.read(bytes, done, bytes.byteLength - done, start + done)
+        if (bytesRead === 0) throw new SealiftError('local_file', 'A file that is being received was cut')
+        done += bytesRead
+      }
+      return bytes
+    } catch (error) {
+      throw localError('A file cannot be read', this.path, error)
     }
   }
 
@@ -71,8 +99,9 @@ export class PartialFile implements RandomSink {
 }
 
 /** A new file; `null` when there is something of that name. */
-function create(path: string): Promise<FileHandle | null> {
-  return unless(open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW), 'EEXIST')
+function create(path: string, mode: number): Promise<FileHandle | null> {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  return unless(open(path, flags, mode), 'EEXIST')
 }
 
 /** Whether there is a regular file of our own making, with no other name. */

@@ -8,6 +8,7 @@ import type { DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem } from '../parcel.ts'
 import { isPassing } from '../retry.ts'
 import { fileSource } from './file-source.ts'
+import { FilmPlace } from './film-place.ts'
 import { giveName, isPartial, isThere, PartialFile, partialPath } from './partial-file.ts'
 import { ReceiveFolders } from './receive-folders.ts'
 import { ReceiveJournal } from './receive-journal.ts'
@@ -83,6 +84,13 @@ interface FileReceiverOptions {
   readonly options: ReceiveOptions
 }
 
+/** What one item is received into. */
+interface ItemFiles {
+  readonly item: ParcelItem
+  readonly sink: PartialFile
+  readonly film: FilmPlace
+}
+
 class FileReceiver implements DownloadTarget {
   /** True when receiving again could bring more. */
   leftSomething = false
@@ -108,11 +116,15 @@ class FileReceiver implements DownloadTarget {
       return 'have'
     }
     const keep = before.finished.length > 0 && (await isPartial(partial))
+    if (item.state === 'sending') await journal.opened(item.id, partial)
     const sink = await PartialFile.open(partial, keep)
+    const film = new FilmPlace({ journal, folder, file })
+    const files: ItemFiles = { item, sink, film }
     return {
       sink,
       resume: this.#resume(item, keep ? before.finished : [], before.grant),
-      settle: error => (error ? this.#give(item, sink, error) : this.#keep(item, sink, { folder, file })),
+      keep: film,
+      settle: error => (error ? this.#give(files, error) : this.#keep(files, { folder, file })),
     }
   }
 
@@ -158,7 +170,8 @@ class FileReceiver implements DownloadTarget {
     }
   }
 
-  async #keep(item: ParcelItem, sink: PartialFile, place: { folder: string; file: string }): Promise<void> {
+  async #keep(files: ItemFiles, place: { folder: string; file: string }): Promise<void> {
+    const { item, sink, film } = files
     const { journal, folders } = this.#options
     try {
       const sync = this.#options.options.sync === true
@@ -166,20 +179,23 @@ class FileReceiver implements DownloadTarget {
       const announce = (path: string): Promise<void> =>
         journal.naming(item.id, { path: relative(folders.root, path), ino, sync })
       this.#received.set(item.id, await giveName({ ...place, partial: sink.path, announce }))
+      await film.remove()
     } catch (error) {
-      await this.#drop(item, sink)
+      await this.#drop(files)
       throw error
     }
   }
 
-  async #give(item: ParcelItem, sink: PartialFile, error: Error): Promise<void> {
+  async #give(files: ItemFiles, error: Error): Promise<void> {
     if (!isSealiftError(error, ...FOR_GOOD)) this.leftSomething = true
     const mayGoOn = isPassing(error) || (isSealiftError(error, 'aborted') && this.#options.options.keepOnAbort === true)
-    if (!mayGoOn) return this.#drop(item, sink)
-    await sink.close()
+    if (!mayGoOn) return this.#drop(files)
+    await files.sink.close()
+    await files.film.close()
   }
 
-  async #drop(item: ParcelItem, sink: PartialFile): Promise<void> {
+  async #drop({ item, sink, film }: ItemFiles): Promise<void> {
+    await film.remove()
     await sink.close()
     await rm(sink.path, { force: true })
     await this.#options.journal.dropped(item.id)

@@ -7,7 +7,8 @@
  * ranges count only within the same run of the system; after another boot an item begins anew. One that had its name
  * already, and was not synced before it got it, is compared with what it should be.
  */
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
 
 import * as z from 'zod'
 
@@ -15,6 +16,7 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { PlainRange } from '../options.ts'
 import { merged } from '../receive/runs.ts'
 import { LineJournal } from './line-journal.ts'
+import { isPartialPath } from './partial-file.ts'
 import { isRunning, ownIdentity, processIdentitySchema } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 
@@ -24,6 +26,7 @@ const entrySchema = z.union([
   z.object({ item: z.string(), grant: z.string() }),
   z.object({ item: z.string(), named: z.string(), ino: z.string(), sync: z.boolean() }),
   z.object({ item: z.string(), dropped: z.literal(true) }),
+  z.object({ item: z.string(), partial: z.string() }),
 ])
 
 type Entry = z.infer<typeof entrySchema>
@@ -44,6 +47,12 @@ export interface ReceivedState {
   readonly named: NamedFile | null
 }
 
+interface Recorded {
+  readonly directory: string
+  readonly items: ReadonlyMap<string, ReceivedState>
+  readonly partials: Set<string>
+}
+
 interface State {
   finished: PlainRange[]
   grant: string | null
@@ -53,10 +62,15 @@ interface State {
 export class ReceiveJournal implements AsyncDisposable {
   readonly #lines: LineJournal
   readonly #items: ReadonlyMap<string, ReceivedState>
+  readonly #directory: string
+  /** Hidden files that are of no use once everything is there, relative to the folder. */
+  readonly #partials: Set<string>
 
-  private constructor(lines: LineJournal, items: ReadonlyMap<string, ReceivedState>) {
+  private constructor(lines: LineJournal, { directory, items, partials }: Recorded) {
     this.#lines = lines
     this.#items = items
+    this.#directory = directory
+    this.#partials = partials
   }
 
   /**
@@ -75,7 +89,8 @@ export class ReceiveJournal implements AsyncDisposable {
     }
     const lines = await LineJournal.open(path)
     await lines.append({ process: own })
-    return new ReceiveJournal(lines, replay(entries, own))
+    const partials = new Set(entries.flatMap(entry => ('partial' in entry ? [entry.partial] : [])))
+    return new ReceiveJournal(lines, { directory, items: replay(entries, own), partials })
   }
 
   recall(item: string): ReceivedState {
@@ -99,8 +114,25 @@ export class ReceiveJournal implements AsyncDisposable {
     await this.#lines.append({ item, dropped: true })
   }
 
-  remove(): Promise<void> {
-    return this.#lines.remove()
+  /**
+   * Before a hidden file is made that nobody may find again: what is still being sent may be sent anew, and has another
+   * id then.
+   */
+  async opened(item: string, path: string): Promise<void> {
+    const partial = relative(this.#directory, path)
+    if (this.#partials.has(partial)) return
+    this.#partials.add(partial)
+    await this.#lines.append({ item, partial })
+  }
+
+  /** Deletes it, and the hidden files that it tells of: there is nothing left to go on with. */
+  async remove(): Promise<void> {
+    for (const partial of this.#partials) {
+      const path = resolve(this.#directory, partial)
+      if (!path.startsWith(`${this.#directory}${sep}`) || !isPartialPath(path)) continue
+      await rm(path, { force: true }).catch(() => undefined)
+    }
+    await this.#lines.remove()
   }
 
   /** Leaves it to whoever receives the same again. */

@@ -2,8 +2,9 @@ import type { LimitFunction } from 'p-limit'
 
 import { unlessAborted } from '../abort.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { CompleteItem, ManifestItem, SealedMedia } from '../manifest.ts'
-import { originalOf } from '../manifest.ts'
+import type { KeepPlace } from '../kept-bytes.ts'
+import { isBeingSent } from '../manifest.ts'
+import type { CompleteItem, MadeItem, ManifestItem, SealedMedia } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
 import type { RandomSink, Sink } from '../sink.ts'
 import type { RandomSource } from '../source.ts'
@@ -12,11 +13,14 @@ import { receiveError } from './errors.ts'
 import { followPlain } from './follow-plain.ts'
 import { MediaSource } from './media-source.ts'
 import type { MediaSourceOptions } from './media-source.ts'
+import { downloadMade, whenMade } from './made-download.ts'
 import { openOriginal } from './open-original.ts'
 import { orderedPlain } from './ordered-plain.ts'
-import { downloadOriginal, holdsOriginal, orderedOriginal } from './original-download.ts'
+import { holdsOriginal, orderedOriginal } from './original-download.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
+import { isMade, isReadable } from './readable-item.ts'
+import type { ReadableItem } from './readable-item.ts'
 import { holdsItem } from './same-bytes.ts'
 import { RUN_BYTES } from './runs.ts'
 import { SealedItem } from './sealed-item.ts'
@@ -43,6 +47,8 @@ export interface ItemDownload {
   readonly item: ManifestItem
   readonly resume?: DownloadResume | undefined
   readonly moved: (bytes: number) => void
+  /** Told of bytes that need not move, as an earlier download has brought them. */
+  readonly found?: (bytes: number) => void
 }
 
 /** Far enough along to be read: either its length is known, or it can be followed. */
@@ -50,81 +56,129 @@ type Readable = { readonly source: MediaSource } & (
   { readonly sealed: SealedItem } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
 )
 
+export interface ItemIntoSink extends ItemDownload {
+  readonly sink: Sink
+  readonly keep?: KeepPlace | undefined
+}
+
 /** Brings one item into a sink; resolves with its true length. */
 export async function downloadItem(
   context: DownloadContext,
-  download: ItemDownload & { readonly sink: Sink },
+  download: ItemIntoSink,
   signal: AbortSignal,
 ): Promise<number> {
-  const { sink } = download
+  let item = download.item
   try {
-    if (download.item.original) return await downloadMade(context, download, signal)
-    const readable = await open(context, download, signal)
-    await using _ = readable.source
-    if (sink instanceof WritableStream) {
-      const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
-      return await intoStream({ plain, sink, download }, signal)
+    for (;;) {
+      const readable = await readableItem(context, { ...download, item }, signal)
+      item = readable
+      const bytes = await downloadReadable(context, { ...download, item: readable }, signal)
+      if (bytes !== null) return bytes
+      item = await context.feed.waitForItem(download.index, isReadable, signal)
     }
-    if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
-    await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
-    return readable.sealed.bytes
   } catch (error) {
-    throw receiveError(error, isSending(download.item))
+    throw receiveError(error, isBeingSent(item))
   }
 }
 
-/** An item of which the file that it was made of is wanted. */
-async function downloadMade(
+/** `null`: the item has other bytes now. */
+async function downloadReadable(
   context: DownloadContext,
-  download: ItemDownload & { readonly sink: Sink },
+  download: ItemIntoSink & { readonly item: ReadableItem },
+  signal: AbortSignal,
+): Promise<number | null> {
+  const { sink, item } = download
+  if (item.original) {
+    if (!(sink instanceof WritableStream)) return downloadMade(context, { ...download, sink }, signal)
+    const made = await whenMade(context, download, signal)
+    return made && madeIntoStream(context, { ...download, sink, item: made }, signal)
+  }
+  const readable = open(context, download, signal)
+  await using _ = readable.source
+  if (sink instanceof WritableStream) {
+    const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
+    return await intoStream({ plain, sink, download }, signal)
+  }
+  if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
+  await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
+  return readable.sealed.bytes
+}
+
+async function madeIntoStream(
+  context: DownloadContext,
+  download: ItemDownload & { readonly item: MadeItem; readonly sink: WritableStream<Uint8Array> },
   signal: AbortSignal,
 ): Promise<number> {
-  const { sink, resume, moved } = download
   const { suite, parallel } = context
+  const { sink } = download
   await using opened = await openOriginal(context, download, signal)
   const { file } = opened
-  if (sink instanceof WritableStream) {
-    const range = { start: 0, end: file.bytes }
-    const plain = orderedOriginal({ file, range, pieceBytes: ORDERED_RUN_BYTES, parallel, suite }, signal)
-    return intoStream({ plain, sink, download }, signal)
-  }
-  await downloadOriginal({ file, sink, resume, parallel, moved }, signal)
-  return file.bytes
+  const range = { start: 0, end: file.bytes }
+  const plain = orderedOriginal({ file, range, pieceBytes: ORDERED_RUN_BYTES, parallel, suite }, signal)
+  return await intoStream({ plain, sink, download }, signal)
+}
+
+interface RangeRead extends ItemDownload {
+  readonly range: PlainRange
+  readonly aheadBytes?: number | undefined
 }
 
 /** The plaintext of an item, or a range of it, in order. */
 export async function* readItem(
   context: DownloadContext,
-  download: ItemDownload & { readonly range: PlainRange; readonly aheadBytes?: number | undefined },
+  download: RangeRead,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { range, aheadBytes = Infinity } = download
-  const parallel = Math.max(1, Math.min(context.parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
+  const { index } = download
+  let item = download.item
   try {
-    if (download.item.original) {
-      const { suite } = context
-      await using opened = await openOriginal(context, { ...download, keptBytes: aheadBytes }, signal)
-      yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
-      return
+    for (;;) {
+      const readable = await readableItem(context, { ...download, item }, signal)
+      item = readable
+      if (!readable.original) return yield* readPlain(context, { ...download, item: readable }, signal)
+      const made = await whenMade(context, { item: readable, index }, signal)
+      if (made) return yield* readMade(context, { ...download, item: made }, signal)
+      item = await context.feed.waitForItem(index, isReadable, signal)
     }
-    const wanted = range.end - range.start
-    const readable = await open(context, { ...download, wanted }, signal)
-    await using _ = readable.source
-    if ('followed' in readable) yield* clipped(readable.followed, range)
-    else
-      yield* orderedPlain(
-        { item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, parallel, ranges: context.ranges },
-        signal,
-      )
   } catch (error) {
-    throw receiveError(error, isSending(download.item))
+    throw receiveError(error, isBeingSent(item))
   }
+}
+
+async function* readPlain(
+  context: DownloadContext,
+  download: RangeRead & { readonly item: ReadableItem },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { range } = download
+  const { ranges } = context
+  const parallel = rangesAhead(context, download)
+  const readable = open(context, { ...download, wanted: range.end - range.start }, signal)
+  await using _ = readable.source
+  if ('followed' in readable) yield* clipped(readable.followed, range)
+  else yield* orderedPlain({ item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, parallel, ranges }, signal)
+}
+
+async function* readMade(
+  context: DownloadContext,
+  download: RangeRead & { readonly item: MadeItem },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { suite } = context
+  const { range, aheadBytes: keptBytes } = download
+  const parallel = rangesAhead(context, download)
+  await using opened = await openOriginal(context, { ...download, keptBytes }, signal)
+  yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
+}
+
+function rangesAhead({ parallel }: DownloadContext, { aheadBytes = Infinity }: RangeRead): number {
+  return Math.max(1, Math.min(parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
 }
 
 /** Whether `source` holds what an item is. */
 export async function compareItem(
   context: DownloadContext,
-  { index, item, source, resume }: Omit<ItemDownload, 'moved'> & { readonly source: RandomSource },
+  { item, source, resume }: Omit<ItemDownload, 'moved' | 'index'> & { readonly source: RandomSource },
   signal: AbortSignal,
 ): Promise<boolean> {
   if (!isComplete(item)) return false
@@ -132,8 +186,8 @@ export async function compareItem(
   const { media: mediaId, sealedBytes } = item
   try {
     if (item.original) {
-      if (!originalOf(item)) return false
-      await using opened = await openOriginal(context, { index, item, resume }, signal)
+      if (!isMade(item)) return false
+      await using opened = await openOriginal(context, { item, resume }, signal)
       return await holdsOriginal({ file: opened.file, source, suite }, signal)
     }
     const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
@@ -161,13 +215,24 @@ export async function* readThumbnail(
   }
 }
 
-async function open(
-  context: DownloadContext,
-  { index, resume, wanted = Infinity, ...download }: ItemDownload & { readonly wanted?: number },
+/**
+ * The item once its bytes can be read. Only then is it known what they are: an item that has not been begun may become
+ * a film.
+ */
+async function readableItem(
+  { feed }: DownloadContext,
+  { item, index }: Pick<ItemDownload, 'item' | 'index'>,
   signal: AbortSignal,
-): Promise<Readable> {
+): Promise<ReadableItem> {
+  return isReadable(item) ? item : feed.waitForItem(index, isReadable, signal)
+}
+
+function open(
+  context: DownloadContext,
+  { index, resume, item, wanted = Infinity }: ItemDownload & { readonly item: ReadableItem; readonly wanted?: number },
+  signal: AbortSignal,
+): Readable {
   const { feed, suite } = context
-  const item = isReadable(download.item) ? download.item : await feed.waitForItem(index, isReadable, signal)
   const sending = item.state === 'sending'
   const sealedBytes = item.bytes === undefined ? null : (item.sealedBytes ?? null)
   const source = new MediaSource({
@@ -187,12 +252,6 @@ async function open(
 
 function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {
   return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
-}
-
-type ReadableItem = ManifestItem & Pick<SealedMedia, 'media' | 'key' | 'commit' | 'chunkBytes'>
-
-function isReadable(item: ManifestItem): item is ReadableItem {
-  return ![item.media, item.key, item.commit, item.chunkBytes].includes(undefined)
 }
 
 function isComplete(item: ManifestItem): item is CompleteItem {

@@ -1,45 +1,47 @@
-import { originalOf } from '../manifest.ts'
-import type { ManifestItem, MadeItem, SealedMedia } from '../manifest.ts'
+import type { MadeItem, SealedMedia } from '../manifest.ts'
 import type { DownloadResume } from '../options.ts'
 import { ChunkStore } from './chunk-store.ts'
 import type { ChunkStoreOptions } from './chunk-store.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
 import { MediaSource } from './media-source.ts'
 import { OriginalFile } from './original-file.ts'
+import type { OriginalParts } from './original-file.ts'
 import { RUN_BYTES } from './runs.ts'
 import { SealedItem } from './sealed-item.ts'
 
-export type OriginalOptions = Pick<ItemDownload, 'index' | 'item' | 'resume'> & Pick<ChunkStoreOptions, 'keptBytes'>
+export interface OriginalOptions extends Pick<ItemDownload, 'resume'>, Pick<ChunkStoreOptions, 'keptBytes'> {
+  readonly item: MadeItem
+  readonly own?: OwnMedia
+}
 
 /** Dispose it when nothing is read any more. */
 export interface OpenedOriginal extends AsyncDisposable {
   readonly file: OriginalFile
 }
 
+/** Where the item's own bytes are taken from; fetches what it needs from `source`, in the download that this is. */
+export type OwnMedia = (source: MediaSource, signal: AbortSignal) => Promise<OriginalParts['own']>
+
 /**
- * The file that an item was made of. Waits until all of it is sent: how it is put together is known last.
- * @throws damaged_media, sender_gone
+ * The file that an item was made of.
+ * @throws damaged_media
  */
 export async function openOriginal(
   context: DownloadContext,
-  { index, item, resume, keptBytes }: OriginalOptions,
+  { item, resume, own: ownMedia, keptBytes }: OriginalOptions,
   signal: AbortSignal,
 ): Promise<OpenedOriginal> {
-  const made = isMade(item) ? item : await context.feed.waitForItem(index, isMade, signal)
-  const { bytes, runs } = made.original
+  const { bytes, runs } = item.original
   const grants = new Grants(resume)
-  const own = mediaSource(context, made, grants.options('own'))
+  const own = mediaSource(context, item, grants.options('own'))
   const list = mediaSource(context, runs, grants.options('list'))
   const dispose = async (): Promise<void> => {
     await own[Symbol.asyncDispose]()
     await list[Symbol.asyncDispose]()
   }
   try {
-    const parts = {
-      bytes,
-      own: opened(context, { facts: made, source: own, keptBytes }),
-      list: opened(context, { facts: runs, source: list, keptBytes }),
-    }
+    const chunks = (await ownMedia?.(own, signal)) ?? opened(context, { facts: item, source: own, keptBytes })
+    const parts = { bytes, own: chunks, list: opened(context, { facts: runs, source: list, keptBytes }) }
     return { file: await OriginalFile.open(parts, signal), [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
@@ -58,10 +60,6 @@ function opened(
 ): { item: SealedItem; chunks: ChunkStore } {
   const item = new SealedItem({ source, suite, role: 'media', facts })
   return { item, chunks: new ChunkStore({ item, ranges, keptBytes }) }
-}
-
-function isMade(item: ManifestItem): item is MadeItem {
-  return originalOf(item) !== null
 }
 
 function mediaSource(

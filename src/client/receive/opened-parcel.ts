@@ -7,7 +7,7 @@ import { laneOf, Lanes } from '../lanes.ts'
 import { filmSchema } from '../film.ts'
 import { isBeingSent, isSent } from '../manifest.ts'
 import type { ManifestItem } from '../manifest.ts'
-import type { CallOptions, DownloadOptions, DownloadResume, TransferOptions } from '../options.ts'
+import type { CallOptions, DownloadOptions, TransferOptions } from '../options.ts'
 import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../parcel.ts'
 import { ProgressMeter } from '../progress-meter.ts'
 import type { Sink } from '../sink.ts'
@@ -15,6 +15,7 @@ import type { RandomSource } from '../source.ts'
 import { streamOf } from '../stream-of.ts'
 import { compareItem, downloadItem, readItem, readThumbnail } from './item-download.ts'
 import type { DownloadContext } from './item-download.ts'
+import { itemId } from './item-id.ts'
 import { OpenedFilm } from './opened-film.ts'
 import type { FilmReading } from './opened-film.ts'
 import type { ParcelVersion } from './parcel-feed.ts'
@@ -49,17 +50,20 @@ export class OpenedParcel implements Parcel {
     this.#options = options
     this.#entries = manifest.items
     this.parcelId = options.context.feed.parcelId
+    const { parcelId } = this
+    const idOf = (item: ManifestItem, index: number): string =>
+      itemId(item, { parcelId, index, suite: options.context.suite })
     this.version = version
     this.createdAt = manifest.createdAt
-    this.items = manifest.items.map((item, index) => ({ ...describe(item), index, id: this.#idOf(item, index) }))
+    this.items = manifest.items.map((item, index) => ({ ...describe(item), index, id: idOf(item, index) }))
     this.complete = !manifest.items.some(isBeingSent)
   }
 
   async download(item: ParcelItem, sink: Sink, options: DownloadOptions = {}): Promise<void> {
     const meter = new ProgressMeter(this.#options.clock, options.onProgress)
     meter.add({ index: item.index, name: item.name, totalBytes: item.bytes })
-    const { resume, signal = NO_SIGNAL } = options
-    await this.#download(item, { sink, ...(resume && { resume }) }, { meter, signal })
+    const { resume, keep, signal = NO_SIGNAL } = options
+    await this.#download(item, { sink, ...(resume && { resume }), ...(keep && { keep }) }, { meter, signal })
     meter.flush()
   }
 
@@ -99,7 +103,7 @@ export class OpenedParcel implements Parcel {
     options: Pick<DownloadOptions, 'signal' | 'resume'> = {},
   ): Promise<boolean> {
     const { signal = NO_SIGNAL, resume } = options
-    return compareItem(this.#options.context, { index: item.index, item: this.#entry(item), source, resume }, signal)
+    return compareItem(this.#options.context, { item: this.#entry(item), source, resume }, signal)
   }
 
   async bytes(
@@ -168,25 +172,15 @@ export class OpenedParcel implements Parcel {
     }
   }
 
-  async #download(item: ParcelItem, { sink, resume }: { sink: Sink; resume?: DownloadResume | undefined }, run: Run) {
+  async #download(item: ParcelItem, { sink, resume, keep }: Omit<OpenedSink, 'settle'>, run: Run): Promise<void> {
     const { index } = item
     const { meter, signal } = run
     meter.begin(index)
-    for (const range of merged(resume?.finished ?? [])) meter.found(index, range.end - range.start)
+    const found = (bytes: number): void => meter.found(index, bytes)
+    for (const range of merged(resume?.finished ?? [])) found(range.end - range.start)
     const moved = (bytes: number): void => meter.moved(index, bytes)
-    const download = { index, item: this.#entry(item), sink, resume, moved }
+    const download = { index, item: this.#entry(item), sink, resume, keep, moved, found }
     meter.finish(index, await downloadItem(this.#options.context, download, signal))
-  }
-
-  /** Key and commitment pin the bytes; the place tells copies in one parcel apart. */
-  #idOf({ key, commit, original }: ManifestItem, index: number): string {
-    const { suite, feed } = this.#options.context
-    const pinned = [index, key ?? feed.parcelId, commit ?? '', ...(original ? ['original'] : [])].join('/')
-    const digest = suite
-      .sha256()
-      .update(new TextEncoder().encode(`sealift/1/item/${pinned}`))
-      .digest()
-    return Array.from(digest.subarray(0, 16), byte => byte.toString(16).padStart(2, '0')).join('')
   }
 
   #entry({ index }: ParcelItem): ManifestItem {

@@ -7,8 +7,10 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
 import type { RandomSink } from '../sink.ts'
+import type { RandomStore } from '../kept-bytes.ts'
 import type { RandomSource } from '../source.ts'
 import { TaskGroup } from '../task-group.ts'
+import { damagedMedia } from './errors.ts'
 import type { OriginalFile } from './original-file.ts'
 import { merged } from './runs.ts'
 
@@ -106,16 +108,38 @@ export async function* orderedOriginal(
   }
 }
 
+interface Comparison<T> {
+  readonly file: OriginalFile
+  readonly suite: Pick<CryptoSuite, 'sha256'>
+  readonly source: T
+}
+
 /** Whether a source holds the file, by its hash. */
 export async function holdsOriginal(
-  { file, source, suite }: { file: OriginalFile; source: RandomSource; suite: CryptoSuite },
+  { file, source, suite }: Comparison<RandomSource>,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (source.sizeBytes !== file.bytes) return false
+  const digest = await digestOf({ file, source, suite }, signal)
+  return digest.every((byte, at) => byte === file.sha256[at])
+}
+
+/** @throws damaged_media unless a store that was written holds the file, by its hash */
+export async function verifyOriginal(
+  { file, store, suite }: Omit<Comparison<never>, 'source'> & { readonly store: RandomStore },
+  signal: AbortSignal,
+): Promise<void> {
+  const digest = await digestOf({ file, source: store, suite }, signal)
+  if (digest.some((byte, at) => byte !== file.sha256[at])) throw damagedMedia()
+}
+
+async function digestOf(
+  { file, source, suite }: Comparison<Pick<RandomSource, 'read'>>,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const hash = suite.sha256()
   for (let start = 0; start < file.bytes; start += READ_BYTES) {
     hash.update(await source.read(start, Math.min(file.bytes, start + READ_BYTES), signal))
   }
-  const digest = hash.digest()
-  return digest.every((byte, at) => byte === file.sha256[at])
+  return hash.digest()
 }

@@ -12,11 +12,14 @@ const PIECE_RUNS = 2 ** 16
 /** Chunks of the list that are asked for at once. */
 const LIST_CHUNKS = 32
 
+/** Hands over chunks from wherever they are. */
+export type OwnChunks = Pick<ChunkStore, 'take'>
+
 export interface OriginalParts {
   /** Length of the file. */
   readonly bytes: number
-  /** What runs are copied from. */
-  readonly own: { readonly item: SealedItem; readonly chunks: ChunkStore }
+  /** What runs are copied from; nobody is told of bytes that move from here to here. */
+  readonly own: { readonly item: SealedItem; readonly chunks: OwnChunks; readonly isHere?: boolean }
   readonly list: { readonly item: SealedItem; readonly chunks: ChunkStore }
 }
 
@@ -71,7 +74,8 @@ export class OriginalFile {
       const gathering = copy ? copies : literals
       gathering.want({ at: at - piece.start, length, from })
     }
-    await Promise.all([copies.gather(own.chunks, moved, signal), literals.gather(list.chunks, moved, signal)])
+    const copied = own.isHere === true ? (): void => undefined : moved
+    await Promise.all([copies.gather(own.chunks, copied, signal), literals.gather(list.chunks, moved, signal)])
     return target
   }
 
@@ -107,7 +111,7 @@ class Gathering {
     }
   }
 
-  gather(chunks: ChunkStore, moved: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+  gather(chunks: OwnChunks, moved: (bytes: number) => void, signal: AbortSignal): Promise<void> {
     const wanted = Array.from(this.#wanted.keys()).sort((a, b) => a - b)
     return chunks.take(wanted, (chunk, bytes) => moved(this.#place(chunk, bytes)), signal)
   }

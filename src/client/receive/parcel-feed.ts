@@ -11,6 +11,7 @@ import { readParcel } from '../wire/parcels.ts'
 /** Server and reader agree on at most this long a wait. */
 const MAX_WAIT_SECONDS = 60
 const WAIT_SECONDS = 30
+const LOOK_EVERY_MS = 3000
 /** A sender that publishes nothing new for so long is taken for gone, unless it said how often it does. */
 const SENDER_PATIENCE_MS = 10 * 60_000
 /** What it said is missed so often: a phone may be without a network for a minute. */
@@ -82,6 +83,24 @@ export class ParcelFeed {
       const item = version.manifest.items[index]
       if (item && wanted(item)) return item
       version = (await this.next(version.version, WAIT_SECONDS, signal).catch(rethrowAsGone)) ?? version
+    }
+  }
+
+  /**
+   * As `waitForItem`, but looks only now and then: for those who have something else to do meanwhile. While a film is
+   * sent, versions come twice a second, and each one is the whole manifest.
+   * @throws sender_gone
+   */
+  async lookForItem<T extends ManifestItem>(
+    index: number,
+    wanted: (item: ManifestItem) => item is T,
+    signal: AbortSignal,
+  ): Promise<T> {
+    for (;;) {
+      const item = this.#latest?.manifest.items[index]
+      if (item && wanted(item)) return item
+      await this.#options.clock.sleep(LOOK_EVERY_MS, signal)
+      await this.next(this.#latest?.version ?? 0, 0, signal).catch(rethrowAsGone)
     }
   }
 

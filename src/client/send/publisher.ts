@@ -92,9 +92,15 @@ export class Publisher {
     this.#films.set(index, new FilmProgress(film))
   }
 
-  /** It is a plain file after all. */
+  /** It is a plain file after all. The film's bytes were those of the item: nobody must take them for the file. */
   filmDropped(index: number): void {
     this.#films.delete(index)
+    const item = this.#items[index]
+    const { name, type, preview, thumbnail } = item ?? {}
+    if (name !== undefined && type !== undefined) {
+      const shown = { ...(preview && { preview }), ...(thumbnail && { thumbnail }) }
+      this.#items[index] = { name, type, ...shown, state: 'sending' }
+    }
     this.#changed = true
   }
 

@@ -5,6 +5,7 @@ import { CannotPackage } from '../packager.ts'
 import type { FilmSource } from './film-source.ts'
 import { copiedAudio, copiedVideo } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
+import { keepsSamples } from './keeps-samples.ts'
 
 /** No playlists (HLS): a film must not make us read other addresses. */
 const FORMATS = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS]
@@ -27,6 +28,8 @@ export interface OpenFilm {
   /** Whether nobody but who takes a packet holds its bytes. Where they are a view of more, somebody may. */
   readonly givesOwnBytes: boolean
   readonly notes: readonly string[]
+  /** As in `PackagedFilm`. */
+  readonly keepsSamples: boolean
 }
 
 /** @throws CannotPackage when nothing in it can be copied */
@@ -45,7 +48,8 @@ export async function openFilm({ source, sizeBytes, keepsNothing }: FilmSource):
     const leadSeconds = video ? await video.cursor.reorderSeconds() : 0
     // Demuxers of other formats hold on to what they have read.
     const givesOwnBytes = keepsNothing && [MP4, QTFF].includes(await input.getFormat())
-    return { input, video, audio, originSeconds, leadSeconds, seconds, givesOwnBytes, notes }
+    const isKept = await keepsSamples(input, video)
+    return { input, video, audio, originSeconds, leadSeconds, seconds, givesOwnBytes, notes, keepsSamples: isKept }
   } catch (error) {
     input.dispose()
     throw error

@@ -42,6 +42,7 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
     subtitles: [],
     storyboard: null,
     notes: film.notes,
+    keepsSamples: film.keepsSamples,
   }
 }
 

@@ -35,6 +35,7 @@ test.each(KINDS)('%s: every frame of the package is one of the film, in its plac
   const file = only(renditions)
   expect(audio).toHaveLength(0)
   expect(film.notes).toEqual([])
+  expect(film.keepsSamples).toBe(recipe.container !== 'ts')
   expect(file).toMatchObject({ width: 320, height: 180, codecs: expect.stringMatching(codecs) })
   const out = await saved(file)
   expect(await frameHashes(out, '0:v', 'decoded')).toEqual(await frameHashes(path, '0:v', 'decoded'))

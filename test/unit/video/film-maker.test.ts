@@ -146,6 +146,12 @@ describe('a film instead of its file', () => {
     expect(begun.film.original).toBeUndefined()
   })
 
+  test('goes beside it when it holds little of the file', async () => {
+    const instead = { original, way: 'test-1' }
+    expect((await begin(packaged({ keepsSamples: false }), { instead })).own).toBeUndefined()
+    expect((await begin(packaged({ keepsSamples: true }), { instead })).own).toBeDefined()
+  })
+
   test('ends with an error when the file changed meanwhile', async () => {
     const read = () => Promise.resolve(new Uint8Array(0))
     const changed = () => Promise.reject(new Error('changed'))
