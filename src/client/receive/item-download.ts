@@ -53,11 +53,12 @@ type Readable = { readonly source: MediaSource } & (
 /** Brings one item into a sink; resolves with its true length. */
 export async function downloadItem(
   context: DownloadContext,
-  download: ItemDownload & { readonly sink: Sink },
+  asked: ItemDownload & { readonly sink: Sink },
   signal: AbortSignal,
 ): Promise<number> {
-  const { sink } = download
+  const { sink } = asked
   try {
+    const download = { ...asked, item: await begunItem(context, asked, signal) }
     if (download.item.original) return await downloadMade(context, download, signal)
     const readable = await open(context, download, signal)
     await using _ = readable.source
@@ -69,8 +70,17 @@ export async function downloadItem(
     await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
     return readable.sealed.bytes
   } catch (error) {
-    throw receiveError(error, isSending(download.item))
+    throw receiveError(error, isSending(asked.item))
   }
+}
+
+/** What the item's own bytes are, the file or what was made of it, is told when they begin, and not before. */
+async function begunItem(
+  { feed }: DownloadContext,
+  { index, item }: Pick<ItemDownload, 'index' | 'item'>,
+  signal: AbortSignal,
+): Promise<ReadableItem> {
+  return isReadable(item) ? item : feed.waitForItem(index, isReadable, signal)
 }
 
 /** An item of which the file that it was made of is wanted. */
@@ -95,12 +105,13 @@ async function downloadMade(
 /** The plaintext of an item, or a range of it, in order. */
 export async function* readItem(
   context: DownloadContext,
-  download: ItemDownload & { readonly range: PlainRange; readonly aheadBytes?: number | undefined },
+  asked: ItemDownload & { readonly range: PlainRange; readonly aheadBytes?: number | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { range, aheadBytes = Infinity } = download
+  const { range, aheadBytes = Infinity } = asked
   const parallel = Math.max(1, Math.min(context.parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
   try {
+    const download = { ...asked, item: await begunItem(context, asked, signal) }
     if (download.item.original) {
       const { suite } = context
       await using opened = await openOriginal(context, { ...download, keptBytes: aheadBytes }, signal)
@@ -117,7 +128,7 @@ export async function* readItem(
         signal,
       )
   } catch (error) {
-    throw receiveError(error, isSending(download.item))
+    throw receiveError(error, isSending(asked.item))
   }
 }
 
@@ -167,7 +178,7 @@ async function open(
   signal: AbortSignal,
 ): Promise<Readable> {
   const { feed, suite } = context
-  const item = isReadable(download.item) ? download.item : await feed.waitForItem(index, isReadable, signal)
+  const item = await begunItem(context, { index, item: download.item }, signal)
   const sending = item.state === 'sending'
   const sealedBytes = item.bytes === undefined ? null : (item.sealedBytes ?? null)
   const source = new MediaSource({
