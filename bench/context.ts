@@ -9,6 +9,8 @@ export interface BenchContext {
   readonly cores: CoreSplit
   /** Smaller sizes and fewer rounds: proves that the harness works, not how fast anything is. */
   readonly quick: boolean
+  /** Larger films than a usual run has time for. */
+  readonly full: boolean
   readonly rounds: number
   readonly signal: AbortSignal
   /** Says on stderr what is going on. */

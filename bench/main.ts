@@ -49,6 +49,7 @@ async function makeContext(options: BenchOptions, workspace: Workspace, signal: 
     build: await buildInto(await workspace.folder('build')),
     cores: await splitCores(),
     quick: options.quick,
+    full: options.full,
     rounds: options.rounds ?? (options.quick ? QUICK_ROUNDS : FULL_ROUNDS),
     signal,
     progress: text => process.stderr.write(`${text}\n`),

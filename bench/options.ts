@@ -5,6 +5,7 @@ export interface BenchOptions {
   /** Names of the rows to run; empty: all. */
   readonly only: readonly string[]
   readonly quick: boolean
+  readonly full: boolean
   readonly rounds: number | null
   /** Where the figures are also written as JSON; `null`: nowhere. */
   readonly json: string | null
@@ -19,6 +20,7 @@ export const USAGE = `npm run bench -- [options]
 
   --only ROW        run one row (may be repeated)
   --quick           small sizes, two rounds: shows that it works, not how fast anything is
+  --full            longer films: 4 GiB packaged, 200 MB sent live (5 more minutes a round)
   --rounds N        measured rounds (5)
   --json FILE       also write the figures as JSON
   --svg FILE        also draw them
@@ -33,6 +35,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       quick: { type: 'boolean', default: false },
+      full: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       json: { type: 'string' },
       svg: { type: 'string' },
@@ -47,6 +50,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   return {
     only: values.only,
     quick: values.quick,
+    full: values.full,
     rounds,
     json: values.json ?? (values.save ? 'docs/benchmark.json' : null),
     svg: values.svg ?? (values.save ? 'docs/benchmark.svg' : null),

@@ -2,6 +2,7 @@ import type { Row } from '../context.ts'
 import { accelerated, acceleratedSmall } from './accelerated.ts'
 import { download } from './download.ts'
 import { firstFrame } from './first-frame.ts'
+import { live } from './live.ts'
 import { longLink } from './long-link.ts'
 import { memory } from './memory.ts'
 import { packaging } from './package.ts'
@@ -26,4 +27,5 @@ export const ROWS: readonly Row[] = [
   acceleratedSmall,
   packaging,
   firstFrame,
+  live,
 ]

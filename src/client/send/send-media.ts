@@ -14,6 +14,7 @@ import type { Server } from '../wire/http.ts'
 import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wire/uploads.ts'
 import type { Making } from '../wire/uploads.ts'
 import { deliverPart } from './deliver-part.ts'
+import { Flight } from './flight.ts'
 import { PartSealer } from './part-sealer.ts'
 import type { PlainPart, PlainParts } from './plain-parts.ts'
 import { ReadablePrefix } from './readable-prefix.ts'
@@ -213,12 +214,15 @@ class LargeSend {
   readonly #parts: PartSealer
   readonly #whole: Promise<PartHash>
   readonly #readable = new ReadablePrefix()
+  /** Where receivers watch: what they wait for first is to arrive first. */
+  readonly #flight: Flight | null
   #sealedBytes = 0
   #dataBytes = 0
 
   constructor(options: LargeSendOptions) {
     this.#options = options
     this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
+    this.#flight = options.media.partBytes === undefined ? null : new Flight()
     this.#whole = options.context.hashing.start()
     this.#whole.catch(() => undefined)
   }
@@ -270,7 +274,8 @@ class LargeSend {
   async #transfer({ index, sealed, dataBytes }: SealedPart, signal: AbortSignal): Promise<void> {
     const { context, media, upload, direct } = this.#options
     const outgoing = { uploadId: upload.uploadId, index, sealed, onSent: media.moved }
-    const had = await deliverPart({ ...context, direct }, outgoing, signal)
+    const deliver = (): Promise<boolean> => deliverPart({ ...context, direct }, outgoing, signal)
+    const had = await (this.#flight ? this.#flight.send(deliver) : deliver())
     if (had) media.found(dataBytes)
   }
 

@@ -1,5 +1,5 @@
 /**
- * Cuts a film at key frames of its video into segments of about four seconds, those of all files at the same times.
+ * Cuts a film at key frames of its video into segments of about four seconds, the first one shorter, those of all files at the same times.
  * Without video, sound is cut anywhere. What is held in memory is one segment.
  */
 import type { EncodedPacket } from 'mediabunny'
@@ -13,6 +13,8 @@ import type { TrackFile } from './track-file.ts'
 
 /** Key frames are seldom at whole seconds, and rounded times may fall short of them. */
 const SEGMENT_SECONDS = 3.9
+/** The first segment is short: who watches while it is being sent, or over a slow line, waits for all of it. */
+const FIRST_SEGMENT_SECONDS = 0.9
 /** A segment of this size ends at the next key frame however short it is. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
 /** The most between two key frames: it is held in memory. */
@@ -107,9 +109,10 @@ class Taking {
   /** From a key frame up to the first one that is far enough away. */
   async pictures(cursor: PacketCursor, start: number): Promise<EncodedPacket[]> {
     const taken: EncodedPacket[] = []
+    const least = start === 0 ? FIRST_SEGMENT_SECONDS : SEGMENT_SECONDS
     for (let head = cursor.head; head; head = cursor.head) {
       const seconds = head.timestamp - this.#origin - start
-      const enough = seconds >= SEGMENT_SECONDS || this.#bytes >= SEGMENT_BYTES
+      const enough = seconds >= least || this.#bytes >= SEGMENT_BYTES
       if (taken.length > 0 && head.type === 'key' && enough) break
       taken.push(this.#take(head))
       await cursor.advance()
