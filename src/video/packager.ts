@@ -79,11 +79,6 @@ export interface PackagedFilm {
   readonly subtitles: readonly PackagedSubtitles[]
   /** Resolves when all of the film has been looked at; `null`, at once or then: there is none. */
   readonly storyboard: Promise<PackagedStoryboard | null> | null
-  /**
-   * False when the tracks do not hold the packets of the file as they stand there, so that the file could not be
-   * rebuilt from them without sending most of it again.
-   */
-  readonly keepsSamples?: boolean
   /** What a person should know, such as a track that was left out; one sentence each. */
   readonly notes: readonly string[]
   /**
