@@ -15,6 +15,8 @@ import { MediaSource } from './media-source.ts'
 import { SealedItem } from './sealed-item.ts'
 import type { ChunkRun, SealedFacts } from './sealed-item.ts'
 
+/** What is asked for at once, at least. */
+const MIN_RUN_BYTES = 2 * 1024 * 1024
 const MAX_READ_BYTES = 256 * 1024 * 1024
 const MAX_WHOLE_BYTES = 8 * 1024 * 1024
 /** Stands for the length of a media that is still being sent: beyond whatever is read of it. */
@@ -131,7 +133,7 @@ async function readInto(
     } else missing.push(chunk)
   }
   const group = new TaskGroup(signal)
-  for (const run of runsOf(missing, perRun(missing.length, context.parallel))) {
+  for (const run of runsOf(missing, perRun(item.chunkBytes, { chunks: missing.length, parallel: context.parallel }))) {
     group.spawn(inner =>
       context.ranges(() =>
         item.read(
@@ -179,9 +181,9 @@ class Front {
   }
 }
 
-/** A few chunks at least, so that a segment is few requests; several requests, so that a large one is soon there. */
-function perRun(chunks: number, parallel: number): number {
-  return Math.max(8, Math.ceil(chunks / parallel))
+/** Some bytes at least, so that a segment is few requests; several requests, so that a large one is soon there. */
+function perRun(chunkBytes: number, { chunks, parallel }: { chunks: number; parallel: number }): number {
+  return Math.max(Math.ceil(MIN_RUN_BYTES / chunkBytes), Math.ceil(chunks / parallel))
 }
 
 function* runsOf(chunks: readonly number[], most: number): Generator<ChunkRun> {

@@ -13,6 +13,8 @@ import { undo } from './undo.ts'
 
 /** What is watched while it is sent goes in small parts: a receiver can read no sooner than a part has arrived. */
 const WATCHED_PART_BYTES = 256 * 1024
+/** Nothing of a chunk can be shown before all of it has come: over 10 Mbit/s, these take a twentieth of a second. */
+const FILM_CHUNK_BYTES = 64 * 1024
 
 export interface Outgoing {
   readonly index: number
@@ -78,7 +80,8 @@ export class ItemSend {
       const parts = own ? madeParts(own.bytes, padding) : this.#outgoing.parts
       const thing: SealedThing = own ? `made/${own.way}` : 'item'
       const partBytes = own && followable ? { partBytes: WATCHED_PART_BYTES } : {}
-      bytes = await this.#sendOwn({ context: apart, parts, thing, ...partBytes }, inner)
+      const chunkBytes = own ? { chunkBytes: FILM_CHUNK_BYTES } : {}
+      bytes = await this.#sendOwn({ context: apart, parts, thing, ...partBytes, ...chunkBytes }, inner)
     })
     await group.join()
     return bytes
@@ -113,6 +116,7 @@ export class ItemSend {
       journal: journal.item(place.index, `track/${track}`),
       followable,
       ...(followable && { partBytes: WATCHED_PART_BYTES }),
+      chunkBytes: FILM_CHUNK_BYTES,
       moved: () => undefined,
       found: () => undefined,
       begun: begun => this.#tell(() => publisher.trackBegun(place, begun)),
@@ -159,6 +163,7 @@ interface OwnBytes {
   readonly parts: PlainParts
   readonly thing: SealedThing
   readonly partBytes?: number
+  readonly chunkBytes?: number
 }
 
 interface TrackToSend {

@@ -57,6 +57,8 @@ export interface OutgoingMedia {
   readonly readable?: (bytes: number) => void
   /** Size of parts that is wished for; the server may give another. */
   readonly partBytes?: number
+  /** Size of chunks, of which the default is a multiple. */
+  readonly chunkBytes?: number
 }
 
 /** What is known of a media that is only beginning. */
@@ -165,7 +167,8 @@ async function resume(
 
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
   const { idempotencyKey } = media.journal.secrets
-  const sealedBytes = sealedBytesOf(media, DEFAULT_CHUNK_BYTES)
+  const { chunkBytes = DEFAULT_CHUNK_BYTES } = media
+  const sealedBytes = sealedBytesOf(media, chunkBytes)
   const begun = await beginUpload(
     context.server,
     { ...context.making, idempotencyKey, sealedBytes, partBytes: media.partBytes },
@@ -174,7 +177,7 @@ async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSi
   const { uploadId, mediaId, partBytes, transfer } = begun
   // The protocol's word: a part is a whole number of chunks of the default size.
   if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
-  const upload = { uploadId, mediaId, partBytes, chunkBytes: DEFAULT_CHUNK_BYTES }
+  const upload = { uploadId, mediaId, partBytes, chunkBytes }
   await media.journal.begun(upload)
   return { upload, durable: () => false, direct: transfer === 'direct' }
 }
