@@ -27,6 +27,7 @@ export class Output {
   readonly json: boolean
   readonly #io: CliIo
   readonly #quiet: boolean
+  #view: ProgressView | null = null
 
   constructor(io: CliIo, options: OutputOptions = {}) {
     this.#io = io
@@ -44,9 +45,11 @@ export class Output {
     if (this.json) await writeAll(this.#io.stdout, `${safeJson(value)}\n`)
   }
 
-  /** Something worth knowing; left out with `--quiet`. */
+  /** Something worth knowing, above the bars while there are any; left out with `--quiet`. */
   note(text: string): void {
-    if (!this.#quiet) this.#io.stderr.write(`${text}\n`)
+    if (this.#quiet) return
+    if (this.#view) this.#view.note(text)
+    else this.#io.stderr.write(`${text}\n`)
   }
 
   /** Something that went wrong; always said. */
@@ -59,7 +62,17 @@ export class Output {
     const { stderr, env } = this.#io
     const unicode = canShowUnicode(env)
     const options = { stream: stderr, verb, quiet: this.#quiet, unicode, now: () => performance.now() }
-    return createProgressView(options, env['TERM'])
+    const view = createProgressView(options, env['TERM'])
+    this.#view = view
+    return {
+      update: progress => view.update(progress),
+      trouble: trouble => view.trouble(trouble),
+      note: line => view.note(line),
+      [Symbol.dispose]: () => {
+        view[Symbol.dispose]()
+        this.#view = null
+      },
+    }
   }
 }
 

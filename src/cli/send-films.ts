@@ -5,6 +5,7 @@ import type { LadderPackager } from '../video/node.ts'
 import type { Packager } from '../video/index.ts'
 import { quoted, type CliIo } from './cli-io.ts'
 import type { FilmMode } from './film-mode.ts'
+import type { FilmNotes } from './film-notes.ts'
 
 /** Previews are made for so many items at most: for a folder of photos they would take longer than sending it. */
 const MAX_PICTURES = 50
@@ -15,8 +16,7 @@ const NO_FFMPEG =
 export interface FilmOptions {
   readonly mode: FilmMode
   readonly previews: boolean
-  /** Told, in one sentence, what a person should know of an item. */
-  readonly tell: (note: string) => void
+  readonly notes: Pick<FilmNotes, 'tell' | 'packaged'>
 }
 
 /** The same items, films among them with their makers. Programs are looked for only when there is something for them. */
@@ -43,7 +43,10 @@ interface Tools {
   picturesOf(item: FileItem): Pick<FileItem, 'pictures'>
 }
 
-async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: FilmOptions): Promise<Tools> {
+async function openTools(
+  io: Pick<CliIo, 'env' | 'signal'>,
+  { mode, notes: { tell, packaged } }: FilmOptions,
+): Promise<Tools> {
   const { filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
   const { createRemuxThread, findFfmpeg, LadderPackager } = await import('../video/node.ts')
   const program = io.env['SEALIFT_FFMPEG']
@@ -64,6 +67,8 @@ async function openTools(io: Pick<CliIo, 'env' | 'signal'>, { mode, tell }: Film
         input: async () => ({ source: await fileSource(item.path), path: item.path }),
         ...(isCopied && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
         onNote: note => tell(`${quoted(item.name)}: ${note}`),
+        // Copying is as fast as sending, and the bars tell of that.
+        ...(!isCopied && { onProgress: (seconds, total) => packaged(item.name, seconds, total) }),
         onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
       }),
     picturesOf: item => (ladder ? pictures(ladder, item) : {}),

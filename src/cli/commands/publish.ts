@@ -12,6 +12,7 @@ import { untilDone } from '../publish/attempts.ts'
 import { landedFiles, type LandedFile } from '../publish/landed-files.ts'
 import { Publications } from '../publish/publications.ts'
 import type { FilmMode } from '../film-mode.ts'
+import { FilmNotes } from '../film-notes.ts'
 import { withFilms } from '../send-films.ts'
 import { safeJson } from '../terminal/text.ts'
 import { writeAll } from '../cli-io.ts'
@@ -111,8 +112,8 @@ class PublishRun {
   async #send({ item }: LandedFile): Promise<SentFiles> {
     const { options, output } = this.#publishing
     const { ttl, maxDownloads, film } = options
-    const tell = (note: string): void => output.note(note)
-    const items = await withFilms(this.#io, [item], { mode: film, previews: true, tell })
+    const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
+    const items = await withFilms(this.#io, [item], { mode: film, previews: true, notes })
     await using sealift = openServer(this.#io, options)
     return await sealift.sendFiles(items, {
       signal: this.#io.signal,

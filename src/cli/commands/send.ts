@@ -4,6 +4,7 @@ import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
 import type { FilmMode } from '../film-mode.ts'
+import { FilmNotes } from '../film-notes.ts'
 import { RetryNotes } from '../retry-notes.ts'
 import { itemsToSend, STDIN } from '../send-items.ts'
 import { withFilms } from '../send-films.ts'
@@ -26,16 +27,14 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   checkUsage(paths, options)
   const output = new Output(io, options)
   const { items: found, leftOut } = await itemsToSend(io, paths, options.name ?? 'stdin')
-  // Told when no bars are drawn any more.
-  const notes: string[] = []
   const { film: mode, previews } = options
-  const items = await withFilms(io, found, { mode, previews, tell: note => notes.push(note) })
+  const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
+  const items = await withFilms(io, found, { mode, previews, notes })
   tellLeftOut(output, leftOut)
   if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
   const elapsedMs = performance.now() - startedAtMs
-  for (const note of notes) output.note(note)
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)

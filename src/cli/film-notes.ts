@@ -1,0 +1,34 @@
+import { quoted } from './cli-io.ts'
+
+/** A ladder takes longer than the bytes of its file: who waits is told this often how far it is. */
+const TELL_EVERY_MS = 10_000
+
+export interface FilmNotesOptions {
+  /** Says a line; above the bars, while there are any. */
+  readonly say: (line: string) => void
+  /** Monotonic ms. */
+  readonly now: () => number
+}
+
+/** What is said of films while they are packaged. */
+export class FilmNotes {
+  readonly #options: FilmNotesOptions
+  readonly #toldAtMs = new Map<string, number>()
+
+  constructor(options: FilmNotesOptions) {
+    this.#options = options
+  }
+
+  readonly tell = (note: string): void => this.#options.say(note)
+
+  /** Seconds of the film that are packaged, of all of them (`null`: not known). */
+  readonly packaged = (name: string, seconds: number, total: number | null): void => {
+    const nowMs = this.#options.now()
+    const toldAtMs = this.#toldAtMs.get(name) ?? nowMs
+    this.#toldAtMs.set(name, toldAtMs)
+    if (nowMs - toldAtMs < TELL_EVERY_MS) return
+    this.#toldAtMs.set(name, nowMs)
+    const of = total === null ? '' : ` of ${Math.ceil(total)}`
+    this.#options.say(`${quoted(name)}: ${Math.floor(seconds)}${of} s of film are packaged.`)
+  }
+}
