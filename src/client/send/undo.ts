@@ -1,13 +1,17 @@
-import { HEADER } from '../../protocol/headers.ts'
-import { routePath } from '../../protocol/routes.ts'
 import pLimit from 'p-limit'
 
+import { isSealiftError } from '../../protocol/errors.ts'
+import { HEADER } from '../../protocol/headers.ts'
+import { routePath } from '../../protocol/routes.ts'
+import { isPassing } from '../retry.ts'
 import type { Server, ServerRequest } from '../wire/http.ts'
 import type { ItemJournal } from './send-journal.ts'
 
 /** Longest time that a failed send spends on cleaning up: the server does it too, later, by itself. */
 const DEADLINE_MS = 5000
 const PARALLEL = 16
+const MAX_ATTEMPTS = 3
+const PAUSE_MS = 200
 
 export interface Undoing {
   readonly owner: string
@@ -15,17 +19,25 @@ export interface Undoing {
   readonly items: Iterable<Pick<ItemJournal, 'upload' | 'stored'>>
 }
 
-/** Takes what was sent back from the server, as far as it can be reached: once each, without repeats. Never rejects. */
+/**
+ * Takes what was sent back from the server, as far as it can be reached. Repeats only what the server answered that it
+ * cannot do right now: a failed send does not wait for a network. Never rejects.
+ */
 export async function undo(server: Server, { owner, parcelId, items }: Undoing): Promise<void> {
   const signal = AbortSignal.timeout(DEADLINE_MS)
   const headers = { [HEADER.owner]: owner }
   const remove = async (path: string): Promise<boolean> => {
     const request: ServerRequest = { method: 'DELETE', path, headers, signal }
-    const done = server.attempt(request).then(response => response.discard())
-    return done.then(
-      () => true,
-      () => false,
-    )
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await (await server.attempt(request)).discard()
+        return true
+      } catch (error) {
+        const isBusy = isPassing(error) && !isSealiftError(error, 'network') && !signal.aborted
+        if (!isBusy || attempt === MAX_ATTEMPTS) return false
+        await pause(PAUSE_MS * attempt)
+      }
+    }
   }
   const limit = pLimit(PARALLEL)
   await Promise.all(Array.from(items, item => limit(() => removeMedia(item, remove))))
@@ -40,3 +52,5 @@ async function removeMedia(
   const mediaId = stored?.media ?? upload?.mediaId
   if (mediaId !== undefined) await remove(routePath('endLease', { mediaId }))
 }
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => void setTimeout(resolve, ms))
