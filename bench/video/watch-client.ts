@@ -1,10 +1,33 @@
 /**
- * A receiver of a film that is being sent: `watch-client.ts DIST LINK`. Prints `segment` once the first segment is read
- * and authenticated, and `complete` with the length when the item's file has come, all of it.
+ * A receiver of a film that is being sent: `watch-client.ts DIST LINK`. Prints `picture` once the first pictures that can be
+ * decoded are there (half a second of them: a fragment), `segment` once the first segment is, each read and authenticated,
+ * and `complete` with the length when the item's file has come, all of it.
  */
 import { join } from 'node:path'
 
 import type * as Sdk from '../../src/client/node/index.ts'
+
+/** Tells when the first `mdat` of a file that comes piece by piece has come. */
+class FirstFragment {
+  readonly #whole: () => void
+  #bytes: Buffer = Buffer.alloc(0)
+  #isTold = false
+
+  constructor(whole: () => void) {
+    this.#whole = whole
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#isTold) return
+    this.#bytes = Buffer.concat([this.#bytes, bytes])
+    for (let at = 0; at + 8 <= this.#bytes.byteLength; at += this.#bytes.readUInt32BE(at)) {
+      const end = at + this.#bytes.readUInt32BE(at)
+      if (this.#bytes.toString('latin1', at + 4, at + 8) !== 'mdat' || end > this.#bytes.byteLength) continue
+      this.#isTold = true
+      return this.#whole()
+    }
+  }
+}
 
 const [, , dist = '', link = ''] = process.argv
 const { createSealift } = (await import(join(dist, 'client/node/index.js'))) as typeof Sdk
@@ -22,7 +45,8 @@ async function firstSegment(from: Sdk.Parcel, { index }: Sdk.ParcelItem): Promis
     const [segment] = track?.segments ?? []
     if (!film || !track || !segment) continue
     const [start, length] = segment
-    await film.read(track, { start: 0, end: start + length })
+    const fragment = new FirstFragment(() => console.log('picture'))
+    await film.read(track, { start: 0, end: start + length }, { onBytes: bytes => fragment.push(bytes) })
     return console.log('segment')
   }
 }

@@ -53,6 +53,7 @@ export class Publisher {
   #changed = false
   #updating: Promise<void> = Promise.resolve()
   #updateDue = false
+  #updatedAtMs = Number.NEGATIVE_INFINITY
   readonly #hurried = new AbortController()
 
   constructor(options: PublisherOptions) {
@@ -148,13 +149,14 @@ export class Publisher {
       signal,
     )
     this.#version = parcel.version
+    this.#updatedAtMs = this.#options.clock.now()
     const { parcelId, expiresAt } = parcel
     await journal.parcelPublished({ parcelId, expiresAt })
     await journal.mediaCovered(manifest.media)
     return this.#announce({ parcelId, expiresAt })
   }
 
-  /** Lets followers know what has changed, soon; several changes become one version. */
+  /** Lets followers know what has changed: at once, or half a second after the last version, with what came until then. */
   updateSoon(group: TaskGroup): void {
     if (this.#version === null || this.#updateDue) return
     this.#updateDue = true
@@ -192,6 +194,7 @@ export class Publisher {
 
   async #replace(signal: AbortSignal): Promise<void> {
     if (!this.#changed || this.#version === null || !this.#published) return
+    this.#updatedAtMs = this.#options.clock.now()
     const { parcelId } = this.#published
     for (let overtaken = 0; ; overtaken += 1) {
       try {
@@ -213,8 +216,11 @@ export class Publisher {
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const waitMs = this.#updatedAtMs + UPDATE_EVERY_MS - clock.now()
+    if (waitMs <= 0) return
     try {
-      await this.#options.clock.sleep(UPDATE_EVERY_MS, AbortSignal.any([signal, this.#hurried.signal]))
+      await clock.sleep(waitMs, AbortSignal.any([signal, this.#hurried.signal]))
     } catch {
       throwIfAborted(signal)
     }
