@@ -2,10 +2,10 @@
 import type { AimSummary, Report, RowSummary, SubjectSummary } from './summary.ts'
 import { bound, figure } from './text.ts'
 
-const WIDTH = 860
+const WIDTH = 900
 const MARGIN = 24
-const LABEL_WIDTH = 230
-const BAR_WIDTH = 330
+const LABEL_WIDTH = 300
+const BAR_WIDTH = 300
 const LINE_HEIGHT = 24
 const TITLE_HEIGHT = 34
 const ROW_GAP = 18

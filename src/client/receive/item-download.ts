@@ -4,24 +4,21 @@ import { unlessAborted } from '../abort.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { KeepPlace } from '../kept-bytes.ts'
 import { isBeingSent } from '../manifest.ts'
-import type { CompleteItem, MadeItem, ManifestItem, SealedMedia } from '../manifest.ts'
+import type { CompleteItem, MadeItem, ManifestItem } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../options.ts'
 import type { RandomSink, Sink } from '../sink.ts'
-import type { RandomSource } from '../source.ts'
 import type { Server } from '../wire/http.ts'
 import { receiveError } from './errors.ts'
 import { followPlain } from './follow-plain.ts'
-import { MediaSource } from './media-source.ts'
-import type { MediaSourceOptions } from './media-source.ts'
+import { grantOf, MediaSource } from './media-source.ts'
 import { downloadMade, whenMade } from './made-download.ts'
 import { openOriginal } from './open-original.ts'
 import { orderedPlain } from './ordered-plain.ts'
-import { holdsOriginal, orderedOriginal } from './original-download.ts'
+import { orderedOriginal } from './original-download.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
-import { isMade, isReadable } from './readable-item.ts'
+import { isReadable } from './readable-item.ts'
 import type { ReadableItem } from './readable-item.ts'
-import { holdsItem } from './same-bytes.ts'
 import { RUN_BYTES } from './runs.ts'
 import { SealedItem } from './sealed-item.ts'
 import type { SealedFacts } from './sealed-item.ts'
@@ -175,46 +172,6 @@ function rangesAhead({ parallel }: DownloadContext, { aheadBytes = Infinity }: R
   return Math.max(1, Math.min(parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
 }
 
-/** Whether `source` holds what an item is. */
-export async function compareItem(
-  context: DownloadContext,
-  { item, source, resume }: Omit<ItemDownload, 'moved' | 'index'> & { readonly source: RandomSource },
-  signal: AbortSignal,
-): Promise<boolean> {
-  if (!isComplete(item)) return false
-  const { server, suite } = context
-  const { media: mediaId, sealedBytes } = item
-  try {
-    if (item.original) {
-      if (!isMade(item)) return false
-      await using opened = await openOriginal(context, { item, resume }, signal)
-      return await holdsOriginal({ file: opened.file, source, suite }, signal)
-    }
-    const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
-    return await holdsItem({ item, media, source, suite }, signal)
-  } catch (error) {
-    throw receiveError(error, false)
-  }
-}
-
-/** A thumbnail, whole, in pieces. */
-export async function* readThumbnail(
-  context: DownloadContext,
-  thumbnail: SealedMedia,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { server, suite } = context
-  const { media: mediaId, sealedBytes } = thumbnail
-  try {
-    const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
-    const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
-    const range = { start: 0, end: item.bytes }
-    yield* ordered(context, { item, range, runBytes: STREAM_RUN_BYTES, sending: false }, signal)
-  } catch (error) {
-    throw receiveError(error, false)
-  }
-}
-
 /**
  * The item once its bytes can be read. Only then is it known what they are: an item that has not been begun may become
  * a film.
@@ -248,10 +205,6 @@ function open(
   const finalBytes = async (inner: AbortSignal): Promise<number> =>
     (await feed.waitForItem(index, isComplete, inner)).bytes
   return { source, followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
-}
-
-function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {
-  return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
 function isComplete(item: ManifestItem): item is CompleteItem {

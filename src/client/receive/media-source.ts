@@ -1,6 +1,7 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/routes.ts'
 import { DirectMedia } from '../direct/direct-media.ts'
+import type { DownloadResume } from '../options.ts'
 import type { TransportResponse } from '../transport.ts'
 import { askReadAddresses } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
@@ -30,6 +31,11 @@ export interface SealedBytes {
   readonly end: number
   /** Length of the whole media, `null` while it is not known. */
   readonly totalBytes: number | null
+}
+
+/** What of a download that is gone on with tells the server that it is no new one. */
+export function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {
+  return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
 /** One media on the server: its ranges, all within one counted download. Dispose it when nothing is read any more. */
