@@ -110,7 +110,10 @@ export interface PlayerOptions {
   readonly aheadSeconds?: number
   /** Seconds of film kept behind the position. Default 30. */
   readonly behindSeconds?: number
-  /** A sender that publishes nothing new for so long is taken for gone. Default 600 seconds. */
+  /**
+   * A sender that publishes nothing new for so long is taken for gone. Default 600 seconds; sooner where its manifest says how
+   * often a version comes.
+   */
   readonly senderPatienceSeconds?: number
   /** Largest plain file (no film) that is fetched whole to be played. Default 268 435 456 bytes. */
   readonly maxPlainBytes?: number
