@@ -1,28 +1,12 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 import type { FilmDescription, FilmMaker, OutgoingFilm, TrackProgress } from '../../src/client/index.ts'
-import type { NodeSealift } from '../../src/client/node/index.ts'
-import { clientIn, content, digest, only, streamed } from '../support/sdk.ts'
-import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
+import { content, digest, only, streamed } from '../support/sdk.ts'
+import { sdkPerTest } from '../support/sdk-per-test.ts'
 
 const MIB = 1024 * 1024
 
-let server: TestServer
-let home: TempDirectory
-let sealift: NodeSealift
-
-beforeEach(async () => {
-  server = await startTestServer()
-  home = await tempDirectory()
-  sealift = clientIn(home.path, { server: server.url })
-})
-
-afterEach(async () => {
-  await sealift[Symbol.asyncDispose]()
-  await server[Symbol.asyncDispose]()
-  await home[Symbol.asyncDispose]()
-})
+const stage = sdkPerTest()
 
 /** Segments of 700 kB of one track, as many as are there. */
 function description(progress: TrackProgress, total: number): FilmDescription | null {
@@ -51,8 +35,8 @@ const film = (bytes: Uint8Array<ArrayBuffer>): FilmMaker =>
 test('tracks of a film are read at any offset, beside the bytes of their item', async () => {
   const own = content('original', 300_000)
   const track = content('track', 3 * MIB)
-  const { link } = await sealift.send([{ name: 'film.mp4', source: own, film: film(track) }])
-  const parcel = await sealift.open(link)
+  const { link } = await stage.sealift.send([{ name: 'film.mp4', source: own, film: film(track) }])
+  const parcel = await stage.sealift.open(link)
   const item = only(parcel)
   expect(digest(await parcel.bytes(item))).toBe(digest(own))
   const opened = parcel.film(item)
@@ -81,11 +65,11 @@ test('segments are told of, and readable, while the film is still being sent', a
   const outgoing = { tracks: [], describe: (own: TrackProgress) => own.media && description(own, track.byteLength) }
   const begin = () => Promise.resolve({ film: outgoing, own: { bytes: source, way: 'test-1' } })
   const item = { name: 'film.mp4', source: content('original', 1000), film: { begin } }
-  const sending = sealift.send([item], {
+  const sending = stage.sealift.send([item], {
     publishFirst: true,
     onPublished: published => link.resolve(published.link),
   })
-  let parcel = await sealift.open(await link.promise)
+  let parcel = await stage.sealift.open(await link.promise)
   for (let count = 0; count < 2;) {
     parcel = (await parcel.next({ waitSeconds: 10 })) ?? parcel
     count = parcel.film(only(parcel))?.description.renditions[0]?.segments.length ?? 0
@@ -106,10 +90,10 @@ test('segments are told of, and readable, while the film is still being sent', a
 
 test('a forward leases every track, and lives on without the first', async () => {
   const track = content('track', MIB)
-  const first = await sealift.send([{ name: 'film.mp4', source: content('own', 100), film: film(track) }])
-  const { link } = await sealift.forward(first.link)
-  await sealift.delete(first.link)
-  const parcel = await sealift.open(link)
+  const first = await stage.sealift.send([{ name: 'film.mp4', source: content('own', 100), film: film(track) }])
+  const { link } = await stage.sealift.forward(first.link)
+  await stage.sealift.delete(first.link)
+  const parcel = await stage.sealift.open(link)
   const opened = parcel.film(only(parcel))
   const rendition = opened?.description.renditions[0]
   if (!opened || !rendition) throw new Error('There is no film')

@@ -1,43 +1,27 @@
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 import type { Parcel, SendItem } from '../../src/client/index.ts'
-import type { NodeSealift } from '../../src/client/node/index.ts'
 import { concat } from '../support/concat.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import { sourceOf } from '../support/originals.ts'
 import { filmAndFile, outgoingOriginal } from '../support/outgoing-original.ts'
 import { clientIn, digest, digests, MemorySink, only, streamed } from '../support/sdk.ts'
-import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
+import { sdkPerTest } from '../support/sdk-per-test.ts'
 
 const KIB = 1024
 /** What is put together, and noted, at once. */
 const PIECE_BYTES = 8 * 1024 * KIB
 
-let server: TestServer
-let home: TempDirectory
-let sealift: NodeSealift
-
-beforeEach(async () => {
-  server = await startTestServer()
-  home = await tempDirectory()
-  sealift = clientIn(home.path, { server: server.url })
-})
-
-afterEach(async () => {
-  await sealift[Symbol.asyncDispose]()
-  await server[Symbol.asyncDispose]()
-  await home[Symbol.asyncDispose]()
-})
+const stage = sdkPerTest()
 
 const { film, original } = filmAndFile(300)
 const outgoing = (film: ReadableStream<Uint8Array<ArrayBuffer>>): SendItem => outgoingOriginal(film, original)
 
 async function sent(): Promise<Parcel> {
-  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
-  return sealift.open(link)
+  const { link } = await stage.sealift.send([outgoing(streamed(film, 100_000))])
+  return stage.sealift.open(link)
 }
 
 const whole = digest(original)
@@ -69,12 +53,12 @@ test('what is played is the film', async () => {
 })
 
 test('it is received into a file, and found to be there', async () => {
-  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
-  const directory = `${home.path}/out`
-  const received = await sealift.receive(link, { directory })
+  const { link } = await stage.sealift.send([outgoing(streamed(film, 100_000))])
+  const directory = `${stage.home.path}/out`
+  const received = await stage.sealift.receive(link, { directory })
   expect(received.complete).toBe(true)
   expect(await digests(directory)).toEqual({ 'film.mp4': whole })
-  const parcel = await sealift.open(link)
+  const parcel = await stage.sealift.open(link)
   expect(await parcel.matches(only(parcel), sourceOf(original))).toBe(true)
   const other = original.slice()
   other[4_000_000] = (other[4_000_000] ?? 0) ^ 1
@@ -83,11 +67,11 @@ test('it is received into a file, and found to be there', async () => {
 })
 
 test('a receive that was stopped goes on with what it has', async () => {
-  await using proxy = await startFlakyProxy(server.url)
-  await using slow = clientIn(join(home.path, 'receiver'), { server: proxy.url, parallel: 1 })
-  const { link } = await sealift.send([outgoing(streamed(film, 100_000))])
-  const throughProxy = link.replace(server.url, proxy.url)
-  const directory = join(home.path, 'out')
+  await using proxy = await startFlakyProxy(stage.server.url)
+  await using slow = clientIn(join(stage.home.path, 'receiver'), { server: proxy.url, parallel: 1 })
+  const { link } = await stage.sealift.send([outgoing(streamed(film, 100_000))])
+  const throughProxy = link.replace(stage.server.url, proxy.url)
+  const directory = join(stage.home.path, 'out')
   const stop = new AbortController()
   proxy.delayMs = 150
   const stopped = slow.receive(throughProxy, {
@@ -118,11 +102,11 @@ test('what is downloaded while it is being sent waits for the file, and is it', 
     },
   })
   const link = Promise.withResolvers<string>()
-  const sending = sealift.send([outgoing(slow)], {
+  const sending = stage.sealift.send([outgoing(slow)], {
     publishFirst: true,
     onPublished: published => link.resolve(published.link),
   })
-  let parcel = await sealift.open(await link.promise)
+  let parcel = await stage.sealift.open(await link.promise)
   while (!parcel.film(only(parcel))) parcel = (await parcel.next({ waitSeconds: 10 })) ?? parcel
   expect(only(parcel)).toMatchObject({ state: 'sending', bytes: original.byteLength })
   const bytes = parcel.bytes(only(parcel))
@@ -132,9 +116,9 @@ test('what is downloaded while it is being sent waits for the file, and is it', 
 })
 
 test('it outlives the first link in a forward', async () => {
-  const first = await sealift.send([outgoing(streamed(film, 100_000))])
-  const { link } = await sealift.forward(first.link)
-  await sealift.delete(first.link)
-  const parcel = await sealift.open(link)
+  const first = await stage.sealift.send([outgoing(streamed(film, 100_000))])
+  const { link } = await stage.sealift.forward(first.link)
+  await stage.sealift.delete(first.link)
+  const parcel = await stage.sealift.open(link)
   expect(digest(await parcel.bytes(only(parcel)))).toBe(whole)
 })

@@ -1,33 +1,17 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 import { toBase64Url } from '../../src/client/base64url.ts'
 import { formatLink, parseLink } from '../../src/client/link.ts'
 import type { SendingItem } from '../../src/client/manifest.ts'
 import { openManifest, sealManifest } from '../../src/client/manifest-codec.ts'
-import type { NodeSealift } from '../../src/client/node/index.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
-import { clientIn, only } from '../support/sdk.ts'
-import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
+import { only } from '../support/sdk.ts'
+import { sdkPerTest } from '../support/sdk-per-test.ts'
 
-let server: TestServer
-let home: TempDirectory
-let sealift: NodeSealift
-
-beforeEach(async () => {
-  server = await startTestServer()
-  home = await tempDirectory()
-  sealift = clientIn(home.path, { server: server.url })
-})
-
-afterEach(async () => {
-  await sealift[Symbol.asyncDispose]()
-  await server[Symbol.asyncDispose]()
-  await home[Symbol.asyncDispose]()
-})
+const stage = sdkPerTest()
 
 /** A parcel whose sender promises a version every second, and was killed after the first. */
 async function abandoned(begun: Partial<SendingItem> = {}): Promise<string> {
@@ -35,17 +19,17 @@ async function abandoned(begun: Partial<SendingItem> = {}): Promise<string> {
   const createdAt = new Date().toISOString()
   const items = [{ name: 'film.mp4', type: 'video/mp4', state: 'sending' as const, ...begun }]
   const sealed = await sealManifest({ v: 1, createdAt, everySeconds: 1, items }, { suite: nodeSuite, key })
-  const answer = await fetch(`${server.url}/v1/parcels`, {
+  const answer = await fetch(`${stage.server.url}/v1/parcels`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ manifest: toBase64Url(sealed), media: [] }),
   })
   const { parcelId } = (await answer.json()) as { parcelId: string }
-  return formatLink({ server: server.url, parcelId, key })
+  return formatLink({ server: stage.server.url, parcelId, key })
 }
 
 test('a sender that shows no life is gone, for those who wait and those who download', async () => {
-  const parcel = await sealift.open(await abandoned())
+  const parcel = await stage.sealift.open(await abandoned())
   const download = parcel.bytes(only(parcel)).catch((error: unknown) => error)
   const waited = await parcel.next({ waitSeconds: 60 }).catch((error: unknown) => error)
   expect(waited).toMatchObject({ code: 'sender_gone' })
@@ -53,7 +37,7 @@ test('a sender that shows no life is gone, for those who wait and those who down
 })
 
 test('a sender that dies while its film is followed leaves nothing behind', async () => {
-  const answer = await fetch(`${server.url}/v1/uploads`, {
+  const answer = await fetch(`${stage.server.url}/v1/uploads`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{}',
@@ -61,8 +45,8 @@ test('a sender that dies while its film is followed leaves nothing behind', asyn
   const { mediaId: media } = (await answer.json()) as { mediaId: string }
   const [key, commit] = [toBase64Url(nodeSuite.randomBytes(32)), toBase64Url(nodeSuite.randomBytes(32))]
   const link = await abandoned({ media, key, commit, chunkBytes: 262_144, original: { bytes: 5_000_000 } })
-  const directory = join(home.path, 'out')
-  const { items } = await sealift.receive(link, { directory })
+  const directory = join(stage.home.path, 'out')
+  const { items } = await stage.sealift.receive(link, { directory })
   expect(items).toMatchObject([{ error: { code: 'sender_gone' } }])
   expect(await readdir(directory)).toEqual([])
 })
@@ -70,7 +54,7 @@ test('a sender that dies while its film is followed leaves nothing behind', asyn
 /** When the next version is due, by the manifest as it stands. */
 async function dueSeconds(link: string): Promise<number | undefined> {
   const { parcelId, key } = parseLink(link)
-  const answer = await fetch(`${server.url}/v1/parcels/${parcelId}`)
+  const answer = await fetch(`${stage.server.url}/v1/parcels/${parcelId}`)
   return (await openManifest(await answer.bytes(), { suite: nodeSuite, key })).everySeconds
 }
 
@@ -83,7 +67,7 @@ test('the manifest says when the next version is due while something is being se
     },
   })
   const published = Promise.withResolvers<string>()
-  const sending = sealift.send([{ name: 'late.bin', source }], {
+  const sending = stage.sealift.send([{ name: 'late.bin', source }], {
     publishFirst: true,
     onPublished: ({ link }) => published.resolve(link),
   })
