@@ -137,7 +137,9 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
 
 function decorate(opened: Stores, config: ServerConfig, { wrap = stores => stores }: ServerOptions): Stores {
   const stores = wrap(opened)
-  return isOnlyProcess(config) ? { ...stores, records: rememberMedia(stores.records) } : stores
+  const { changeMark } = stores.records
+  if (isOnlyProcess(config)) return { ...stores, records: rememberMedia(stores.records) }
+  return changeMark ? { ...stores, records: rememberMedia(stores.records, { changeMark }) } : stores
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

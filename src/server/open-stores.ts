@@ -7,7 +7,7 @@ import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, Measures
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
 import { openFileLimit } from './open-file-limit.ts'
-import type { RecordStore } from './records/record-store.ts'
+import type { MarksChanges, RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 
@@ -16,7 +16,7 @@ export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & Loc
 
 export interface Stores {
   readonly blobs: AnyBlobStore
-  readonly records: RecordStore
+  readonly records: RecordStore & Partial<MarksChanges>
 }
 
 export interface OpenStores {
@@ -57,7 +57,7 @@ async function openRecords(
   { records }: ServerConfig,
   resources: AsyncDisposableStack,
   reserved: boolean,
-): Promise<RecordStore> {
+): Promise<RecordStore & Partial<MarksChanges>> {
   if (records.kind === 'postgres') {
     const { openPostgresRecordStore } = await import('./records/postgres.ts')
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))

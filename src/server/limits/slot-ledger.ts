@@ -3,7 +3,7 @@ import { ScriptBatch } from '../cluster/script-batch.ts'
 import { nodesKey, type ClusterNode } from '../cluster/cluster-node.ts'
 import { SLOTS } from './slot-script.ts'
 
-export type AskKind = 'take' | 'hold' | 'wait' | 'drop' | 'count' | 'reported'
+export type AskKind = 'take' | 'insist' | 'hold' | 'wait' | 'drop' | 'count' | 'tally' | 'keep' | 'emptied' | 'reported'
 
 export interface Ask {
   readonly kind: AskKind
@@ -30,6 +30,8 @@ export interface SlotLedgerOptions {
   readonly onGranted: (tickets: readonly string[]) => void
 }
 
+const PARTS = ['held', 'line', 'cap', 'keepers']
+
 export class SlotLedger {
   readonly #options: SlotLedgerOptions
   readonly #base: string
@@ -50,6 +52,11 @@ export class SlotLedger {
     return this.#batch.idle()
   }
 
+  /** Of which line is the key of its keepers, as messages name it. */
+  lineOfKeepers(key: string): string {
+    return key.slice(`${this.#base}keepers:`.length)
+  }
+
   async #send(asks: readonly Ask[]): Promise<readonly Answer[]> {
     const { node } = this.#options
     const lines = new Map<string, string>()
@@ -61,7 +68,7 @@ export class SlotLedger {
     }
     const base = this.#base
     const keys = [`${base}meta`, `${base}reported`, nodesKey(node.link.prefix)]
-    for (const line of lines.keys()) keys.push(`${base}held:${line}`, `${base}line:${line}`, `${base}cap:${line}`)
+    for (const line of lines.keys()) keys.push(...PARTS.map(part => `${base}${part}:${line}`))
     const facts = [node.id, String(node.leaseTtlMs), String(node.nodes), `${base}wake:`]
     return this.#read(await node.link.run(SLOTS, keys, [...facts, ...args]))
   }

@@ -6,6 +6,10 @@
  * [Note: settling] After a flush or an empty restart nothing is known of the slots that nodes hold. The first call finds
  * that out (no generation), and grants nothing until every node has reported what it holds, or the time of a lease has
  * passed, after which the slots of who has not reported are gone anyway.
+ *
+ * [Note: reserves] A node may keep slots of a line although no transfer uses them right now (slot-reserves.ts), if it has
+ * said so: then it is among the `keepers` of the line. Nobody is refused while there are others who keep some: they are
+ * told to give them back, who asks is told to ask again, and for a while nobody may keep any of this line.
  */
 import { defineScript } from '../cluster/valkey-link.ts'
 
@@ -17,12 +21,18 @@ export const ANSWER = {
   refused: 3,
   settling: 4,
   done: 5,
+  /** Others may have idle slots, and were told to give them back: ask again when they have, or soon. */
+  recalling: 6,
 } as const
 
+/** For so long after slots of a line ran out nobody keeps idle ones of it. */
+const NO_RESERVE_MS = 1000
+
 /**
- * KEYS: meta, reported, nodes, then for each line: held, line, cap.
+ * KEYS: meta, reported, nodes, then for each line: held, line, cap, keepers.
  * ARGV: node, lease in ms, nodes known, channel prefix, then for each ask six: kind, line (from 1), ticket, cap, queue, arrival.
- * Kinds: take, hold (renew), wait (renew a place), drop, count, reported.
+ * Kinds: take, insist (take, whatever others may have left), hold (renew), wait (renew a place), drop, count, tally
+ * (count, including what others may have left), keep (may a reserve be kept?), emptied (none is kept), reported.
  * Returns: generation, `1` while settling, the tickets of this node that were granted, an answer and a value for each ask.
  */
 export const SLOTS = defineScript(`
@@ -31,7 +41,8 @@ local me, leaseMs, known, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]
 local time = redis.call('TIME')
 local nowUs = time[1] * 1000000 + time[2]
 local now = math.floor(nowUs / 1000)
-local LOST, GRANTED, WAITING, REFUSED, SETTLING, DONE = 0, 1, 2, 3, 4, 5
+local LOST, GRANTED, WAITING, REFUSED, SETTLING, DONE, RECALLING = 0, 1, 2, 3, 4, 5, 6
+local NOBODY = '-'
 
 local facts = redis.call('HMGET', meta, 'generation', 'opensAt', 'expected')
 local generation, opensAt, expected = facts[1], tonumber(facts[2] or 0), tonumber(facts[3] or 0)
@@ -106,9 +117,25 @@ local function forgetDead(line)
   end
 end
 
+-- Whether others still may have idle slots; they are told once, and none may be kept for a while.
+local function recall(keepers)
+  redis.call('ZREMRANGEBYSCORE', keepers, '-inf', now)
+  local isTold = redis.call('ZSCORE', keepers, NOBODY)
+  local areThere = false
+  for _, node in ipairs(redis.call('ZRANGE', keepers, 0, -1)) do
+    if node ~= NOBODY and node ~= me and isAlive(node) then
+      areThere = true
+      if not isTold then redis.call('PUBLISH', channel .. 'recall:' .. node, keepers) end
+    end
+  end
+  redis.call('ZADD', keepers, now + ${NO_RESERVE_MS}, NOBODY)
+  redis.call('PEXPIRE', keepers, leaseMs * 2)
+  return areThere
+end
+
 local asks = {}
 
-function asks.take(held, line, capKey, ticket, cap, queue, arrival)
+local function take(held, line, capKey, ticket, cap, queue, arrival, keepers, insists)
   -- Asked before, and the answer was lost on its way.
   local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
   if untilMs > now then return GRANTED, 0 end
@@ -129,9 +156,21 @@ function asks.take(held, line, capKey, ticket, cap, queue, arrival)
     forgetDead(line)
     ahead = redis.call('ZCARD', line)
   end
-  if ahead >= queue then return REFUSED, ahead end
+  local recalling = recall(keepers)
+  if ahead >= queue then
+    if recalling and not insists then return RECALLING, 0 end
+    return REFUSED, ahead
+  end
   stand(line, capKey, ticket, cap, arrival)
   return WAITING, arrival
+end
+
+function asks.take(...)
+  return take(...)
+end
+
+function asks.insist(held, line, capKey, ticket, cap, queue, arrival, keepers)
+  return take(held, line, capKey, ticket, cap, queue, arrival, keepers, true)
 end
 
 function asks.hold(held, line, capKey, ticket, cap)
@@ -159,9 +198,29 @@ function asks.drop(held, line, capKey, ticket)
   return DONE, 0
 end
 
-function asks.count(held)
+function asks.tally(held)
   redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
   return DONE, redis.call('ZCARD', held)
+end
+
+function asks.count(held, line, capKey, ticket, cap, queue, arrival, keepers)
+  if recall(keepers) then return RECALLING, 0 end
+  return asks.tally(held)
+end
+
+function asks.keep(held, line, capKey, ticket, cap, queue, arrival, keepers)
+  local notBefore = tonumber(redis.call('ZSCORE', keepers, NOBODY) or 0)
+  if settling or notBefore > now or redis.call('ZCARD', line) > 0 then return REFUSED, 0 end
+  redis.call('ZADD', keepers, now + leaseMs, me)
+  redis.call('PEXPIRE', keepers, leaseMs * 2)
+  return GRANTED, 0
+end
+
+function asks.emptied(held, line, capKey, ticket, cap, queue, arrival, keepers)
+  if redis.call('ZREM', keepers, me) == 0 then return DONE, 0 end
+  local isWanted = redis.call('ZSCORE', keepers, NOBODY)
+  if isWanted and redis.call('ZCARD', keepers) == 1 then redis.call('PUBLISH', channel .. 'emptied', keepers) end
+  return DONE, 0
 end
 
 function asks.reported()
@@ -180,12 +239,12 @@ end
 
 local answers = {}
 for at = 5, #ARGV, 6 do
-  local first = 3 * tonumber(ARGV[at + 1])
+  local first = 4 * tonumber(ARGV[at + 1])
   local arrival = tonumber(ARGV[at + 5])
   -- In one script all time is the same: the order of the asks goes into the digits below a microsecond's worth.
   if arrival == 0 then arrival = nowUs + (at - 5) / 6 end
-  local answer, value = asks[ARGV[at]](KEYS[first + 1], KEYS[first + 2], KEYS[first + 3], ARGV[at + 2],
-    tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), arrival)
+  local answer, value = asks[ARGV[at]](KEYS[first], KEYS[first + 1], KEYS[first + 2], ARGV[at + 2],
+    tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), arrival, KEYS[first + 3])
   answers[#answers + 1] = answer
   answers[#answers + 1] = string.format('%.0f', value)
 end

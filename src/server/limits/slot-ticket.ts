@@ -1,7 +1,6 @@
 /** A request for a slot and, later, the slot: from the moment it is asked for until it is freed. */
-import { createHash } from 'node:crypto'
-
-import type { SlotRequest, TransferDirection } from './limiter.ts'
+import type { SlotRequest } from './limiter.ts'
+import type { SlotLease } from './slot-reserves.ts'
 
 /**
  * - `asking`: nobody has answered yet, or nobody can right now
@@ -12,7 +11,8 @@ import type { SlotRequest, TransferDirection } from './limiter.ts'
 export type TicketState = 'asking' | 'waiting' | 'held' | 'over'
 
 export class Ticket {
-  readonly id: string
+  /** What is asked for; the slot, once it is theirs. */
+  readonly lease: SlotLease
   readonly line: TicketLine
   readonly request: SlotRequest
   state: TicketState = 'asking'
@@ -22,15 +22,21 @@ export class Ticket {
   isHurried = false
   /** When it joined the line, by the server's clock; `0` as long as it has not. */
   arrival = '0'
+  /** Since when (monotonic ms) it waits for others to give back what they keep. */
+  recalledAtMs: number | null = null
   /** Told when the slot is lost while it is held. */
   onLost: (() => void) | null = null
   readonly #outcome = Promise.withResolvers<void>()
 
-  constructor(id: string, line: TicketLine, request: SlotRequest) {
-    this.id = id
+  constructor(lease: SlotLease, line: TicketLine, request: SlotRequest) {
+    this.lease = lease
     this.line = line
     this.request = request
     line.asked.add(this)
+  }
+
+  get id(): string {
+    return this.lease.id
   }
 
   /** Resolves when the slot is theirs; rejects with why it never will be. */
@@ -78,9 +84,4 @@ export class TicketLine {
   get isIdle(): boolean {
     return this.asked.size === 0 && this.held.size === 0
   }
-}
-
-/** A client's name and its transfers are nobody's business who looks into Valkey. */
-export function lineName(clientId: string, direction: TransferDirection): string {
-  return `${direction}:${createHash('sha256').update(clientId).digest('base64url').slice(0, 22)}`
 }

@@ -1,7 +1,7 @@
 /**
  * Transfer slots of all nodes together, counted in Valkey: see slot-script.ts for what is kept there.
  *
- * Exact while nodes reach Valkey: granting is one script. A heartbeat renews what a node holds, by name; what is not
+ * Exact while nodes reach Valkey: granting is one script, or a slot that this node has kept (slot-reserves.ts). A heartbeat renews what a node holds, by name; what is not
  * renewed within a lease is free for others, and a node that finds a slot of its own given away ends that transfer.
  * While Valkey is away, what is held goes on, and each node grants from its share of the cap: the cap divided by the
  * nodes there were, at least one. A slot is then at most as exact as that share.
@@ -12,15 +12,19 @@ import type { ClusterNode } from '../cluster/cluster-node.ts'
 import { AloneSlots } from './alone-slots.ts'
 import { HeldSlot } from './held-slot.ts'
 import { HoldTime } from './hold-time.ts'
-import type { NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
+import type { NodeSlotLimiter, SlotRequest, TakesAtOnce, TransferDirection, TransferSlot } from './limiter.ts'
+import { LineNames } from './line-names.ts'
+import { SlotDrops } from './slot-drops.ts'
 import { SlotLedger, type Answer } from './slot-ledger.ts'
 import { lostSlot, refusal, shuttingDown } from './slot-refusals.ts'
 import { SlotPatience } from './slot-patience.ts'
+import { askUntilEmptied, hasWaitedForOthers, SlotRecalls } from './slot-recalls.ts'
+import { type SlotLease, SlotReserves } from './slot-reserves.ts'
 import { SlotRight } from './slot-right.ts'
 import { ANSWER } from './slot-script.ts'
-import { lineName, Ticket, TicketLine } from './slot-ticket.ts'
+import { Ticket, TicketLine } from './slot-ticket.ts'
 
-export interface ValkeySlotLimiter extends NodeSlotLimiter, AsyncDisposable {
+export interface ValkeySlotLimiter extends NodeSlotLimiter, TakesAtOnce, AsyncDisposable {
   /** Takes the slots away from those who hold them, and gives them back to the other nodes. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -42,8 +46,6 @@ export async function openValkeySlotLimiter(options: ValkeySlotLimiterOptions): 
 
 /** While slots are being counted anew after a flush, who asks tries again this often. */
 const ASK_AGAIN_MS = 100
-/** Tickets that Valkey may still know although they are over; more lapse by themselves. */
-const MAX_TO_DROP = 10_000
 
 class SlotLimiterInValkey implements ValkeySlotLimiter {
   readonly #node: ClusterNode
@@ -51,13 +53,16 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
   readonly #ledger: SlotLedger
   readonly #sessions: Pick<Sessions, 'watch'> | null
   readonly #lines = new Map<string, TicketLine>()
+  readonly #names = new LineNames()
   readonly #tickets = new Map<string, Ticket>()
   readonly #counts = { upload: { held: 0, waiting: 0 }, download: { held: 0, waiting: 0 } }
   readonly #holdTime = { upload: new HoldTime(), download: new HoldTime() }
   readonly #watch: Disposable
   readonly #alone: AloneSlots
   readonly #patience: SlotPatience
-  #toDrop: Ticket[] = []
+  readonly #drops: SlotDrops
+  readonly #reserves: SlotReserves
+  readonly #recalls = new SlotRecalls(ticket => void this.#take(ticket))
   #askAgain: NodeJS.Timeout | undefined
   #made = 0
   #closed = false
@@ -70,9 +75,13 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     this.#alone = new AloneSlots(node, refused)
     this.#patience = new SlotPatience(node, refused)
     const onGranted = (tickets: readonly string[]) => this.#granted(tickets)
-    this.#ledger = new SlotLedger({ node, name, onGranted, onForgotten: () => this.#report() })
+    this.#ledger = new SlotLedger({ node, name, onGranted, onForgotten: () => this.#forgotten() })
+    this.#drops = new SlotDrops(node, this.#ledger)
+    const drop = (line: string, id: string) => this.#drops.drop(line, id)
+    this.#reserves = new SlotReserves({ ledger: this.#ledger, leaseTtlMs: node.leaseTtlMs, drop })
     this.#watch = node.watch({
       joined: () => this.#rejoin(),
+      lost: () => this.#reserves.recallAll(),
       alone: () => this.#alone.takeOver(this.#lines.values()),
       beat: () => this.#report(),
     })
@@ -83,6 +92,10 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     await Promise.all([
       link.hear(`${this.#name}:wake:${id}`, tickets => this.#granted(tickets.split(' '))),
       link.hear(`${this.#name}:wake:all`, message => this.#hear(message)),
+      link.hear(`${this.#name}:wake:recall:${id}`, keepers =>
+        this.#reserves.recall(this.#ledger.lineOfKeepers(keepers)),
+      ),
+      link.hear(`${this.#name}:wake:emptied`, keepers => this.#recalls.emptied(this.#ledger.lineOfKeepers(keepers))),
     ])
     if (this.#node.phase === 'joined') this.#report()
   }
@@ -90,8 +103,10 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
   async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
     signal.throwIfAborted()
     if (this.#closed) throw shuttingDown()
-    const ticket = this.#newTicket(request)
     const right = new SlotRight(this.#sessions, request.credential)
+    const kept = this.#takeKept(request)
+    if (kept) return this.#slot(kept, right)
+    const ticket = this.#newTicket(request)
     try {
       this.#ask(ticket)
       await this.#await(ticket, signal, right)
@@ -103,20 +118,29 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     return this.#slot(ticket, right)
   }
 
+  tryAcquire(request: Omit<SlotRequest, 'credential'>): TransferSlot | null {
+    const kept = this.#closed ? null : this.#takeKept(request)
+    return kept && this.#slot(kept, null)
+  }
+
   async held(clientId: string, direction: TransferDirection): Promise<number> {
-    const line = lineName(clientId, direction)
+    const line = this.#names.of(clientId, direction)
     const here = () => this.#lines.get(line)?.held.size ?? 0
     if (this.#node.phase !== 'joined') return here()
-    try {
-      return Number((await this.#ledger.ask({ kind: 'count', line })).value)
-    } catch {
-      return here()
+    this.#reserves.recall(line)
+    const count = async (isLast: boolean) => {
+      const { code, value } = await this.#ledger.ask({ kind: isLast ? 'tally' : 'count', line })
+      return code === ANSWER.recalling ? null : Number(value)
     }
+    return askUntilEmptied(count).then(
+      known => known ?? here(),
+      () => here(),
+    )
   }
 
   looksFree({ clientId, direction, cap }: SlotRequest): boolean {
     if (this.#node.phase !== 'joined') return false
-    const line = this.#lines.get(lineName(clientId, direction))
+    const line = this.#lines.get(this.#names.of(clientId, direction))
     return line === undefined || (line.asked.size === 0 && line.held.size < cap)
   }
 
@@ -139,16 +163,33 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     this.#watch[Symbol.dispose]()
     for (const ticket of this.#tickets.values()) ticket.onLost?.()
     for (const ticket of this.#tickets.values()) this.#end(ticket)
+    this.#reserves.stop()
     await this.#ledger.idle()
   }
 
   #newTicket(request: SlotRequest): Ticket {
-    const name = lineName(request.clientId, request.direction)
+    this.#made += 1
+    const lease = { id: `${this.#node.id}:${this.#made}`, cap: request.cap, confirmedAtMs: performance.now() }
+    return this.#ticketFor(request, lease)
+  }
+
+  #ticketFor(request: SlotRequest, lease: SlotLease): Ticket {
+    const name = this.#names.of(request.clientId, request.direction)
     const line = this.#lines.get(name) ?? new TicketLine(name)
     this.#lines.set(name, line)
-    this.#made += 1
-    const ticket = new Ticket(`${this.#node.id}:${this.#made}`, line, request)
+    const ticket = new Ticket(lease, line, request)
     this.#tickets.set(ticket.id, ticket)
+    return ticket
+  }
+
+  /** A slot that this node has kept. While anybody stands in line for one here, there are none. */
+  #takeKept(request: SlotRequest): Ticket | null {
+    if (this.#node.phase !== 'joined') return null
+    const lease = this.#reserves.take(this.#names.of(request.clientId, request.direction), request.cap)
+    if (!lease) return null
+    const ticket = this.#ticketFor(request, lease)
+    ticket.isKnown = true
+    ticket.grant()
     return ticket
   }
 
@@ -162,7 +203,8 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     ticket.isKnown = true
     try {
       const { cap, queue } = request
-      this.#answered(ticket, await this.#ledger.ask({ kind: 'take', line: line.name, ticket: id, cap, queue }))
+      const kind = hasWaitedForOthers(ticket) ? 'insist' : 'take'
+      this.#answered(ticket, await this.#ledger.ask({ kind, line: line.name, ticket: id, cap, queue }))
     } catch {
       // The link broke. If it has been away for long enough by now, this node decides; else whoever comes first does.
       if (ticket.state === 'asking' && this.#node.phase === 'alone') this.#alone.decide(ticket)
@@ -173,6 +215,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     if (code === ANSWER.granted) ticket.grant()
     else if (code === ANSWER.refused) ticket.refuse(this.#refused(ticket, Number(value)))
     else if (code === ANSWER.settling) this.#tryLater()
+    else if (code === ANSWER.recalling) this.#recalls.wait(ticket)
     else if (ticket.isHurried) ticket.refuse(this.#refused(ticket, ticket.line.asked.size))
     else if (ticket.state === 'asking') {
       ticket.state = 'waiting'
@@ -200,40 +243,38 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     }
   }
 
-  #slot(ticket: Ticket, right: SlotRight): TransferSlot {
+  #slot(ticket: Ticket, right: SlotRight | null): TransferSlot {
     const { direction } = ticket.request
     const since = performance.now()
     this.#counts[direction].held += 1
     const slot = new HeldSlot(() => {
-      right[Symbol.dispose]()
+      right?.[Symbol.dispose]()
       ticket.onLost = null
       this.#counts[direction].held -= 1
       this.#holdTime[direction].note(performance.now() - since)
       this.#end(ticket)
     })
-    right.whenLost(reason => slot.takeAway(reason))
+    right?.whenLost(reason => slot.takeAway(reason))
     ticket.onLost = () => slot.takeAway(this.#closed ? shuttingDown() : lostSlot())
     // It may have been lost between its grant and now.
     if (ticket.state === 'over') ticket.onLost()
     return slot
   }
 
-  /** However it ends, Valkey is told if it may know of it. */
+  /** However it ends, Valkey is told if it may know of it; or the slot is kept for who comes next. */
   #end(ticket: Ticket): void {
+    const wasHeld = ticket.state === 'held'
     ticket.end()
-    const { line } = ticket
-    if (!this.#tickets.delete(ticket.id)) return
-    if (ticket.isKnown) this.#drop(ticket)
+    const { line, lease } = ticket
+    if (!this.#tickets.delete(lease.id)) return
+    if (ticket.isKnown && !(wasHeld && this.#keep(line, lease))) this.#drops.drop(line.name, lease.id)
     if (this.#node.phase === 'alone') this.#alone.fill(line)
     if (line.isIdle) this.#lines.delete(line.name)
   }
 
-  #drop(ticket: Ticket): void {
-    const later = () => {
-      if (this.#toDrop.length < MAX_TO_DROP) this.#toDrop.push(ticket)
-    }
-    if (this.#node.phase !== 'joined') return later()
-    this.#ledger.ask({ kind: 'drop', line: ticket.line.name, ticket: ticket.id }).catch(later)
+  #keep(line: TicketLine, lease: SlotLease): boolean {
+    if (this.#closed || this.#node.phase !== 'joined' || line.asked.size > 0) return false
+    return this.#reserves.keep(line.name, lease)
   }
 
   /** Granted in answer to somebody else. For a ticket that is over by now, the drop that gives it on is on its way. */
@@ -247,29 +288,45 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     if (message === 'open') this.#askAgainNow()
   }
 
+  /** Valkey knows nothing any more, and so nothing of what is kept either. */
+  #forgotten(): void {
+    this.#reserves.recallAll()
+    this.#report()
+  }
+
   /** Tells all that this node holds and waits for: renews it, and puts right whatever got lost on either side. */
   #report(): void {
-    for (const { line, id: ticket } of this.#toDrop.splice(0)) {
-      this.#ledger.ask({ kind: 'drop', line: line.name, ticket }).catch(() => undefined)
-    }
+    this.#drops.retry()
     for (const ticket of this.#tickets.values()) {
-      if (ticket.state === 'held') void this.#renew(ticket, 'hold')
-      else if (ticket.state === 'waiting' && ticket.isKnown) void this.#renew(ticket, 'wait')
+      if (ticket.state === 'held') void this.#renewSlot(ticket.line.name, ticket.lease)
+      else if (ticket.state === 'waiting' && ticket.isKnown) void this.#renewPlace(ticket)
+      if (ticket.state === 'held') ticket.isKnown = true
     }
+    this.#reserves.renew((line, lease) => void this.#renewSlot(line, lease))
     this.#ledger.ask({ kind: 'reported' }).catch(() => undefined)
   }
 
-  async #renew(ticket: Ticket, kind: 'hold' | 'wait'): Promise<void> {
-    const { id, line, request, arrival } = ticket
-    const { cap, queue } = request
-    ticket.isKnown = true
-    const answer = await this.#ledger.ask({ kind, line: line.name, ticket: id, cap, queue, arrival }).catch(() => null)
-    if (answer?.code === ANSWER.lost) this.#lose(ticket)
-    else if (kind === 'wait' && answer?.code === ANSWER.granted) ticket.grant()
+  /** By its name, since it may pass from one transfer to the next meanwhile. */
+  async #renewSlot(line: string, lease: SlotLease): Promise<void> {
+    const sentAtMs = performance.now()
+    const { id: ticket, cap } = lease
+    const answer = await this.#ledger.ask({ kind: 'hold', line, ticket, cap }).catch(() => null)
+    if (answer?.code === ANSWER.granted) lease.confirmedAtMs = sentAtMs
+    else if (answer?.code === ANSWER.lost) this.#lose(line, lease)
   }
 
-  #lose(ticket: Ticket): void {
-    if (ticket.state !== 'held') return
+  async #renewPlace(ticket: Ticket): Promise<void> {
+    const { id, line, request, arrival } = ticket
+    const { cap, queue } = request
+    const ask = { kind: 'wait', line: line.name, ticket: id, cap, queue, arrival } as const
+    const answer = await this.#ledger.ask(ask).catch(() => null)
+    if (answer?.code === ANSWER.granted) ticket.grant()
+  }
+
+  #lose(line: string, { id }: SlotLease): void {
+    this.#reserves.lose(line, id)
+    const ticket = this.#tickets.get(id)
+    if (ticket?.state !== 'held') return
     ticket.isKnown = false
     this.#end(ticket)
     ticket.onLost?.()

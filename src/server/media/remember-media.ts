@@ -1,8 +1,8 @@
-import type { MediaRecord, RecallsMedia, RecordStore } from '../records/record-store.ts'
+import type { MarksChanges, MediaRecord, RecallsMedia, RecordStore } from '../records/record-store.ts'
 
 /**
- * Bounds what another process can change unnoticed: fsck while the server runs, which ends media whose bytes are missing.
- * With many small media, lookups are what they cost most, unless each is asked for several times within this.
+ * Where changes carry no mark, this bounds what another process can change unnoticed: fsck while the server runs, which
+ * ends media whose bytes are missing. With many small media, lookups are what they cost most, unless each is asked for several times within this.
  */
 const REMEMBER_MS = 10_000
 const MAX_REMEMBERED = 10_000
@@ -15,13 +15,14 @@ interface Remembered {
 /**
  * Remembers for a moment the records of media that are asked for again and again: thumbnails, and the ranges of a film.
  * Only of complete media whose downloads are not counted: of these nothing can change but that their lease ends, and
- * every way to end one by name passes here. (Expiry is in the record.) For a database that one process writes.
+ * every way to end one by name passes here. (Expiry is in the record.) Where other processes write to the same database,
+ * `changeMark` must tell: then nothing is recalled that was looked up before the latest change, anybody's.
  */
 export function rememberMedia(
   records: RecordStore,
-  now: () => number = () => performance.now(),
+  { changeMark = () => 0, now = () => performance.now() }: Partial<MarksChanges> & { readonly now?: () => number } = {},
 ): RecordStore & RecallsMedia {
-  const memory = new MediaMemory(now)
+  const memory = new MediaMemory(changeMark, now)
   return {
     ...records,
     recallMedia: mediaId => memory.recall(mediaId),
@@ -33,16 +34,21 @@ export function rememberMedia(
 }
 
 class MediaMemory {
+  readonly #changeMark: () => number
   readonly #now: () => number
   readonly #remembered = new Map<string, Remembered>()
+  /** Of all that is remembered. */
+  #mark = 0
   /** Grows with each change: what was asked for before it is not remembered after it. */
   #changes = 0
 
-  constructor(now: () => number) {
+  constructor(changeMark: () => number, now: () => number) {
+    this.#changeMark = changeMark
     this.#now = now
   }
 
   recall(mediaId: string): MediaRecord | null {
+    this.#forgetWhenChanged()
     const known = this.#remembered.get(mediaId)
     return known && known.untilMs > this.#now() ? known.media : null
   }
@@ -66,6 +72,14 @@ class MediaMemory {
       if (mediaId === undefined) this.#remembered.clear()
       else this.#remembered.delete(mediaId)
     }
+  }
+
+  #forgetWhenChanged(): void {
+    const mark = this.#changeMark()
+    if (mark === this.#mark) return
+    this.#mark = mark
+    this.#changes += 1
+    this.#remembered.clear()
   }
 
   #remember(media: MediaRecord): void {

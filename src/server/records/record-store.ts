@@ -200,6 +200,12 @@ export interface RecallsMedia {
   recallMedia(mediaId: string): MediaRecord | null
 }
 
+/** Optional power: records that tell at once whether anything in them has changed, whichever process changed it. */
+export interface MarksChanges {
+  /** Another number after every change: seen from when the change is durable, and before whoever made it is told. */
+  changeMark(): number
+}
+
 export interface ParcelRecords {
   /** @throws not_found (a covered media is not the caller's), idempotency_conflict */
   publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelRecord>

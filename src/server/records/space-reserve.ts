@@ -68,7 +68,7 @@ async function sizeOf(file: string): Promise<number> {
 }
 
 /** The same store; whatever frees room and finds the disk full is done once more with the reserve given up. */
-export function withSpaceReserve(records: RecordStore, reserve: SpaceReserve): RecordStore {
+export function withSpaceReserve<Records extends RecordStore>(records: Records, reserve: SpaceReserve): Records {
   const retried = FREEING.map(method => [method, retryOnce(records, method, reserve)])
   return { ...records, ...(Object.fromEntries(retried) as Pick<RecordStore, (typeof FREEING)[number]>) }
 }

@@ -20,13 +20,30 @@ export interface SqliteSettings {
 
 export interface SqliteReader {
   readonly db: Kysely<Schema>
+  /** Another number after each commit of another connection, be it of this process or not: about 2 µs. */
+  changeMark(): number
   close(): void
 }
 
 /** A connection for questions only: it never waits for a change and sees each as soon as it is durable. */
 export function openSqliteReader(settings: SqliteSettings): SqliteReader {
   const database = openConnection(settings, { readonly: true })
-  return { db: new Kysely<Schema>({ dialect: sqliteDialect(database) }), close: () => database.close() }
+  return {
+    db: new Kysely<Schema>({ dialect: sqliteDialect(database) }),
+    changeMark: changeMarkOf(database),
+    close: () => database.close(),
+  }
+}
+
+function changeMarkOf(database: BetterSqlite3.Database): () => number {
+  const version = database.prepare<[], number>('pragma data_version').pluck()
+  return () => {
+    try {
+      return version.get() ?? 0
+    } catch (error) {
+      throw translateSqliteError(error)
+    }
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { createClientRecords } from './client-records.ts'
 import type { RecordDatabase } from './database.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createParcelRecords } from './parcel-records.ts'
-import type { RecordStore } from './record-store.ts'
+import type { MarksChanges, RecordStore } from './record-store.ts'
 import { sparingWrites } from './spare-writes.ts'
 import { openSqliteReader, type SqliteReader, type SqliteSettings } from './sqlite-database.ts'
 import { openSqliteWriter, type SqliteWriter } from './sqlite-writer.ts'
@@ -28,7 +28,7 @@ export interface SqliteRecordStoreOptions extends Partial<Omit<SqliteSettings, '
  * Opens the database. Call `migrate()` before anything else; dispose it when done.
  * @throws unavailable when the file cannot be opened, or is no database
  */
-export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): Promise<RecordStore> {
+export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): Promise<RecordStore & MarksChanges> {
   const settings = {
     file: options.file,
     busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
@@ -39,12 +39,13 @@ export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): 
   return createStore(writer, reader)
 }
 
-function createStore(writer: SqliteWriter, reader: SqliteReader): RecordStore {
+function createStore(writer: SqliteWriter, reader: SqliteReader): RecordStore & MarksChanges {
   const questions = createQuestions(reader)
   const { changes } = writer
   return {
     ...changes,
     ...questions,
+    changeMark: reader.changeMark,
     ...sparingWrites({ ...changes, findUpload: questions.findUpload }, reader.db),
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]()

@@ -38,7 +38,7 @@ function setUp(media: MediaRecord) {
       return 1
     },
   } as unknown as RecordStore
-  return { state, records: rememberMedia(records, () => state.nowMs) }
+  return { state, records: rememberMedia(records, { now: () => state.nowMs }) }
 }
 
 const claim = { clientId: null, ownerHash: null }
