@@ -203,7 +203,7 @@ export interface RecallsMedia {
 /** Optional power: records that tell at once whether anything in them has changed, whichever process changed it. */
 export interface MarksChanges {
   /** Another number after every change: seen from when the change is durable, and before whoever made it is told. */
-  changeMark(): number
+  readonly changeMark: () => number
 }
 
 export interface ParcelRecords {

@@ -21,7 +21,7 @@ export interface SqliteSettings {
 export interface SqliteReader {
   readonly db: Kysely<Schema>
   /** Another number after each commit of another connection, be it of this process or not: about 2 µs. */
-  changeMark(): number
+  readonly changeMark: () => number
   close(): void
 }
 

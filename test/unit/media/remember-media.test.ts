@@ -20,7 +20,7 @@ const MEDIA: MediaRecord = {
 
 /** Records that count how often they are asked, and whose lease can be ended. */
 function setUp(media: MediaRecord) {
-  const state = { asked: 0, media, nowMs: 0, slowly: Promise.resolve() }
+  const state = { asked: 0, media, nowMs: 0, mark: 1, slowly: Promise.resolve() }
   const end = async () => {
     state.media = { ...state.media, endedAt: 1 }
   }
@@ -38,7 +38,7 @@ function setUp(media: MediaRecord) {
       return 1
     },
   } as unknown as RecordStore
-  return { state, records: rememberMedia(records, { now: () => state.nowMs }) }
+  return { state, records: rememberMedia(records, { now: () => state.nowMs, changeMark: () => state.mark }) }
 }
 
 const claim = { clientId: null, ownerHash: null }
@@ -106,6 +106,28 @@ describe('a media that is asked for again and again', () => {
     await records.endLease(MEDIA.mediaId, claim, 1)
     resolve()
     expect(await early).toMatchObject({ endedAt: null })
+    expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
+  })
+
+  test('is looked up again after any change that another process made', async () => {
+    const { state, records } = setUp(MEDIA)
+    await records.findMedia(MEDIA.mediaId)
+    state.media = { ...MEDIA, endedAt: 1 }
+    state.mark += 1
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
+  })
+
+  test('is not remembered beyond a change that came while it was looked up', async () => {
+    const { state, records } = setUp(MEDIA)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    state.slowly = promise
+    const early = records.findMedia(MEDIA.mediaId)
+    state.media = { ...MEDIA, endedAt: 1 }
+    state.mark += 1
+    resolve()
+    await early
+    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
     expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
   })
 })

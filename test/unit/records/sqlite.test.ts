@@ -45,6 +45,26 @@ describe('records on SQLite', () => {
     expect((await stat(`${file}-wal`).catch(() => ({ size: 0 }))).size).toBe(0)
   })
 
+  it('marks each change, of another process as well, before whoever made it is told; and no other moment', async () => {
+    await using here = await open()
+    await using there = await open()
+    const janitor = new BetterSqlite3(file)
+    for (let round = 0; round < 5; round += 1) {
+      const media = await completeMedia(here, 10)
+      const mark = here.changeMark()
+      await here.findMedia(media.mediaId)
+      expect(here.changeMark()).toBe(mark)
+      await there.endLease(media.mediaId, { clientId: media.clientId, ownerHash: null }, NOW)
+      expect(here.changeMark()).not.toBe(mark)
+      // The log begins anew: what comes after must be told apart from what was.
+      janitor.pragma('wal_checkpoint(TRUNCATE)')
+      const afterwards = here.changeMark()
+      await completeMedia(here, 10)
+      expect(here.changeMark()).not.toBe(afterwards)
+    }
+    janitor.close()
+  })
+
   it('syncs every commit to disk, in a log beside the file', async () => {
     await using database = openSqliteDatabase({ file, busyTimeoutMs: 100, cacheBytes: 2 ** 20 })
     const settings = await database.write(async db => [
