@@ -13,6 +13,8 @@ interface Plan {
 }
 
 const READ_BYTES = 256 * 1024
+const NOTHING = Buffer.alloc(0)
+const STATUS = Buffer.from('HTTP/1.1 200')
 const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Plan
 const url = new URL(plan.origin)
 const requests = plan.paths.map(path => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`))
@@ -28,23 +30,28 @@ setTimeout(() => {
 
 /** One connection: asks, waits for the head and exactly `bodyBytes` more, asks again. */
 function keepBusy(): void {
-  let head = ''
-  let left = -1
+  /** Bytes still to come; `null`: those of the head as well. */
+  let left: number | null = null
+  let head: Buffer = NOTHING
   const take = (bytes: Buffer): void => {
-    if (left >= 0) left -= bytes.length
-    else {
-      head += bytes.toString('latin1')
-      const end = head.indexOf('\r\n\r\n')
-      if (end < 0) return
-      if (!head.startsWith('HTTP/1.1 200')) fail(head.slice(0, 200))
-      left = plan.bodyBytes - (head.length - end - 4)
-    }
-    if (left === 0) next()
+    if (left === null) {
+      const seen = head.length === 0 ? bytes : Buffer.concat([head, bytes])
+      const end = seen.indexOf('\r\n\r\n')
+      if (end < 0) {
+        // What was read is overwritten by what comes next.
+        head = Buffer.from(seen)
+        return
+      }
+      if (!seen.subarray(0, STATUS.length).equals(STATUS)) fail(seen.toString('latin1', 0, 200))
+      left = plan.bodyBytes - (seen.length - end - 4)
+    } else left -= bytes.length
+    if (left > 0) return
+    answered++
+    next()
   }
   const next = (): void => {
-    if (left === 0) answered++
-    head = ''
-    left = -1
+    head = NOTHING
+    left = null
     socket.write(requests[Math.floor(random() * requests.length)] ?? '')
   }
   const socket = connect({

@@ -1,10 +1,11 @@
 /** Small media from one process and from two, on the same cores; whoever asks for them takes a share of those. */
 import { join } from 'node:path'
 
-import { storm, stormGenerator } from '../load/storm.ts'
+import { storm } from '../load/storm.ts'
 import type { BenchContext, Content, Row, Serving } from '../context.ts'
 import { missingValkey, startValkey } from '../peers/engines.ts'
 import { startSealift, storeFile } from '../peers/sealift.ts'
+import { startScript } from '../peers/script.ts'
 import { takeTurns } from '../rounds.ts'
 import { writeRandomFile } from '../workspace.ts'
 import { aimsAgainst } from './against.ts'
@@ -15,6 +16,8 @@ const CONNECTIONS = 32
 const ONE = 'Sealift, 1 process'
 const TWO = 'Sealift, 2 processes'
 const ALONE = 'Sealift, 1 process, limits in memory'
+const BARE_ONE = 'node:http with one answer in memory, 1 process'
+const BARE_TWO = 'node:http with one answer in memory, 2 processes'
 
 export const workers: Row = {
   name: 'workers',
@@ -32,8 +35,11 @@ export const workers: Row = {
       { name: ONE, serving: stack.use(await serve(content, { limits: shared, workers: 1 }, context)) },
       { name: TWO, serving: stack.use(await serve(content, { limits: shared, workers: 2 }, context)) },
       { name: ALONE, serving: stack.use(await serve(content, {}, context)) },
+      { name: BARE_ONE, serving: stack.use(await serveBare(1)) },
+      { name: BARE_TWO, serving: stack.use(await serveBare(2)) },
     ]
-    const load = { connections: CONNECTIONS, seconds: context.quick ? 1 : 5, bodyBytes: BODY_BYTES, pinned: false }
+    const seconds = context.quick ? 1 : 5
+    const load = { connections: CONNECTIONS, seconds, bodyBytes: BODY_BYTES, pinned: false, light: true }
     const subjects = await takeTurns(
       servers.map(({ name, serving }) => ({ name, measure: () => storm(serving, load, context) })),
       context,
@@ -46,13 +52,20 @@ export const workers: Row = {
       aims: aimsAgainst(subjects, [
         { subject: TWO, peer: ONE, atLeast: 1.4 },
         { subject: TWO, peer: ALONE },
+        { subject: BARE_TWO, peer: BARE_ONE },
       ]),
       notes: [
-        `Nothing is pinned: servers, Valkey and ${await stormGenerator()} share all cores. Files and SQLite; limits are`,
-        'counted in Valkey for all processes together, except where it says in memory.',
+        'Nothing is pinned: servers, Valkey and load share all cores. Files and SQLite; limits are counted in Valkey for all',
+        'processes together, except where it says in memory. The bare servers show what a second process gains here at all.',
       ],
     }
   },
+}
+
+/** Processes that do nothing but answer with the same bytes. */
+async function serveBare(processes: number): Promise<Serving> {
+  const server = await startScript('bare-server.ts', [String(processes), String(BODY_BYTES)], undefined)
+  return { ...server, paths: ['/'] }
 }
 
 async function serve(content: Content, settings: Readonly<Record<string, unknown>>, context: BenchContext) {

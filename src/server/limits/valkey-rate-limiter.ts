@@ -30,6 +30,8 @@ export function createValkeyRateLimiter(options: ValkeyRateLimiterOptions): Rate
 
 /** What is left of what was taken ahead is given back after so long without use. */
 const UNUSED_MS = 250
+/** How old a bucket's place in the order of use may be: changing a map costs more than all the rest of a take. */
+const PLACE_MS = 50
 
 interface Ask {
   readonly kind: 'take' | 'charge' | 'refund'
@@ -56,6 +58,8 @@ interface Bucket {
   resumeAt: number
   rate: Rate
   usedAt: number
+  /** When it came to its place among the others. */
+  placedAt: number
   fetching: Promise<void> | null
 }
 
@@ -66,7 +70,7 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
   readonly #aheadMs: number
   readonly #maxKeys: number
   readonly #batch = new ScriptBatch<Ask, Answer>({ send: asks => this.#send(asks) })
-  /** In order of last use. */
+  /** In order of last use, to within PLACE_MS. */
   readonly #buckets = new Map<string, Bucket>()
   readonly #timer: NodeJS.Timeout
   readonly #watch: Disposable
@@ -176,14 +180,33 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
   }
 
   #bucket(key: string, rate: Rate): Bucket {
-    const known = this.#buckets.get(key)
-    const bucket = known ?? { key, name: hashed(key), credit: 0, resumeAt: 0, rate, usedAt: 0, fetching: null }
+    const now = performance.now()
+    const bucket = this.#buckets.get(key) ?? this.#newBucket(key, rate)
     bucket.rate = rate
-    bucket.usedAt = performance.now()
-    if (known) this.#buckets.delete(key)
-    else if (this.#buckets.size >= this.#maxKeys) this.#forgetOldest()
-    this.#buckets.set(key, bucket)
+    bucket.usedAt = now
+    if (now - bucket.placedAt > PLACE_MS) {
+      bucket.placedAt = now
+      this.#buckets.delete(key)
+      this.#buckets.set(key, bucket)
+    }
     return bucket
+  }
+
+  #newBucket(key: string, rate: Rate): Bucket {
+    if (this.#buckets.size >= this.#maxKeys) this.#forgetOldest()
+    const now = performance.now()
+    const made: Bucket = {
+      key,
+      name: hashed(key),
+      credit: 0,
+      resumeAt: 0,
+      rate,
+      usedAt: now,
+      placedAt: now,
+      fetching: null,
+    }
+    this.#buckets.set(key, made)
+    return made
   }
 
   #forgetOldest(): void {
@@ -192,7 +215,8 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
 
   #giveBack(unusedSince: number): void {
     for (const bucket of this.#buckets.values()) {
-      if (bucket.usedAt > unusedSince) return
+      if (bucket.placedAt > unusedSince) return
+      if (bucket.usedAt > unusedSince) continue
       if (bucket.fetching === null && bucket.resumeAt < performance.now()) this.#refund(bucket)
     }
   }

@@ -1,0 +1,26 @@
+/** What Node's own server can do at most: every request is answered with the same bytes from memory, by one process or several. */
+import cluster from 'node:cluster'
+import { createServer } from 'node:http'
+
+import { announce } from './announce.ts'
+
+const [processes, bodyBytes] = process.argv.slice(2).map(Number)
+
+if (cluster.isPrimary && processes !== 1) {
+  for (let index = 0; index < (processes ?? 1); index++) cluster.fork()
+  // Once all of them listen, at the one address they share.
+  let listening = 0
+  cluster.on('listening', (_, { port }) => {
+    listening += 1
+    if (listening === processes) console.log(`listening on http://127.0.0.1:${port}`)
+  })
+  process.once('SIGTERM', () => process.exit(0))
+} else {
+  const body = Buffer.alloc(bodyBytes ?? 0, 7)
+  const server = createServer((_, answer) => {
+    answer.writeHead(200, { 'Content-Length': body.length })
+    answer.end(body)
+  })
+  if (cluster.isPrimary) announce(server)
+  server.listen(0, '127.0.0.1')
+}
