@@ -137,6 +137,20 @@ describe('bytes that go between client and store', () => {
     await api.call('abortUpload', { uploadId })
   })
 
+  test('an older address for other bytes changes nothing of what counts', async () => {
+    const small = bytesFor('what is told', 10)
+    const large = bytesFor('what comes later', PART)
+    const { uploadId, mediaId } = await api.begin({ json: {} })
+    const { address: older } = await addressOf(uploadId, 0, large)
+    expect((await put(uploadId, 0, small)).status).toBe(200)
+    expect((await confirm(uploadId, 0, small)).status).toBe(204)
+    expect((await putTo(older as schemas.DirectAddress, large)).ok).toBe(false)
+    expect((await api.complete(uploadId, small.length)).status).toBe(200)
+    expect((await putTo(older as schemas.DirectAddress, large)).ok).toBe(false)
+    expect((await api.read(mediaId)).body.equals(small)).toBe(true)
+    expect((await read(await addresses(mediaId, { start: 0 }))).equals(small)).toBe(true)
+  })
+
   test('a slot is held until the part is confirmed, or its address expires', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 5 * PART } })
     const part = bytesFor('slots', PART)

@@ -10,6 +10,9 @@ import { createS3Client } from './s3-connection.ts'
 const TTL_SECONDS = 60
 const DIRECT = 'storage.transfer'
 
+/** What is stored by address: an object beside the probe's own, since addresses replace nothing. Whoever probes deletes it. */
+export const directName = (name: string): string => `${name}-direct`
+
 /** Whether clients could exchange bytes with the service by presigned addresses. Problems only where they are to. */
 export async function checkDirectAccess(probing: Probing): Promise<readonly S3Finding[]> {
   const agent = new Agent()
@@ -35,7 +38,7 @@ async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding
     const sent = await send(probing, agent, {
       url: upload,
       method: 'PUT',
-      headers: { 'content-md5': md5 },
+      headers: { 'content-md5': md5, 'if-none-match': '*' },
       body: bytes,
     })
     const got = await send(probing, agent, { url: download, method: 'GET', headers: { range: 'bytes=0-63' } })
@@ -100,10 +103,10 @@ async function sign({
   bytes,
 }: Probing): Promise<{ readonly upload: string; readonly download: string }> {
   const client = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
-  const named = { Bucket: options.bucket, Key: name }
+  const named = { Bucket: options.bucket, Key: directName(name) }
   const ContentMD5 = createHash('md5').update(bytes).digest('base64')
   try {
-    const put = new PutObjectCommand({ ...named, ContentLength: bytes.length, ContentMD5 })
+    const put = new PutObjectCommand({ ...named, ContentLength: bytes.length, ContentMD5, IfNoneMatch: '*' })
     const upload = await getSignedUrl(client, put, { expiresIn: TTL_SECONDS })
     const download = await getSignedUrl(client, new GetObjectCommand(named), { expiresIn: TTL_SECONDS })
     return { upload, download }
