@@ -132,7 +132,7 @@ it('a service that fails for a moment is asked again; what it lacks is told once
   )
   await using running = startCli(['serve', '--config', file])
   await until('it serves', () => running.stdout().includes('Sealift listens') || running.child.exitCode !== null)
-  expect(running.stderr().match(/CORS rules do not admit/g)).toHaveLength(1)
+  expect(running.stderr().match(/CORS rules do not let/g)).toHaveLength(1)
   expect(await objectsIn(bucket)).toEqual([])
   running.child.kill('SIGTERM')
   expect((await running.result).code).toBe(0)

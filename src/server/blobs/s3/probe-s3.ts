@@ -72,6 +72,7 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
   if (hasProblem(findings)) return findings
   const listed = await checkList(probing)
   findings.push(listed)
+  if (listed.level === 'ok') findings.push(styleOf(probing.options))
   // With a wrong key or bucket every other answer is the same.
   if (listed.level === 'problem' && listed.check !== 'list') return findings
   const written = await checkWrite(probing)
@@ -123,6 +124,16 @@ async function checkList(probing: Probing): Promise<S3Finding> {
   } catch (error) {
     return explained(probing, refused('list', error, 's3:ListBucket'), error)
   }
+}
+
+/** Only said once it has worked: a name that is not known is told by the first question about the bucket. */
+function styleOf({ pathStyle }: S3ProbeOptions): S3Finding {
+  if (pathStyle)
+    return ok('path-style', 'The bucket is found by its path below the endpoint (storage.s3.pathStyle: true)')
+  return ok(
+    'path-style',
+    "The bucket is found by its own host name before the endpoint's (storage.s3.pathStyle: false)",
+  )
 }
 
 function isLeftover(modified: Date | undefined, clock: () => number): boolean {
