@@ -172,6 +172,7 @@ export const ROUTES = {
       ...QUOTA_ERRORS,
       'unsupported_media_type',
       'digest_mismatch',
+      'gone',
       'too_many_uploads',
       'stalled',
       'idempotency_conflict',
