@@ -1,12 +1,14 @@
-/** A follower of an unfinished upload hears of new parts that another node was given: with Valkey well, and without it. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+/** What one node tells another: new parts of an upload that is followed there, with Valkey well and without it, and new limits. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
 
 import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import * as schemas from '../../src/protocol/schemas.ts'
 import { createApi } from '../support/api.ts'
 import { clusterStores } from '../support/cluster-stores.ts'
 import { startValkey, type RunningValkey } from '../support/engines/valkey.ts'
@@ -74,13 +76,34 @@ async function slowest(): Promise<number> {
 /** A machine that is busy with something else may miss it once. */
 const AGAIN = { retry: 2 }
 
-it(`within ${WITHIN_MS} ms`, AGAIN, async () => {
+it(`a follower on another node hears of a part within ${WITHIN_MS} ms`, AGAIN, async () => {
   expect(await slowest()).toBeLessThan(WITHIN_MS)
 })
 
-it(`within ${WITHIN_MS} ms while Valkey is gone: nodes that hear nothing look for themselves`, AGAIN, async () => {
-  await valkey.kill()
-  // For as long as one command may take, who asks for a slot waits.
-  await pause(1000)
-  expect(await slowest()).toBeLessThan(WITHIN_MS)
+it('limits that one node has read again hold on the other, whose file is as it was', async () => {
+  const [first, second] = nodes
+  if (!first || !second) throw new Error('there are no two nodes')
+  const capAt = async ({ url }: ServerProcess): Promise<number | undefined> => {
+    const { json } = await createApi(url).call('limits', {})
+    return schemas.limits.parse(json).limits.concurrentDownloads
+  }
+  const before = await capAt(second)
+  const file = join(home, 'a', 'config.yaml')
+  const written = parse(await readFile(file, 'utf8')) as RawMap
+  await writeFile(file, stringify(mergeRaw(written, { tiers: { default: { concurrentDownloads: 5 } } })))
+  expect(await capAt(second)).toBe(before)
+  process.kill(first.pid, 'SIGHUP')
+  await expect.poll(() => capAt(first), { timeout: 10_000 }).toBe(5)
+  await expect.poll(() => capAt(second), { timeout: 10_000 }).toBe(5)
 })
+
+it(
+  `a follower hears within ${WITHIN_MS} ms while Valkey is gone: nodes that hear nothing look for themselves`,
+  AGAIN,
+  async () => {
+    await valkey.kill()
+    // For as long as one command may take, who asks for a slot waits.
+    await pause(1000)
+    expect(await slowest()).toBeLessThan(WITHIN_MS)
+  },
+)
