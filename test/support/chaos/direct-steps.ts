@@ -172,7 +172,7 @@ export async function readAt(
   noteHeld(actor, { direction: 'download', node, start: from, askedAt })
   const bytes = Buffer.concat(parts.map(part => part?.body ?? Buffer.alloc(0)))
   countDelivered(actor, media, { ...answer, body: bytes })
-  if (actor.random.chance(0.8)) await endDirect(actor, read.transferId)
+  if (actor.isQuiet || actor.random.chance(0.8)) await endDirect(actor, read.transferId)
   return parts.every(part => part?.whole === true)
 }
 
