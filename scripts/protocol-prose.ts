@@ -119,7 +119,8 @@ upload says \`transfer: direct\`, a manifest's answer \`Sealift-Transfer: direct
 mixed part by part. Elsewhere these routes answer 409 \`not_direct\`.
 
 - **A part**: \`POST …/parts/{index}/direct\` with its size and MD5 gives a \`url\` and \`headers\`. PUT the bytes there, with
-  exactly these headers and no others of Sealift's; the address takes these bytes alone. Then \`POST …/stored\` with the
+  exactly these headers and no others of Sealift's; the address takes these bytes alone, and only while nothing is
+  stored in their place (412: something is; confirm it, or send the part through the server). Then \`POST …/stored\` with the
   same size and MD5: the server looks at the store, and **its 204 means durable**. 409 \`parts_missing\`: the store does not
   have it. Whoever gives the part up, or sends it through the server instead, says so by \`DELETE /v1/direct/{transferId}\`.
 - **A range**: \`POST /v1/media/{id}/direct\` with \`start\` (and \`end\`) gives addresses of the parts that hold it, at most 64;

@@ -109,6 +109,7 @@ export const ROUTES = {
       'upload_complete',
       'size_mismatch',
       'too_many_uploads',
+      'damaged',
     ],
   },
   confirmPart: {
@@ -127,6 +128,7 @@ export const ROUTES = {
       'part_conflict',
       'upload_complete',
       'size_mismatch',
+      'damaged',
     ],
   },
   uploadStatus: {
@@ -144,7 +146,7 @@ export const ROUTES = {
     summary: 'End an upload; repeating it gives the same answer',
     json: schemas.completeUploadRequest,
     answers: [{ status: 200, description: 'The media is complete and never changes again', json: schemas.media }],
-    errors: ['not_found', 'gone', 'parts_missing', 'size_mismatch', 'storage_full'],
+    errors: ['not_found', 'gone', 'parts_missing', 'size_mismatch', 'storage_full', 'damaged'],
   },
   abortUpload: {
     method: 'DELETE',
@@ -170,6 +172,7 @@ export const ROUTES = {
       ...QUOTA_ERRORS,
       'unsupported_media_type',
       'digest_mismatch',
+      'gone',
       'too_many_uploads',
       'stalled',
       'idempotency_conflict',

@@ -23,8 +23,9 @@ afterAll(() => store[Symbol.asyncDispose]())
 const put = async (url: string, headers: Readonly<Record<string, string>>, body: Buffer) =>
   (await fetch(url, { method: 'PUT', headers: withoutLength(headers), body: new Uint8Array(body) })).status
 /** `fetch` sets the length by itself. */
-const withoutLength = (headers: Readonly<Record<string, string>>) =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'content-length'))
+const withoutLength = (headers: DirectRequest['headers']) => without('content-length', headers)
+const without = (name: string, headers: DirectRequest['headers']) =>
+  Object.fromEntries(Object.entries(headers).filter(([each]) => each !== name))
 
 describe('an address to store a part', () => {
   it('takes the bytes it was made for; then the part is there and readable', async () => {
@@ -46,12 +47,25 @@ describe('an address to store a part', () => {
     ['other bytes and their MD5', other, headers => ({ ...headers, 'content-md5': md5(other, 'base64') })],
     ['fewer bytes', bytes.subarray(1), headers => headers],
     ['more bytes', Buffer.concat([bytes, bytes]), headers => headers],
-    ['no MD5', bytes, () => ({})],
+    ['no MD5', bytes, headers => without('content-md5', headers)],
+    ['the condition left out', bytes, headers => without('if-none-match', headers)],
   ])('refuses %s, and stores nothing', async (_, body, change) => {
     const part = { blobId: freshId(), index: 0 }
     const { url, headers } = await store.presignPart(part, upload)
     expect(await put(url, change(headers), body)).toBeGreaterThanOrEqual(400)
     expect(await store.statPart(part, steady())).toBeNull()
+  })
+
+  it('stores nothing where something is, not even by an address that was given before', async () => {
+    const part = { blobId: freshId(), index: 0 }
+    const [first, second] = [
+      await store.presignPart(part, upload),
+      await store.presignPart(part, { ...upload, md5Base64: md5(other, 'base64') }),
+    ]
+    expect(await put(first.url, first.headers, bytes)).toBe(200)
+    expect(await put(second.url, second.headers, other)).toBe(412)
+    expect(await put(first.url, first.headers, bytes)).toBe(412)
+    expect((await store.statPart(part, steady()))?.etag).toBe(`"${md5(bytes, 'hex')}"`)
   })
 
   it('is of no use for another part, for reading or for deleting', async () => {

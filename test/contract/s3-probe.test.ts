@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
+import { PutBucketCorsCommand } from '@aws-sdk/client-s3'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { allowWebPages } from '../../src/server/blobs/s3/bucket-cors.ts'
 import type { S3Finding } from '../../src/server/blobs/s3/probe-findings.ts'
 import { probeS3, type S3ProbeOptions } from '../../src/server/blobs/s3/probe-s3.ts'
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { steady } from '../support/blob-bytes.ts'
 import { cephAdmin, cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
@@ -24,6 +25,8 @@ beforeAll(async () => {
 const probe = (change: Partial<S3ProbeOptions> = {}) =>
   probeS3({ ...bucket, direct: true, requestTimeoutMs: 3000, connectTimeoutMs: 1000, ...change }, steady())
 const problems = (findings: readonly S3Finding[]) => findings.filter(({ level }) => level === 'problem')
+const messageOf = (findings: readonly S3Finding[], check: string) =>
+  findings.find(each => each.check === check)?.message
 const levelOf = (findings: readonly S3Finding[], check: string) => findings.find(each => each.check === check)?.level
 
 describe('a service that is set up right', () => {
@@ -40,10 +43,21 @@ describe('a service that is set up right', () => {
     const before = await probe({ corsOrigins: [ORIGIN] })
     expect(levelOf(before, 'cors')).toBe('problem')
     expect(levelOf(await probe({ corsOrigins: [ORIGIN], direct: false }), 'cors')).toBe('note')
+    await allow(['PUT'], ['*'])
+    expect(messageOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toContain(`${ORIGIN} read: add them`)
+    await allow(['GET', 'PUT'], ['content-md5', 'range'])
+    expect(messageOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toContain(`${ORIGIN} store: add them`)
     await allowWebPages(bucket, [ORIGIN], steady())
     expect(levelOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toBe('ok')
   })
 })
+
+async function allow(AllowedMethods: string[], AllowedHeaders: string[]): Promise<void> {
+  const client = createS3Client(bucket)
+  const CORSRules = [{ ID: 'sealift', AllowedOrigins: [ORIGIN], AllowedMethods, AllowedHeaders }]
+  await client.send(new PutBucketCorsCommand({ Bucket: bucket.bucket, CORSConfiguration: { CORSRules } }))
+  client.destroy()
+}
 
 describe('a wrong setting is told in one line that names it', () => {
   const secret = randomBytes(20).toString('hex')

@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { createApi, type Answer, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
-import { makeBucket } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -22,17 +23,20 @@ const told = (part: Uint8Array) => ({
 describe('bytes that go between client and store', () => {
   let server: TestServer
   let api: Api
+  let bucket: S3Connection
 
   beforeAll(async () => {
-    const { endpoint, region, bucket, accessKeyId, secretAccessKey } = await makeBucket(await sharedEngine(cephEngine))
+    bucket = await makeBucket(await sharedEngine(cephEngine))
+    const { endpoint, region, accessKeyId, secretAccessKey } = bucket
     server = await startTestServer({
       storage: {
         kind: 's3',
         transfer: 'direct',
         directUrlTtl: '3s',
-        s3: { endpoint, region, bucket, accessKeyId, secretAccessKey },
+        s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey },
       },
       transfer: { partBytes: PART },
+      upkeep: { sweepEvery: '500ms', orphanGrace: '1s' },
       tiers: { default: { concurrentUploads: 3, concurrentDownloads: 2, queue: 0 } },
     })
     api = createApi(server.url)
@@ -136,6 +140,36 @@ describe('bytes that go between client and store', () => {
     expect((await api.putPart(uploadId, 1, other)).status).toBe(204)
     await api.call('abortUpload', { uploadId })
   })
+
+  test('an older address for other bytes changes nothing of what counts', async () => {
+    const small = bytesFor('what is told', 10)
+    const large = bytesFor('what comes later', PART)
+    const { uploadId, mediaId } = await api.begin({ json: {} })
+    const { address: older } = await addressOf(uploadId, 0, large)
+    expect((await put(uploadId, 0, small)).status).toBe(200)
+    expect((await confirm(uploadId, 0, small)).status).toBe(204)
+    expect((await putTo(older as schemas.DirectAddress, large)).ok).toBe(false)
+    expect((await api.complete(uploadId, small.length)).status).toBe(200)
+    expect((await putTo(older as schemas.DirectAddress, large)).ok).toBe(false)
+    expect((await api.read(mediaId)).body.equals(small)).toBe(true)
+    expect((await read(await addresses(mediaId, { start: 0 }))).equals(small)).toBe(true)
+  })
+
+  test('what is stored past the end of a complete media goes with the orphans', async () => {
+    const small = bytesFor('all of it', 20)
+    const { uploadId, mediaId } = await api.begin({ json: {} })
+    const { address: late } = await addressOf(uploadId, 5, bytesFor('too late', PART))
+    if (!late) throw new Error('no address')
+    await api.call('endDirect', { transferId: late.transferId })
+    expect((await api.putPart(uploadId, 0, small)).status).toBe(204)
+    expect((await api.complete(uploadId, small.length)).status).toBe(200)
+    expect((await putTo(late, bytesFor('too late', PART))).status).toBe(200)
+    const pastTheEnd = async () => (await objectsIn(bucket)).filter(name => name.endsWith('/5'))
+    expect(await pastTheEnd()).toHaveLength(1)
+    await expect.poll(pastTheEnd, { timeout: 15_000 }).toEqual([])
+    expect((await api.read(mediaId)).body.equals(small)).toBe(true)
+    expect((await api.call('limits', {})).json).toMatchObject({ usage: { reservedBytes: 0 } })
+  }, 30_000)
 
   test('a slot is held until the part is confirmed, or its address expires', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 5 * PART } })

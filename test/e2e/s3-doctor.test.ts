@@ -39,7 +39,18 @@ const storage = (s3: object = {}, more: object = {}) => {
 it('tells of each thing that a service can do, one line each, and leaves nothing there', async () => {
   const { ok, checks, said } = await diagnose(home, storage())
   expect(ok, said).toBe(true)
-  for (const each of ['endpoint', 'clock', 'list', 'write', 'read', 'ranges', 'delete', 'conditional-writes']) {
+  for (const each of [
+    'endpoint',
+    'clock',
+    'list',
+    'path-style',
+    'write',
+    'read',
+    'ranges',
+    'delete',
+    'conditional-writes',
+    'cors',
+  ]) {
     expect(checks, each).toHaveProperty([`s3 ${each}`], expect.stringMatching(/^ok: /))
   }
   expect(checks).toHaveProperty(['s3 content-md5'])

@@ -81,6 +81,35 @@ describe('a wrong setting of the S3 service ends the start with one line that na
   })
 
   it.each([
+    ['PUT', 's3:PutObject'],
+    ['GET', 's3:GetObject'],
+    ['DELETE', 's3:DeleteObject'],
+  ] as const)('a key that may do all but %s', async (refused, permission) => {
+    await using proxy = await startS3FaultProxy(ceph.endpoint)
+    proxy.faults = call => (call === refused ? { how: 'status', status: 403, code: 'AccessDenied' } : null)
+    // What cannot be deleted stays.
+    const { bucket: own } = await makeBucket(ceph)
+    const said = await lineOf({ endpoint: proxy.url, bucket: own })
+    expect(said).toContain(`storage.s3.accessKeyId: this key lacks the permission ${permission}`)
+  })
+
+  it('a password in the address, which is told to nobody', async () => {
+    const endpoint = `http://somebody:${SECRET}@127.0.0.1:9`
+    const { code, said } = await startWrongly(home, right, { storage: { s3: { endpoint } } })
+    expect(code, said).not.toBe(0)
+    expect(said).toContain('storage.s3.endpoint')
+    expect(said).not.toContain(SECRET)
+  })
+
+  it('a file of the secret that is not there', async () => {
+    const { code, said } = await startWrongly(home, right, {
+      storage: { s3: { secretAccessKey: null, secretAccessKeyFile: join(home, 'nowhere') } },
+    })
+    expect(code, said).not.toBe(0)
+    expect(said).toContain('storage.s3.secretAccessKeyFile')
+  })
+
+  it.each([
     ['AuthorizationHeaderMalformed', 'storage.s3.region'],
     ['RequestTimeTooSkewed', 'clock'],
   ])('what the service calls %s', async (code, named) => {
@@ -132,7 +161,7 @@ it('a service that fails for a moment is asked again; what it lacks is told once
   )
   await using running = startCli(['serve', '--config', file])
   await until('it serves', () => running.stdout().includes('Sealift listens') || running.child.exitCode !== null)
-  expect(running.stderr().match(/CORS rules do not admit/g)).toHaveLength(1)
+  expect(running.stderr().match(/CORS rules do not let/g)).toHaveLength(1)
   expect(await objectsIn(bucket)).toEqual([])
   running.child.kill('SIGTERM')
   expect((await running.result).code).toBe(0)

@@ -11,9 +11,11 @@ const bytes = bytesFor('ended meanwhile', 1000)
 
 let server: TestServer
 let api: Api
-/** Called when bytes are about to be read, which are then not there. */
+/** Called when bytes are about to be read or completed, which are then not there. */
 let meanwhile: (() => Promise<unknown>) | null = null
 let records: Stores['records']
+/** The newest upload. */
+let begun: string | null = null
 
 beforeAll(async () => {
   server = await startTestServer(
@@ -26,7 +28,21 @@ beforeAll(async () => {
           await meanwhile()
           throw new SealiftError('damaged', 'Stored bytes are missing')
         }
-        return { ...stores, blobs: replaceMethods(stores.blobs, { read }) }
+        const beginUpload: typeof records.beginUpload = async upload => {
+          const made = await stores.records.beginUpload(upload)
+          begun = made.uploadId
+          return made
+        }
+        const complete: typeof stores.blobs.complete = async (...args) => {
+          if (meanwhile === null) return stores.blobs.complete(...args)
+          await meanwhile()
+          throw new SealiftError('damaged', 'Stored bytes are missing')
+        }
+        return {
+          ...stores,
+          blobs: replaceMethods(stores.blobs, { read, complete }),
+          records: replaceMethods(records, { beginUpload }),
+        }
       },
     },
   )
@@ -47,6 +63,26 @@ test('a part that is compared while its upload is given up is gone, not damaged'
   // As another node does.
   meanwhile = () => records.abortUpload(uploadId, Date.now())
   expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 410, code: 'gone' })
+})
+
+test('an upload that is ended while it is being completed is gone, not damaged', async () => {
+  meanwhile = null
+  const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
+  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+  meanwhile = () => api.call('endLease', { mediaId })
+  expect(await api.complete(uploadId, bytes.length)).toMatchObject({ status: 410, code: 'gone' })
+})
+
+test('one that comes in one request, and is replaced on another node, likewise', async () => {
+  meanwhile = async () => {
+    if (begun !== null) await records.abortUpload(begun, Date.now())
+  }
+  const told = await api.call(
+    'storeMedia',
+    {},
+    { body: bytes, headers: { 'content-type': 'application/octet-stream' } },
+  )
+  expect(told).toMatchObject({ status: 410, code: 'gone' })
 })
 
 test('bytes that are missing while nothing has ended are damaged', async () => {

@@ -19,7 +19,8 @@ const CORS = 's3 cors'
 export async function* checkStorageService(options: StorageCheckOptions): AsyncGenerator<Check> {
   try {
     const findings = await probeStorage(options.config, options.signal)
-    for (const finding of findings) if (!isMissingRule(finding)) yield toCheck(finding)
+    const isUsed = options.config.storage.transfer === 'direct'
+    for (const finding of findings) if (!isMissingRule(finding)) yield toCheck(finding, isUsed)
     const missing = findings.filter(isMissingRule)
     if (missing.length === 0) return
     if (options.fix) yield await addRules(options)
@@ -35,14 +36,10 @@ function isMissingRule({ check, level }: S3Finding): boolean {
   return check === 'cors' && level === 'problem'
 }
 
-function toCheck({ check, level, message }: S3Finding): Check {
-  const make = { ok, problem: fail, note: isHarmless(check) ? ok : warn }[level]
+/** What only direct transfer needs is worth a look where it is used, and a mere fact where it is not. */
+function toCheck({ check, level, message }: S3Finding, isDirect: boolean): Check {
+  const make = { ok, problem: fail, note: isDirect || check === 'clock' ? warn : ok }[level]
   return make(`s3 ${check}`, message)
-}
-
-/** What only direct transfer needs, or nothing at all: problems where it is used, facts where it is not. */
-function isHarmless(check: S3Finding['check']): boolean {
-  return check !== 'clock'
 }
 
 async function addRules({ config, s3, signal }: StorageCheckOptions): Promise<Check> {

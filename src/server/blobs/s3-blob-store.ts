@@ -11,6 +11,8 @@
  * - objects of a blob without a record (begun, or deleted and purged): the sweeper's orphan pass, after its grace time;
  * - a tombstone whose objects are partly there: the sweeper deletes the blob again;
  * - a PUT whose outcome is unknown: the object, or none; the sender repeats the part with the same bytes;
+ * - objects past the end of a complete blob (a client stored them by an address it was given earlier): the sweeper, with
+ *   the orphans;
  * - an object below `<prefix>probe/`: removed by the next start-up probe.
  */
 import { randomBytes } from 'node:crypto'
@@ -116,7 +118,7 @@ class ObjectsBlobStore implements S3BlobStore {
       blobId,
       new SealiftError('upload_complete', 'The upload was completed without this part'),
     )
-    if (this.#small.isWhole(blob, sizeBytes)) return
+    if (this.#small.takeWhole(blob, sizeBytes)) return
     const sizes = await this.#partSizes(blobId)
     const count = Math.ceil(sizeBytes / partBytes)
     for (let index = 0; index < count; index += 1) {

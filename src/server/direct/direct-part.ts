@@ -23,7 +23,7 @@ export interface DirectPart extends DirectPartRequest {
  * An address for one part; holds a slot until the part is confirmed or the address expires. Asking again frees the slot
  * of the first address. `null`: the part is durable already, with these bytes.
  * @throws not_direct, not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
- * too_many_uploads, part_conflict
+ * too_many_uploads, part_conflict, damaged
  */
 export async function directPart(
   deps: DirectParts,
@@ -33,7 +33,10 @@ export async function directPart(
 ): Promise<DirectAddress | null> {
   const store = requireDirect(deps)
   const { upload, durable } = await reserve(deps, caller, part)
-  if (durable) return assertSame(store, upload, part, signal)
+  if (durable) {
+    await assertSame(deps, caller, { store, upload, part }, signal)
+    return null
+  }
   const { blobId } = upload
   const { index, sizeBytes, md5 } = part
   const transfer = partTransfer(upload.uploadId, index)
@@ -52,7 +55,7 @@ export async function directPart(
 
 /**
  * Counts a part that the store has, exactly as long and with the MD5 that was told. Idempotent.
- * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict
+ * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict, damaged
  */
 export async function confirmPart(
   deps: DirectParts,
@@ -62,7 +65,7 @@ export async function confirmPart(
 ): Promise<void> {
   const store = requireDirect(deps)
   const { upload, durable } = await reserve(deps, caller, part)
-  if (durable) await assertSame(store, upload, part, signal)
+  if (durable) await assertSame(deps, caller, { store, upload, part }, signal)
   else {
     await assertStored(store, upload, part, signal)
     const { index, sizeBytes } = part
@@ -101,15 +104,25 @@ async function assertStored(
   )
 }
 
-/** @throws part_conflict */
+interface PartToCompare {
+  readonly store: GrantsDirectAccess
+  readonly upload: UploadRecord
+  readonly part: DirectPart
+}
+
+/** @throws part_conflict; damaged when the bytes are gone; gone when that is because the upload was given up meanwhile */
 async function assertSame(
-  store: GrantsDirectAccess,
-  { blobId }: UploadRecord,
-  part: DirectPart,
+  { records }: DirectParts,
+  caller: Caller,
+  { store, upload, part }: PartToCompare,
   signal: AbortSignal,
-): Promise<null> {
-  const stored = await store.statPart({ blobId, index: part.index }, signal)
-  if (stored && matches(stored, part)) return null
+): Promise<void> {
+  const stored = await store.statPart({ blobId: upload.blobId, index: part.index }, signal)
+  if (stored && matches(stored, part)) return
+  if (stored === null) {
+    await findLiveUpload(records, upload.uploadId, caller)
+    throw new SealiftError('damaged', 'The stored bytes are missing: run `sealift fsck`')
+  }
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }
 

@@ -2,7 +2,7 @@
  * Compares records and stored bytes, both ways, and what clients are charged with what they hold. Safe beside a running
  * server: what changes meanwhile is looked at again, and young files are left alone.
  *
- * Without `repair` it changes nothing. With it: orphans are deleted, complete blobs that were not moved into place are,
+ * Without `repair` it changes nothing. With it: orphans and parts past the end are deleted, complete blobs that were not moved into place are,
  * media whose bytes are gone are ended, so that their readers are told so, and wrong charges are corrected.
  *
  * What looks like the wrong store or the wrong records (most media without bytes, or most bytes without a record) is
@@ -13,13 +13,14 @@ import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { ClientId, RecordStore, Usage } from '../records/record-store.ts'
 import { checkBlob, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
 import { findOrphans, lookSuspicious } from './orphans.ts'
+import { surplusOf } from './surplus.ts'
 
 export type FindingKind =
   /** A record promises bytes, and no file is there. */
   | 'missing'
   /** Fewer bytes than the record promises. */
   | 'short'
-  /** More bytes than a complete media has: harmless, nothing reads them. */
+  /** More bytes than a complete media has: harmless, nothing reads them. Repaired where they are objects of their own. */
   | 'surplus'
   /** Complete by its record, but not moved to where complete blobs are. */
   | 'misplaced'
@@ -119,7 +120,8 @@ function judge(checked: CheckedBlob): FindingKind | null {
 }
 
 async function describe(options: FsckOptions, kind: FindingKind, checked: CheckedBlob): Promise<Finding> {
-  const repaired = options.repair && kind === 'misplaced' && (await moveIntoPlace(options.blobs, checked))
+  const mayRepair = kind === 'misplaced' || (kind === 'surplus' && surplusOf(options.blobs, checked) > 0)
+  const repaired = options.repair && mayRepair && (await putInOrder(options.blobs, checked))
   return toFinding(checked, kind, repaired)
 }
 
@@ -127,7 +129,8 @@ function toFinding({ blob, stored, expectedBytes }: CheckedBlob, kind: FindingKi
   return { kind, blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null, repaired }
 }
 
-async function moveIntoPlace(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<boolean> {
+/** Completing a blob again moves it into place, and deletes parts past its end. */
+async function putInOrder(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<boolean> {
   try {
     await blobs.complete(blob, expectedBytes)
     return true

@@ -1,11 +1,12 @@
-import type { BlobStore } from '../blobs/blob-store.ts'
+import type { BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
-import { canCheck, checkBlobs, lacksBytes } from './check-blobs.ts'
+import { canCheck, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
 import { deleteBlobs } from './delete-blobs.ts'
 import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
 import { findOrphans, lookSuspicious } from './orphans.ts'
+import { deleteSurplus, surplusOf } from './surplus.ts'
 import { checked, SWEEP_BLOB_METHODS, SWEEP_RECORD_METHODS, type SweepLease } from './sweep-lease.ts'
 import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
 
@@ -190,11 +191,27 @@ class PeriodicSweeper implements Sweeper {
     if (!canCheck(blobs)) return 0
     let lacking = 0
     for await (const checked of checkBlobs({ blobs, records }, signal)) {
-      if (!lacksBytes(checked)) continue
+      if (!lacksBytes(checked)) {
+        await this.#deleteSurplus(blobs, checked, signal)
+        continue
+      }
       lacking += 1
       const { blob, expectedBytes, stored } = checked
       events.bytesMissing({ blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null })
     }
     return lacking
+  }
+
+  async #deleteSurplus(blobs: BlobStore & ChecksBlobs, checked: CheckedBlob, signal: AbortSignal): Promise<void> {
+    const { events } = this.#options
+    const { blobId } = checked.blob
+    const sizeBytes = surplusOf(blobs, checked)
+    if (sizeBytes === 0) return
+    try {
+      await deleteSurplus(blobs, checked)
+      events.orphanDeleted({ blobId, sizeBytes })
+    } catch (error) {
+      if (!signal.aborted) events.failed('check_blobs', error, blobId)
+    }
   }
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { blobTopic, uploadTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { MediaRecord, UploadRecords } from '../records/record-store.ts'
 import { completedWithout, type PartsInFlight } from './parts-in-flight.ts'
+import { sealBytes } from './seal-bytes.ts'
 import { findLiveUpload } from './upload-rights.ts'
 
 export interface CompleteUpload {
@@ -17,7 +18,7 @@ export interface CompleteUpload {
 /**
  * Ends an upload: fixes the size, seals the stored bytes, then makes the media complete. Repeating it gives the same
  * answer and finishes what a crash left half done.
- * @throws not_found, gone, parts_missing, size_mismatch, storage_full
+ * @throws not_found, gone, parts_missing, size_mismatch, storage_full, damaged
  */
 export async function completeUpload(
   { records, blobs, feed, inFlight, clock }: CompleteUpload,
@@ -30,7 +31,7 @@ export async function completeUpload(
     // A part past the end may still be arriving; the store must not see it once the blob is sealed.
     feed.announce(uploadTopic(uploadId))
     await inFlight.stopAll(uploadId, completedWithout())
-    await blobs.complete(upload, sizeBytes)
+    await sealBytes({ blobs, records }, upload, sizeBytes)
   }
   const media = await records.finishUpload(uploadId, clock())
   feed.announce(blobTopic(media.blobId))

@@ -7,6 +7,7 @@ import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords 
 import { giveUp, type AbortUpload } from './abort-upload.ts'
 import { beginUpload, type BeginUpload } from './begin-upload.ts'
 import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
+import { sealBytes } from './seal-bytes.ts'
 
 export interface StoreWhole extends BeginUpload, AbortUpload {
   readonly records: UploadRecords & MediaRecords
@@ -87,7 +88,7 @@ interface WholeAtWork {
 async function storeOrGiveUp(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<MediaRecord> {
   try {
     const sizeBytes = await storeRuns(deps, work, stop)
-    await deps.blobs.complete(work.upload, sizeBytes)
+    await sealBytes(deps, work.upload, sizeBytes)
     const media = await deps.records.finishWhole(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
     deps.feed.announce(blobTopic(media.blobId))
     return media

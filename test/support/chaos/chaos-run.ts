@@ -7,12 +7,14 @@ import { Actor } from './actor.ts'
 import { checkCaps, checkQuota } from './check-caps.ts'
 import { actorOf, checkApi, checkEmpty, checkSlots, checkStores, inLanes } from './check-end.ts'
 import { type ChaosCluster, CLIENTS } from './cluster.ts'
+import { forgeDirectly, readDirectly, useForged } from './direct-steps.ts'
 import { ChaosFacts } from './facts.ts'
 import { injectFaults, lapseSweepLease } from './faults.ts'
 import { ChaosHistory, type FaultSpan } from './history.ts'
+import { unfinished } from './known-uploads.ts'
 import { deleteMedia, deleteSome, follow, forward, info, readCounted, readDeleted, readSome } from './media-steps.ts'
 import { endParcel, endSomeParcel, publish, readSomeParcel, replace } from './parcel-steps.ts'
-import { abortSome, begin, completeSome, forgePart, putSome, status, storeWhole, unfinished } from './upload-steps.ts'
+import { abortSome, begin, completeSome, forgePart, putSome, status, storeWhole } from './upload-steps.ts'
 
 const ACTORS = 6
 /** Faults begin within this time. */
@@ -30,6 +32,9 @@ const STEPS: readonly Step[] = [
   ...times(3, storeWhole),
   ...times(4, readSome),
   ...times(2, readCounted),
+  ...times(3, readDirectly),
+  ...times(2, forgeDirectly),
+  ...times(2, useForged),
   ...times(3, follow),
   ...times(2, forward),
   ...times(2, deleteSome),

@@ -7,6 +7,7 @@ import type { LiveBlob } from '../../../src/server/records/record-store.ts'
 import { eventually } from '../eventually.ts'
 import type { Actor } from './actor.ts'
 import { type ChaosCluster, CLIENTS, HELD_KEYS, LEASE_MS } from './cluster.ts'
+import { readAt } from './direct-steps.ts'
 import type { MediaFacts } from './facts.ts'
 import { infoOf, nameOf, readMedia } from './media-steps.ts'
 import { readParcel } from './parcel-steps.ts'
@@ -74,6 +75,9 @@ async function checkWhole(actor: Actor, media: MediaFacts): Promise<void> {
     if (told?.code !== null || !told.whole)
       actor.history.violate(`${nameOf(media)} cannot be read whole at node ${node}`)
   }
+  if (media.maxDownloads !== null) return
+  const isWhole = await readAt(actor, { media, start: 0, grant: null })
+  if (!isWhole) actor.history.violate(`${nameOf(media)} cannot be read whole at the store`)
 }
 
 /** The charge is what is held, and what the database adds up is what it says. */

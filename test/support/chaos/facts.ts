@@ -2,6 +2,7 @@
  * What the senders of a run were told. What was acknowledged binds the server; what was asked but never answered may
  * have happened or not, but never by half.
  */
+import type { DirectAddress } from '../../../src/protocol/schemas.ts'
 import { bytesFor } from '../random.ts'
 
 export type Told = 'no' | 'asked' | 'acknowledged'
@@ -47,6 +48,8 @@ export interface UploadFacts {
   readonly declared: boolean
   readonly askedParts: Set<number>
   readonly acknowledgedParts: Set<number>
+  /** How often an address, or its confirmation, was asked for, by part. */
+  readonly directTurns: Map<number, number>
   /** From when on a follower may have got its last byte; ms of the run. */
   closingAt: number | null
 }
@@ -86,6 +89,16 @@ export interface HeldSpan {
   readonly end: number
 }
 
+/** Other bytes for a part, and an address that was given for them. */
+export interface ForgedPart {
+  readonly media: MediaFacts
+  readonly index: number
+  readonly part: Buffer
+  readonly address: DirectAddress
+  /** Until when the address works; ms of the run. */
+  readonly untilMs: number
+}
+
 export class ChaosFacts {
   readonly media: MediaFacts[] = []
   readonly parcels: ParcelFacts[] = []
@@ -94,6 +107,7 @@ export class ChaosFacts {
   /** What each key has made. */
   readonly made = new Map<string, string>()
   readonly held: HeldSpan[] = []
+  readonly forged: ForgedPart[] = []
   #made = 0
 
   /** A number that no other thing of this run has. */

@@ -1,14 +1,14 @@
 /** What readers and forwarders do with media, and what they must never see. */
 import type { Actor, Told } from './actor.ts'
 import { bytesOf, type MediaFacts } from './facts.ts'
-import { isEnded, newMedia } from './upload-steps.ts'
+import { isEnded, newMedia } from './known-uploads.ts'
 
 /** Media that may be read: anyone who knows the id may. */
-function readable({ facts }: Actor): MediaFacts[] {
+export function readable({ facts }: Actor): MediaFacts[] {
   return facts.media.filter(media => media.ended !== 'acknowledged')
 }
 
-interface Reading {
+export interface Reading {
   readonly media: MediaFacts
   /** Of bytes, both ends inclusive; `null`: all. */
   readonly range: readonly [first: number, last: number] | null
@@ -82,7 +82,7 @@ export async function readMedia(actor: Actor, reading: Reading): Promise<Told | 
 
 const signalOf = (signal: AbortSignal | undefined) => (signal ? { signal } : {})
 
-function isRefusedRightly(media: MediaFacts, code: string): boolean {
+export function isRefusedRightly(media: MediaFacts, code: string): boolean {
   if (isEnded(media, code)) return true
   // Its bytes may go while it is read; nothing of it may be served then.
   if (code === 'damaged') return media.ended !== 'no'
@@ -111,7 +111,11 @@ function checkBytes({ history }: Actor, { media, range }: Reading, { status, bod
     history.violate(`${name}: its end was served before it was complete`)
 }
 
-function countDelivered({ history }: Actor, media: MediaFacts, { body, headers }: Told): void {
+export function countDelivered(
+  { history }: Actor,
+  media: MediaFacts,
+  { body, headers }: Pick<Told, 'body' | 'headers'>,
+): void {
   if (media.maxDownloads === null) return
   const grant = headers['sealift-download']
   if (typeof grant !== 'string') return history.violate(`${nameOf(media)}: a counted download came without a grant`)

@@ -1,20 +1,11 @@
 /** What a sender does: uploads by parts in any order, over both nodes, and in one request. */
 import type { Actor } from './actor.ts'
-import { bytesOf, type Content, type MediaFacts, PART_BYTES, partOf, partsOf, type UploadFacts } from './facts.ts'
-
-type Uploading = MediaFacts & { readonly upload: UploadFacts }
+import { putDirectly } from './direct-steps.ts'
+import { bytesOf, type Content, PART_BYTES, partOf, partsOf, type UploadFacts } from './facts.ts'
+import { isEnded, newMedia, noteAcknowledged, unfinished, type Uploading } from './known-uploads.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 const BYTES_TYPE = { 'content-type': 'application/octet-stream' }
-
-const isUploading = (media: MediaFacts): media is Uploading => media.upload !== null
-
-/** Unfinished uploads of this client, by what it was told. */
-export function unfinished({ facts, client }: Actor): Uploading[] {
-  return facts.media
-    .filter(isUploading)
-    .filter(each => each.client === client && each.complete !== 'acknowledged' && each.ended === 'no')
-}
 
 function newContent(actor: Actor, parts: number): Content {
   const sizeBytes = 1 + actor.random.int(parts * PART_BYTES)
@@ -47,6 +38,7 @@ export async function begin(actor: Actor): Promise<void> {
         declared,
         askedParts: new Set<number>(),
         acknowledgedParts: new Set<number>(),
+        directTurns: new Map<number, number>(),
         closingAt: null,
       }
       facts.media.push({ ...newMedia(mediaId, client, content), upload, maxDownloads, complete: 'no' })
@@ -74,22 +66,6 @@ export async function storeWhole(actor: Actor): Promise<void> {
   })
 }
 
-/** A complete media without an upload of its own. */
-export function newMedia(mediaId: string, client: number, content: Content): MediaFacts {
-  return {
-    mediaId,
-    client,
-    content,
-    upload: null,
-    maxDownloads: null,
-    complete: 'acknowledged',
-    ended: 'no',
-    begun: 0,
-    delivered: new Set(),
-    inParcel: false,
-  }
-}
-
 /** Some missing parts in any order and in parallel, some that are there already, some twice at once. */
 export async function putSome(actor: Actor): Promise<void> {
   const { random } = actor
@@ -110,6 +86,7 @@ async function putPart(actor: Actor, media: Uploading, index: number): Promise<v
   const { upload, content } = media
   upload.askedParts.add(index)
   if (upload.askedParts.size === partsOf(content)) close(actor, upload)
+  if (random.chance(0.35)) return putDirectly(actor, media, index)
   const node = actor.aNode()
   let start: number | null = null
   let end = 0
@@ -126,18 +103,12 @@ async function putPart(actor: Actor, media: Uploading, index: number): Promise<v
     allows: code => (code === 'upload_complete' ? media.complete !== 'no' : isEnded(media, code)),
   })
   if (told?.code !== null) return
-  upload.acknowledgedParts.add(index)
-  history.count('parts acknowledged')
+  noteAcknowledged(actor, upload, index)
   if (start !== null) facts.held.push({ client, direction: 'upload', node, start, end })
 }
 
 function close({ history }: Actor, upload: UploadFacts): void {
   upload.closingAt ??= history.now()
-}
-
-/** Answers that tell that a media is no more are right only when somebody asked for that. */
-export function isEnded(media: MediaFacts, code: string): boolean {
-  return (code === 'gone' || code === 'not_found') && media.ended !== 'no'
 }
 
 /** Other bytes for a part that was acknowledged: refused, or the upload is over. */

@@ -20,15 +20,21 @@ export class DirectAccess {
     this.#options = options
   }
 
-  /** Length and MD5 are part of the signature: under this address nothing but those bytes can be stored. */
+  /**
+   * Length and MD5 are part of the signature: under this address nothing but those bytes can be stored. So is the
+   * condition that nothing is there yet: an address outlives the moment in which its part counts, and a part may have
+   * several, for different bytes. None of them may replace what was looked at.
+   */
   async upload(blobId: BlobId, index: number, { sizeBytes, md5Base64, ttlMs }: DirectUpload): Promise<DirectRequest> {
     const command = new PutObjectCommand({
       ...this.#named(blobId, index),
       ContentLength: sizeBytes,
       ContentMD5: md5Base64,
+      IfNoneMatch: '*',
     })
     const url = await this.#sign(command, ttlMs)
-    return { url, headers: { 'content-length': String(sizeBytes), 'content-md5': md5Base64 } }
+    const headers = { 'content-length': String(sizeBytes), 'content-md5': md5Base64, 'if-none-match': '*' }
+    return { url, headers }
   }
 
   /** Whatever its sender called the object, a browser that opens it is told that it is a file of bytes. */

@@ -10,6 +10,9 @@ import { createS3Client } from './s3-connection.ts'
 const TTL_SECONDS = 60
 const DIRECT = 'storage.transfer'
 
+/** What is stored by address: an object beside the probe's own, since addresses replace nothing. Whoever probes deletes it. */
+export const directName = (name: string): string => `${name}-direct`
+
 /** Whether clients could exchange bytes with the service by presigned addresses. Problems only where they are to. */
 export async function checkDirectAccess(probing: Probing): Promise<readonly S3Finding[]> {
   const agent = new Agent()
@@ -35,7 +38,7 @@ async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding
     const sent = await send(probing, agent, {
       url: upload,
       method: 'PUT',
-      headers: { 'content-md5': md5 },
+      headers: { 'content-md5': md5, 'if-none-match': '*' },
       body: bytes,
     })
     const got = await send(probing, agent, { url: download, method: 'GET', headers: { range: 'bytes=0-63' } })
@@ -57,21 +60,53 @@ function judged(check: S3Check, works: boolean, status: number): S3Finding {
 
 async function checkCors(probing: Probing, agent: Agent, url: string): Promise<readonly S3Finding[]> {
   const findings: S3Finding[] = []
-  for (const origin of probing.options.corsOrigins ?? []) {
-    const { headers } = await send(probing, agent, {
-      url,
-      method: 'OPTIONS',
-      headers: {
-        origin,
-        'access-control-request-method': 'PUT',
-        'access-control-request-headers': 'content-md5',
-      },
-    })
-    const allowed = headers['access-control-allow-origin']
-    if (allowed === '*' || allowed === origin) findings.push(ok('cors', `Web pages of ${origin} may use the bucket`))
-    else findings.push(problem('cors', null, `The bucket's CORS rules do not admit web pages of ${origin}: add them`))
+  const { corsOrigins = [], direct } = probing.options
+  if (corsOrigins.length === 0) return [ok('cors', direct ? 'cors.origins names no web pages' : NO_RULE_NEEDED)]
+  for (const origin of corsOrigins) {
+    const refused: string[] = []
+    for (const wish of WISHES) if (!(await isAllowed(probing, agent, { url, origin, ...wish }))) refused.push(wish.what)
+    if (refused.length === 0) findings.push(ok('cors', `Web pages of ${origin} may use the bucket`))
+    else findings.push(problem('cors', null, notAdmitted(origin, refused)))
   }
   return findings
+}
+
+const NO_RULE_NEEDED = 'The bucket needs no rule for web pages: their bytes pass this server'
+
+/** What a page sends, by what browsers ask the bucket about first. */
+const WISHES = [
+  { what: 'store', method: 'PUT', sends: ['content-md5', 'if-none-match'] },
+  { what: 'read', method: 'GET', sends: ['range'] },
+] as const
+
+const notAdmitted = (origin: string, refused: readonly string[]): string =>
+  `The bucket's CORS rules do not let web pages of ${origin} ${refused.join(' and ')}: add them`
+
+interface Preflight {
+  readonly url: string
+  readonly origin: string
+  readonly method: string
+  readonly sends: readonly string[]
+}
+
+async function isAllowed(probing: Probing, agent: Agent, { url, origin, method, sends }: Preflight): Promise<boolean> {
+  const { status, headers } = await send(probing, agent, {
+    url,
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': method,
+      'access-control-request-headers': sends.join(','),
+    },
+  })
+  const listed = (name: string): string[] =>
+    String(headers[name] ?? '')
+      .toLowerCase()
+      .split(/\s*,\s*/)
+  const [allowed] = listed('access-control-allow-origin')
+  const heads = listed('access-control-allow-headers')
+  const isKnown = allowed === '*' || allowed === origin.toLowerCase()
+  return status < 300 && isKnown && (heads.includes('*') || sends.every(name => heads.includes(name)))
 }
 
 interface Sent {
@@ -100,10 +135,10 @@ async function sign({
   bytes,
 }: Probing): Promise<{ readonly upload: string; readonly download: string }> {
   const client = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
-  const named = { Bucket: options.bucket, Key: name }
+  const named = { Bucket: options.bucket, Key: directName(name) }
   const ContentMD5 = createHash('md5').update(bytes).digest('base64')
   try {
-    const put = new PutObjectCommand({ ...named, ContentLength: bytes.length, ContentMD5 })
+    const put = new PutObjectCommand({ ...named, ContentLength: bytes.length, ContentMD5, IfNoneMatch: '*' })
     const upload = await getSignedUrl(client, put, { expiresIn: TTL_SECONDS })
     const download = await getSignedUrl(client, new GetObjectCommand(named), { expiresIn: TTL_SECONDS })
     return { upload, download }

@@ -6,6 +6,7 @@ export type S3Check =
   | 'clock'
   | 'credentials'
   | 'bucket'
+  | 'path-style'
   | 'list'
   | 'write'
   | 'read'

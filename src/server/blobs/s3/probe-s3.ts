@@ -1,6 +1,6 @@
 /**
  * Finds out what an S3 service can and cannot do, and what of the configuration is wrong: one plain line each. Used at
- * start and by `sealift doctor`. Every question has a deadline; one object of 64 bytes is written and deleted.
+ * start and by `sealift doctor`. Every question has a deadline; two objects of 64 bytes are written and deleted.
  */
 import {
   DeleteObjectCommand,
@@ -16,7 +16,7 @@ import type { Readable } from 'node:stream'
 import { request } from 'undici'
 
 import { ObjectNames } from './object-names.ts'
-import { checkDirectAccess } from './probe-direct.ts'
+import { checkDirectAccess, directName } from './probe-direct.ts'
 import { note, ok, problem, refused, type S3Finding, unreachable } from './probe-findings.ts'
 import { type Try, tryOnce } from './retry.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
@@ -72,6 +72,7 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
   if (hasProblem(findings)) return findings
   const listed = await checkList(probing)
   findings.push(listed)
+  if (listed.level === 'ok') findings.push(styleOf(probing.options))
   // With a wrong key or bucket every other answer is the same.
   if (listed.level === 'problem' && listed.check !== 'list') return findings
   const written = await checkWrite(probing)
@@ -81,6 +82,8 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
     findings.push(...(await checkRead(probing)), await checkMd5(probing), await checkConditional(probing))
     findings.push(...(await checkDirectAccess(probing)))
   } finally {
+    // What cannot be deleted is told by the next question.
+    await remove(probing, directName(probing.name)).catch(() => undefined)
     findings.push(await checkDelete(probing))
   }
   return findings
@@ -121,6 +124,16 @@ async function checkList(probing: Probing): Promise<S3Finding> {
   } catch (error) {
     return explained(probing, refused('list', error, 's3:ListBucket'), error)
   }
+}
+
+/** Only said once it has worked: a name that is not known is told by the first question about the bucket. */
+function styleOf({ pathStyle }: S3ProbeOptions): S3Finding {
+  if (pathStyle)
+    return ok('path-style', 'The bucket is found by its path below the endpoint (storage.s3.pathStyle: true)')
+  return ok(
+    'path-style',
+    "The bucket is found by its own host name before the endpoint's (storage.s3.pathStyle: false)",
+  )
 }
 
 function isLeftover(modified: Date | undefined, clock: () => number): boolean {
@@ -177,8 +190,11 @@ async function checkMd5(probing: Probing): Promise<S3Finding> {
 
 async function checkConditional(probing: Probing): Promise<S3Finding> {
   const taken = await isTaken(put(probing, { IfNoneMatch: '*' }))
-  if (!taken) return ok('conditional-writes', 'If-None-Match is heeded (nothing here relies on it)')
-  return note('conditional-writes', 'If-None-Match is not heeded (nothing here relies on it)')
+  if (!taken) return ok('conditional-writes', 'If-None-Match is heeded: what is stored directly cannot be replaced')
+  const message = 'If-None-Match is not heeded (only direct transfer would gain by it)'
+  if (!probing.options.direct) return note('conditional-writes', message)
+  const risk = 'until its addresses expire, a sender can replace bytes of its own media that count already'
+  return note('conditional-writes', `If-None-Match is not heeded: ${risk}; shorten storage.directUrlTtl, or use proxy`)
 }
 
 async function checkDelete(probing: Probing): Promise<S3Finding> {

@@ -19,8 +19,11 @@ export class SmallBlobs {
     if (index === 0 && this.#sizes.get(blobId) !== null) this.#set(blobId, sizeBytes)
   }
 
-  isWhole({ blobId, partBytes }: BlobAddress, sizeBytes: number): boolean {
-    return sizeBytes > 0 && sizeBytes <= partBytes && this.#sizes.get(blobId) === sizeBytes
+  /** Told once: whoever completes the blob again has a reason to look. */
+  takeWhole({ blobId, partBytes }: BlobAddress, sizeBytes: number): boolean {
+    const isWhole = sizeBytes > 0 && sizeBytes <= partBytes && this.#sizes.get(blobId) === sizeBytes
+    if (isWhole) this.#sizes.delete(blobId)
+    return isWhole
   }
 
   forget(blobId: BlobId): void {
