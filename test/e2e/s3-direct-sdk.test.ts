@@ -282,6 +282,18 @@ describe('a store that fails', () => {
     await idle()
   })
 
+  test('to answer for what it has stored is asked once more, and no part passes the server', async () => {
+    await start()
+    await sendFilm()
+    storeProxy.resetCounts()
+    faults.resetCounts()
+    faults.faults = (call, nth) => (call === 'PUT' && nth <= 3 ? { how: 'lose-answer' } : null)
+    expect(await downloadFilm(await sendFilm())).toBe(film())
+    expect(faults.calls('PUT')).toBe(PARTS + 3)
+    expect(await movedByServer()).toBe(0)
+    await idle()
+  })
+
   test('in the middle is left alone from then on, and all bytes arrive', async () => {
     await start()
     faults.faults = (call, nth) =>

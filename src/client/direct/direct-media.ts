@@ -93,7 +93,7 @@ export class DirectMedia implements AsyncDisposable {
       if (!address) return null
       const answer = await this.#get(piece, address, signal)
       if (answer === 'absent') return null
-      if (answer === 'failed') return this.#failed(piece)
+      if (answer === 'failed' || answer === 'taken') return this.#failed(piece)
       if (answer !== 'refused') return { piece, address, response: answer }
       this.#addresses.forget(address)
     }

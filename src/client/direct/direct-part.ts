@@ -76,8 +76,10 @@ class DirectSending implements AsyncDisposable {
     const onSent = (bytes: number): void => this.#sent.add(bytes)
     const answer = await this.#store.request({ method: 'PUT', address, body: this.#given.sealed, onSent, signal })
     if (answer === 'refused') this.#address = null
-    if (typeof answer === 'string') return false
-    await answer.discard()
+    // What is there counts if it is this very part; else an address replaces nothing, and the server has to.
+    if (answer === 'taken') this.#tries = TRIES
+    else if (typeof answer === 'string') return false
+    else await answer.discard()
     this.#stored = true
     return true
   }

@@ -16,9 +16,10 @@ const STALL_TIMEOUT_MS = 15_000
  * How a request to the store ended, when it brought no answer to work with.
  * - `refused`: the address has expired, or the store does not take it; another one may work
  * - `absent`: there is no such object, which the server can tell more about
+ * - `taken`: something is stored there already, most often by an earlier try whose answer was lost
  * - `failed`: the store was not reached, or could not do it
  */
-export type StoreTrouble = 'refused' | 'absent' | 'failed'
+export type StoreTrouble = 'refused' | 'absent' | 'taken' | 'failed'
 
 export interface StorePathOptions {
   readonly transport: Transport
@@ -106,6 +107,7 @@ export class StorePath {
 
 function troubleOf(status: number): StoreTrouble {
   if (status === 404) return 'absent'
+  if (status === 412) return 'taken'
   return status === 400 || status === 401 || status === 403 ? 'refused' : 'failed'
 }
 
