@@ -12,6 +12,8 @@ import { buffer } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ByteRange, StoredPart } from '../blob-store.ts'
+import type { AnswerBody } from './answer-body.ts'
+import type { ReceiveMemory } from './receive-memory.ts'
 import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
 import { BrokenAnswer, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
@@ -20,6 +22,8 @@ export interface S3ServiceOptions {
   readonly reader: S3Client
   /** For everything else. */
   readonly client: S3Client
+  /** What `reader` receives in. */
+  readonly memory: ReceiveMemory
   readonly bucket: string
   readonly retry: RetryPolicy
 }
@@ -45,6 +49,10 @@ export class S3Service {
     this.#options = options
   }
 
+  get memory(): ReceiveMemory {
+    return this.#options.memory
+  }
+
   get retry(): RetryPolicy {
     return this.#options.retry
   }
@@ -68,13 +76,13 @@ export class S3Service {
    * Asks for a range once; whoever takes the body reads it to its end or destroys it. The whole range is there, or this
    * throws. @throws damaged; the SDK's errors
    */
-  async get(name: string, range: ByteRange, current: Try): Promise<Readable> {
+  async get(name: string, range: ByteRange, current: Try): Promise<AnswerBody> {
     const { start, end } = range
     try {
       const command = new GetObjectCommand({ ...this.#named(name), Range: `bytes=${start}-${end - 1}` })
       const output = await this.#options.reader.send(command, { abortSignal: current.signal })
       // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
-      const body = (output.Body as Readable).on('error', () => undefined)
+      const body = (output.Body as unknown as AnswerBody).on('error', () => undefined)
       const problem = rangeProblem(output, range)
       if (problem === null && !current.signal.aborted) return body
       body.destroy()
