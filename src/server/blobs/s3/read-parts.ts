@@ -146,7 +146,7 @@ class PartReader {
   /** Gives the connection up unless the body has been read to its end. */
   close(): void {
     this.#signal.removeEventListener('abort', this.#abort)
-    this.#stop.abort()
+    this.#stop.abort(CLOSED)
     this.#deadline?.pause()
     this.#body?.destroy()
   }
@@ -203,6 +203,9 @@ class PartReader {
     this.#body?.destroy(this.#signal.reason as Error)
   }
 }
+
+/** Made once: an abort without a reason makes an error, with its stack, for each part. */
+const CLOSED = new SealiftError('aborted', 'The part is not read any more')
 
 /** A body of another length than its answer promised. */
 class BrokenBody extends SealiftError {
