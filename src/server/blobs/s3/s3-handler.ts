@@ -36,6 +36,8 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
       method: request.method,
       headers: request.headers,
       body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
+      // Else undici closes a connection after each HEAD, for the sake of servers that answer it with a body.
+      reset: false,
     }
     return { response: await answerOf(agent, asked, { memory, signal: options?.abortSignal as AbortSignal | undefined }) }
   }
