@@ -39,7 +39,9 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
       // Else undici closes a connection after each HEAD, for the sake of servers that answer it with a body.
       reset: false,
     }
-    return { response: await answerOf(agent, asked, { memory, signal: options?.abortSignal as AbortSignal | undefined }) }
+    return {
+      response: await answerOf(agent, asked, { memory, signal: options?.abortSignal as AbortSignal | undefined }),
+    }
   }
   return {
     handle,
@@ -103,7 +105,7 @@ function pathOf({ path, query }: HttpRequest): string {
 }
 
 /** As the signature is computed over it: RFC 3986, nothing else left as it is. */
-function encode(text: string): string {
+export function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
