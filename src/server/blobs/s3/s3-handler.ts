@@ -20,7 +20,7 @@ export interface S3HandlerOptions {
 
 /**
  * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines are
- * the caller's: by the signal until the answer's headers are there, then by destroying the body, an `AnswerBody`.
+ * the caller's: by the signal, or by destroying the answer's body, an `AnswerBody`.
  */
 export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3HandlerOptions): Handler {
   const agent = new Agent({
@@ -54,42 +54,67 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
 
 interface Asking {
   readonly memory: ReceiveMemory
-  /** Ends the request; an answer's body that is there by then is not touched. */
+  /** Ends the request, and its answer's body too. */
   readonly signal: AbortSignal | undefined
 }
 
-function answerOf(agent: Agent, asked: Dispatcher.DispatchOptions, { memory, signal }: Asking): Promise<HttpAnswer> {
+function answerOf(agent: Agent, asked: Dispatcher.DispatchOptions, asking: Asking): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    let controller: Dispatcher.DispatchController | null = null
-    let body: AnswerBody | null = null
-    const abort = (): void => {
-      const reason = signal?.reason as Error
-      controller?.abort(reason)
-      reject(reason)
-    }
-    const settled = (): void => signal?.removeEventListener('abort', abort)
-    if (signal?.aborted) return abort()
-    signal?.addEventListener('abort', abort, { once: true })
-    agent.dispatch(asked, {
-      onRequestStart(current) {
-        controller = current
-        if (signal?.aborted) current.abort(signal.reason as Error)
-      },
-      onResponseStart(current, statusCode, headers) {
-        if (statusCode < 200) return
-        settled()
-        body = new AnswerBody(memory, current)
-        resolve({ statusCode, headers: flat(headers), body })
-      },
-      onResponseData: (_, piece) => body?.arrived(piece),
-      onResponseEnd: () => body?.ended(),
-      onResponseError(_, error) {
-        settled()
-        if (body) body.destroy(error)
-        else reject(error)
-      },
-    })
+    agent.dispatch(asked, new Exchange(asking, { resolve, reject }))
   })
+}
+
+/** One request on its way, as undici tells of it. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #asking: Asking
+  readonly #outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>
+  #controller: Dispatcher.DispatchController | null = null
+  #body: AnswerBody | null = null
+
+  constructor(asking: Asking, outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>) {
+    this.#asking = asking
+    this.#outcome = outcome
+    asking.signal?.addEventListener('abort', this.#abort, { once: true })
+    if (asking.signal?.aborted) this.#abort()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#asking.signal?.aborted) this.#abort()
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, statusCode: number, headers: IncomingHttpHeaders): void {
+    if (statusCode < 200) return
+    this.#body = new AnswerBody(this.#asking.memory, controller)
+    this.#outcome.resolve({ statusCode, headers: flat(headers), body: this.#body })
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, piece: Uint8Array): void {
+    this.#body?.arrived(piece)
+  }
+
+  onResponseEnd(): void {
+    this.#over()
+    this.#body?.ended()
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#over()
+    this.#body?.destroy(error)
+    this.#outcome.reject(error)
+  }
+
+  /** A request that waits for a connection is given up when its turn comes; nobody waits for it until then. */
+  #abort = (): void => {
+    const reason = this.#asking.signal?.reason as Error
+    this.#outcome.reject(reason)
+    this.#body?.destroy(reason)
+    this.#controller?.abort(reason)
+  }
+
+  #over(): void {
+    this.#asking.signal?.removeEventListener('abort', this.#abort)
+  }
 }
 
 function originOf({ protocol, hostname, port }: HttpRequest): string {

@@ -8,8 +8,8 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
+import { addAbortSignal, type Readable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ByteRange, StoredPart } from '../blob-store.ts'
@@ -106,7 +106,7 @@ export class S3Service {
     return this.#retried(signal, async ({ signal: abortSignal }) => {
       const { status, headers } = await this.#objects.send({ method: 'HEAD', name }, abortSignal)
       if (status === 404) return null
-      assertNotBusy(status)
+      if (isBusy(status)) throw failureOf(status, '')
       if (status !== 200) return this.#headBySdk(name, abortSignal)
       return storedPart(lengthOf(headers), headers['etag'])
     })
@@ -146,8 +146,8 @@ export class S3Service {
     const range = `bytes=${start}-${end - 1}`
     const { status, headers, body } = await this.#reading.send({ method: 'GET', name, range }, abortSignal)
     if (status === 206) return { range: headers['content-range'], lengthBytes: lengthOf(headers), body }
-    body.destroy()
-    assertNotBusy(status)
+    const failure = failureOf(status, await text(addAbortSignal(abortSignal, body)))
+    if (failure.name !== SKEWED) throw failure
     const command = new GetObjectCommand({ ...this.#named(name), Range: range })
     const output = await this.#options.reader.send(command, { abortSignal })
     return { range: output.ContentRange, lengthBytes: output.ContentLength, body: bodyOf(output) }
@@ -224,11 +224,17 @@ function lengthOf(headers: ObjectAnswer['headers']): number | undefined {
   return length === undefined ? undefined : Number(length)
 }
 
-/** A service in trouble is not asked twice what kind of trouble it is. @throws as the SDK does, with the status */
-function assertNotBusy(status: number): void {
-  if (status < 500 && status !== 429) return
-  throw Object.assign(new Error(`HTTP ${status}`), { $metadata: { httpStatusCode: status } })
+/** The SDK corrects its clock by such an answer, for all calls. */
+const SKEWED = 'RequestTimeTooSkewed'
+
+/** As the SDK tells it: by the name of the code, and the status. */
+function failureOf(status: number, answer: string): Error {
+  const name = /<Code>(\w+)<\/Code>/.exec(answer)?.[1] ?? 'Error'
+  return Object.assign(new Error(`The service answered ${status}`), { name, $metadata: { httpStatusCode: status } })
 }
+
+/** A service in trouble is not asked a second time what its trouble is. */
+const isBusy = (status: number): boolean => status >= 500 || status === 429
 
 function storedPart(sizeBytes: number | undefined, etag: string | undefined): StoredPart {
   if (sizeBytes === undefined || etag === undefined) throw new BrokenAnswer('No size in HEAD')
