@@ -10,7 +10,7 @@ const HIGH_WATER_MARK = 1
 
 /**
  * Connects undici to the service so that bytes arrive in `memory`, where Node would make a buffer of 64 KiB for each
- * read. With TLS bytes come in records of 16 KiB, in buffers that Node makes.
+ * read. With TLS they come in records of 16 KiB, for each of which Node makes a buffer.
  */
 export function receivingConnector(memory: ReceiveMemory, timeoutMs: number): buildConnector.connector {
   const plain = buildConnector({ timeout: timeoutMs })
@@ -24,6 +24,7 @@ export function receivingConnector(memory: ReceiveMemory, timeoutMs: number): bu
     } as buildConnector.BuildOptions)
     connect(options, (...result) => {
       if (result[1]) receiver.serve(result[1])
+      else memory.forget(receiver)
       callback(...result)
     })
   }
