@@ -8,13 +8,13 @@ import type { ReceiveMemory } from './receive-memory.ts'
  * stream, as the SDK does with errors; never both. What is not taken is not received either, but for one piece.
  */
 export class AnswerBody extends Readable {
-  readonly #memory: ReceiveMemory
+  readonly #memory: ReceiveMemory | undefined
   readonly #controller: Dispatcher.DispatchController
   #held: Uint8Array[] = []
   #ended = false
   #waiter: PromiseWithResolvers<Uint8Array | null> | null = null
 
-  constructor(memory: ReceiveMemory, controller: Dispatcher.DispatchController) {
+  constructor(memory: ReceiveMemory | undefined, controller: Dispatcher.DispatchController) {
     super()
     this.#memory = memory
     this.#controller = controller
@@ -40,7 +40,7 @@ export class AnswerBody extends Readable {
   arrived(piece: Uint8Array): void {
     // The parser has such ones when it goes on after a pause; they are all views of the same memory.
     if (piece.length === 0) return
-    if (this.destroyed) return this.#memory.release(piece)
+    if (this.destroyed) return this.#memory?.release(piece)
     if (this.#waiter) return this.#settle(piece)
     this.#held.push(piece)
     this.#controller.pause()
@@ -62,7 +62,7 @@ export class AnswerBody extends Readable {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const reason = error ?? new Error('The body was destroyed')
     if (!this.#ended) this.#controller.abort(reason)
-    for (const piece of this.#held.splice(0)) this.#memory.release(piece)
+    for (const piece of this.#held.splice(0)) this.#memory?.release(piece)
     this.#waiter?.reject(reason)
     this.#waiter = null
     done(error)

@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3'
 
-import { ReceiveMemory } from './receive-memory.ts'
+import type { ReceiveMemory } from './receive-memory.ts'
 import { createS3Handler } from './s3-handler.ts'
 
 /** Where the bucket is and how to speak to it. */
@@ -25,7 +25,7 @@ export interface S3Connection {
 }
 
 export interface S3ClientMemory {
-  /** For bytes that come from the service; none by default: then each read has a small buffer of its own. */
+  /** For bytes that come from the service; by default each read has a buffer of Node's. */
   readonly receive?: ReceiveMemory
 }
 
@@ -53,7 +53,7 @@ export function createS3Client(connection: S3Connection, { receive }: S3ClientMe
     requestHandler: createS3Handler({
       connectTimeoutMs: connection.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       maxSockets: connection.maxSockets ?? MAX_SOCKETS,
-      memory: receive ?? new ReceiveMemory(0),
+      ...(receive && { memory: receive }),
     }),
     ...(accessKeyId === null || secretAccessKey === null ? {} : { credentials: { accessKeyId, secretAccessKey } }),
   })

@@ -15,7 +15,8 @@ type HttpAnswer = Awaited<ReturnType<Handle>>['response']
 export interface S3HandlerOptions {
   readonly connectTimeoutMs: number
   readonly maxSockets: number
-  readonly memory: ReceiveMemory
+  /** What bytes arrive in; by default in buffers that Node makes. */
+  readonly memory?: ReceiveMemory
 }
 
 /**
@@ -25,7 +26,7 @@ export interface S3HandlerOptions {
 export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3HandlerOptions): Handler {
   const agent = new Agent({
     connections: maxSockets,
-    connect: receivingConnector(memory, connectTimeoutMs),
+    connect: memory ? receivingConnector(memory, connectTimeoutMs) : { timeout: connectTimeoutMs },
     headersTimeout: 0,
     bodyTimeout: 0,
   })
@@ -53,7 +54,7 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
 }
 
 interface Asking {
-  readonly memory: ReceiveMemory
+  readonly memory: ReceiveMemory | undefined
   /** Ends the request, and its answer's body too. */
   readonly signal: AbortSignal | undefined
 }
