@@ -3,8 +3,8 @@ import { buildConnector } from 'undici'
 
 import type { ReceiveMemory } from './receive-memory.ts'
 
-/** So few bytes are copied, and their buffer is used for the next ones: an answer's head, the end of a body. */
-const COPIED_BYTES = 8 * 1024
+/** What fills less of its buffer is copied: it may be held for long, while the buffer takes the next bytes. */
+const WORTH_KEEPING = 1 / 4
 /** Nothing more is read while something that was read waits to be looked at: two buffers would be joined by a copy. */
 const HIGH_WATER_MARK = 1
 
@@ -49,7 +49,7 @@ class Receiver {
 
   received = (bytes: number, buffer: Uint8Array): boolean => {
     const piece = buffer.subarray(0, bytes)
-    if (bytes <= COPIED_BYTES) return this.#socket?.push(Buffer.from(piece)) ?? false
+    if (bytes <= buffer.length * WORTH_KEEPING) return this.#socket?.push(Buffer.from(piece)) ?? false
     this.#ready = null
     return this.#socket?.push(piece) ?? false
   }
