@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { ReceiveMemory } from '../../../src/server/blobs/s3/receive-memory.ts'
 
 const LARGE = 256 * 1024
+const SMALL = 32 * 1024
 const owner = {}
 
 describe('the memory that bytes from the service arrive in', () => {
   it('is lent in large buffers within its budget, and in small ones beyond', () => {
     const memory = new ReceiveMemory(2 * LARGE)
     const sizes = [1, 2, 3].map(() => memory.take(owner).length)
-    expect(sizes).toEqual([LARGE, LARGE, 64 * 1024])
+    expect(sizes).toEqual([LARGE, LARGE, SMALL])
   })
 
   it('is used again once any piece of it is given back, and only once', () => {
@@ -52,7 +53,7 @@ describe('the memory that bytes from the service arrive in', () => {
     memory.take(owner)
     memory.forget(owner)
     expect(memory.take(owner).length).toBe(LARGE)
-    expect(memory.take(owner).length).toBe(64 * 1024)
+    expect(memory.take(owner).length).toBe(SMALL)
     memory.release(other)
     expect(memory.take(owner)).toBe(other)
   })

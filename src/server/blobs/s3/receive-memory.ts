@@ -1,7 +1,7 @@
 import { freeMemory } from '../free-memory.ts'
 
 const LARGE_BYTES = 256 * 1024
-const SMALL_BYTES = 64 * 1024
+const SMALL_BYTES = 32 * 1024
 
 /**
  * The memory that bytes from the service arrive in. Large buffers are used again and again, up to a budget; whoever finds
