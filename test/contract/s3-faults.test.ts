@@ -177,6 +177,33 @@ describe.concurrent('what a repeat cannot help', () => {
   })
 })
 
+describe.concurrent('looking at a part that a client has stored', () => {
+  const sizeOf = async ({ store, stored }: Lab) => (await store.statPart({ ...stored, index: 0 }, steady()))?.sizeBytes
+
+  it.each([503, 429, 403])('a HEAD that is answered by %d first', async status => {
+    await using lab = await openLab()
+    lab.proxy.faults = (call, nth) => (call === 'HEAD' && nth === 1 ? { how: 'status', status, code: 'Any' } : null)
+    expect(await sizeOf(lab)).toBe(PART)
+    expect(lab.proxy.calls('HEAD')).toBe(2)
+  })
+
+  it('a HEAD that is always refused is no absence', async () => {
+    await using lab = await openLab()
+    lab.proxy.faults = call => (call === 'HEAD' ? { how: 'status', status: 403, code: 'AccessDenied' } : null)
+    await expect(sizeOf(lab)).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe.concurrent('a clock that is not the service’s', () => {
+  it('is corrected by the SDK, and bytes come', async () => {
+    await using lab = await openLab({ tries: 1 })
+    const { proxy, store, stored } = lab
+    proxy.faults = (call, nth) =>
+      call === 'GET' && nth === 1 ? { how: 'status', status: 403, code: 'RequestTimeTooSkewed' } : null
+    expect((await readBytes(store, stored, { start: 0, end: bytes.length })).equals(bytes)).toBe(true)
+  })
+})
+
 describe.concurrent('whoever goes away, or takes long', () => {
   const reason = new Error('gone')
 

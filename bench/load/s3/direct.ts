@@ -1,16 +1,21 @@
 /** Past Sealift: it hands out addresses and counts; the bytes go between client and service. */
-import { createHash } from 'node:crypto'
-
+import { HashThread } from '../../../src/client/node/hash-thread.ts'
+import { hashingHere } from '../../../src/client/part-hashing.ts'
 import type { DirectAddress, DirectRead } from '../../../src/protocol/schemas.ts'
+import { nodeSuite } from '../../../src/sealing/node-suite.ts'
 import { ask } from '../requests.ts'
 import { removeMedia, storeMedia } from './proxied.ts'
 import { exchange, inLanes, partOf, type Way, type WayOptions } from './way.ts'
 
 export function directWay({ origin, partBytes, parallel, owner }: WayOptions): Way {
-  const body = partOf(partBytes)
+  // As the SDK hashes: beside the thread that sends.
+  const hashing = new HashThread(hashingHere(nodeSuite))
+  const body = hashing.allocate(partBytes)
+  body.set(partOf(partBytes))
   const put = async (upload: string, index: number): Promise<void> => {
     // Every part of a real media is another one, so each is hashed.
-    const json = { sizeBytes: partBytes, md5: createHash('md5').update(body).digest('base64') }
+    const md5 = Buffer.from(await hashing.md5(body)).toString('base64')
+    const json = { sizeBytes: partBytes, md5 }
     const answer = await ask({ method: 'POST', url: `${upload}/parts/${index}/direct`, json })
     const { url, headers } = JSON.parse(answer.body) as DirectAddress
     await exchange({ method: 'PUT', url, headers, body })

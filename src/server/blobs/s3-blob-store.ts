@@ -41,12 +41,14 @@ import { ObjectNames } from './s3/object-names.ts'
 import { PartMemory } from './s3/part-memory.ts'
 import { PartsOnTheirWay } from './s3/parts-on-their-way.ts'
 import { readParts } from './s3/read-parts.ts'
+import { ReceiveMemory } from './s3/receive-memory.ts'
 import { RetryBudget, type RetryPolicy } from './s3/retry.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3/s3-connection.ts'
 import { S3Service } from './s3/s3-service.ts'
 import { SmallBlobs } from './s3/small-blobs.ts'
 
 const MEMORY_BYTES = 64 * 2 ** 20
+const RECEIVE_BYTES = 8 * 2 ** 20
 const TRIES = 4
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 3000
@@ -83,9 +85,10 @@ class ObjectsBlobStore implements S3BlobStore {
 
   constructor(options: S3BlobStoreOptions) {
     const client = createS3Client(options)
-    const reader = createS3Client(options)
+    const memory = new ReceiveMemory(RECEIVE_BYTES)
+    const reader = createS3Client(options, { receive: memory })
     const signer = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
-    this.#service = new S3Service({ client, reader, bucket: options.bucket, retry: policyOf(options) })
+    this.#service = new S3Service({ client, reader, memory, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
     this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
     this.#incoming = { memory: new PartMemory(options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }

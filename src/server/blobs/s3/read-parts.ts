@@ -3,13 +3,12 @@
  * before is still being passed on, so that the bytes do not stop between two. A body that breaks off is asked for again
  * from where it broke; when that does not help either, the copy fails: it never ends early as if it were whole.
  */
-import type { Readable } from 'node:stream'
-
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
-import { freeMemory } from '../free-memory.ts'
+import type { AnswerBody } from './answer-body.ts'
 import { Deadline } from './deadline.ts'
 import type { ObjectNames } from './object-names.ts'
+import type { ReceiveMemory } from './receive-memory.ts'
 import { pause, tryOnce } from './retry.ts'
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 import type { S3Service } from './s3-service.ts'
@@ -28,7 +27,7 @@ export async function readParts(
   signal: AbortSignal,
 ): Promise<void> {
   const pieces = splitRange(blob, range)
-  const writes = new Writes(sink, signal)
+  const writes = new Writes(sink, service.memory, signal)
   const open = ({ index, within }: PartRange) =>
     new PartReader(service, { name: names.part(blob.blobId, index), range: within }, signal)
   let reader: PartReader | null = null
@@ -68,11 +67,13 @@ function splitRange({ partBytes }: BlobAddress, { start, end }: ByteRange): read
 /** Two writes may be outstanding: while the sink takes one, the next is ready. */
 class Writes {
   readonly #sink: ByteSink
+  readonly #memory: ReceiveMemory
   readonly #signal: AbortSignal
   #pending: Promise<void> | null = null
 
-  constructor(sink: ByteSink, signal: AbortSignal) {
+  constructor(sink: ByteSink, memory: ReceiveMemory, signal: AbortSignal) {
     this.#sink = sink
+    this.#memory = memory
     this.#signal = signal
   }
 
@@ -80,11 +81,11 @@ class Writes {
     this.#signal.throwIfAborted()
     const before = this.#pending
     const pending = this.#sink.write(bytes)
-    if (pending === undefined) freeMemory(bytes)
+    if (pending === undefined) this.#memory.release(bytes)
     // A write that fails may still be under way in the system: its memory is left alone.
     pending?.then(
-      () => freeMemory(bytes),
-      () => undefined,
+      () => this.#memory.release(bytes),
+      () => this.#memory.discard(bytes),
     )
     this.#pending = pending ?? null
     if (before) await settledOrAborted(before, this.#signal)
@@ -105,8 +106,8 @@ class PartReader {
   #position: number
   /** Tries since bytes last came. */
   #tries = 0
-  #body: Promise<AsyncIterator<Uint8Array>>
-  #stream: Readable | null = null
+  #opened: Promise<AnswerBody>
+  #body: AnswerBody | null = null
   /** Runs while bytes are waited for. */
   #deadline: Deadline | null = null
   #lastBytes = 0
@@ -118,7 +119,7 @@ class PartReader {
     this.#position = range.start
     this.#end = range.end
     signal.addEventListener('abort', this.#abort, { once: true })
-    this.#body = this.#start()
+    this.#opened = this.#start()
   }
 
   /** Of the range, not yet returned. */
@@ -145,19 +146,19 @@ class PartReader {
   /** Gives the connection up unless the body has been read to its end. */
   close(): void {
     this.#signal.removeEventListener('abort', this.#abort)
-    this.#stop.abort()
+    this.#stop.abort(CLOSED)
     this.#deadline?.pause()
-    this.#stream?.destroy()
+    this.#body?.destroy()
   }
 
   async #pull(): Promise<Uint8Array> {
-    const body = await this.#body
+    const body = await this.#opened
     this.#deadline?.progressed(this.#lastBytes)
     try {
-      const { done, value } = await body.next()
-      if (done || value.length > this.leftBytes) throw new BrokenBody()
-      this.#lastBytes = value.length
-      return value
+      const bytes = await body.next()
+      if (bytes === null || bytes.length > this.leftBytes) throw new BrokenBody()
+      this.#lastBytes = bytes.length
+      return bytes
     } finally {
       this.#deadline?.pause()
     }
@@ -168,39 +169,43 @@ class PartReader {
     this.#signal.throwIfAborted()
     const { retry } = this.#service
     this.#tries += 1
-    this.#stream?.destroy()
+    this.#body?.destroy()
     const hopeless = !(error instanceof BrokenBody) && !isWorthRetry(error)
     if (hopeless || this.#tries >= retry.tries || !retry.budget.take()) throw translateS3Error(error)
     await pause(retry, this.#tries, this.#signal)
-    this.#body = this.#start()
+    this.#opened = this.#start()
   }
 
-  #start(): Promise<AsyncIterator<Uint8Array>> {
+  #start(): Promise<AnswerBody> {
+    this.#body = null
     const opened = this.#open()
     // It is awaited only when its turn comes.
     opened.catch(() => undefined)
     return opened
   }
 
-  async #open(): Promise<AsyncIterator<Uint8Array>> {
+  async #open(): Promise<AnswerBody> {
     const range = { start: this.#position, end: this.#end }
     const { tryTimeoutMs } = this.#service.retry
-    const stream = await tryOnce(tryTimeoutMs, this.#stop.signal, current =>
+    const body = await tryOnce(tryTimeoutMs, this.#stop.signal, current =>
       this.#service.get(this.#name, range, current),
     )
-    this.#stream = stream
+    this.#body = body
     this.#lastBytes = 0
-    this.#deadline = new Deadline(tryTimeoutMs, () => stream.destroy(new TryTimeout('The S3 storage stopped sending')))
+    this.#deadline = new Deadline(tryTimeoutMs, () => body.destroy(new TryTimeout('The S3 storage stopped sending')))
     this.#deadline.pause()
-    if (this.#stop.signal.aborted) stream.destroy()
-    return stream[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+    if (this.#stop.signal.aborted) body.destroy()
+    return body
   }
 
   #abort = (): void => {
     this.#stop.abort(this.#signal.reason)
-    this.#stream?.destroy(this.#signal.reason as Error)
+    this.#body?.destroy(this.#signal.reason as Error)
   }
 }
+
+/** Made once: an abort without a reason makes an error, with its stack, for each part. */
+const CLOSED = new SealiftError('aborted', 'The part is not read any more')
 
 /** A body of another length than its answer promised. */
 class BrokenBody extends SealiftError {

@@ -1,5 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3'
 
+import type { ReceiveMemory } from './receive-memory.ts'
 import { createS3Handler } from './s3-handler.ts'
 
 /** Where the bucket is and how to speak to it. */
@@ -23,6 +24,11 @@ export interface S3Connection {
   readonly maxSockets?: number
 }
 
+export interface S3ClientMemory {
+  /** For bytes that come from the service; by default each read has a buffer of Node's. */
+  readonly receive?: ReceiveMemory
+}
+
 export const REQUEST_TIMEOUT_MS = 30_000
 /** The SDK would write to the console; whoever calls learns of every failure. */
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore }
@@ -33,7 +39,7 @@ const MAX_SOCKETS = 256
  * The SDK's client with settings that every S3-compatible service takes: no trailers, no checksums of its own, no
  * `Expect`. It does not retry; see `retry.ts`. Whoever makes it destroys it.
  */
-export function createS3Client(connection: S3Connection): S3Client {
+export function createS3Client(connection: S3Connection, { receive }: S3ClientMemory = {}): S3Client {
   const { accessKeyId, secretAccessKey, endpoint, region, pathStyle } = connection
   const client = new S3Client({
     endpoint,
@@ -47,6 +53,7 @@ export function createS3Client(connection: S3Connection): S3Client {
     requestHandler: createS3Handler({
       connectTimeoutMs: connection.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       maxSockets: connection.maxSockets ?? MAX_SOCKETS,
+      ...(receive && { memory: receive }),
     }),
     ...(accessKeyId === null || secretAccessKey === null ? {} : { credentials: { accessKeyId, secretAccessKey } }),
   })

@@ -1,6 +1,11 @@
 import type { S3ClientConfig } from '@aws-sdk/client-s3'
 import type { NodeHttpHandler } from '@smithy/node-http-handler'
+import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, type Dispatcher } from 'undici'
+
+import { AnswerBody } from './answer-body.ts'
+import type { ReceiveMemory } from './receive-memory.ts'
+import { receivingConnector } from './receiving-connector.ts'
 
 type Handler = NonNullable<S3ClientConfig['requestHandler']>
 type Handle = NodeHttpHandler['handle']
@@ -10,30 +15,34 @@ type HttpAnswer = Awaited<ReturnType<Handle>>['response']
 export interface S3HandlerOptions {
   readonly connectTimeoutMs: number
   readonly maxSockets: number
+  /** What bytes arrive in; by default in buffers that Node makes. */
+  readonly memory?: ReceiveMemory
 }
 
 /**
  * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines are
- * the caller's: by the signal until the answer's headers are there, then by destroying the body.
+ * the caller's: by the signal, or by destroying the answer's body, an `AnswerBody`.
  */
-export function createS3Handler({ connectTimeoutMs, maxSockets }: S3HandlerOptions): Handler {
+export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3HandlerOptions): Handler {
   const agent = new Agent({
     connections: maxSockets,
-    connect: { timeout: connectTimeoutMs },
+    connect: memory ? receivingConnector(memory, connectTimeoutMs) : { timeout: connectTimeoutMs },
     headersTimeout: 0,
     bodyTimeout: 0,
   })
   const handle: Handle = async (request, options) => {
-    const signal = options?.abortSignal
-    const answer = await agent.request({
+    const asked = {
       origin: originOf(request),
       path: pathOf(request),
       method: request.method,
       headers: request.headers,
       body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
-      ...(signal ? { signal: signal as AbortSignal } : {}),
-    })
-    return { response: asAnswer(answer) }
+      // Else undici closes a connection after each HEAD, for the sake of servers that answer it with a body.
+      reset: false,
+    }
+    return {
+      response: await answerOf(agent, asked, { memory, signal: options?.abortSignal as AbortSignal | undefined }),
+    }
   }
   return {
     handle,
@@ -41,6 +50,71 @@ export function createS3Handler({ connectTimeoutMs, maxSockets }: S3HandlerOptio
     updateHttpClientConfig: () => undefined,
     httpHandlerConfigs: () => ({}),
     metadata: { handlerProtocol: 'http/1.1' },
+  }
+}
+
+interface Asking {
+  readonly memory: ReceiveMemory | undefined
+  /** Ends the request, and its answer's body too. */
+  readonly signal: AbortSignal | undefined
+}
+
+function answerOf(agent: Agent, asked: Dispatcher.DispatchOptions, asking: Asking): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    agent.dispatch(asked, new Exchange(asking, { resolve, reject }))
+  })
+}
+
+/** One request on its way, as undici tells of it. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #asking: Asking
+  readonly #outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>
+  #controller: Dispatcher.DispatchController | null = null
+  #body: AnswerBody | null = null
+
+  constructor(asking: Asking, outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>) {
+    this.#asking = asking
+    this.#outcome = outcome
+    asking.signal?.addEventListener('abort', this.#abort, { once: true })
+    if (asking.signal?.aborted) this.#abort()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#asking.signal?.aborted) this.#abort()
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, statusCode: number, headers: IncomingHttpHeaders): void {
+    if (statusCode < 200) return
+    this.#body = new AnswerBody(this.#asking.memory, controller)
+    this.#outcome.resolve({ statusCode, headers: flat(headers), body: this.#body })
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, piece: Uint8Array): void {
+    this.#body?.arrived(piece)
+  }
+
+  onResponseEnd(): void {
+    this.#over()
+    this.#body?.ended()
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#over()
+    this.#body?.destroy(error)
+    this.#outcome.reject(error)
+  }
+
+  /** A request that waits for a connection is given up when its turn comes; nobody waits for it until then. */
+  #abort = (): void => {
+    const reason = this.#asking.signal?.reason as Error
+    this.#outcome.reject(reason)
+    this.#body?.destroy(reason)
+    this.#controller?.abort(reason)
+  }
+
+  #over(): void {
+    this.#asking.signal?.removeEventListener('abort', this.#abort)
   }
 }
 
@@ -57,14 +131,14 @@ function pathOf({ path, query }: HttpRequest): string {
 }
 
 /** As the signature is computed over it: RFC 3986, nothing else left as it is. */
-function encode(text: string): string {
+export function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
-function asAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): HttpAnswer {
-  const flat: Record<string, string> = {}
+function flat(headers: IncomingHttpHeaders): Record<string, string> {
+  const result: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(',') : value
+    if (value !== undefined) result[name] = Array.isArray(value) ? value.join(',') : value
   }
-  return { statusCode, headers: flat, body }
+  return result
 }

@@ -1,17 +1,21 @@
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   HeadObjectCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
+import { addAbortSignal, type Readable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ByteRange, StoredPart } from '../blob-store.ts'
+import type { AnswerBody } from './answer-body.ts'
+import type { ReceiveMemory } from './receive-memory.ts'
+import { type ObjectAnswer, ObjectRequests } from './object-requests.ts'
 import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
 import { BrokenAnswer, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
@@ -20,6 +24,8 @@ export interface S3ServiceOptions {
   readonly reader: S3Client
   /** For everything else. */
   readonly client: S3Client
+  /** What `reader` receives in. */
+  readonly memory: ReceiveMemory
   readonly bucket: string
   readonly retry: RetryPolicy
 }
@@ -40,9 +46,17 @@ export interface ObjectBody {
 /** The five calls of S3 that the store is made of: each with a deadline, tried again where that is safe, its answer checked. */
 export class S3Service {
   readonly #options: S3ServiceOptions
+  readonly #objects: ObjectRequests
+  readonly #reading: ObjectRequests
 
   constructor(options: S3ServiceOptions) {
     this.#options = options
+    this.#objects = new ObjectRequests(options.client, options.bucket)
+    this.#reading = new ObjectRequests(options.reader, options.bucket)
+  }
+
+  get memory(): ReceiveMemory {
+    return this.#options.memory
   }
 
   get retry(): RetryPolicy {
@@ -68,16 +82,12 @@ export class S3Service {
    * Asks for a range once; whoever takes the body reads it to its end or destroys it. The whole range is there, or this
    * throws. @throws damaged; the SDK's errors
    */
-  async get(name: string, range: ByteRange, current: Try): Promise<Readable> {
-    const { start, end } = range
+  async get(name: string, range: ByteRange, current: Try): Promise<AnswerBody> {
     try {
-      const command = new GetObjectCommand({ ...this.#named(name), Range: `bytes=${start}-${end - 1}` })
-      const output = await this.#options.reader.send(command, { abortSignal: current.signal })
-      // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
-      const body = (output.Body as Readable).on('error', () => undefined)
-      const problem = rangeProblem(output, range)
-      if (problem === null && !current.signal.aborted) return body
-      body.destroy()
+      const answer = await this.#askRange(name, range, current.signal)
+      const problem = rangeProblem(answer, range)
+      if (problem === null && !current.signal.aborted) return answer.body
+      answer.body.destroy()
       throw problem ?? current.signal.reason
     } catch (error) {
       if (isAbsent(error)) throw new SealiftError('damaged', 'Stored bytes are missing: run `sealift fsck`')
@@ -94,14 +104,11 @@ export class S3Service {
   /** `null` when it is not there. @throws unavailable */
   head(name: string, signal: AbortSignal): Promise<StoredPart | null> {
     return this.#retried(signal, async ({ signal: abortSignal }) => {
-      try {
-        const output = await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
-        if (output.ContentLength === undefined || output.ETag === undefined) throw new BrokenAnswer('No size in HEAD')
-        return { sizeBytes: output.ContentLength, etag: output.ETag }
-      } catch (error) {
-        if (isAbsent(error)) return null
-        throw error
-      }
+      const { status, headers } = await this.#objects.send({ method: 'HEAD', name }, abortSignal)
+      if (status === 404) return null
+      if (isBusy(status)) throw failureOf(status, '')
+      if (status !== 200) return this.#headBySdk(name, abortSignal)
+      return storedPart(lengthOf(headers), headers['etag'])
     })
   }
 
@@ -133,6 +140,28 @@ export class S3Service {
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined
     } while (token !== undefined)
+  }
+
+  async #askRange(name: string, { start, end }: ByteRange, abortSignal: AbortSignal): Promise<RangeAnswer> {
+    const range = `bytes=${start}-${end - 1}`
+    const { status, headers, body } = await this.#reading.send({ method: 'GET', name, range }, abortSignal)
+    if (status === 206) return { range: headers['content-range'], lengthBytes: lengthOf(headers), body }
+    const failure = failureOf(status, await text(addAbortSignal(abortSignal, body)))
+    if (failure.name !== SKEWED) throw failure
+    const command = new GetObjectCommand({ ...this.#named(name), Range: range })
+    const output = await this.#options.reader.send(command, { abortSignal })
+    return { range: output.ContentRange, lengthBytes: output.ContentLength, body: bodyOf(output) }
+  }
+
+  /** For what a HEAD without its steps does not understand. */
+  async #headBySdk(name: string, abortSignal: AbortSignal): Promise<StoredPart | null> {
+    try {
+      const output = await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
+      return storedPart(output.ContentLength, output.ETag)
+    } catch (error) {
+      if (isAbsent(error)) return null
+      throw error
+    }
   }
 
   async #putOnce(name: string, body: ObjectBody, current: Try): Promise<void> {
@@ -180,16 +209,44 @@ export class S3Service {
 }
 
 interface RangeAnswer {
-  readonly ContentRange?: string | undefined
-  readonly ContentLength?: number | undefined
+  readonly range: string | undefined
+  readonly lengthBytes: number | undefined
+  readonly body: AnswerBody
+}
+
+/** What `createS3Handler` makes. A body that is destroyed before its end says so by an error, also when nobody reads it. */
+function bodyOf({ Body }: GetObjectCommandOutput): AnswerBody {
+  return (Body as unknown as AnswerBody).on('error', () => undefined)
+}
+
+function lengthOf(headers: ObjectAnswer['headers']): number | undefined {
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
+}
+
+/** The SDK corrects its clock by such an answer, for all calls. */
+const SKEWED = 'RequestTimeTooSkewed'
+
+/** As the SDK tells it: by the name of the code, and the status. */
+function failureOf(status: number, answer: string): Error {
+  const name = /<Code>(\w+)<\/Code>/.exec(answer)?.[1] ?? 'Error'
+  return Object.assign(new Error(`The service answered ${status}`), { name, $metadata: { httpStatusCode: status } })
+}
+
+/** A service in trouble is not asked a second time what its trouble is. */
+const isBusy = (status: number): boolean => status >= 500 || status === 429
+
+function storedPart(sizeBytes: number | undefined, etag: string | undefined): StoredPart {
+  if (sizeBytes === undefined || etag === undefined) throw new BrokenAnswer('No size in HEAD')
+  return { sizeBytes, etag }
 }
 
 /** A service that knows no ranges answers with the whole object; a short object with less than was asked. */
-function rangeProblem({ ContentRange, ContentLength }: RangeAnswer, { start, end }: ByteRange): Error | null {
-  const match = /^bytes (\d+)-(\d+)\//.exec(ContentRange ?? '')
+function rangeProblem({ range, lengthBytes }: RangeAnswer, { start, end }: ByteRange): Error | null {
+  const match = /^bytes (\d+)-(\d+)\//.exec(range ?? '')
   if (!match || Number(match[1]) !== start) return new BrokenAnswer('The answer is not the range that was asked for')
   if (Number(match[2]) + 1 < end) return tooShort()
-  return ContentLength === end - start ? null : new BrokenAnswer('The answer is not as long as its range')
+  return lengthBytes === end - start ? null : new BrokenAnswer('The answer is not as long as its range')
 }
 
 function tooShort(): SealiftError {
