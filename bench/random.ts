@@ -2,7 +2,7 @@
 import { createCipheriv } from 'node:crypto'
 
 /** `sizeBytes` incompressible bytes (an AES-CTR key stream). */
-export function randomFill(sizeBytes: number, seed: number): Buffer {
+export function randomFill(sizeBytes: number, seed: number): Buffer<ArrayBuffer> {
   const key = Buffer.alloc(32)
   key.writeUInt32LE(seed, 0)
   return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(sizeBytes))

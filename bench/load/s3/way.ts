@@ -1,7 +1,7 @@
 /** A way between a client and an S3 service: media of parts of equal size, some of them on their way at once. */
 import { once } from 'node:events'
-import { Agent, type IncomingMessage, request } from 'node:http'
 
+import { undiciTransport } from '../../../src/client/node/undici-transport.ts'
 import type { S3Place } from '../../peers/engines.ts'
 import { randomFill } from '../../random.ts'
 
@@ -24,7 +24,7 @@ export interface WayOptions {
 }
 
 /** The bytes of every part: nobody can compress them. */
-export const partOf = (partBytes: number): Buffer => randomFill(partBytes, 17)
+export const partOf = (partBytes: number): Buffer<ArrayBuffer> => randomFill(partBytes, 17)
 
 /** Calls `work` for 0 to `count` − 1, `parallel` at once. */
 export async function inLanes(count: number, parallel: number, work: (index: number) => Promise<void>): Promise<void> {
@@ -35,26 +35,31 @@ export async function inLanes(count: number, parallel: number, work: (index: num
   await Promise.all(Array.from({ length: parallel }, lane))
 }
 
-const agent = new Agent({ keepAlive: true })
+// As the SDK moves bytes, so that what is measured is what its users get.
+const transport = undiciTransport({ connections: 64 })
+const NEVER = new AbortController().signal
+const STALL_TIMEOUT_MS = 60_000
 
 export interface Exchange {
-  readonly method: string
+  readonly method: 'GET' | 'PUT'
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array<ArrayBuffer>
   /** Length of the answer's body, which is thrown away. */
   readonly expectedBytes?: number
 }
 
 /** One request on a connection that stays. @throws unless the answer is a 2xx of the expected length */
-export async function exchange({ method, url, headers, body, expectedBytes }: Exchange): Promise<void> {
-  const outgoing = request(url, { agent, method, headers: { 'content-length': body?.length ?? 0, ...headers } })
-  const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>
-  outgoing.end(body)
-  const [answer] = await answered
-  const { statusCode = 0 } = answer
-  const receivedBytes = await drained(answer)
-  if (statusCode >= 300) throw new Error(`${method} answered ${statusCode}`)
+export async function exchange({ expectedBytes, headers = {}, ...request }: Exchange): Promise<void> {
+  const answer = await transport.request({
+    ...request,
+    headers,
+    signal: NEVER,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
+  })
+  let receivedBytes = 0
+  for await (const piece of answer.body) receivedBytes += piece.byteLength
+  if (answer.status >= 300) throw new Error(`${request.method} answered ${answer.status}`)
   if (expectedBytes !== undefined && receivedBytes !== expectedBytes) {
     throw new Error(`${receivedBytes} bytes came instead of ${expectedBytes}`)
   }

@@ -1,9 +1,11 @@
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import type { S3Client } from '@aws-sdk/client-s3'
+import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 
 import type { BlobId, DirectRequest, DirectUpload } from '../blob-store.ts'
+import { locateBucket, objectRequest, type ObjectRequestParts } from './bucket-place.ts'
 import type { ObjectNames } from './object-names.ts'
 import { translateS3Error } from './s3-errors.ts'
+import { pathOf } from './s3-handler.ts'
 
 export interface DirectAccessOptions {
   /** Of the endpoint that clients reach. It only signs. */
@@ -12,12 +14,19 @@ export interface DirectAccessOptions {
   readonly names: ObjectNames
 }
 
-/** Addresses under which a client exchanges the bytes of a part with the service itself. */
+/**
+ * Addresses under which a client exchanges the bytes of a part with the service itself: by the SDK's presigner, without its
+ * other steps, since one is made for each part of each transfer.
+ */
 export class DirectAccess {
   readonly #options: DirectAccessOptions
+  readonly #presigner: S3RequestPresigner
+  #base: Promise<URL> | null = null
 
   constructor(options: DirectAccessOptions) {
+    const { credentials, region, sha256 } = options.client.config
     this.#options = options
+    this.#presigner = new S3RequestPresigner({ credentials, region, sha256 })
   }
 
   /**
@@ -26,39 +35,40 @@ export class DirectAccess {
    * several, for different bytes. None of them may replace what was looked at.
    */
   async upload(blobId: BlobId, index: number, { sizeBytes, md5Base64, ttlMs }: DirectUpload): Promise<DirectRequest> {
-    const command = new PutObjectCommand({
-      ...this.#named(blobId, index),
-      ContentLength: sizeBytes,
-      ContentMD5: md5Base64,
-      IfNoneMatch: '*',
-    })
-    const url = await this.#sign(command, ttlMs)
     const headers = { 'content-length': String(sizeBytes), 'content-md5': md5Base64, 'if-none-match': '*' }
-    return { url, headers }
+    const name = this.#options.names.part(blobId, index)
+    return { url: await this.#sign({ method: 'PUT', name, headers }, ttlMs), headers }
   }
 
   /** Whatever its sender called the object, a browser that opens it is told that it is a file of bytes. */
   async download(blobId: BlobId, index: number, ttlMs: number): Promise<DirectRequest> {
-    const command = new GetObjectCommand({
-      ...this.#named(blobId, index),
-      ResponseContentType: 'application/octet-stream',
-      ResponseContentDisposition: 'attachment',
-    })
-    return { url: await this.#sign(command, ttlMs), headers: {} }
+    const name = this.#options.names.part(blobId, index)
+    return { url: await this.#sign({ method: 'GET', name, headers: {}, query: AS_BYTES }, ttlMs), headers: {} }
   }
 
-  async #sign(command: PutObjectCommand | GetObjectCommand, ttlMs: number): Promise<string> {
+  async #sign(request: ObjectRequestParts, ttlMs: number): Promise<string> {
     const expiresIn = Math.max(1, Math.floor(ttlMs / 1000))
     try {
-      return await getSignedUrl(this.#options.client, command, { expiresIn })
+      const base = await this.#located()
+      const signed = await this.#presigner.presign(objectRequest(base, request), { expiresIn })
+      return base.origin + pathOf(signed)
     } catch (error) {
       // Only credentials that are to be found elsewhere can be missing.
       throw translateS3Error(error)
     }
   }
 
-  #named(blobId: BlobId, index: number): { readonly Bucket: string; readonly Key: string } {
-    const { bucket, names } = this.#options
-    return { Bucket: bucket, Key: names.part(blobId, index) }
+  #located(): Promise<URL> {
+    const { client, bucket } = this.#options
+    this.#base ??= locateBucket(client, bucket).catch((error: unknown) => {
+      this.#base = null
+      throw error
+    })
+    return this.#base
   }
+}
+
+const AS_BYTES = {
+  'response-content-type': 'application/octet-stream',
+  'response-content-disposition': 'attachment',
 }

@@ -1,8 +1,7 @@
-import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import type { S3Client } from '@aws-sdk/client-s3'
 
 import type { AnswerBody } from './answer-body.ts'
-import { encode } from './s3-handler.ts'
+import { locateBucket, objectRequest } from './bucket-place.ts'
 
 export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD'
@@ -16,14 +15,6 @@ export interface ObjectAnswer {
   readonly headers: Readonly<Record<string, string | undefined>>
   /** To be read to its end or destroyed. */
   readonly body: AnswerBody
-}
-
-type Signer = Awaited<ReturnType<S3Client['config']['signer']>>
-
-/** Where the objects of the bucket are, and who signs. */
-interface Place {
-  readonly base: URL
-  readonly signer: Signer
 }
 
 /**
@@ -66,10 +57,8 @@ export class ObjectRequests {
     return this.#place
   }
 
-  /** The SDK alone knows how a bucket is addressed: in the path, or in the host's name. */
   async #locate(): Promise<Place> {
-    const object = new GetObjectCommand({ Bucket: this.#bucket, Key: ANY_NAME })
-    const url = new URL(await getSignedUrl(this.#client, object))
+    const base = await locateBucket(this.#client, this.#bucket)
     const signingRegion = await this.#client.config.region()
     const signer = await this.#client.config.signer({
       name: 'sigv4',
@@ -77,24 +66,23 @@ export class ObjectRequests {
       signingRegion,
       properties: {},
     })
-    return { base: new URL(url.pathname.slice(0, -ANY_NAME.length), url.origin), signer }
+    return { base, signer }
   }
 }
 
-const ANY_NAME = 'x'
+/** Where the objects of the bucket are, and who signs. */
+interface Place {
+  readonly base: URL
+  readonly signer: Awaited<ReturnType<S3Client['config']['signer']>>
+}
 
-function unsigned({ protocol, hostname, port, host, pathname }: URL, { method, name, range }: ObjectRequest) {
-  return {
+/** SHA-256 of no bytes: GET and HEAD carry none. */
+const NO_BYTES = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+
+function unsigned(base: URL, { method, name, range }: ObjectRequest) {
+  return objectRequest(base, {
     method,
-    protocol,
-    hostname,
-    ...(port === '' ? {} : { port: Number(port) }),
-    path: pathname + name.split('/').map(encode).join('/'),
-    query: {},
-    headers: {
-      host,
-      'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
-      ...(range === undefined ? {} : { range }),
-    },
-  }
+    name,
+    headers: { 'x-amz-content-sha256': NO_BYTES, ...(range === undefined ? {} : { range }) },
+  })
 }

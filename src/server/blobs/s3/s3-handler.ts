@@ -122,7 +122,8 @@ function originOf({ protocol, hostname, port }: HttpRequest): string {
   return `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}`
 }
 
-function pathOf({ path, query }: HttpRequest): string {
+/** Path and query of a request, as they are sent. */
+export function pathOf({ path, query }: Pick<HttpRequest, 'path'> & Partial<Pick<HttpRequest, 'query'>>): string {
   const pairs = Object.entries(query ?? {}).flatMap(([name, value]) => {
     if (value === null) return [encode(name)]
     return [value].flat().map(each => `${encode(name)}=${encode(each)}`)
