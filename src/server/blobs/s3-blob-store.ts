@@ -48,7 +48,7 @@ import { S3Service } from './s3/s3-service.ts'
 import { SmallBlobs } from './s3/small-blobs.ts'
 
 const MEMORY_BYTES = 64 * 2 ** 20
-const RECEIVE_BYTES = 8 * 2 ** 20
+const RECEIVE_BYTES = 4 * 2 ** 20
 const TRIES = 4
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 3000
