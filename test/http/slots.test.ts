@@ -7,7 +7,7 @@ import { SealiftError } from '../../src/protocol/errors.ts'
 import type { Limits } from '../../src/protocol/schemas.ts'
 import type { BlobStore } from '../../src/server/blobs/blob-store.ts'
 import type { Stores } from '../../src/server/main.ts'
-import { createApi, OCTETS, type Answer, type Api } from '../support/api.ts'
+import { createApi, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { formBody, FORM } from '../support/form.ts'
 import { RawConnection } from '../support/raw-http.ts'
@@ -98,21 +98,24 @@ describe('200 requests at once under a cap', () => {
 
 describe('a queue', () => {
   test('that is full refuses the next at once, saying which limit and when to come again', async () => {
-    await using server = await startTestServer(tier({ concurrentDownloads: 1, queue: 1, queueWait: '20s' }))
+    await using server = await startTestServer(tier({ concurrentDownloads: 1, queue: 1, queueWait: '10m' }))
     const api = createApi(server.url)
     const { mediaId } = await api.begin()
-    const follow = () =>
-      RawConnection.open(server.url).then(it => it.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost'))
-    await using running = await follow()
+    await using running = await RawConnection.open(server.url)
+    running.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
     await eventually('it holds the slot', async () => (await limitsOf(api)).usage.downloads === 1)
-    await using waiting = await follow()
-    const refused = await eventuallyRefused(api, mediaId)
-    expect(refused).toMatchObject({
+    // Whichever comes first stands in line, for longer than this test may take.
+    const stop = new AbortController()
+    const others = [1, 2].map(() => api.call('readMedia', { mediaId }, { signal: stop.signal }))
+    expect(await Promise.race(others)).toMatchObject({
       status: 429,
       code: 'too_many_downloads',
       json: { limit: 'concurrentDownloads', value: 1, remaining: 0 },
     })
-    expect(running.ended || waiting.ended).toBe(false)
+    expect(running.ended).toBe(false)
+    stop.abort()
+    const ends = await Promise.allSettled(others)
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
   test('is waited in for so long, then refused', async () => {
@@ -126,14 +129,6 @@ describe('a queue', () => {
     expect(answer).toMatchObject({ status: 429, code: 'too_many_uploads', json: { limit: 'concurrentUploads' } })
   })
 })
-
-/** Asks until a place in line is taken by another, and the answer is a refusal. */
-async function eventuallyRefused(api: Api, mediaId: string): Promise<Answer | null> {
-  for (;;) {
-    const answer = await api.call('readMedia', { mediaId }, { signal: AbortSignal.timeout(100) }).catch(() => null)
-    if (answer) return answer
-  }
-}
 
 describe('a slot', () => {
   test('is free again when the client vanishes, in either direction', async () => {
