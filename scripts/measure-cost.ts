@@ -19,8 +19,8 @@ const SMALL_BYTES = 64 * 1024
 const PART_BYTES = 8 * 2 ** 20
 const PARTS = 8
 const LANES = 16
-/** The database tells its own figures with a delay. */
-const SETTLE_MS = 2000
+/** Connections that lie idle tell the database's statistics of their transactions within ten seconds. */
+const SETTLE_MS = 11_000
 const TICKS_PER_SECOND = 100
 
 const { values } = parseArgs({ options: { save: { type: 'boolean' }, count: { type: 'string', default: '4000' } } })
