@@ -1,7 +1,7 @@
 /** Slots that a node keeps although nobody uses them: nobody else may miss them, and nobody gets one too many. */
 import { describe, expect, test } from 'vitest'
 
-import type { SlotRequest, TransferSlot } from '../../src/server/limits/limiter.ts'
+import type { TransferSlot } from '../../src/server/limits/limiter.ts'
 import { LineNames } from '../../src/server/limits/line-names.ts'
 import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
@@ -9,17 +9,11 @@ import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'
 import { eventually } from '../support/eventually.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
+import { slotRequest } from './slot-limiter-contract.ts'
 
 const NEVER = new AbortController().signal
 const CAP = 5
-const request = (changes: Partial<SlotRequest> = {}): SlotRequest => ({
-  clientId: 'subject:a',
-  direction: 'download',
-  cap: CAP,
-  queue: 0,
-  queueWaitMs: 0,
-  ...changes,
-})
+const request = () => slotRequest({ cap: CAP, queue: 0, queueWaitMs: 0 })
 
 /** @param silent nodes beside them that hear nothing */
 async function nodesWithSlots(count: number, silent = 0) {

@@ -6,7 +6,7 @@
  * call back what all nodes keep ([Note: reserves] in slot-script.ts). What a line has not used for as long as a sweep
  * goes back by itself. No slot is used that could have lapsed: whoever was paused for long gives up what it kept.
  */
-import { ANSWER } from './slot-script.ts'
+import { ANSWER, NO_RESERVE_MS } from './slot-script.ts'
 import type { SlotLedger } from './slot-ledger.ts'
 
 /** A slot as Valkey knows it, in use or kept. */
@@ -29,8 +29,6 @@ export interface SlotReservesOptions {
 const SWEEP_MS = 100
 /** Worth a reserve: so many transfers have ended since the last sweep. */
 const BUSY_ENDS = 4
-/** Valkey would refuse it as well: see the script. */
-const NO_RESERVE_MS = 1000
 
 class Reserve {
   readonly line: string

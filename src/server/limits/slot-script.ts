@@ -26,7 +26,7 @@ export const ANSWER = {
 } as const
 
 /** For so long after slots of a line ran out nobody keeps idle ones of it. */
-const NO_RESERVE_MS = 1000
+export const NO_RESERVE_MS = 1000
 
 /**
  * KEYS: meta, reported, nodes, then for each line: held, line, cap, keepers.
@@ -165,9 +165,7 @@ local function take(held, line, capKey, ticket, cap, queue, arrival, keepers, in
   return WAITING, arrival
 end
 
-function asks.take(...)
-  return take(...)
-end
+asks.take = take
 
 function asks.insist(held, line, capKey, ticket, cap, queue, arrival, keepers)
   return take(held, line, capKey, ticket, cap, queue, arrival, keepers, true)
