@@ -7,8 +7,7 @@
  *
  * While Valkey is away, each node keeps to its share in its own memory: the rate divided by the nodes there were.
  */
-import { createHash } from 'node:crypto'
-
+import { hiddenName } from '../cluster/hidden-name.ts'
 import { ScriptBatch } from '../cluster/script-batch.ts'
 import type { ClusterNode } from '../cluster/cluster-node.ts'
 import type { Rate, RateLimiter, Take } from './limiter.ts'
@@ -197,7 +196,7 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
     const now = performance.now()
     const made: Bucket = {
       key,
-      name: hashed(key),
+      name: hiddenName(key),
       credit: 0,
       resumeAt: 0,
       rate,
@@ -249,9 +248,4 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
       return { ok: ok === 1, ahead, waitMs: waitUs / 1000 }
     })
   }
-}
-
-/** Clients and addresses are nobody's business who looks into Valkey. */
-function hashed(key: string): string {
-  return createHash('sha256').update(key).digest('base64url').slice(0, 22)
 }
