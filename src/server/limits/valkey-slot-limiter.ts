@@ -1,8 +1,9 @@
 /**
  * Transfer slots of all nodes together, counted in Valkey: see slot-script.ts for what is kept there.
  *
- * Exact while nodes reach Valkey: granting is one script, or a slot that this node has kept (slot-reserves.ts). A heartbeat renews what a node holds, by name; what is not
- * renewed within a lease is free for others, and a node that finds a slot of its own given away ends that transfer.
+ * Exact while nodes reach Valkey: granting is one script, or a slot that this node has kept (slot-reserves.ts). A
+ * heartbeat renews what a node holds, by name (slot-renewals.ts); what is not renewed within a lease is free for others,
+ * and a node that finds a slot of its own given away ends that transfer.
  * While Valkey is away, what is held goes on, and each node grants from its share of the cap: the cap divided by the
  * nodes there were, at least one. A slot is then at most as exact as that share.
  */
@@ -19,6 +20,7 @@ import { SlotLedger, type Answer } from './slot-ledger.ts'
 import { lostSlot, refusal, shuttingDown } from './slot-refusals.ts'
 import { SlotPatience } from './slot-patience.ts'
 import { askUntilEmptied, hasWaitedForOthers, SlotRecalls } from './slot-recalls.ts'
+import { SlotRenewals } from './slot-renewals.ts'
 import { type SlotLease, SlotReserves } from './slot-reserves.ts'
 import { SlotRight } from './slot-right.ts'
 import { ANSWER } from './slot-script.ts'
@@ -62,6 +64,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
   readonly #patience: SlotPatience
   readonly #drops: SlotDrops
   readonly #reserves: SlotReserves
+  readonly #renewals: SlotRenewals
   readonly #recalls = new SlotRecalls(ticket => void this.#take(ticket))
   #askAgain: NodeJS.Timeout | undefined
   #made = 0
@@ -79,11 +82,18 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     this.#drops = new SlotDrops(node, this.#ledger)
     const drop = (line: string, id: string) => this.#drops.drop(line, id)
     this.#reserves = new SlotReserves({ ledger: this.#ledger, leaseTtlMs: node.leaseTtlMs, drop })
+    this.#renewals = new SlotRenewals({
+      ledger: this.#ledger,
+      drops: this.#drops,
+      reserves: this.#reserves,
+      tickets: () => this.#tickets.values(),
+      onLost: (line, lease) => this.#lose(line, lease),
+    })
     this.#watch = node.watch({
       joined: () => this.#rejoin(),
       lost: () => this.#reserves.recallAll(),
       alone: () => this.#alone.takeOver(this.#lines.values()),
-      beat: () => this.#report(),
+      beat: () => this.#renewals.report(),
     })
   }
 
@@ -97,7 +107,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
       ),
       link.hear(`${this.#name}:wake:emptied`, keepers => this.#recalls.emptied(this.#ledger.lineOfKeepers(keepers))),
     ])
-    if (this.#node.phase === 'joined') this.#report()
+    if (this.#node.phase === 'joined') this.#renewals.report()
   }
 
   async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
@@ -284,43 +294,14 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
 
   #hear(message: string): void {
     if (this.#node.phase !== 'joined') return
-    this.#report()
+    this.#renewals.report()
     if (message === 'open') this.#askAgainNow()
   }
 
   /** Valkey knows nothing any more, and so nothing of what is kept either. */
   #forgotten(): void {
     this.#reserves.recallAll()
-    this.#report()
-  }
-
-  /** Tells all that this node holds and waits for: renews it, and puts right whatever got lost on either side. */
-  #report(): void {
-    this.#drops.retry()
-    for (const ticket of this.#tickets.values()) {
-      if (ticket.state === 'held') void this.#renewSlot(ticket.line.name, ticket.lease)
-      else if (ticket.state === 'waiting' && ticket.isKnown) void this.#renewPlace(ticket)
-      if (ticket.state === 'held') ticket.isKnown = true
-    }
-    this.#reserves.renew((line, lease) => void this.#renewSlot(line, lease))
-    this.#ledger.ask({ kind: 'reported' }).catch(() => undefined)
-  }
-
-  /** By its name, since it may pass from one transfer to the next meanwhile. */
-  async #renewSlot(line: string, lease: SlotLease): Promise<void> {
-    const sentAtMs = performance.now()
-    const { id: ticket, cap } = lease
-    const answer = await this.#ledger.ask({ kind: 'hold', line, ticket, cap }).catch(() => null)
-    if (answer?.code === ANSWER.granted) lease.confirmedAtMs = sentAtMs
-    else if (answer?.code === ANSWER.lost) this.#lose(line, lease)
-  }
-
-  async #renewPlace(ticket: Ticket): Promise<void> {
-    const { id, line, request, arrival } = ticket
-    const { cap, queue } = request
-    const ask = { kind: 'wait', line: line.name, ticket: id, cap, queue, arrival } as const
-    const answer = await this.#ledger.ask(ask).catch(() => null)
-    if (answer?.code === ANSWER.granted) ticket.grant()
+    this.#renewals.report()
   }
 
   #lose(line: string, { id }: SlotLease): void {
@@ -333,7 +314,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
   }
 
   #rejoin(): void {
-    this.#report()
+    this.#renewals.report()
     this.#askAgainNow()
   }
 
