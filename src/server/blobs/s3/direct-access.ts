@@ -3,6 +3,7 @@ import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 
 import type { BlobId, DirectRequest, DirectUpload } from '../blob-store.ts'
 import { locateBucket, objectRequest, type ObjectRequestParts } from './bucket-place.ts'
+import { foundOnce } from './found-once.ts'
 import type { ObjectNames } from './object-names.ts'
 import { translateS3Error } from './s3-errors.ts'
 import { pathOf } from './s3-handler.ts'
@@ -21,12 +22,14 @@ export interface DirectAccessOptions {
 export class DirectAccess {
   readonly #options: DirectAccessOptions
   readonly #presigner: S3RequestPresigner
-  #base: Promise<URL> | null = null
+  readonly #located: () => Promise<URL>
 
   constructor(options: DirectAccessOptions) {
-    const { credentials, region, sha256 } = options.client.config
+    const { client, bucket } = options
+    const { credentials, region, sha256 } = client.config
     this.#options = options
     this.#presigner = new S3RequestPresigner({ credentials, region, sha256 })
+    this.#located = foundOnce(() => locateBucket(client, bucket))
   }
 
   /**
@@ -56,15 +59,6 @@ export class DirectAccess {
       // Only credentials that are to be found elsewhere can be missing.
       throw translateS3Error(error)
     }
-  }
-
-  #located(): Promise<URL> {
-    const { client, bucket } = this.#options
-    this.#base ??= locateBucket(client, bucket).catch((error: unknown) => {
-      this.#base = null
-      throw error
-    })
-    return this.#base
   }
 }
 

@@ -2,6 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3'
 
 import type { AnswerBody } from './answer-body.ts'
 import { locateBucket, objectRequest } from './bucket-place.ts'
+import { foundOnce } from './found-once.ts'
 
 export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD'
@@ -25,7 +26,7 @@ export interface ObjectAnswer {
 export class ObjectRequests {
   readonly #client: S3Client
   readonly #bucket: string
-  #place: Promise<Place> | null = null
+  readonly #located = foundOnce(() => this.#locate())
 
   constructor(client: S3Client, bucket: string) {
     this.#client = client
@@ -47,14 +48,6 @@ export class ObjectRequests {
     // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
     body.on('error', () => undefined)
     return { status, headers, body }
-  }
-
-  #located(): Promise<Place> {
-    this.#place ??= this.#locate().catch((error: unknown) => {
-      this.#place = null
-      throw error
-    })
-    return this.#place
   }
 
   async #locate(): Promise<Place> {
