@@ -6,7 +6,7 @@ import type { Health } from '../../protocol/schemas.ts'
 import { aggregateMetrics, type MetricsSnapshot } from '../telemetry/metrics.ts'
 import { startAdminServer, type AdminServer } from '../telemetry/admin-server.ts'
 import type { WorkerReport } from './messages.ts'
-import { type WorkerEnd, WorkerProcess } from './worker-process.ts'
+import { prepareWorkers, type WorkerEnd, WorkerProcess } from './worker-process.ts'
 
 /** A process that dies at once is not started in a tight loop. */
 const FIRST_PAUSE_MS = 500
@@ -56,6 +56,7 @@ export class WorkerFailed extends Error {
  * @throws WorkerFailed; the system's error when the admin port cannot be had
  */
 export async function superviseWorkers(options: SupervisorOptions): Promise<Supervisor> {
+  prepareWorkers()
   const crew = new Crew(options)
   try {
     const url = await crew.startFirst()

@@ -17,6 +17,11 @@ export interface WorkerEnd {
   readonly signal: string | null
 }
 
+/** How all workers are started; before the first one. */
+export function prepareWorkers(): void {
+  cluster.setupPrimary({ execArgv: [...process.execArgv, ...GARBAGE_FLAGS] })
+}
+
 export class WorkerProcess {
   readonly #worker: Worker
   readonly #reports = new Map<number, (report: WorkerReport) => void>()
@@ -25,7 +30,6 @@ export class WorkerProcess {
   #lastId = 0
 
   constructor() {
-    cluster.setupPrimary({ execArgv: [...process.execArgv, ...GARBAGE_FLAGS] })
     this.#worker = cluster.fork()
     this.#worker.on('message', (message: unknown) => this.#hear(message))
     this.#ended = endOf(this.#worker)
