@@ -41,7 +41,8 @@ export const s3: Row = {
       ),
       notes: [
         "The service is Ceph's S3 gateway over a store in memory. Service, clients and Sealift share all cores;",
-        "the processor time is Sealift's. Direct parts are hashed (MD5) by their sender, as its signature demands.",
+        "the processor time is Sealift's. Sealift's bytes are moved by its SDK's transport, the bare SDK's by its default.",
+        'Direct parts are hashed (MD5) by their sender, as the signature demands.',
       ],
     }
   },
