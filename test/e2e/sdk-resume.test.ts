@@ -224,8 +224,35 @@ describe('a send that is gone on with', () => {
     proxy.resetCounts()
   }
 
-  const again = (paths: readonly string[]) =>
-    sealift.sendFiles(paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
+  const again = (paths: readonly string[], signal?: AbortSignal) =>
+    sealift.sendFiles(
+      paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })),
+      signal ? { signal } : {},
+    )
+
+  /** Asked past the proxy. */
+  const pendingUploads = async (): Promise<number> => {
+    await using direct = clientIn(home.path, { server: server.url })
+    return (await direct.limits()).usage.pendingUploads
+  }
+
+  /** A send whose upload begins, and that is stopped before it hears of it. */
+  async function unanswered(paths: readonly string[]): Promise<void> {
+    const before = await pendingUploads()
+    const stop = new AbortController()
+    proxy.faults = () => ({ way: 'down', afterBytes: 0, how: 'stall' })
+    const sending = again(paths, stop.signal)
+    sending.catch(() => undefined)
+    await eventually('its upload has begun', async () => (await pendingUploads()) > before)
+    stop.abort()
+    await expect(sending).rejects.toMatchObject({ code: 'aborted' })
+    proxy.faults = null
+  }
+
+  const journalPath = async (): Promise<string> => {
+    const folder = join(home.path, 'state', 'sends')
+    return join(folder, (await readdir(folder))[0] ?? '')
+  }
 
   const received = async (link: string): Promise<Record<string, string>> => {
     const into = join(home.path, `in ${Math.random()}`)
@@ -256,6 +283,28 @@ describe('a send that is gone on with', () => {
     expect(await received(sent.link)).toEqual({ ...expected(), film: digest(changed) })
     // The upload under the old key was taken back; what the abort cut off is given up as soon as the server sees it.
     await eventually('nothing is pending', async () => (await sealift.limits()).usage.pendingUploads === 0)
+  })
+
+  test('takes up an upload whose beginning was never answered', async () => {
+    const paths = (await oldFiles()).filter(path => path.endsWith('film'))
+    const before = await pendingUploads()
+    await unanswered(paths)
+    const sent = await again(paths)
+    expect(await received(sent.link)).toEqual({ film: expected()['film'] })
+    await eventually('nothing is pending', async () => (await pendingUploads()) === before)
+  })
+
+  test('draws fresh secrets when its key was used for a beginning on other terms', async () => {
+    const paths = (await oldFiles()).filter(path => path.endsWith('film'))
+    await unanswered(paths)
+    const [key = ''] = (await readFile(await journalPath(), 'utf8')).match(/(?<="idempotencyKey":")[^"]+/) ?? []
+    const otherKey = key.split('').toReversed().join('')
+    const headers = { 'content-type': 'application/json', 'idempotency-key': otherKey, 'sealift-owner': 'x'.repeat(43) }
+    const other = await fetch(`${server.url}/v1/uploads`, { method: 'POST', headers, body: '{"sizeBytes":5}' })
+    expect(other.status).toBe(201)
+    await writeFile(await journalPath(), (await readFile(await journalPath(), 'utf8')).replace(key, otherKey))
+    const sent = await again(paths)
+    expect(await received(sent.link)).toEqual({ film: expected()['film'] })
   })
 
   test('begins an item anew when the server has dropped its upload', async () => {

@@ -230,6 +230,10 @@ class FileItemJournal implements ItemJournal {
     this.#written = true
   }
 
+  beginning(): Promise<void> {
+    return this.#writeSecrets()
+  }
+
   async begun(upload: JournaledUpload): Promise<void> {
     this.upload = upload
     await this.#writeSecrets()

@@ -36,6 +36,8 @@ export interface ItemJournal {
   readonly finishedParts: ReadonlyMap<number, string>
   /** All of it is stored. */
   readonly stored: SealedMedia | null
+  /** Before an upload is asked for: whoever goes on without having seen the answer asks for the same one. */
+  beginning(): Promise<void>
   begun(upload: JournaledUpload): Promise<void>
   partFinished(index: number, fingerprint: string): Promise<void>
   finished(media: SealedMedia): Promise<void>
@@ -130,6 +132,10 @@ class MemoryItemJournal implements ItemJournal {
   constructor(suite: CryptoSuite) {
     this.#suite = suite
     this.secrets = drawSecrets(suite)
+  }
+
+  beginning(): Promise<void> {
+    return Promise.resolve()
   }
 
   begun(upload: JournaledUpload): Promise<void> {

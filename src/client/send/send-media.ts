@@ -1,4 +1,5 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import type { UploadBegun } from '../../protocol/schemas.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
 import type { CryptoSuite, Role, Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
@@ -166,20 +167,26 @@ async function resume(
 }
 
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
-  const { idempotencyKey } = media.journal.secrets
   const { chunkBytes = DEFAULT_CHUNK_BYTES } = media
-  const sealedBytes = sealedBytesOf(media, chunkBytes)
-  const begun = await beginUpload(
-    context.server,
-    { ...context.making, idempotencyKey, sealedBytes, partBytes: media.partBytes },
-    signal,
-  )
-  const { uploadId, mediaId, partBytes, transfer } = begun
+  await media.journal.beginning()
+  const { uploadId, mediaId, partBytes, transfer } = await ask(context, media, signal).catch(async (error: unknown) => {
+    // Begun on other terms by an earlier process, which did not live to see the answer.
+    if (!isSealiftError(error, 'idempotency_conflict')) throw error
+    await media.journal.restart()
+    return ask(context, media, signal)
+  })
   // The protocol's word: a part is a whole number of chunks of the default size.
   if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
   const upload = { uploadId, mediaId, partBytes, chunkBytes }
   await media.journal.begun(upload)
   return { upload, durable: () => false, direct: transfer === 'direct' }
+}
+
+function ask(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<UploadBegun> {
+  const { chunkBytes = DEFAULT_CHUNK_BYTES, partBytes, journal } = media
+  const { idempotencyKey } = journal.secrets
+  const sealedBytes = sealedBytesOf(media, chunkBytes)
+  return beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes, partBytes }, signal)
 }
 
 function sealedBytesOf(media: OutgoingMedia, chunkBytes: number): number | null {
