@@ -6,6 +6,7 @@ import { SealiftError } from '../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
+import { socketsFor } from './sockets-for.ts'
 import { openFileLimit } from './open-file-limit.ts'
 import type { MarksChanges, RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
@@ -40,17 +41,23 @@ export function isOnlyProcess({ records, workers }: ServerConfig): boolean {
   return records.kind === 'sqlite' && workers === 1
 }
 
-async function openBlobs({ storage }: ServerConfig, resources: AsyncDisposableStack): Promise<AnyBlobStore> {
+async function openBlobs({ storage, tiers }: ServerConfig, resources: AsyncDisposableStack): Promise<AnyBlobStore> {
   if (storage.kind === 'files') {
     return resources.use(await openFileBlobStore({ directory: storage.directory, openFiles: openFileLimit() }))
   }
   const { openS3BlobStore } = await import('./blobs/s3-blob-store.ts')
-  return resources.use(openS3BlobStore(s3Options(required(storage.s3, 'storage.s3'))))
+  const s3 = required(storage.s3, 'storage.s3')
+  return resources.use(openS3BlobStore({ ...s3Options(s3), maxSockets: s3.maxSockets ?? socketsFor(tiers) }))
 }
 
 /** The connection as the S3 adapters take it. */
-export function s3Options({ memory, publicEndpoint, ...connection }: S3Config) {
-  return { ...connection, memoryBytes: memory, ...(publicEndpoint === null ? {} : { publicEndpoint }) }
+export function s3Options({ memory, publicEndpoint, maxSockets, ...connection }: S3Config) {
+  return {
+    ...connection,
+    memoryBytes: memory,
+    ...(publicEndpoint === null ? {} : { publicEndpoint }),
+    ...(maxSockets === null ? {} : { maxSockets }),
+  }
 }
 
 async function openRecords(

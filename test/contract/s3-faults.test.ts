@@ -254,6 +254,24 @@ describe.concurrent('whoever goes away, or takes long', () => {
     expect(Buffer.concat(taken).equals(bytes)).toBe(true)
   })
 
+  it('readers that hold every connection: others are refused in time, and come through once one is free', async () => {
+    await using lab = await openLab({ maxSockets: 2 })
+    const stop = new AbortController()
+    const whole = { start: 0, end: bytes.length }
+    const holding = Array.from({ length: 2 }, async () => {
+      const { promise: reached, resolve } = Promise.withResolvers<void>()
+      const sink = { write: () => new Promise<void>(() => resolve()) }
+      lab.store.read(lab.stored, whole, sink, stop.signal).catch(() => undefined)
+      await reached
+    })
+    await Promise.all(holding)
+    await expect(readBytes(lab.store, lab.stored, whole)).rejects.toMatchObject({ code: 'unavailable' })
+    const waiting = readBytes(lab.store, lab.stored, whole)
+    stop.abort(reason)
+    expect((await waiting).equals(bytes)).toBe(true)
+    await nobodyWaits(lab)
+  })
+
   it.each([
     ['gathered', 4 * PART],
     ['passed on', PART / 4],

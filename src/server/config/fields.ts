@@ -81,18 +81,24 @@ interface NumberTold extends Told {
 
 /** A whole number (or any number with `fraction`). */
 export function count(told: NumberTold & { readonly fraction?: boolean }): Field<number> {
-  const range = told.range ?? `${told.min} to ${told.max}`
+  const schema = checkedNumber(told).prefault(Number(told.written))
+  return { kind: 'field', schema, suffix: '', facts: facts('number', told.written, { range: rangeOf(told), ...told }) }
+}
+
+/** A whole number that may be left out: `null` then. */
+export function optionalCount(told: Omit<NumberTold, 'written'>): Field<number | null> {
+  const schema = checkedNumber(told).nullable().prefault(null)
+  return { kind: 'field', schema, suffix: '', facts: facts('number', null, { range: rangeOf(told), ...told }) }
+}
+
+const rangeOf = ({ min, max }: Pick<NumberTold, 'min' | 'max'>): string => `${min} to ${max}`
+
+function checkedNumber(told: Omit<NumberTold, 'written'> & { readonly fraction?: boolean }) {
   const message = `must be a ${told.fraction ? '' : 'whole '}number from ${told.min} to ${told.max}`
-  const number = z
+  return z
     .number({ error: message })
     .refine(value => told.fraction || Number.isSafeInteger(value), message)
     .refine(value => value >= told.min && value <= told.max, message)
-  return {
-    kind: 'field',
-    schema: number.prefault(Number(told.written)),
-    suffix: '',
-    facts: facts('number', told.written, { ...told, range }),
-  }
 }
 
 /** Bytes, written `8MiB`, `500kB` or as a plain number. `min` and `max` are in bytes, `range` tells them to people. */

@@ -1,5 +1,16 @@
 /** The sections that say where bytes and records are kept, and how limits are shared: one machine or a cluster. */
-import { choice, count, duration, optionalSection, optionalText, section, size, text, flag } from './fields.ts'
+import {
+  choice,
+  count,
+  duration,
+  optionalCount,
+  optionalSection,
+  optionalText,
+  section,
+  size,
+  text,
+  flag,
+} from './fields.ts'
 import { checkHttpUrl, DAY, HOUR, MiB, MINUTE, SECOND } from './schema-units.ts'
 
 const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
@@ -42,11 +53,11 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
     range: '100ms to 10m',
     about: 'How long one try of one call may take to answer; while bytes move, how long without any',
   }),
-  maxSockets: count({
-    written: 256,
+  maxSockets: optionalCount({
     min: 1,
     max: 10_000,
-    about: 'Connections to the service, for reading and for all else, each',
+    about:
+      'Connections of a process to the service, for reading and for all else, each; null: enough for 16 clients that each use all slots of their tier, at least 256',
     unit: 'connections',
   }),
   memory: size({

@@ -235,6 +235,6 @@ describe('stores of a cluster', () => {
       limits: { shared: 'valkey', valkey: { url: 'rediss://cache.example' } },
       workers: 4,
     })
-    expect(config.storage.s3).toMatchObject({ prefix: 'sealift/', pathStyle: true, maxSockets: 256 })
+    expect(config.storage.s3).toMatchObject({ prefix: 'sealift/', pathStyle: true, maxSockets: null })
   })
 })
