@@ -15,6 +15,8 @@ export type S3Fault =
   | { readonly how: 'error-in-200' }
   /** The request is taken, the call is not made, no answer ever comes. */
   | { readonly how: 'hang' }
+  /** The call is made, only so much later. */
+  | { readonly how: 'late'; readonly ms: number }
   /** The connection is reset after so many bytes of the request's body. */
   | { readonly how: 'reset-request'; readonly afterBytes: number }
   /** The call is made; after so many bytes of the answer's body the connection is reset, or nothing comes any more. */
@@ -86,6 +88,7 @@ function answer(exchange: Exchange, fault: S3Fault | null): void {
   if (fault?.how === 'status') refuse(exchange, fault.status, fault.code)
   else if (fault?.how === 'error-in-200') refuse(exchange, 200, 'InternalError')
   else if (fault?.how === 'hang') incoming.resume()
+  else if (fault?.how === 'late') setTimeout(() => passOn(exchange, null), fault.ms)
   else if (fault?.how === 'reset-request')
     afterBytes(incoming, fault.afterBytes, () => incoming.socket.resetAndDestroy())
   else passOn(exchange, fault)
