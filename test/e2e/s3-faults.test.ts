@@ -9,9 +9,10 @@ import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-
 import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
+import { eventually } from '../support/eventually.ts'
 import { bytesFor } from '../support/random.ts'
 import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
-import { startS3FaultProxy, type S3Fault, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
+import { startS3FaultProxy, type S3Call, type S3Fault, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -40,6 +41,7 @@ beforeAll(async () => {
   server = await startTestServer({
     storage: { kind: 's3', transfer: 'direct', directUrlTtl: '10s', s3 },
     transfer: { partBytes: PART },
+    upkeep: { sweepEvery: '200ms', orphanGrace: '1s' },
     tiers: { default: { concurrentUploads: 2, concurrentDownloads: 2, queue: 0 } },
   })
   api = createApi(server.url, { owner: OWNER })
@@ -136,6 +138,43 @@ test('F13: part 1 fails and part 2 lands: what is told as durable has the gap, a
   expect((await api.complete(uploadId, bytes.length)).status).toBe(200)
   expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
   await api.call('endLease', { mediaId })
+})
+
+describe('F14: a listing that lacks what was stored a moment ago', () => {
+  const stale = (call: S3Call): S3Fault | null => (call === 'LIST' ? { how: 'stale-list' } : null)
+
+  test('does not keep an upload from being complete', async () => {
+    const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
+    for (const index of [0, 1, 2]) expect((await api.putPart(uploadId, index, part(index))).status).toBe(204)
+    proxy.faults = stale
+    expect((await api.complete(uploadId, bytes.length)).status).toBe(200)
+    expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
+    await api.call('endLease', { mediaId })
+  })
+
+  test('does not make one complete whose part is gone', async () => {
+    const before = await objectsIn(bucket)
+    const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
+    for (const index of [0, 1, 2]) expect((await api.putPart(uploadId, index, part(index))).status).toBe(204)
+    await deleteBehind(await newObject(before, 2))
+    proxy.faults = stale
+    expect(await api.complete(uploadId, bytes.length)).toMatchObject({ status: 500, code: 'damaged' })
+    await api.call('endLease', { mediaId })
+  })
+
+  test('when a media is deleted: it is gone at once, and its bytes when the listing has them', async () => {
+    const before = await objectsIn(bucket)
+    const { mediaId } = await api.store(bytes)
+    const stored = (await objectsIn(bucket)).filter(name => !before.includes(name))
+    expect(stored).toHaveLength(3)
+    proxy.faults = stale
+    expect((await api.call('endLease', { mediaId })).status).toBe(204)
+    expect((await api.read(mediaId)).status).toBe(410)
+    expect(await usage()).toMatchObject({ storedBytes: 0 })
+    await eventually('the sweeper has looked for them', () => proxy.calls('LIST') > 1)
+    proxy.faults = () => null
+    await eventually('they are deleted', async () => (await objectsIn(bucket)).every(name => !stored.includes(name)))
+  })
 })
 
 describe('F14: an object that is deleted or replaced behind the server', () => {

@@ -13,6 +13,8 @@ export type S3Fault =
   | { readonly how: 'status'; readonly status: number; readonly code: string }
   /** 200 with an error in the body, instead of the call. */
   | { readonly how: 'error-in-200' }
+  /** The answer to a LIST as it was before there was anything, instead of the call. */
+  | { readonly how: 'stale-list' }
   /** The request is taken, the call is not made, no answer ever comes. */
   | { readonly how: 'hang' }
   /** The call is made, only so much later. */
@@ -87,6 +89,7 @@ function answer(exchange: Exchange, fault: S3Fault | null): void {
   const { incoming } = exchange
   if (fault?.how === 'status') refuse(exchange, fault.status, fault.code)
   else if (fault?.how === 'error-in-200') refuse(exchange, 200, 'InternalError')
+  else if (fault?.how === 'stale-list') listNothing(exchange)
   else if (fault?.how === 'hang') incoming.resume()
   else if (fault?.how === 'late') setTimeout(() => passOn(exchange, null), fault.ms)
   else if (fault?.how === 'reset-request')
@@ -102,6 +105,14 @@ function refuse({ incoming, outgoing }: Exchange, status: number, code: string):
     outgoing.writeHead(status, { 'content-type': 'application/xml', 'content-length': body.length })
     outgoing.end(incoming.method === 'HEAD' ? undefined : body)
   })
+}
+
+function listNothing({ incoming, outgoing }: Exchange): void {
+  incoming.resume()
+  const [bucket = ''] = /(?<=^\/)[^/?]+/.exec(incoming.url ?? '') ?? []
+  const facts = `<Name>${bucket}</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>`
+  outgoing.writeHead(200, { 'content-type': 'application/xml' })
+  outgoing.end(`<?xml version="1.0"?><ListBucketResult>${facts}</ListBucketResult>`)
 }
 
 function passOn({ target, incoming, outgoing }: Exchange, fault: S3Fault | null): void {

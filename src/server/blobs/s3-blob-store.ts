@@ -122,15 +122,14 @@ class ObjectsBlobStore implements S3BlobStore {
       new SealiftError('upload_complete', 'The upload was completed without this part'),
     )
     if (this.#small.takeWhole(blob, sizeBytes)) return
-    const sizes = await this.#partSizes(blobId)
+    const listed = await this.#partSizes(blobId)
     const count = Math.ceil(sizeBytes / partBytes)
     for (let index = 0; index < count; index += 1) {
       const expectedBytes = Math.min(partBytes, sizeBytes - index * partBytes)
-      const storedBytes = sizes.get(index) ?? 0
-      if (storedBytes !== expectedBytes) throw wrongPart(index, storedBytes, expectedBytes)
-      sizes.delete(index)
+      if (listed.get(index) !== expectedBytes) await this.#assertPart({ blobId, index }, expectedBytes)
+      listed.delete(index)
     }
-    for (const index of sizes.keys()) await this.#service.delete(this.#names.part(blobId, index), this.#stop.signal)
+    for (const index of listed.keys()) await this.#service.delete(this.#names.part(blobId, index), this.#stop.signal)
   }
 
   async delete(blobId: BlobId): Promise<void> {
@@ -197,6 +196,13 @@ class ObjectsBlobStore implements S3BlobStore {
       throw incoming.failure ? incoming.failure.error : error
     }
     return incoming.sizeBytes
+  }
+
+  /** Of one that the listing lacks or has with another size: some services list what was a moment ago. @throws damaged */
+  async #assertPart({ blobId, index }: PartName, expectedBytes: number): Promise<void> {
+    const part = await this.#service.head(this.#names.part(blobId, index), this.#stop.signal)
+    const storedBytes = part?.sizeBytes ?? 0
+    if (storedBytes !== expectedBytes) throw wrongPart(index, storedBytes, expectedBytes)
   }
 
   async #partSizes(blobId: BlobId): Promise<Map<number, number>> {
