@@ -15,7 +15,7 @@ import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../support/flaky-proxy.ts'
 import { runChild } from '../support/run-sdk-child.ts'
 import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
-import { startS3FaultProxy, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
+import { startS3FaultProxy, type S3Fault, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { clientIn, content, digest, digests, MemorySink, only, streamed, writeFiles } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
@@ -216,39 +216,24 @@ describe('addresses', () => {
     expect(await movedByServer()).toBeLessThan(FILM)
   })
 
-  test('that have expired when they reach the store are renewed, each way', async () => {
-    await start({ directUrlTtl: '1s' })
-    const late = new Set<string>()
+  test.each<[string, string, S3Fault, number]>([
+    ['that the store refuses are asked for anew', '5m', { how: 'status', status: 403, code: 'AccessDenied' }, 0],
+    // A part may have been refused too often on a busy machine.
+    ['that have expired when they reach the store are renewed', '1s', { how: 'late', ms: 1500 }, FILM - 1],
+  ])('%s, each way', async (_, directUrlTtl, fault, mostBytes) => {
+    await start({ directUrlTtl })
+    // Each of some objects once each way: one that is refused again and again goes through the server.
+    const once = new Set<string>()
     faults.faults = (call, _nth, path) => {
-      const which = `${call} ${path}`
-      if (late.has(which) || (call !== 'PUT' && call !== 'GET') || !/[27]$/.test(path)) return null
-      late.add(which)
-      return { how: 'late', ms: 1500 }
+      if (once.has(`${call} ${path}`) || (call !== 'PUT' && call !== 'GET') || !/[27]$/.test(path)) return null
+      once.add(`${call} ${path}`)
+      return fault
     }
     const link = await sendFilm()
     expect(callsOf('POST', /\/parts\/\d+\/direct/)).toBeGreaterThan(PARTS)
     expect(await downloadFilm(link)).toBe(film())
-    expect(late.size).toBeGreaterThan(2)
-    // A part may have been refused too often on a busy machine.
-    expect(await movedByServer()).toBeLessThan(FILM)
-    await idle()
-  })
-
-  test('that the store refuses are asked for anew', async () => {
-    await start()
-    const refused = { how: 'status', status: 403, code: 'AccessDenied' } as const
-    // Each of some objects once each way: one that is refused again and again goes through the server.
-    const once = new Set<string>()
-    faults.faults = (call, _nth, path) => {
-      const first = !once.has(`${call} ${path}`)
-      once.add(`${call} ${path}`)
-      return first && (call === 'PUT' || call === 'GET') && /[27]$/.test(path) ? refused : null
-    }
-    const link = await sendFilm()
-    const perPart = callsOf('POST', /\/parts\/\d+\/direct/)
-    expect(perPart).toBeGreaterThan(PARTS)
-    expect(await downloadFilm(link)).toBe(film())
-    expect(await movedByServer()).toBe(0)
+    expect(once.size).toBeGreaterThan(2)
+    expect(await movedByServer()).toBeLessThanOrEqual(mostBytes)
     await idle()
   })
 

@@ -14,7 +14,7 @@ import type { TaskGroup } from '../task-group.ts'
 import type { Server } from '../wire/http.ts'
 import { publishParcel, readParcel, replaceManifest } from '../wire/parcels.ts'
 import { FilmProgress } from './film-progress.ts'
-import type { Begun } from './send-media.ts'
+import type { Begun } from './outgoing-media.ts'
 import type { SendJournal } from './send-journal.ts'
 
 /** Versions that only tell of more finished items come no faster than this. */

@@ -7,7 +7,7 @@ import { madeParts, plainParts } from './plain-parts.ts'
 import type { PlainParts } from './plain-parts.ts'
 import type { Publisher } from './publisher.ts'
 import { sendMedia } from './send-media.ts'
-import type { OutgoingMedia, SendContext } from './send-media.ts'
+import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 import type { SealedThing, SendJournal } from './send-journal.ts'
 import { undo } from './undo.ts'
 

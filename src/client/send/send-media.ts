@@ -1,71 +1,20 @@
-import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError } from '../../protocol/errors.ts'
 import type { UploadBegun } from '../../protocol/schemas.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
-import type { CryptoSuite, Role, Sealer } from '../../sealing/index.ts'
+import type { Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
 import { toBase64Url } from '../base64url.ts'
-import { partFingerprint, sha256 } from '../digest.ts'
+import { sha256 } from '../digest.ts'
 import type { SealedMedia } from '../manifest.ts'
-import type { PartBuffer, PartBuffers } from '../part-buffers.ts'
-import type { PartHash, PartHashing } from '../part-hashing.ts'
-import type { Semaphore } from '../semaphore.ts'
-import { TaskGroup } from '../task-group.ts'
 import { notUnderstood } from '../wire/http.ts'
-import type { Server } from '../wire/http.ts'
 import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wire/uploads.ts'
-import type { Making } from '../wire/uploads.ts'
-import { deliverPart } from './deliver-part.ts'
-import { Flight } from './flight.ts'
+import { LargeSend } from './large-send.ts'
+import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 import { PartSealer } from './part-sealer.ts'
-import type { PlainPart, PlainParts } from './plain-parts.ts'
-import { ReadablePrefix } from './readable-prefix.ts'
-import type { ItemJournal, JournaledUpload } from './send-journal.ts'
+import type { JournaledUpload } from './send-journal.ts'
 
 /** What fits into one request goes in one; also the size of a part for as long as the server has not told its own. */
 export const ONE_REQUEST_BYTES = 8 * 1024 * 1024
-
-/** What all media of one send share. */
-export interface SendContext {
-  readonly server: Server
-  readonly suite: CryptoSuite
-  readonly making: Making
-  /** Whether the server is to compare each part with its digest: where nothing else protects it on its way. */
-  readonly digests: boolean
-  /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
-  readonly partBuffers: PartBuffers
-  /** Hashes what lies in those buffers. */
-  readonly hashing: PartHashing
-  readonly smallBuffers: Semaphore
-}
-
-/** One media to send: an item's bytes, or a thumbnail. */
-export interface OutgoingMedia {
-  readonly role: Role
-  readonly parts: PlainParts
-  readonly journal: ItemJournal
-  /** Begins the upload before anything is read, so that receivers can follow it from the first byte. */
-  readonly followable: boolean
-  /** Plaintext bytes that moved; fewer than none when they must be moved again. */
-  readonly moved: (bytes: number) => void
-  /** Plaintext bytes that the server had already. */
-  readonly found: (bytes: number) => void
-  /** Called when receivers could begin to follow. */
-  readonly begun: (media: Begun) => void
-  /**
-   * Receivers can read so many plaintext bytes from the first on, while others are still on their way. The last part is
-   * not told of: until the media is complete, its last chunk cannot be told from one in the middle.
-   */
-  readonly readable?: (bytes: number) => void
-  /** Size of parts that is wished for; the server may give another. */
-  readonly partBytes?: number
-  /** Size of chunks, of which the default is a multiple. */
-  readonly chunkBytes?: number
-}
-
-/** What is known of a media that is only beginning. */
-export type Begun = Pick<SealedMedia, 'media' | 'key' | 'chunkBytes' | 'commit'> & {
-  readonly sealedBytes: number | null
-}
 
 /** Seals and sends one media. @throws file_changed; what the server refuses; the abort */
 export async function sendMedia(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
@@ -204,121 +153,4 @@ function describeSealer(media: OutgoingMedia, sealer: Sealer): Pick<SealedMedia,
 async function remember(media: OutgoingMedia, sealed: SealedMedia): Promise<SealedMedia> {
   await media.journal.finished(sealed)
   return sealed
-}
-
-interface LargeSendOptions {
-  readonly context: SendContext
-  readonly media: OutgoingMedia
-  readonly upload: JournaledUpload
-  readonly sealer: Sealer
-  readonly durable: (index: number) => boolean
-  readonly direct: boolean
-}
-
-/**
- * Reads and seals part after part, for the hash over all of them, while earlier ones travel in parallel. A part is
- * begun only when there is room for it in memory.
- */
-class LargeSend {
-  readonly #options: LargeSendOptions
-  readonly #parts: PartSealer
-  readonly #whole: Promise<PartHash>
-  readonly #readable = new ReadablePrefix()
-  /** Where receivers watch: what they wait for first is to arrive first. */
-  readonly #flight: Flight | null
-  #sealedBytes = 0
-  #dataBytes = 0
-
-  constructor(options: LargeSendOptions) {
-    this.#options = options
-    this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
-    this.#flight = options.media.partBytes === undefined ? null : new Flight()
-    this.#whole = options.context.hashing.start()
-    this.#whole.catch(() => undefined)
-  }
-
-  async run(signal: AbortSignal): Promise<Pick<SealedMedia, 'bytes' | 'sealedBytes' | 'sha256'>> {
-    const group = new TaskGroup(signal)
-    group.spawn(() => this.#sealAll(group))
-    await group.join()
-    const digest = await (await this.#whole).digest()
-    return { bytes: this.#dataBytes, sealedBytes: this.#sealedBytes, sha256: toBase64Url(digest) }
-  }
-
-  async #sealAll(group: TaskGroup): Promise<void> {
-    const { context, media, upload } = this.#options
-    for (let index = 0, last = false; !last; index += 1) {
-      const buffer = await context.partBuffers.acquire(upload.partBytes, group.signal)
-      try {
-        const plain = await media.parts.next(this.#parts.plainRoom(index, buffer.bytes), group.signal)
-        last = plain.last
-        const sealed = await this.#parts.seal(index, buffer.bytes, plain)
-        this.#sealedBytes += sealed.byteLength
-        this.#dataBytes += plain.dataBytes
-        const hashed = (await this.#whole).update(sealed)
-        group.spawn(signal => this.#deliver({ ...plain, index, sealed, buffer, hashed }, signal))
-      } catch (error) {
-        buffer[Symbol.dispose]()
-        throw error
-      }
-    }
-  }
-
-  /** Its buffer is free when it has arrived and is hashed. */
-  async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
-    using _ = part.buffer
-    await Promise.all([this.#put(part, signal), part.hashed])
-    const readable = this.#readable.arrived(part.index, part.dataBytes)
-    if (!part.last) this.#options.media.readable?.(readable)
-  }
-
-  async #put(part: SealedPart, signal: AbortSignal): Promise<void> {
-    const { context, media, upload, durable } = this.#options
-    const fingerprint = toBase64Url(partFingerprint(context.suite, part.sealed, upload.chunkBytes))
-    const before = media.journal.finishedParts.get(part.index)
-    if (durable(part.index) && before !== undefined) return this.#compare(part, { before, fingerprint })
-    await this.#transfer(part, signal).catch((error: unknown) => this.#refused(part, error))
-    await media.journal.partFinished(part.index, fingerprint)
-  }
-
-  async #transfer({ index, sealed, dataBytes }: SealedPart, signal: AbortSignal): Promise<void> {
-    const { context, media, upload, direct } = this.#options
-    const outgoing = { uploadId: upload.uploadId, index, sealed, onSent: media.moved }
-    const deliver = (): Promise<boolean> => deliverPart({ ...context, direct }, outgoing, signal)
-    const had = await (this.#flight ? this.#flight.send(deliver) : deliver())
-    if (had) media.found(dataBytes)
-  }
-
-  /** A part that an earlier process has sent: sealing it again must have given the same bytes. */
-  async #compare(part: SealedPart, { before, fingerprint }: { before: string; fingerprint: string }): Promise<void> {
-    if (before !== fingerprint) await this.#begunWithOtherBytes()
-    this.#options.media.found(part.dataBytes)
-  }
-
-  /**
-   * A part whose answer an earlier process did not live to see is sent again even when the server has it: the server
-   * compares it, and nobody else can.
-   */
-  async #refused(part: SealedPart, error: unknown): Promise<void> {
-    if (!this.#options.durable(part.index)) throw error
-    if (isSealiftError(error, 'part_conflict')) return this.#begunWithOtherBytes(error)
-    // The earlier process completed the upload, and did not live to see that either.
-    if (!isSealiftError(error, 'upload_complete')) throw error
-    this.#options.media.found(part.dataBytes)
-  }
-
-  async #begunWithOtherBytes(cause?: unknown): Promise<never> {
-    await this.#options.media.journal.restart()
-    const message = 'The file is not what it was when sending it began: send it again'
-    throw new SealiftError('file_changed', message, { cause })
-  }
-}
-
-interface SealedPart extends PlainPart {
-  readonly index: number
-  readonly sealed: Uint8Array<ArrayBuffer>
-  /** Where it is, given back when it is sent. */
-  readonly buffer: PartBuffer
-  /** Resolves when it is part of the hash of the whole. */
-  readonly hashed: Promise<void>
 }

@@ -16,7 +16,7 @@ import { Publisher } from './publisher.ts'
 import { ItemSend } from './send-item.ts'
 import type { Outgoing } from './send-item.ts'
 import { ONE_REQUEST_BYTES, sendMedia } from './send-media.ts'
-import type { SendContext } from './send-media.ts'
+import type { SendContext } from './outgoing-media.ts'
 import type { SendJournal } from './send-journal.ts'
 import { undo } from './undo.ts'
 
