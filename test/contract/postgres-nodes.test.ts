@@ -198,13 +198,13 @@ describe('the schema on PostgreSQL', () => {
     await using node = await open(used.url)
     await node.migrate()
     const janitor = await used.connect()
-    await janitor.query("delete from kysely_migration where name = '0002_cluster'")
+    await janitor.query("delete from kysely_migration where name = '0003_holders'")
     await expect(node.checkSchema()).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('older version'),
     })
     await janitor.query(
-      "insert into kysely_migration values ('0002_cluster', '2030-01-01'), ('9999_future', '2099-01-01')",
+      "insert into kysely_migration values ('0003_holders', '2030-01-01'), ('9999_future', '2099-01-01')",
     )
     for (const check of [() => node.migrate(), () => node.checkSchema()]) {
       await expect(check()).rejects.toMatchObject({
