@@ -193,6 +193,24 @@ describe('the schema on PostgreSQL', () => {
     for (const node of nodes) await node[Symbol.asyncDispose]()
   })
 
+  it('is its own beside other programs that keep tables of the same names in other schemas', async () => {
+    await using shared = await createDatabase(facts)
+    const janitor = await shared.connect()
+    await janitor.query(`create schema another; create schema second;
+      create table another.kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null);
+      create table another.kysely_migration_lock (id varchar(255) primary key, is_locked integer not null default 0);
+      insert into another.kysely_migration values ('9999_of_another_program', '2030-01-01')`)
+    for (const search of ['', '?options=-c%20search_path%3Dsecond']) {
+      await using node = await open(shared.url + search)
+      await expect(node.checkSchema()).rejects.toMatchObject({ message: expect.stringContaining('empty') })
+      await node.migrate()
+      await node.checkSchema()
+      expect(await node.totals()).toMatchObject({ blobs: 0 })
+      await completeMedia(node, 10)
+    }
+    await janitor.end()
+  })
+
   it('is refused when it is newer than this program knows, or older where it may not be changed', async () => {
     await using used = await createDatabase(facts)
     await using node = await open(used.url)
