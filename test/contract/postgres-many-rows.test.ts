@@ -1,4 +1,6 @@
 /** What a change reads of tables with many rows: counted by the database itself, whatever the plan. */
+import { setTimeout } from 'node:timers/promises'
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
@@ -109,5 +111,24 @@ describe('with many rows, PostgreSQL reads few', () => {
       ['leases'],
     )
     expect(read).toBeLessThan(FEW)
+  })
+})
+
+describe('what reads whole tables', () => {
+  it('may take longer than a statement may', async () => {
+    await using records = await openPostgresRecordStore({
+      url: database.url,
+      poolSize: 4,
+      connectTimeoutMs: 60_000,
+      statementTimeoutMs: 200,
+    })
+    const janitor = await database.connect()
+    await janitor.query('begin; lock table uploads in access exclusive mode')
+    const audit = records.auditUsage(false)
+    audit.catch(() => undefined)
+    await setTimeout(1500)
+    await janitor.query('rollback')
+    await expect(audit).resolves.toBeInstanceOf(Array)
+    await janitor.end()
   })
 })

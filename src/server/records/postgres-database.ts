@@ -58,16 +58,23 @@ class PostgresDatabase implements RecordDatabase {
     }
   }
 
-  async snapshot<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    try {
-      return await this.#changes.transaction().setAccessMode('read only').execute(work)
-    } catch (error) {
-      throw translatePostgresFailure(error)
-    }
+  /** As long as it takes: an audit reads whole tables. */
+  snapshot<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#unlimited(connection => {
+      const db = new Kysely<Schema>({ dialect: singleConnectionDialect(connection) })
+      return db.transaction().setAccessMode('read only').execute(work)
+    })
+  }
+
+  exclusively<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#unlimited(async connection => {
+      await waitForLock(connection)
+      return work(new Kysely<Schema>({ dialect: singleConnectionDialect(connection) }))
+    })
   }
 
   /** A connection of its own, on which nothing is limited: an index of a large table takes its time. */
-  async exclusively<T>(work: (db: Db) => Promise<T>): Promise<T> {
+  async #unlimited<T>(work: (connection: PooledClient) => Promise<T>): Promise<T> {
     const client = new Client(clientConfig(this.#settings))
     client.on('error', () => undefined)
     const connection = new PooledClient(client, null)
@@ -76,8 +83,7 @@ class PostgresDatabase implements RecordDatabase {
         throw connectFailure(error)
       })
       await connection.query({ text: 'set statement_timeout = 0; set idle_in_transaction_session_timeout = 0' })
-      await waitForLock(connection)
-      return await work(new Kysely<Schema>({ dialect: singleConnectionDialect(connection) }))
+      return await work(connection)
     } catch (error) {
       throw translatePostgresFailure(error)
     } finally {
