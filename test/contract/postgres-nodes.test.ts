@@ -9,7 +9,7 @@ import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, type PostgresFacts, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { completeMedia, LATER, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
 const settingsOf = (url: string) => ({ url, poolSize: 8, connectTimeoutMs: 60_000, statementTimeoutMs: 10_000 })
 const open = (url: string) => openPostgresRecordStore(settingsOf(url))
@@ -132,6 +132,32 @@ describe('two nodes on one PostgreSQL', () => {
     await janitor.end()
     expect(rows).toEqual([{ deadlocks: '0' }])
     expect(await nodes[0].auditUsage(false)).toEqual([])
+  })
+
+  it('end leases of a media that one client forwards without a pause, and sweep', async () => {
+    const settings = { ...settingsOf(database.url), poolSize: 16, statementTimeoutMs: 2000 }
+    await using busy = await openPostgresRecordStore(settings)
+    await using calm = await openPostgresRecordStore(settings)
+    const media = await completeMedia(calm, 10)
+    const forward = (clientId: string, expiresAt = LATER) => newLease({ clientId, expiresAt })
+    const stop = new AbortController()
+    const lanes = Array.from({ length: 10 }, async () => {
+      while (!stop.signal.aborted) await busy.addLease(media.mediaId, forward('eve'), PLENTY, null)
+    })
+    try {
+      const short = await calm.addLease(media.mediaId, forward('bob', NOW + 1), PLENTY, null)
+      const other = await completeMedia(calm, 10, { lease: { expiresAt: NOW + 1 } })
+      const lease = await calm.addLease(media.mediaId, forward('bob'), PLENTY, null)
+      await calm.endLease(lease.mediaId, { clientId: 'bob', ownerHash: null }, NOW)
+      await calm.endExpiredLeases(NOW + 1, 200)
+      for (const { mediaId } of [short, other]) {
+        expect(await calm.findMedia(mediaId)).toMatchObject({ endedAt: NOW + 1 })
+      }
+    } finally {
+      stop.abort()
+      await Promise.all(lanes)
+    }
+    expect(await calm.auditUsage(false)).toEqual([])
   })
 
   it('go on while a newer node changes a table whose rows they have asked for', async () => {

@@ -4,7 +4,7 @@
  */
 import type { Db } from './database.ts'
 import { adjustUsage, NO_USAGE } from './ledger.ts'
-import { lockBlobs } from './open-upload.ts'
+import { lockKeptBlobs } from './open-upload.ts'
 import type { ClientId, Usage } from './record-store.ts'
 
 /** Rows named in one statement; bounds its length. */
@@ -36,7 +36,7 @@ export async function endLeases(
   stillDue?: StillDue,
 ): Promise<number> {
   const seen = await inSteps(mediaIds, step => liveLeases(db, step))
-  await lockBlobs(
+  await lockKeptBlobs(
     db,
     seen.map(lease => lease.blob_id),
   )

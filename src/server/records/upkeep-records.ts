@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { lockBlobs } from './open-upload.ts'
+import { lockKeptBlobs } from './open-upload.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../blobs/blob-store.ts'
@@ -196,7 +196,7 @@ async function listLiveBlobs(db: Db, after: BlobId | null, batch: number): Promi
 
 /** Under the lock of the blob nobody can take another lease of it. */
 async function endBlob(db: Db, blobId: BlobId, now: number): Promise<number> {
-  await lockBlobs(db, [blobId])
+  await lockKeptBlobs(db, [blobId])
   const leases = await db
     .selectFrom('leases')
     .select('media_id')
