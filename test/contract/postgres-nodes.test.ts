@@ -160,6 +160,17 @@ describe('two nodes on one PostgreSQL', () => {
     expect(await calm.auditUsage(false)).toEqual([])
   })
 
+  it('work by their probes while one of them stands still in the middle of its own', async () => {
+    await using node = await openPostgresRecordStore({ ...settingsOf(database.url), statementTimeoutMs: 500 })
+    await node.probe()
+    const still = await database.connect()
+    await still.query('begin; update probes set count = count + 1')
+    const probes = await Promise.allSettled([1, 2, 3, 4].map(() => node.probe()))
+    await still.query('rollback')
+    await still.end()
+    expect(probes.map(({ status }) => status)).toContain('fulfilled')
+  })
+
   it('go on while a newer node changes a table whose rows they have asked for', async () => {
     const media = await completeMedia(nodes[0], 10)
     for (let index = 0; index < 10; index++) await nodes[0].findMedia(media.mediaId)
