@@ -23,6 +23,7 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     abortExpiredUploads: (now, batch) => database.write(db => abortExpiredUploads(db, now, batch)),
     listCompleting: batch => listCompleting(read, batch),
     listTombstones: batch => listTombstones(read, batch),
+    postponeTombstone: (blobId, now) => database.write(db => postponeTombstone(db, blobId, now)),
     purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
@@ -154,6 +155,17 @@ async function listTombstones(db: Db, batch: number): Promise<readonly { blobId:
     .limit(batch)
     .execute()
   return rows.map(row => ({ blobId: row.blob_id }))
+}
+
+/** Behind all that ended by now. */
+async function postponeTombstone(db: Db, blobId: BlobId, now: number): Promise<void> {
+  await db
+    .updateTable('blobs')
+    .set({ deleted_at: now + 1 })
+    .where('blob_id', '=', blobId)
+    .where('deleted_at', '<=', now)
+    .where('purged_at', 'is', null)
+    .execute()
 }
 
 /** The row stays as long as ended leases point to it, so that they still answer `gone`. */

@@ -2,11 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { DELETIONS_AT_ONCE } from '../../../src/server/upkeep/delete-blobs.ts'
+import { BATCH } from '../../../src/server/upkeep/expire.ts'
 import { createSweeper, type Sweeper, type UpkeepSettings } from '../../../src/server/upkeep/sweeper.ts'
 import { CollectingSink, freshId, piecesOf, readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
 import { bytesFor } from '../../support/random.ts'
-import { LATER, newLease, newParcel, NOW, PLENTY } from '../../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newParcel, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import { type TempStorage, tempStorage } from '../../support/temp-storage.ts'
 import { UpkeepLog } from '../../support/upkeep-log.ts'
 
@@ -194,6 +195,26 @@ describe('the sweeper', () => {
     blobs.faults = [{ verb: 'delete', error: new SealiftError('unavailable', 'Never') }]
     expect(await newSweeper().sweep()).toMatchObject({ delete_blobs: 0 })
     expect(log.failures).toHaveLength(5)
+  })
+
+  it('deletes what can be deleted, however much cannot', async () => {
+    const gone = { lease: { expiresAt: NOW } }
+    const held = new Set<string>()
+    for (let index = 0; index < BATCH; index++) held.add((await completeMedia(storage.records, 1, gone)).blobId)
+    const remove = blobs.delete.bind(blobs)
+    blobs.delete = async blobId => {
+      if (held.has(blobId)) throw new SealiftError('unavailable', 'The store holds it for the law')
+      return remove(blobId)
+    }
+    const sweeper = newSweeper()
+    expect(await sweeper.sweep()).toMatchObject({ delete_blobs: 0 })
+    now += 1
+    await storage.storeMedia(10, { lease: { expiresAt: now } })
+    await sweeper.sweep()
+    now += 1
+    await sweeper.sweep()
+    expect(await stored()).toEqual([])
+    expect(await storage.records.listTombstones(BATCH + 1)).toHaveLength(BATCH)
   })
 
   it('repeats a deletion whose answer was lost', async () => {
