@@ -80,13 +80,12 @@ async function purgeBlobs(db: Db, { before, batch }: Purge): Promise<number> {
   const rows = await db
     .selectFrom(oldest)
     .select('blob_id')
-    .where(({ not, exists, selectFrom }) => {
-      const leases = selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'oldest.blob_id')
-      const uploads = selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'oldest.blob_id')
+    .where(eb => {
+      const leases = eb.selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'oldest.blob_id')
+      const uploads = eb.selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'oldest.blob_id')
       // Asked apart: each of the two has an index of its own.
-      return not(exists(leases.where('ended_at', 'is', null)))
-        .and(not(exists(leases.where('ended_at', 'is not', null))))
-        .and(not(exists(uploads)))
+      const told = [leases.where('ended_at', 'is', null), leases.where('ended_at', 'is not', null), uploads]
+      return eb.and(told.map(rows => eb.not(eb.exists(rows))))
     })
     .execute()
   const blobIds = rows.map(row => row.blob_id)
