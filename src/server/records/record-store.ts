@@ -235,7 +235,7 @@ export interface UpkeepRecords {
   endExpiredParcels(now: number, batch: number): Promise<number>
   /** Gives up uploads past their expiry. */
   abortExpiredUploads(now: number, batch: number): Promise<number>
-  /** Uploads that crashed while `completing`: to be finished by repeating complete. */
+  /** Uploads that crashed while `completing`: to be finished by repeating complete. Others each time when there are more. */
   listCompleting(batch: number): Promise<readonly UploadRecord[]>
   /** Blobs whose bytes must be deleted, oldest first. */
   listTombstones(batch: number): Promise<readonly { readonly blobId: BlobId }[]>

@@ -132,6 +132,7 @@ function selectIdleUploads(db: Db, now: number) {
     .where('blobs.state', '=', 'uploading')
 }
 
+/** Drawn by chance, out of few: some may never be finished, and must not stand before the others for ever. */
 async function listCompleting(db: Db, batch: number): Promise<readonly UploadRecord[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -140,6 +141,7 @@ async function listCompleting(db: Db, batch: number): Promise<readonly UploadRec
     .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
     .where('blobs.state', '=', COMPLETING)
     .where('blobs.deleted_at', 'is', null)
+    .orderBy(sql`random()`)
     .limit(batch)
     .execute()
   return rows.map(toUpload)

@@ -7,7 +7,7 @@ import { createSweeper, type Sweeper, type UpkeepSettings } from '../../../src/s
 import { CollectingSink, freshId, piecesOf, readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
 import { bytesFor } from '../../support/random.ts'
-import { completeMedia, LATER, newLease, newParcel, NOW, PLENTY } from '../../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newParcel, newUpload, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import { type TempStorage, tempStorage } from '../../support/temp-storage.ts'
 import { UpkeepLog } from '../../support/upkeep-log.ts'
 
@@ -215,6 +215,24 @@ describe('the sweeper', () => {
     await sweeper.sweep()
     expect(await stored()).toEqual([])
     expect(await storage.records.listTombstones(BATCH + 1)).toHaveLength(BATCH)
+  })
+
+  it('finishes what can be finished, however much cannot', async () => {
+    const uploads = []
+    for (let index = 0; index <= BATCH; index++) {
+      const upload = await storage.records.beginUpload(newUpload({ declaredBytes: 1 }))
+      await storage.records.recordPart(upload.uploadId, { index: 0, sizeBytes: 1 }, LATER)
+      await storage.records.sealUpload(upload.uploadId, 1)
+      uploads.push(upload)
+    }
+    // Of those that have no bytes, none can be finished; one has them.
+    const whole = (await storage.records.listCompleting(BATCH + 1)).at(-1) ?? uploads[0]
+    if (!whole) throw new Error('There is no upload')
+    await storage.blobs.putPart({ ...whole, index: 0, sizeBytes: 1 }, piecesOf(bytesFor('whole', 1)), steady())
+    const sweeper = newSweeper()
+    for (let sweeps = 0; sweeps < 5; sweeps++) await sweeper.sweep()
+    expect(await storage.records.findUpload(whole.uploadId)).toMatchObject({ state: 'complete' })
+    expect(await storage.records.listCompleting(BATCH + 1)).toHaveLength(BATCH)
   })
 
   it('repeats a deletion whose answer was lost', async () => {
