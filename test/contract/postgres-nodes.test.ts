@@ -9,7 +9,7 @@ import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, type PostgresFacts, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { completeMedia, LATER, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
 const settingsOf = (url: string) => ({ url, poolSize: 8, connectTimeoutMs: 60_000, statementTimeoutMs: 10_000 })
 const open = (url: string) => openPostgresRecordStore(settingsOf(url))
@@ -134,6 +134,43 @@ describe('two nodes on one PostgreSQL', () => {
     expect(await nodes[0].auditUsage(false)).toEqual([])
   })
 
+  it('end leases of a media that one client forwards without a pause, and sweep', async () => {
+    const settings = { ...settingsOf(database.url), poolSize: 16, statementTimeoutMs: 2000 }
+    await using busy = await openPostgresRecordStore(settings)
+    await using calm = await openPostgresRecordStore(settings)
+    const media = await completeMedia(calm, 10)
+    const forward = (clientId: string, expiresAt = LATER) => newLease({ clientId, expiresAt })
+    const stop = new AbortController()
+    const lanes = Array.from({ length: 10 }, async () => {
+      while (!stop.signal.aborted) await busy.addLease(media.mediaId, forward('eve'), PLENTY, null)
+    })
+    try {
+      const short = await calm.addLease(media.mediaId, forward('bob', NOW + 1), PLENTY, null)
+      const other = await completeMedia(calm, 10, { lease: { expiresAt: NOW + 1 } })
+      const lease = await calm.addLease(media.mediaId, forward('bob'), PLENTY, null)
+      await calm.endLease(lease.mediaId, { clientId: 'bob', ownerHash: null }, NOW)
+      await calm.endExpiredLeases(NOW + 1, 200)
+      for (const { mediaId } of [short, other]) {
+        expect(await calm.findMedia(mediaId)).toMatchObject({ endedAt: NOW + 1 })
+      }
+    } finally {
+      stop.abort()
+      await Promise.all(lanes)
+    }
+    expect(await calm.auditUsage(false)).toEqual([])
+  })
+
+  it('work by their probes while one of them stands still in the middle of its own', async () => {
+    await using node = await openPostgresRecordStore({ ...settingsOf(database.url), statementTimeoutMs: 500 })
+    await node.probe()
+    const still = await database.connect()
+    await still.query('begin; update probes set count = count + 1')
+    const probes = await Promise.allSettled([1, 2, 3, 4].map(() => node.probe()))
+    await still.query('rollback')
+    await still.end()
+    expect(probes.map(({ status }) => status)).toContain('fulfilled')
+  })
+
   it('go on while a newer node changes a table whose rows they have asked for', async () => {
     const media = await completeMedia(nodes[0], 10)
     for (let index = 0; index < 10; index++) await nodes[0].findMedia(media.mediaId)
@@ -193,18 +230,36 @@ describe('the schema on PostgreSQL', () => {
     for (const node of nodes) await node[Symbol.asyncDispose]()
   })
 
+  it('is its own beside other programs that keep tables of the same names in other schemas', async () => {
+    await using shared = await createDatabase(facts)
+    const janitor = await shared.connect()
+    await janitor.query(`create schema another; create schema second;
+      create table another.kysely_migration (name varchar(255) primary key, timestamp varchar(255) not null);
+      create table another.kysely_migration_lock (id varchar(255) primary key, is_locked integer not null default 0);
+      insert into another.kysely_migration values ('9999_of_another_program', '2030-01-01')`)
+    for (const search of ['', '?options=-c%20search_path%3Dsecond']) {
+      await using node = await open(shared.url + search)
+      await expect(node.checkSchema()).rejects.toMatchObject({ message: expect.stringContaining('empty') })
+      await node.migrate()
+      await node.checkSchema()
+      expect(await node.totals()).toMatchObject({ blobs: 0 })
+      await completeMedia(node, 10)
+    }
+    await janitor.end()
+  })
+
   it('is refused when it is newer than this program knows, or older where it may not be changed', async () => {
     await using used = await createDatabase(facts)
     await using node = await open(used.url)
     await node.migrate()
     const janitor = await used.connect()
-    await janitor.query("delete from kysely_migration where name = '0002_cluster'")
+    await janitor.query("delete from kysely_migration where name = '0003_holders'")
     await expect(node.checkSchema()).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('older version'),
     })
     await janitor.query(
-      "insert into kysely_migration values ('0002_cluster', '2030-01-01'), ('9999_future', '2099-01-01')",
+      "insert into kysely_migration values ('0003_holders', '2030-01-01'), ('9999_future', '2099-01-01')",
     )
     for (const check of [() => node.migrate(), () => node.checkSchema()]) {
       await expect(check()).rejects.toMatchObject({

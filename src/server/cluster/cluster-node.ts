@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto'
 
 import { newId } from '../../protocol/ids.ts'
-import type { SealiftError } from '../../protocol/errors.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import { defineScript, openValkeyLink, type ValkeyLink, type ValkeyLinkOptions } from './valkey-link.ts'
 
 export type Phase = 'joined' | 'rejoining' | 'alone'
@@ -118,6 +118,8 @@ class Node implements ClusterNode {
   async join(): Promise<void> {
     await this.#count()
     if (this.#closed || this.#phase === 'joined') return
+    // In the very turn in which it answered.
+    if (!this.link.isUp) throw new SealiftError('unavailable', 'The connection to Valkey broke while this node joined')
     clearTimeout(this.#aloneTimer)
     const isBack = this.#phase === 'alone' || this.#aloneTimer !== undefined
     this.#aloneTimer = undefined
@@ -149,10 +151,11 @@ class Node implements ClusterNode {
     this.#counts.note(Number(answer), performance.now(), 2 * this.leaseTtlMs)
   }
 
+  /** A link that comes up and breaks again before this node is known there was away all the time. */
   #lost(reason: SealiftError): void {
-    if (this.#closed) return
+    if (this.#closed || this.#phase !== 'joined') return
     this.#phase = 'rejoining'
-    this.#aloneTimer ??= setTimeout(() => this.#goOnAlone(), this.link.commandTimeoutMs).unref()
+    this.#aloneTimer = setTimeout(() => this.#goOnAlone(), this.link.commandTimeoutMs).unref()
     this.#events?.lost(reason)
     for (const watcher of this.#watchers) watcher.lost?.()
   }

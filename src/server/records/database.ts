@@ -9,7 +9,8 @@ import type { Schema } from './schema.ts'
  * [Note: row locks] On SQLite, changes run one after the other, so nothing needs a lock, and `forUpdate` and `forShare` are left
  * out of what is asked. On PostgreSQL they run at once, each statement seeing what is committed by then (read committed). So
  * whatever is decided upon is locked first, and read under the lock. Locks are taken in one order, so that nobody waits
- * in a circle: idempotency key, then parcels, then blobs, then leases, then clients, each of them ascending by id.
+ * in a circle: idempotency key, then parcels, then blobs, then leases, then clients, each of them ascending by id. Before
+ * blobs that forwards may keep comes a turnstile ([Note: turnstile] in turnstile.ts).
  * Rows that nobody else knows yet need none.
  *
  * [Note: lost answers] The connection may break while a commit is on its way, and then nobody knows whether it went

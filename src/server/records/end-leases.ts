@@ -4,7 +4,7 @@
  */
 import type { Db } from './database.ts'
 import { adjustUsage, NO_USAGE } from './ledger.ts'
-import { lockBlobs } from './open-upload.ts'
+import { lockKeptBlobs } from './open-upload.ts'
 import type { ClientId, Usage } from './record-store.ts'
 
 /** Rows named in one statement; bounds its length. */
@@ -36,7 +36,7 @@ export async function endLeases(
   stillDue?: StillDue,
 ): Promise<number> {
   const seen = await inSteps(mediaIds, step => liveLeases(db, step))
-  await lockBlobs(
+  await lockKeptBlobs(
     db,
     seen.map(lease => lease.blob_id),
   )
@@ -89,39 +89,40 @@ function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveL
 
 async function releaseComplete(db: Db, ended: readonly LiveLease[], now: number, freed: Freed): Promise<void> {
   if (ended.length === 0) return
-  const holders = await remainingHolders(
+  const sizes = new Map(ended.map(lease => [lease.blob_id, lease.size_bytes ?? 0]))
+  const holdings = await whatIsStillHeld(
     db,
-    ended.map(lease => lease.blob_id),
+    ended.map(lease => lease.media_id),
   )
-  const released = new Set<string>()
-  for (const { blob_id, client_id, size_bytes } of ended) {
-    const holding = `${blob_id} ${client_id}`
-    if (released.has(holding) || holders.get(blob_id)?.has(client_id)) continue
-    released.add(holding)
-    free(freed, client_id, { ...NO_USAGE, storedBytes: size_bytes ?? 0 })
+  for (const { blob_id, client_id, by_client } of holdings) {
+    if (!by_client) free(freed, client_id, { ...NO_USAGE, storedBytes: sizes.get(blob_id) ?? 0 })
   }
   await tombstone(
     db,
-    ended.map(lease => lease.blob_id).filter(blobId => !holders.has(blobId)),
+    holdings.filter(holding => !holding.by_anyone).map(holding => holding.blob_id),
     now,
   )
 }
 
-/** Which clients still hold a live lease of each blob; a blob that nobody holds is not in the map. */
-async function remainingHolders(db: Db, blobIds: readonly string[]): Promise<Map<string, Set<ClientId>>> {
-  const rows = await db
-    .selectFrom('leases')
-    .select(['blob_id', 'client_id'])
+/**
+ * For each client and blob of ended leases, once: whether other leases of that blob are alive. Each is one look into an
+ * index: a blob may have a million of them.
+ */
+function whatIsStillHeld(db: Db, mediaIds: readonly string[]) {
+  return db
+    .selectFrom('leases as over')
+    .select(eb => {
+      const alive = eb
+        .selectFrom('leases as other')
+        .select('other.media_id')
+        .whereRef('other.blob_id', '=', 'over.blob_id')
+        .where('other.ended_at', 'is', null)
+      const ofClient = alive.whereRef('other.client_id', '=', 'over.client_id')
+      return ['over.blob_id', 'over.client_id', eb.exists(alive).as('by_anyone'), eb.exists(ofClient).as('by_client')]
+    })
     .distinct()
-    .where('blob_id', 'in', blobIds)
-    .where('ended_at', 'is', null)
+    .where('over.media_id', 'in', mediaIds)
     .execute()
-  const holders = new Map<string, Set<ClientId>>()
-  for (const { blob_id, client_id } of rows) {
-    const clients = holders.get(blob_id) ?? new Set()
-    holders.set(blob_id, clients.add(client_id))
-  }
-  return holders
 }
 
 function free(freed: Freed, clientId: ClientId, less: Usage): void {

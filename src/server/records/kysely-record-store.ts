@@ -8,8 +8,11 @@ import { checkSchema, migrate } from './schema-version.ts'
 import { createUploadRecords } from './upload-records.ts'
 import { createUpkeepRecords } from './upkeep-records.ts'
 
-/** Rows that probes of several nodes rewrite: with one, each would wait for the others' commits. */
-const PROBE_ROWS = 16
+/**
+ * Rows that probes of several nodes rewrite: with one, each would wait for the others' commits, and all of them for a node
+ * that stands still. By chance, since in containers every process has the same number.
+ */
+const PROBE_ROWS = 256
 
 /** The record store over any database that Kysely speaks to. Owns `database`. */
 export function createKyselyRecordStore(database: RecordDatabase): RecordStore {
@@ -31,7 +34,7 @@ export function createKyselyRecordStore(database: RecordDatabase): RecordStore {
 export async function probe(db: Db): Promise<void> {
   await db
     .insertInto('probes')
-    .values({ id: process.pid % PROBE_ROWS, count: 1 })
+    .values({ id: Math.floor(Math.random() * PROBE_ROWS), count: 1 })
     .onConflict(conflict => conflict.column('id').doUpdateSet(eb => ({ count: eb('probes.count', '+', 1) })))
     .execute()
 }

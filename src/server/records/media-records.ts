@@ -64,7 +64,11 @@ async function addLease(
 ): Promise<MediaRecord> {
   const madeId = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
   if (madeId !== null) return existingMedia(db, madeId)
-  const source = await lockedSource(db, fromMediaId)
+  // What cannot be forwarded is not locked either: its sender needs it.
+  const seen = await findMedia(db, fromMediaId)
+  if (seen && !again) assertForwardable(seen, lease.createdAt)
+  const source = seen && (await lockedSource(db, seen))
+  if (!source) throw new SealiftError('not_found', 'There is no such media')
   const added = again ? await findMedia(db, lease.mediaId) : null
   if (added) return added
   assertForwardable(source, lease.createdAt)
@@ -81,13 +85,9 @@ async function existingMedia(db: Db, mediaId: string): Promise<MediaRecord> {
   return media
 }
 
-/** @throws not_found */
-async function lockedSource(db: Db, mediaId: string): Promise<MediaRecord> {
-  const seen = await findMedia(db, mediaId)
-  if (seen) await keepBlob(db, seen.blobId)
-  const source = seen && (await findMedia(db, mediaId))
-  if (!source) throw new SealiftError('not_found', 'There is no such media')
-  return source
+async function lockedSource(db: Db, { blobId, mediaId }: MediaRecord): Promise<MediaRecord | null> {
+  await keepBlob(db, blobId)
+  return findMedia(db, mediaId)
 }
 
 /** @throws gone, downloads_exhausted, upload_in_progress */

@@ -1,7 +1,10 @@
+import { sql } from 'kysely'
+
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import type { UploadRecord } from './record-store.ts'
 import { selectUpload, toUpload } from './rows.ts'
+import { closeTurnstiles, hasTurnstiles, passTurnstile } from './turnstile.ts'
 
 /** An upload with its blob's row locked, whatever its state. */
 export interface LockedUpload extends UploadRecord {
@@ -19,15 +22,45 @@ const STEP = 500
 
 /** Locks blobs' rows ([Note: row locks] in database.ts); everything about their uploads and leases hangs on them. */
 export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
-  const ascending = [...new Set(blobIds)].sort()
-  for (let from = 0; from < ascending.length; from += STEP) {
-    const step = ascending.slice(from, from + STEP)
-    await db.selectFrom('blobs').select('blob_id').where('blob_id', 'in', step).orderBy('blob_id').forUpdate().execute()
+  for (const step of stepsOf(blobIds)) await selectToLock(db, step).execute()
+}
+
+/** The same for blobs that may be kept, by forwards that never cease ([Note: turnstile]). The caller has locked no other. */
+export async function lockKeptBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
+  if (!hasTurnstiles(db)) return
+  const kept = await lockFreeBlobs(db, blobIds)
+  if (kept.length === 0) return
+  await closeTurnstiles(db, kept)
+  await lockBlobs(db, blobIds)
+}
+
+/** Locks all of them, or none. @returns those that others have */
+async function lockFreeBlobs(db: Db, blobIds: readonly string[]): Promise<readonly string[]> {
+  const isSeveral = blobIds.length > 1
+  if (isSeveral) await sql`savepoint before_blobs`.execute(db)
+  const kept = new Set(blobIds)
+  for (const step of stepsOf(blobIds)) {
+    for (const { blob_id } of await selectToLock(db, step).skipLocked().execute()) kept.delete(blob_id)
   }
+  if (isSeveral && kept.size > 0) await sql`rollback to savepoint before_blobs`.execute(db)
+  return [...kept]
+}
+
+function selectToLock(db: Db, blobIds: readonly string[]) {
+  return db.selectFrom('blobs').select('blob_id').where('blob_id', 'in', blobIds).orderBy('blob_id').forUpdate()
+}
+
+/** Ascending. */
+function stepsOf(blobIds: readonly string[]): readonly (readonly string[])[] {
+  const ascending = [...new Set(blobIds)].sort()
+  return Array.from({ length: Math.ceil(ascending.length / STEP) }, (_, index) =>
+    ascending.slice(index * STEP, (index + 1) * STEP),
+  )
 }
 
 /** Many may keep a blob from being ended at once, as forwards of it do; whoever changes it waits for all of them. */
 export async function keepBlob(db: Db, blobId: string): Promise<void> {
+  await passTurnstile(db, blobId)
   await db.selectFrom('blobs').select('blob_id').where('blob_id', '=', blobId).forShare().execute()
 }
 

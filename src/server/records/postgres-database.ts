@@ -20,6 +20,9 @@ const SETTLE_PAUSE_MS = 500
 /** Questions keep their own connections: a crowd of changes that wait for one client's row cannot stop downloads. */
 const READING_SHARE = 0.25
 
+/** What a statement that reads a whole table may take: a database that is silent for longer stands still. */
+const AUDIT_STATEMENT_MS = 60 * 60_000
+
 /** A number that means the schema of Sealift, to all that take such locks in this database. */
 const MIGRATION_LOCK = 7_325_001
 const MIGRATION_WAIT_MS = 5 * 60_000
@@ -58,26 +61,31 @@ class PostgresDatabase implements RecordDatabase {
     }
   }
 
-  async snapshot<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    try {
-      return await this.#changes.transaction().setAccessMode('read only').execute(work)
-    } catch (error) {
-      throw translatePostgresFailure(error)
-    }
+  snapshot<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#onItsOwn(AUDIT_STATEMENT_MS, connection => {
+      const db = new Kysely<Schema>({ dialect: singleConnectionDialect(connection) })
+      return db.transaction().setAccessMode('read only').execute(work)
+    })
   }
 
-  /** A connection of its own, on which nothing is limited: an index of a large table takes its time. */
-  async exclusively<T>(work: (db: Db) => Promise<T>): Promise<T> {
+  exclusively<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#onItsOwn(null, async connection => {
+      await waitForLock(connection)
+      return work(new Kysely<Schema>({ dialect: singleConnectionDialect(connection) }))
+    })
+  }
+
+  /** A connection of its own, on which the server limits nothing: an index of a large table takes its time. */
+  async #onItsOwn<T>(limitMs: number | null, work: (connection: PooledClient) => Promise<T>): Promise<T> {
     const client = new Client(clientConfig(this.#settings))
     client.on('error', () => undefined)
-    const connection = new PooledClient(client, null)
+    const connection = new PooledClient(client, limitMs)
     try {
       await client.connect().catch((error: unknown) => {
         throw connectFailure(error)
       })
       await connection.query({ text: 'set statement_timeout = 0; set idle_in_transaction_session_timeout = 0' })
-      await waitForLock(connection)
-      return await work(new Kysely<Schema>({ dialect: singleConnectionDialect(connection) }))
+      return await work(connection)
     } catch (error) {
       throw translatePostgresFailure(error)
     } finally {

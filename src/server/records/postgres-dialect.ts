@@ -1,12 +1,16 @@
 import {
   type CompiledQuery,
   type DatabaseConnection,
+  type DatabaseMetadataOptions,
   type Dialect,
   type Driver,
+  type Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
+  sql,
+  type TableMetadata,
   type TransactionSettings,
 } from 'kysely'
 import type { QueryConfig, QueryResult as Answer } from 'pg'
@@ -19,7 +23,7 @@ function dialect(acquire: () => Promise<DatabaseConnection>): Dialect {
   return {
     createAdapter: () => new PostgresAdapter(),
     createDriver: () => new PostgresDriver(acquire),
-    createIntrospector: db => new PostgresIntrospector(db),
+    createIntrospector: db => new OwnTables(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   }
 }
@@ -38,6 +42,29 @@ export function ownConnectionDialect(pool: ConnectionPool): Dialect {
 export function singleConnectionDialect(client: PooledClient): Dialect {
   const connection = new ClientConnection(client)
   return dialect(async () => connection)
+}
+
+/**
+ * The tables that a plain name means here. Another program, or another Sealift, may keep its own in another schema of the
+ * same database, under the same names.
+ */
+class OwnTables extends PostgresIntrospector {
+  readonly #db: Kysely<unknown>
+
+  constructor(db: Kysely<unknown>) {
+    super(db)
+    this.#db = db
+  }
+
+  override async getTables(options?: DatabaseMetadataOptions): Promise<TableMetadata[]> {
+    const { rows } = await sql<{ name: string; schema: string }>`
+      select c.relname as name, n.nspname as schema from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace where pg_catalog.pg_table_is_visible(c.oid)`.execute(
+      this.#db,
+    )
+    const meant = new Set(rows.map(({ schema, name }) => `${schema}.${name}`))
+    return (await super.getTables(options)).filter(({ schema, name }) => meant.has(`${schema}.${name}`))
+  }
 }
 
 class PostgresDriver implements Driver {

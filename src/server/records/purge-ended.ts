@@ -29,7 +29,13 @@ export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
 }
 
 async function purgeLeases(db: Db, { before, batch }: Purge): Promise<number> {
-  const rows = await db.selectFrom('leases').select('media_id').where('ended_at', '<', before).limit(batch).execute()
+  const rows = await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('ended_at', '<', before)
+    .orderBy('ended_at')
+    .limit(batch)
+    .execute()
   const mediaIds = rows.map(row => row.media_id)
   if (mediaIds.length === 0) return 0
   await db.deleteFrom('grants').where('media_id', 'in', mediaIds).execute()
@@ -51,6 +57,7 @@ async function purgeUploads(db: Db, { before, batch }: Purge): Promise<number> {
     .selectFrom('uploads')
     .select('upload_id')
     .where('finished_at', '<', before)
+    .orderBy('finished_at')
     .limit(batch)
     .execute()
   const uploadIds = rows.map(row => row.upload_id)
@@ -58,18 +65,28 @@ async function purgeUploads(db: Db, { before, batch }: Purge): Promise<number> {
   return uploadIds.length
 }
 
-async function purgeBlobs(db: Db, { batch }: Purge): Promise<number> {
-  const rows = await db
+/**
+ * A blob ended with the last of its leases, so it goes after them: only the oldest are looked at, however many purged
+ * blobs are kept for leases that still tell of them.
+ */
+async function purgeBlobs(db: Db, { before, batch }: Purge): Promise<number> {
+  const oldest = db
     .selectFrom('blobs')
     .select('blob_id')
-    .where('purged_at', 'is not', null)
-    .where(eb =>
-      eb.not(eb.exists(eb.selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'blobs.blob_id'))),
-    )
-    .where(eb =>
-      eb.not(eb.exists(eb.selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'blobs.blob_id'))),
-    )
+    .where('purged_at', '<', before)
+    .orderBy('purged_at')
     .limit(batch)
+    .as('oldest')
+  const rows = await db
+    .selectFrom(oldest)
+    .select('blob_id')
+    .where(eb => {
+      const leases = eb.selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'oldest.blob_id')
+      const uploads = eb.selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'oldest.blob_id')
+      // Asked apart: each of the two has an index of its own.
+      const told = [leases.where('ended_at', 'is', null), leases.where('ended_at', 'is not', null), uploads]
+      return eb.and(told.map(rows => eb.not(eb.exists(rows))))
+    })
     .execute()
   const blobIds = rows.map(row => row.blob_id)
   if (blobIds.length > 0) await db.deleteFrom('blobs').where('blob_id', 'in', blobIds).execute()

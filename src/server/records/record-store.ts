@@ -235,10 +235,12 @@ export interface UpkeepRecords {
   endExpiredParcels(now: number, batch: number): Promise<number>
   /** Gives up uploads past their expiry. */
   abortExpiredUploads(now: number, batch: number): Promise<number>
-  /** Uploads that crashed while `completing`: to be finished by repeating complete. */
+  /** Uploads that crashed while `completing`: to be finished by repeating complete. Others each time when there are more. */
   listCompleting(batch: number): Promise<readonly UploadRecord[]>
-  /** Blobs whose bytes must be deleted. */
+  /** Blobs whose bytes must be deleted, oldest first. */
   listTombstones(batch: number): Promise<readonly { readonly blobId: BlobId }[]>
+  /** After its bytes could not be deleted: others come first the next time. */
+  postponeTombstone(blobId: BlobId, now: number): Promise<void>
   /** After the bytes are gone. */
   purgeBlob(blobId: BlobId): Promise<void>
   /** Drops ended leases and parcels older than `before`, lapsed grants, idempotency keys and devices. */

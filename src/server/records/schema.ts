@@ -36,7 +36,7 @@ export interface BlobsTable {
   /** The durable part that is shorter than `part_bytes`, and so must be the last. */
   short_part: number | null
   created_at: number
-  /** Tombstone: nothing refers to it any more and its bytes are to be deleted. */
+  /** Tombstone: nothing refers to it any more and its bytes are to be deleted. Later when that has failed since. */
   deleted_at: number | null
   /** The bytes are gone; the row stays as long as ended leases still tell that they once were. */
   purged_at: number | null

@@ -24,6 +24,7 @@ export const METHODS = [
   'abortExpiredUploads',
   'listCompleting',
   'listTombstones',
+  'postponeTombstone',
   'purgeBlob',
   'purgeEnded',
   'knownBlobs',

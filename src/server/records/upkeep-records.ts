@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { lockBlobs } from './open-upload.ts'
+import { lockKeptBlobs } from './open-upload.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../blobs/blob-store.ts'
@@ -23,6 +23,7 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     abortExpiredUploads: (now, batch) => database.write(db => abortExpiredUploads(db, now, batch)),
     listCompleting: batch => listCompleting(read, batch),
     listTombstones: batch => listTombstones(read, batch),
+    postponeTombstone: (blobId, now) => database.write(db => postponeTombstone(db, blobId, now)),
     purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
@@ -131,6 +132,7 @@ function selectIdleUploads(db: Db, now: number) {
     .where('blobs.state', '=', 'uploading')
 }
 
+/** Drawn by chance, out of few: some may never be finished, and must not stand before the others for ever. */
 async function listCompleting(db: Db, batch: number): Promise<readonly UploadRecord[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -139,6 +141,7 @@ async function listCompleting(db: Db, batch: number): Promise<readonly UploadRec
     .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
     .where('blobs.state', '=', COMPLETING)
     .where('blobs.deleted_at', 'is', null)
+    .orderBy(sql`random()`)
     .limit(batch)
     .execute()
   return rows.map(toUpload)
@@ -154,6 +157,17 @@ async function listTombstones(db: Db, batch: number): Promise<readonly { blobId:
     .limit(batch)
     .execute()
   return rows.map(row => ({ blobId: row.blob_id }))
+}
+
+/** Behind all that ended by now. */
+async function postponeTombstone(db: Db, blobId: BlobId, now: number): Promise<void> {
+  await db
+    .updateTable('blobs')
+    .set({ deleted_at: now + 1 })
+    .where('blob_id', '=', blobId)
+    .where('deleted_at', '<=', now)
+    .where('purged_at', 'is', null)
+    .execute()
 }
 
 /** The row stays as long as ended leases point to it, so that they still answer `gone`. */
@@ -196,7 +210,7 @@ async function listLiveBlobs(db: Db, after: BlobId | null, batch: number): Promi
 
 /** Under the lock of the blob nobody can take another lease of it. */
 async function endBlob(db: Db, blobId: BlobId, now: number): Promise<number> {
-  await lockBlobs(db, [blobId])
+  await lockKeptBlobs(db, [blobId])
   const leases = await db
     .selectFrom('leases')
     .select('media_id')

@@ -1,10 +1,12 @@
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
+import type { Clock } from '../clock.ts'
 import type { UpkeepRecords } from '../records/record-store.ts'
 import { BATCH } from './expire.ts'
 
 export interface DeleteBlobs {
   readonly blobs: BlobStore
   readonly records: UpkeepRecords
+  readonly clock: Clock
   readonly failed: (error: unknown, blobId: BlobId) => void
 }
 
@@ -18,7 +20,7 @@ export async function deleteBlobs(deps: DeleteBlobs, signal: AbortSignal): Promi
     const tombstones = await deps.records.listTombstones(BATCH)
     const deleted = await deleteAll(deps, tombstones, signal)
     total += deleted
-    // What failed comes first again: with no progress, the rest waits for the next sweep.
+    // With no progress, the rest waits for the next sweep, and comes before what failed.
     if (deleted === 0 || tombstones.length < BATCH) return total
   }
 }
@@ -42,13 +44,21 @@ async function deleteAll(
   return deleted
 }
 
-async function deleteBlob({ blobs, records, failed }: DeleteBlobs, blobId: BlobId): Promise<boolean> {
+async function deleteBlob(deps: DeleteBlobs, blobId: BlobId): Promise<boolean> {
+  const { blobs, records, failed } = deps
   try {
     await blobs.delete(blobId)
     await records.purgeBlob(blobId)
     return true
   } catch (error) {
     failed(error, blobId)
+    await postpone(deps, blobId)
     return false
   }
+}
+
+/** Some may never be deleted (a store may hold them for the law): however many they are, the others go. */
+async function postpone({ records, clock }: DeleteBlobs, blobId: BlobId): Promise<void> {
+  // Where the records are away as well, it comes first again.
+  await records.postponeTombstone(blobId, clock()).catch(() => undefined)
 }

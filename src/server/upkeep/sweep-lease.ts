@@ -93,6 +93,7 @@ export const SWEEP_RECORD_METHODS: ReadonlySet<string> = new Set([
   'listCompleting',
   'finishUpload',
   'listTombstones',
+  'postponeTombstone',
   'purgeBlob',
   'purgeEnded',
   'knownBlobs',

@@ -134,7 +134,7 @@ class PeriodicSweeper implements Sweeper {
       ['expire_leases', signal => expireLeases(records, now, signal)],
       ['expire_uploads', signal => expireUploads(records, now, signal)],
       ['finish_uploads', signal => finishUploads({ blobs, records, clock, failed: failed('finish_uploads') }, signal)],
-      ['delete_blobs', signal => deleteBlobs({ blobs, records, failed: failed('delete_blobs') }, signal)],
+      ['delete_blobs', signal => deleteBlobs({ blobs, records, clock, failed: failed('delete_blobs') }, signal)],
       ['purge_ended', signal => purgeEnded(records, { before: now - keepEndedMs, now }, signal)],
       ...this.#walks(now),
     ]

@@ -84,6 +84,19 @@ export function upkeepContract(records: Records): void {
       expect(await records().listTombstones(10)).toHaveLength(2)
     })
 
+    it('lists a tombstone that was postponed behind all that ended by then', async () => {
+      const [first, second] = [await completeMedia(records(), 10), await completeMedia(records(), 10)]
+      await records().endLease(first.mediaId, ALICE, NOW)
+      await records().endLease(second.mediaId, ALICE, NOW + 10)
+      const order = async () => (await records().listTombstones(10)).map(({ blobId }) => blobId)
+      expect(await order()).toEqual([first.blobId, second.blobId])
+      await records().postponeTombstone(first.blobId, NOW + 10)
+      expect(await order()).toEqual([second.blobId, first.blobId])
+      await records().purgeBlob(second.blobId)
+      await records().postponeTombstone(second.blobId, NOW + 20)
+      expect(await order()).toEqual([first.blobId])
+    })
+
     it('forgets what ended long ago, and nothing else', async () => {
       const old = await completeMedia(records(), 10, { lease: { maxDownloads: 1 } })
       const recent = await completeMedia(records(), 10)

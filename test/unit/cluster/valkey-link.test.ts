@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { joinCluster } from '../../../src/server/cluster/cluster-node.ts'
 import { defineScript, openValkeyLink } from '../../../src/server/cluster/valkey-link.ts'
+import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -123,5 +124,28 @@ describe('nodes', () => {
     await eventually('it is back', () => node.phase === 'joined')
     expect(told).toEqual(['lost', 'back'])
     expect(node.nodes).toBe(1)
+  })
+
+  test('go on alone when the link comes up again and again but never works', async () => {
+    await using valkey = await startValkey()
+    const told: string[] = []
+    const events = { lost: () => told.push('lost'), back: () => told.push('back') }
+    await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 100, events })
+    await using limiter = await openValkeySlotLimiter({ node, name: 'slots' })
+    const request = { clientId: 'alice', direction: 'upload', cap: 2, queue: 2, queueWaitMs: 2000 } as const
+    let ups = 0
+    node.link.watch({ up: () => (ups += 1) })
+    await valkey.command('ACL', 'SETUSER', 'default', '-eval', '-evalsha')
+    await expect(node.link.run(defineScript('return 1'), [], [])).rejects.toThrow('does not allow')
+    await eventually('it goes on alone', () => node.phase === 'alone')
+    const before = ups
+    await eventually('the link has come up and broken again', () => ups > before + 1 && !node.link.isUp)
+    expect(node.phase).toBe('alone')
+    const slot = await limiter.acquire(request, AbortSignal.timeout(2000))
+    slot[Symbol.dispose]()
+    expect(told).toEqual(['lost'])
+    await valkey.command('ACL', 'SETUSER', 'default', '+@all')
+    await eventually('it is back', () => node.phase === 'joined')
+    expect(told).toEqual(['lost', 'back'])
   })
 })

@@ -2,11 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { DELETIONS_AT_ONCE } from '../../../src/server/upkeep/delete-blobs.ts'
+import { BATCH } from '../../../src/server/upkeep/expire.ts'
 import { createSweeper, type Sweeper, type UpkeepSettings } from '../../../src/server/upkeep/sweeper.ts'
 import { CollectingSink, freshId, piecesOf, readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
 import { bytesFor } from '../../support/random.ts'
-import { LATER, newLease, newParcel, NOW, PLENTY } from '../../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newParcel, newUpload, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import { type TempStorage, tempStorage } from '../../support/temp-storage.ts'
 import { UpkeepLog } from '../../support/upkeep-log.ts'
 
@@ -194,6 +195,44 @@ describe('the sweeper', () => {
     blobs.faults = [{ verb: 'delete', error: new SealiftError('unavailable', 'Never') }]
     expect(await newSweeper().sweep()).toMatchObject({ delete_blobs: 0 })
     expect(log.failures).toHaveLength(5)
+  })
+
+  it('deletes what can be deleted, however much cannot', async () => {
+    const gone = { lease: { expiresAt: NOW } }
+    const held = new Set<string>()
+    for (let index = 0; index < BATCH; index++) held.add((await completeMedia(storage.records, 1, gone)).blobId)
+    const remove = blobs.delete.bind(blobs)
+    blobs.delete = async blobId => {
+      if (held.has(blobId)) throw new SealiftError('unavailable', 'The store holds it for the law')
+      return remove(blobId)
+    }
+    const sweeper = newSweeper()
+    expect(await sweeper.sweep()).toMatchObject({ delete_blobs: 0 })
+    now += 1
+    await storage.storeMedia(10, { lease: { expiresAt: now } })
+    await sweeper.sweep()
+    now += 1
+    await sweeper.sweep()
+    expect(await stored()).toEqual([])
+    expect(await storage.records.listTombstones(BATCH + 1)).toHaveLength(BATCH)
+  })
+
+  it('finishes what can be finished, however much cannot', async () => {
+    const uploads = []
+    for (let index = 0; index <= BATCH; index++) {
+      const upload = await storage.records.beginUpload(newUpload({ declaredBytes: 1 }))
+      await storage.records.recordPart(upload.uploadId, { index: 0, sizeBytes: 1 }, LATER)
+      await storage.records.sealUpload(upload.uploadId, 1)
+      uploads.push(upload)
+    }
+    // Of those that have no bytes, none can be finished; one has them.
+    const whole = (await storage.records.listCompleting(BATCH + 1)).at(-1) ?? uploads[0]
+    if (!whole) throw new Error('There is no upload')
+    await storage.blobs.putPart({ ...whole, index: 0, sizeBytes: 1 }, piecesOf(bytesFor('whole', 1)), steady())
+    const sweeper = newSweeper()
+    for (let sweeps = 0; sweeps < 5; sweeps++) await sweeper.sweep()
+    expect(await storage.records.findUpload(whole.uploadId)).toMatchObject({ state: 'complete' })
+    expect(await storage.records.listCompleting(BATCH + 1)).toHaveLength(BATCH)
   })
 
   it('repeats a deletion whose answer was lost', async () => {
