@@ -8,7 +8,11 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
   const step = (statements: (types: ColumnTypes) => readonly string[]): Migration => ({
     up: db => run(db, statements(COLUMN_TYPES[dialect])),
   })
-  return { '0001_first': step(firstSchema), '0002_cluster': step(clusterSchema) }
+  return {
+    '0001_first': step(firstSchema),
+    '0002_cluster': step(clusterSchema),
+    '0003_addresses': step(addressesSchema),
+  }
 }
 
 interface ColumnTypes {
@@ -99,5 +103,12 @@ function clusterSchema({ text }: ColumnTypes): readonly string[] {
     `alter table client_usage add column idle bigint not null default 0`,
     `update client_usage set idle = 1 where stored_bytes = 0 and reserved_bytes = 0 and pending_uploads = 0`,
     `create index client_usage_idle on client_usage (client_id) where idle = 1`,
+  ]
+}
+
+function addressesSchema(): readonly string[] {
+  return [
+    `alter table blobs add column addresses_until bigint`,
+    `create index uploads_held on uploads (upload_id) where finished_at is not null and reserved_bytes > 0`,
   ]
 }

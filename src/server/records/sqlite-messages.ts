@@ -6,6 +6,7 @@ import type { RecordStore } from './record-store.ts'
 export const METHODS = [
   'beginUpload',
   'reservePart',
+  'addressPart',
   'recordPart',
   'sealUpload',
   'finishUpload',
@@ -25,6 +26,8 @@ export const METHODS = [
   'listCompleting',
   'listTombstones',
   'purgeBlob',
+  'listHeld',
+  'releaseHeld',
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',

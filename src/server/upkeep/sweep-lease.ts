@@ -94,6 +94,8 @@ export const SWEEP_RECORD_METHODS: ReadonlySet<string> = new Set([
   'finishUpload',
   'listTombstones',
   'purgeBlob',
+  'listHeld',
+  'releaseHeld',
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',

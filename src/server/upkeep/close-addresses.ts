@@ -1,0 +1,51 @@
+import type { BlobStore } from '../blobs/blob-store.ts'
+import type { HeldUpload, RecordStore } from '../records/record-store.ts'
+import { canCheck, checkBlob } from './check-blobs.ts'
+import { BATCH } from './expire.ts'
+import { deleteSurplus, surplusOf } from './surplus.ts'
+
+export interface CloseAddresses {
+  readonly blobs: BlobStore
+  readonly records: RecordStore
+  readonly failed: (error: unknown, blobId: string) => void
+}
+
+/**
+ * Deletes what addresses have brought to uploads that were over, once they have expired, and charges it no longer.
+ * Repeating it is no error; what fails is tried again by the next sweep. @returns uploads that hold nothing any more
+ */
+export async function closeAddresses(deps: CloseAddresses, now: number, signal: AbortSignal): Promise<number> {
+  let total = 0
+  for (;;) {
+    const held = await deps.records.listHeld(now, BATCH)
+    let closed = 0
+    for (const upload of held) {
+      signal.throwIfAborted()
+      if (await close(deps, upload, now)) closed += 1
+    }
+    total += closed
+    if (closed === 0 || held.length < BATCH) return total
+  }
+}
+
+async function close({ blobs, records, failed }: CloseAddresses, held: HeldUpload, now: number): Promise<boolean> {
+  const { uploadId, blob, deleted } = held
+  try {
+    if (deleted) await blobs.delete(blob.blobId)
+    else if (await hasSurplus({ blobs, records }, held)) return false
+    await records.releaseHeld(uploadId, now)
+    return true
+  } catch (error) {
+    failed(error, blob.blobId)
+    return false
+  }
+}
+
+/** Deletes what lies past the end of a complete blob. @returns whether something was there: then it is looked at again */
+async function hasSurplus({ blobs, records }: Omit<CloseAddresses, 'failed'>, { blob }: HeldUpload): Promise<boolean> {
+  if (!canCheck(blobs)) return false
+  const checked = await checkBlob({ blobs, records }, blob)
+  if (surplusOf(blobs, checked) === 0) return false
+  await deleteSurplus(blobs, checked)
+  return surplusOf(blobs, await checkBlob({ blobs, records }, blob)) > 0
+}
