@@ -22,14 +22,15 @@ describe('fsck of SQLite', () => {
     await serving.running.result
     const database = new BetterSqlite3(join(directory, 'data', 'records.sqlite'))
     database.exec(`drop table named_leases; drop index client_usage_idle; alter table client_usage drop column idle;
-      delete from kysely_migration where name = '0002_cluster'`)
+      drop index uploads_held; alter table blobs drop column addresses_until;
+      delete from kysely_migration where name <> '0001_first'`)
     const steps = () => database.prepare('select count(*) from kysely_migration').pluck().get()
     const refused = await runCli(['fsck', '-c', serving.configFile])
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('older version of Sealift')
     expect(steps()).toBe(1)
     expect((await runCli(['fsck', '--repair', '-c', serving.configFile])).code).toBe(0)
-    expect(steps()).toBe(2)
+    expect(steps()).toBe(3)
     database.close()
   })
 })

@@ -95,7 +95,7 @@ describe('records on SQLite', () => {
       code: 'unavailable',
       context: { unknown: ['9999_from_the_future'] },
     })
-    expect(database.prepare('select count(*) from kysely_migration').pluck().get()).toBe(3)
+    expect(database.prepare('select count(*) from kysely_migration').pluck().get()).toBe(4)
     database.close()
   })
 
