@@ -1,6 +1,7 @@
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { HeldUpload, RecordStore } from '../records/record-store.ts'
 import { canCheck, checkBlob } from './check-blobs.ts'
+import { countInLanes } from './delete-blobs.ts'
 import { BATCH } from './expire.ts'
 import { deleteSurplus, surplusOf } from './surplus.ts'
 
@@ -18,11 +19,7 @@ export async function closeAddresses(deps: CloseAddresses, now: number, signal: 
   let total = 0
   for (;;) {
     const held = await deps.records.listHeld(now, BATCH)
-    let closed = 0
-    for (const upload of held) {
-      signal.throwIfAborted()
-      if (await close(deps, upload, now)) closed += 1
-    }
+    const closed = await countInLanes(held, upload => close(deps, upload, now), signal)
     total += closed
     if (closed === 0 || held.length < BATCH) return total
   }
