@@ -272,7 +272,8 @@ describe('questions of the upkeep with many rows', () => {
     [
       'held bytes',
       `select uploads.upload_id from uploads join blobs on blobs.blob_id = uploads.blob_id
-        where uploads.finished_at is not null and uploads.reserved_bytes > 0 and blobs.addresses_until <= 5 limit 200`,
+        where uploads.finished_at is not null and uploads.reserved_bytes > 0 and blobs.addresses_until <= 5
+          and uploads.upload_id > 'm' order by uploads.upload_id limit 200`,
     ],
     ['idle clients', `select client_id from client_usage where idle = 1 limit 200 for update skip locked`],
     ['lapsed keys', `select client_id, key from idempotency where expires_at <= 5 limit 200`],

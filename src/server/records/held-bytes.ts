@@ -31,7 +31,12 @@ export async function holdBlob(db: Db, blobId: BlobId, bytes: number): Promise<C
   return upload?.client_id ?? null
 }
 
-export async function listHeld(db: Db, now: number, batch: number): Promise<readonly HeldUpload[]> {
+export async function listHeld(
+  db: Db,
+  now: number,
+  after: string | null,
+  batch: number,
+): Promise<readonly HeldUpload[]> {
   const rows = await db
     .selectFrom('uploads')
     .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
@@ -40,6 +45,8 @@ export async function listHeld(db: Db, now: number, batch: number): Promise<read
     .where('uploads.finished_at', 'is not', null)
     .where('uploads.reserved_bytes', '>', NOTHING)
     .where('blobs.addresses_until', '<=', now)
+    .where('uploads.upload_id', '>', after ?? '')
+    .orderBy('uploads.upload_id')
     .limit(batch)
     .execute()
   return rows.map(row => ({

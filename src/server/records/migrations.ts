@@ -11,7 +11,7 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
   return {
     '0001_first': step(firstSchema),
     '0002_cluster': step(clusterSchema),
-    '0003_addresses': step(addressesSchema),
+    '0004_addresses': step(addressesSchema),
   }
 }
 

@@ -255,8 +255,8 @@ export interface UpkeepRecords {
   listTombstones(batch: number): Promise<readonly { readonly blobId: BlobId }[]>
   /** After the bytes are gone. */
   purgeBlob(blobId: BlobId): Promise<void>
-  /** Finished uploads that hold bytes for addresses which have expired by `now`. */
-  listHeld(now: number, batch: number): Promise<readonly HeldUpload[]>
+  /** Finished uploads that hold bytes for addresses which have expired by `now`. `after` pages by upload id. */
+  listHeld(now: number, after: string | null, batch: number): Promise<readonly HeldUpload[]>
   /** After what such addresses brought is deleted. Repeating it is no error. */
   releaseHeld(uploadId: string, now: number): Promise<void>
   /** Drops ended leases and parcels older than `before`, lapsed grants, idempotency keys and devices. */

@@ -25,7 +25,7 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     listCompleting: batch => listCompleting(read, batch),
     listTombstones: batch => listTombstones(read, batch),
     purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
-    listHeld: (now, batch) => listHeld(read, now, batch),
+    listHeld: (now, after, batch) => listHeld(read, now, after, batch),
     releaseHeld: (uploadId, now) => database.write(db => releaseHeld(db, uploadId, now)),
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),

@@ -13,15 +13,18 @@ export interface CloseAddresses {
 
 /**
  * Deletes what addresses have brought to uploads that were over, once they have expired, and charges it no longer.
- * Repeating it is no error; what fails is tried again by the next sweep. @returns uploads that hold nothing any more
+ * Each is tried once; one that fails waits for the next sweep and keeps no other from its turn. Repeating it is no error.
+ * @returns uploads that hold nothing any more
  */
 export async function closeAddresses(deps: CloseAddresses, now: number, signal: AbortSignal): Promise<number> {
   let total = 0
+  let after: string | null = null
   for (;;) {
-    const held = await deps.records.listHeld(now, BATCH)
-    const closed = await countInLanes(held, upload => close(deps, upload, now), signal)
-    total += closed
-    if (closed === 0 || held.length < BATCH) return total
+    const held: readonly HeldUpload[] = await deps.records.listHeld(now, after, BATCH)
+    total += await countInLanes(held, upload => close(deps, upload, now), signal)
+    const last = held.at(-1)
+    if (!last || held.length < BATCH) return total
+    after = last.uploadId
   }
 }
 

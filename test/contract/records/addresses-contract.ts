@@ -25,7 +25,7 @@ export function addressesContract(records: Records): void {
     expect(await records().auditUsage(false)).toEqual([])
     return [storedBytes, reservedBytes, pendingUploads]
   }
-  const held = async (now: number) => (await records().listHeld(now, 10)).map(({ uploadId }) => uploadId)
+  const held = async (now: number) => (await records().listHeld(now, null, 10)).map(({ uploadId }) => uploadId)
 
   describe('bytes that addresses may bring', () => {
     it('stay charged as stored when the upload is given up, until the addresses have expired', async () => {
@@ -40,7 +40,7 @@ export function addressesContract(records: Records): void {
       expect(await held(UNTIL - 1)).toEqual([])
       await records().releaseHeld(upload.uploadId, UNTIL - 1)
       expect(await usage()).toEqual([3 * PART, 0, 0])
-      expect(await records().listHeld(UNTIL, 10)).toMatchObject([
+      expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
         { uploadId: upload.uploadId, blob: { blobId: upload.blobId, partBytes: PART }, deleted: true },
       ])
       await records().releaseHeld(upload.uploadId, UNTIL)
@@ -75,7 +75,7 @@ export function addressesContract(records: Records): void {
       await complete(upload, 7)
       await complete(other, 9)
       expect(await usage()).toEqual([7 + 9 + PART, 0, 0])
-      expect(await records().listHeld(UNTIL, 10)).toMatchObject([
+      expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
         { uploadId: other.uploadId, blob: { state: 'complete', sizeBytes: 9 }, deleted: false },
       ])
       await records().releaseHeld(other.uploadId, UNTIL)
@@ -117,6 +117,21 @@ export function addressesContract(records: Records): void {
       expect(await usage()).toEqual([0, PART, 1])
       await records().abortUpload(upload.uploadId, NOW)
       expect(await usage()).toEqual([PART, 0, 0])
+    })
+
+    it('are listed upload by upload', async () => {
+      const ids: string[] = []
+      for (let count = 0; count < 3; count += 1) {
+        const upload = await begin(PART)
+        await address(upload)
+        await records().abortUpload(upload.uploadId, NOW)
+        ids.push(upload.uploadId)
+      }
+      const [first, second, third] = ids.sort()
+      const page = async (after: string | null) =>
+        (await records().listHeld(UNTIL, after, 2)).map(({ uploadId }) => uploadId)
+      expect(await page(null)).toEqual([first, second])
+      expect(await page(second ?? null)).toEqual([third])
     })
 
     it('keep the latest time that was recorded', async () => {

@@ -141,7 +141,7 @@ class World {
 
   /** What addresses may bring is looked at again when they have expired. */
   async #release(batch: number): Promise<void> {
-    for (const { uploadId } of await this.#records.listHeld(NOW + ADDRESS_MS, batch)) {
+    for (const { uploadId } of await this.#records.listHeld(NOW + ADDRESS_MS, null, batch)) {
       await this.#records.releaseHeld(uploadId, NOW + ADDRESS_MS)
     }
   }
