@@ -152,7 +152,8 @@ export const ROUTES = {
     method: 'DELETE',
     path: '/v1/uploads/{uploadId}',
     access: 'uploader',
-    summary: 'Give up an upload and free everything it holds',
+    summary:
+      'Give up an upload and free what it holds: at once, or what addresses may still bring once they have expired',
     answers: [{ status: 204, description: 'Given up, now or earlier' }],
     errors: ['not_found', 'upload_complete'],
   },

@@ -220,7 +220,7 @@ export const limits = z.object({
   usage: z.object({
     uploads: z.int().describe('In flight now, on this node'),
     downloads: z.int().describe('In flight now, on this node'),
-    storedBytes: bytes('Kept now'),
+    storedBytes: bytes('Kept now, or still to be expected by addresses of uploads that are over'),
     reservedBytes: bytes('Reserved by unfinished uploads'),
     pendingUploads: z.int(),
     devices: z.int(),

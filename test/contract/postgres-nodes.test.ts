@@ -324,6 +324,12 @@ describe('questions of the upkeep with many rows', () => {
         where uploads.finished_at is null and uploads.expires_at <= 5 and blobs.state = 'uploading' limit 200`,
     ],
     ['completing', `select blob_id from blobs where state = 'completing' and deleted_at is null limit 200`],
+    [
+      'held bytes',
+      `select uploads.upload_id from uploads join blobs on blobs.blob_id = uploads.blob_id
+        where uploads.finished_at is not null and uploads.reserved_bytes > 0 and blobs.addresses_until <= 5
+          and uploads.upload_id > 'm' order by uploads.upload_id limit 200`,
+    ],
     ['idle clients', `select client_id from client_usage where idle = 1 limit 200 for update skip locked`],
     ['lapsed keys', `select client_id, key from idempotency where expires_at <= 5 limit 200`],
     ['unseen devices', `select client_id from devices where seen_at < 5 limit 200`],

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
 
 import type { RecordStore } from '../../src/server/records/record-store.ts'
+import { addressesContract } from './records/addresses-contract.ts'
 import { chargingContract } from './records/charging-contract.ts'
 import { clientsContract } from './records/clients-contract.ts'
 import { downloadsContract } from './records/downloads-contract.ts'
@@ -44,6 +45,7 @@ export function recordStoreContract(name: string, open: () => Promise<OpenedReco
     parcelsContract(records)
     clientsContract(records)
     upkeepContract(records)
+    addressesContract(records)
     chargingContract(records)
     namedLeasesContract(records)
   })

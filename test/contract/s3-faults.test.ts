@@ -146,6 +146,19 @@ describe.concurrent('a fault that stays', () => {
     expect(outcomes.every(each => each.status === 'rejected')).toBe(true)
     expect(lab.proxy.calls('PUT')).toBeLessThanOrEqual(calls + 100)
   })
+
+  it('is asked again for a reader, once reading has gone well for a while after hard times', async () => {
+    await using lab = await openLab()
+    const get = () => readBytes(lab.store, lab.stored, { start: 0, end: bytes.length })
+    lab.proxy.faults = call => (call === 'GET' ? { how: 'status', status: 503, code: 'SlowDown' } : null)
+    await Promise.allSettled(Array.from({ length: 60 }, get))
+    lab.proxy.faults = () => null
+    for (let count = 0; count < 10; count += 1) await get()
+    const before = lab.proxy.calls('GET')
+    lab.proxy.faults = (call, nth) =>
+      call === 'GET' && nth === before + 1 ? { how: 'reset-answer', afterBytes: 100_000 } : null
+    expect((await get()).equals(bytes)).toBe(true)
+  })
 })
 
 describe.concurrent('what a repeat cannot help', () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { PutBucketCorsCommand } from '@aws-sdk/client-s3'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -47,10 +48,21 @@ describe('a service that is set up right', () => {
     expect(messageOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toContain(`${ORIGIN} read: add them`)
     await allow(['GET', 'PUT'], ['content-md5', 'range'])
     expect(messageOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toContain(`${ORIGIN} store: add them`)
+    const { AllowedMethods, AllowedHeaders } = await documentedRule()
+    await allow(AllowedMethods, AllowedHeaders)
+    expect(levelOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toBe('ok')
+    await allow(['PUT'], ['*'])
     await allowWebPages(bucket, [ORIGIN], steady())
     expect(levelOf(await probe({ corsOrigins: [ORIGIN] }), 'cors')).toBe('ok')
   })
 })
+
+/** What operators are told to set by hand. */
+async function documentedRule(): Promise<{ AllowedMethods: string[]; AllowedHeaders: string[] }> {
+  const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+  const [, json = ''] = /```json\n(\{\n {2}"CORSRules"[^`]*)```/.exec(page) ?? []
+  return JSON.parse(json).CORSRules[0]
+}
 
 async function allow(AllowedMethods: string[], AllowedHeaders: string[]): Promise<void> {
   const client = createS3Client(bucket)

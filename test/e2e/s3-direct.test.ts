@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
@@ -183,14 +184,10 @@ describe('bytes that go between client and store', () => {
     await putTo(again.address as schemas.DirectAddress, part)
     expect((await confirm(uploadId, 0, part)).status).toBe(204)
     expect((await addressOf(uploadId, 3, part)).answer.status).toBe(200)
-    await new Promise(resolve => {
-      setTimeout(resolve, 3200)
-    })
+    await pause(3200)
     for (let index = 1; index < 4; index += 1) expect((await addressOf(uploadId, index, part)).answer.status).toBe(200)
     await api.call('abortUpload', { uploadId })
-    await new Promise(resolve => {
-      setTimeout(resolve, 3200)
-    })
+    await pause(3200)
   }, 20_000)
 
   test('downloads are counted, and their slots lapse or are given back', async () => {
@@ -218,6 +215,35 @@ describe('bytes that go between client and store', () => {
     const begun = await api.begin({ json: { sizeBytes: PART } })
     expect(await addresses(begun.mediaId, { start: 0 })).toMatchObject({ code: 'upload_in_progress' })
     await api.call('abortUpload', { uploadId: begun.uploadId })
+  })
+
+  test('what ends while its addresses are waited for has none', async () => {
+    const own = createApi(server.url, { owner: 'the-owner-secret-of-a-reader-in-line' })
+    await server.reconfigure({ tiers: { default: { concurrentDownloads: 1, queue: 1, queueWait: '10s' } } })
+    const busy = await own.store(bytes)
+    const { transferId } = schemas.directRead.parse((await addresses(busy.mediaId, { start: 0 })).json)
+    const { mediaId } = await own.store(bytes)
+    const waiting = addresses(mediaId, { start: 0 })
+    await pause(200)
+    await own.call('endLease', { mediaId })
+    await api.call('endDirect', { transferId })
+    expect(await waiting).toMatchObject({ status: 410, code: 'gone' })
+    // Nothing is held by it.
+    const next = await addresses(busy.mediaId, { start: 0 })
+    expect(next.status).toBe(200)
+    await read(next)
+    await server.reconfigure({})
+  })
+
+  test('addresses to read end with the lease that they were given for', async () => {
+    await server.reconfigure({ storage: { directUrlTtl: '1h' } })
+    const { mediaId } = await api.store(bytes, { ttlSeconds: 60 })
+    const answer = await addresses(mediaId, { start: 0 })
+    const { parts, expiresAt, transferId } = schemas.directRead.parse(answer.json)
+    expect(Date.parse(expiresAt)).toBeLessThanOrEqual(Date.now() + 60_000)
+    for (const { url } of parts) expect(Number(new URL(url).searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(60)
+    await api.call('endDirect', { transferId })
+    await server.reconfigure({})
   })
 
   test('begin and manifest say that bytes may go directly', async () => {

@@ -11,8 +11,8 @@
  * - objects of a blob without a record (begun, or deleted and purged): the sweeper's orphan pass, after its grace time;
  * - a tombstone whose objects are partly there: the sweeper deletes the blob again;
  * - a PUT whose outcome is unknown: the object, or none; the sender repeats the part with the same bytes;
- * - objects past the end of a complete blob (a client stored them by an address it was given earlier): the sweeper, with
- *   the orphans;
+ * - objects past the end of a complete blob, or of one that was deleted (a client stored them by an address it was given
+ *   earlier): the sweeper, when the address has expired;
  * - an object below `<prefix>probe/`: removed by the next start-up probe.
  */
 import { randomBytes } from 'node:crypto'

@@ -4,7 +4,7 @@ import type { DirectAddress, DirectPartRequest } from '../../protocol/schemas.ts
 import type { GrantsDirectAccess, StoredPart } from '../blobs/blob-store.ts'
 import { quotaCaps, type Caller } from '../caller.ts'
 import { blobTopic, partTopic } from '../records/change-feed.ts'
-import type { PartRecord, UploadRecord } from '../records/record-store.ts'
+import type { PartRecord, QuotaCaps, UploadRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { checkPlace, type PutPart } from '../uploads/put-part.ts'
 import { findLiveUpload } from '../uploads/upload-rights.ts'
@@ -32,7 +32,7 @@ export async function directPart(
   signal: AbortSignal,
 ): Promise<DirectAddress | null> {
   const store = requireDirect(deps)
-  const { upload, durable } = await reserve(deps, caller, part)
+  const { upload, durable, caps } = await reserve(deps, caller, part)
   if (durable) {
     await assertSame(deps, caller, { store, upload, part }, signal)
     return null
@@ -45,6 +45,11 @@ export async function directPart(
   const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
   await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
   const { ttlMs } = deps.direct()
+  // After the waits: the upload may have ended meanwhile.
+  if (await announce(deps, { upload, part, caps, ttlMs })) {
+    await assertSame(deps, caller, { store, upload, part }, signal)
+    return null
+  }
   const address = await store.presignPart({ blobId, index }, { sizeBytes, md5Base64: md5, ttlMs })
   signal.throwIfAborted()
   untilHeld.move()
@@ -76,15 +81,38 @@ export async function confirmPart(
   deps.directSlots.end(partTransfer(upload.uploadId, part.index))
 }
 
+/** What the bytes that were begun in an address's last moment, and clocks that differ, have beyond it, of its time. */
+const LEEWAY = 0.5
+/** So long, in times of an address, that seldom more than one of an upload's has to be recorded. */
+const RECORDED_AHEAD = 2
+
+interface Announced {
+  readonly upload: UploadRecord
+  readonly part: DirectPart
+  readonly caps: QuotaCaps
+  readonly ttlMs: number
+}
+
+/** Records, before an address is made, for how long one may be used. @returns the part if it is durable by now */
+async function announce(
+  { records, clock }: DirectParts,
+  { upload, part, caps, ttlMs }: Announced,
+): Promise<PartRecord | null> {
+  const now = clock()
+  if ((upload.addressesUntil ?? 0) >= now + ttlMs * (1 + LEEWAY)) return null
+  const { index, sizeBytes } = part
+  return records.addressPart(upload.uploadId, { index, sizeBytes }, caps, now + Math.ceil(ttlMs * RECORDED_AHEAD))
+}
+
 async function reserve(
   { records }: DirectParts,
   caller: Caller,
   part: DirectPart,
-): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null }> {
+): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null; readonly caps: QuotaCaps }> {
   const upload = await findLiveUpload(records, part.uploadId, caller)
   checkPlace(upload, part)
   const caps = { ...quotaCaps(caller.tier), maxBytes: upload.maxBytes }
-  return { upload, durable: await records.reservePart(upload.uploadId, part, caps) }
+  return { upload, caps, durable: await records.reservePart(upload.uploadId, part, caps) }
 }
 
 async function assertStored(

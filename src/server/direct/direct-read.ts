@@ -23,7 +23,7 @@ export interface DirectReadAnswer {
 
 /**
  * The addresses of the parts that hold a range of a complete media. One slot covers all of them, until the client ends
- * the transfer or they expire.
+ * the transfer or they expire, at the latest with the lease.
  * @throws not_direct, not_found, gone, upload_in_progress, range_not_satisfiable, downloads_exhausted, too_many_downloads
  */
 export async function directRead(
@@ -38,7 +38,9 @@ export async function directRead(
   using untilHeld = new DisposableStack()
   const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'download'), signal))
   await payAhead(deps, caller, { direction: 'download', bytes: span.bytes }, signal)
-  const { ttlMs } = deps.direct()
+  // Much can happen to a lease while its reader stands in line.
+  const { expiresAt: leaseEndsAt } = await openMedia(deps.records, mediaId, deps.clock())
+  const ttlMs = Math.min(deps.direct().ttlMs, Math.max(1, leaseEndsAt - deps.clock()))
   const parts = await presignAll(store, media, span, ttlMs)
   signal.throwIfAborted()
   // Last, since it cannot be undone once the addresses are out.

@@ -1,5 +1,6 @@
 /** Recomputes what every client is charged from the leases and uploads themselves. */
 import type { Db, RecordDatabase } from './database.ts'
+import { NOTHING } from './held-bytes.ts'
 import { adjustUsage, lockUsage, NO_USAGE } from './ledger.ts'
 import type { ClientId, Usage } from './record-store.ts'
 import { toUsage } from './client-records.ts'
@@ -66,11 +67,27 @@ async function actualUsage(db: Db, only: ClientId | null): Promise<Map<ClientId,
   for (const { client_id, bytes } of await storedByClient(db, only)) {
     usage.set(client_id, { ...NO_USAGE, storedBytes: Number(bytes ?? 0) })
   }
+  for (const { client_id, bytes } of await heldByClient(db, only)) {
+    const stored = usage.get(client_id) ?? NO_USAGE
+    usage.set(client_id, { ...stored, storedBytes: stored.storedBytes + Number(bytes ?? 0) })
+  }
   for (const { client_id, bytes, count } of await reservedByClient(db, only)) {
     const stored = usage.get(client_id) ?? NO_USAGE
     usage.set(client_id, { ...stored, reservedBytes: Number(bytes ?? 0), pendingUploads: count })
   }
   return usage
+}
+
+/** What addresses may still bring to uploads that are over. */
+function heldByClient(db: Db, only: ClientId | null) {
+  return db
+    .selectFrom('uploads')
+    .select(eb => ['client_id' as const, eb.fn.sum<number | string | null>('reserved_bytes').as('bytes')])
+    .where('finished_at', 'is not', null)
+    .where('reserved_bytes', '>', NOTHING)
+    .$if(only !== null, all => all.where('client_id', '=', only))
+    .groupBy('client_id')
+    .execute()
 }
 
 /** Each blob once per client that holds a live lease of it. */

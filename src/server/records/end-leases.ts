@@ -3,7 +3,8 @@
  * longer charged; a blob that nobody holds becomes a tombstone; an upload that loses its lease is given up.
  */
 import type { Db } from './database.ts'
-import { adjustUsage, NO_USAGE } from './ledger.ts'
+import { heldAfter, holdBlob } from './held-bytes.ts'
+import { adjustUsage, lockUsage, NO_USAGE } from './ledger.ts'
 import { lockKeptBlobs } from './open-upload.ts'
 import type { ClientId, Usage } from './record-store.ts'
 
@@ -16,6 +17,7 @@ interface LiveLease {
   readonly client_id: ClientId
   readonly state: string
   readonly size_bytes: number | null
+  readonly addresses_until: number | null
 }
 
 /** What each client is charged less. */
@@ -46,7 +48,11 @@ export async function endLeases(
   const ended = await inSteps(due ? candidates.filter(each => due.has(each)) : candidates, step =>
     endStep(db, step, now, freed),
   )
-  for (const [clientId, usage] of [...freed].sort(byClient)) await adjustUsage(db, clientId, usage)
+  for (const [clientId, usage] of [...freed].sort(byClient)) {
+    // Who is charged more may have been charged nothing, and be forgotten.
+    if (usage.storedBytes > 0) await lockUsage(db, clientId)
+    await adjustUsage(db, clientId, usage)
+  }
   return ended.length
 }
 
@@ -73,7 +79,7 @@ async function endStep(db: Db, mediaIds: readonly string[], now: number, freed: 
     .execute()
   const complete = leases.filter(lease => lease.state === 'complete')
   await releaseComplete(db, complete, now, freed)
-  for (const lease of leases) if (lease.state !== 'complete') await dropUpload(db, lease.blob_id, now, freed)
+  for (const lease of leases) if (lease.state !== 'complete') await dropUpload(db, lease, now, freed)
   return leases
 }
 
@@ -82,6 +88,7 @@ function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveL
     .selectFrom('leases')
     .innerJoin('blobs', 'blobs.blob_id', 'leases.blob_id')
     .select(['leases.media_id', 'leases.blob_id', 'leases.client_id', 'blobs.state', 'blobs.size_bytes'])
+    .select('blobs.addresses_until')
     .where('leases.media_id', 'in', mediaIds)
     .where('leases.ended_at', 'is', null)
     .execute()
@@ -97,11 +104,14 @@ async function releaseComplete(db: Db, ended: readonly LiveLease[], now: number,
   for (const { blob_id, client_id, by_client } of holdings) {
     if (!by_client) free(freed, client_id, { ...NO_USAGE, storedBytes: sizes.get(blob_id) ?? 0 })
   }
-  await tombstone(
-    db,
-    holdings.filter(holding => !holding.by_anyone).map(holding => holding.blob_id),
-    now,
-  )
+  const unheld = new Set(holdings.filter(holding => !holding.by_anyone).map(holding => holding.blob_id))
+  const gone = new Map(ended.filter(lease => unheld.has(lease.blob_id)).map(lease => [lease.blob_id, lease]))
+  await tombstone(db, [...gone.keys()], now)
+  for (const { blob_id, size_bytes, addresses_until } of gone.values()) {
+    const bytes = heldAfter(now, addresses_until, size_bytes ?? 0)
+    const clientId = bytes > 0 ? await holdBlob(db, blob_id, bytes) : null
+    if (clientId !== null) free(freed, clientId, { ...NO_USAGE, storedBytes: -bytes })
+  }
 }
 
 /**
@@ -148,8 +158,16 @@ async function tombstone(db: Db, blobIds: readonly string[], now: number): Promi
     .execute()
 }
 
-/** Gives up the unfinished upload of a blob whose row is locked: nothing of it stays reserved, its bytes are to go. */
-async function dropUpload(db: Db, blobId: string, now: number, freed: Freed): Promise<void> {
+/**
+ * Gives up the unfinished upload of a blob whose row is locked: its bytes are to go, and nothing of it stays charged but
+ * what addresses may still bring.
+ */
+async function dropUpload(
+  db: Db,
+  { blob_id: blobId, addresses_until }: LiveLease,
+  now: number,
+  freed: Freed,
+): Promise<void> {
   await tombstone(db, [blobId], now)
   await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
   const upload = await db
@@ -159,10 +177,11 @@ async function dropUpload(db: Db, blobId: string, now: number, freed: Freed): Pr
     .where('finished_at', 'is', null)
     .executeTakeFirst()
   if (!upload) return
-  free(freed, upload.client_id, { storedBytes: 0, reservedBytes: upload.reserved_bytes, pendingUploads: 1 })
+  const heldBytes = heldAfter(now, addresses_until, upload.reserved_bytes)
+  free(freed, upload.client_id, { storedBytes: -heldBytes, reservedBytes: upload.reserved_bytes, pendingUploads: 1 })
   await db
     .updateTable('uploads')
-    .set({ reserved_bytes: 0, finished_at: now })
+    .set({ reserved_bytes: heldBytes, finished_at: now })
     .where('upload_id', '=', upload.upload_id)
     .execute()
 }

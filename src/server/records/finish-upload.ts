@@ -2,6 +2,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import { adjustUsage, checkMediaSize, checkStored, lockUsage } from './ledger.ts'
+import { heldAfter } from './held-bytes.ts'
 import { assertNotAborted, type LockedUpload, lockUpload } from './open-upload.ts'
 import type { MediaRecord, QuotaCaps, UploadRecord } from './record-store.ts'
 import { findMedia } from './rows.ts'
@@ -97,13 +98,19 @@ async function missingRuns(db: Db, { blobId, prefixParts }: LockedUpload, partCo
 async function settle(db: Db, upload: LockedUpload, sizeBytes: number, now: number): Promise<void> {
   const { uploadId, blobId, clientId, reservedBytes } = upload
   await db.updateTable('blobs').set(completeBlob(upload, sizeBytes)).where('blob_id', '=', blobId).execute()
+  // Parts past the end that addresses may still bring.
+  const heldBytes = heldAfter(now, upload.addressesUntil, Math.max(0, reservedBytes - sizeBytes))
   await db
     .updateTable('uploads')
-    .set({ reserved_bytes: 0, finished_at: now })
+    .set({ reserved_bytes: heldBytes, finished_at: now })
     .where('upload_id', '=', uploadId)
     .execute()
   await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
-  await adjustUsage(db, clientId, { storedBytes: sizeBytes, reservedBytes: -reservedBytes, pendingUploads: -1 })
+  await adjustUsage(db, clientId, {
+    storedBytes: sizeBytes + heldBytes,
+    reservedBytes: -reservedBytes,
+    pendingUploads: -1,
+  })
 }
 
 function completeBlob({ partBytes }: UploadRecord, sizeBytes: number) {

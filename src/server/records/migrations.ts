@@ -8,7 +8,12 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
   const step = (statements: (types: ColumnTypes) => readonly string[]): Migration => ({
     up: db => run(db, statements(COLUMN_TYPES[dialect])),
   })
-  return { '0001_first': step(firstSchema), '0002_cluster': step(clusterSchema), '0003_holders': step(holdersSchema) }
+  return {
+    '0001_first': step(firstSchema),
+    '0002_cluster': step(clusterSchema),
+    '0003_holders': step(holdersSchema),
+    '0004_addresses': step(addressesSchema),
+  }
 }
 
 interface ColumnTypes {
@@ -111,5 +116,12 @@ function holdersSchema(): readonly string[] {
     `create index leases_held on leases (blob_id, client_id) where ended_at is null`,
     `create index leases_over on leases (blob_id) where ended_at is not null`,
     `drop index leases_of_blob`,
+  ]
+}
+
+function addressesSchema(): readonly string[] {
+  return [
+    `alter table blobs add column addresses_until bigint`,
+    `create index uploads_held on uploads (upload_id) where finished_at is not null and reserved_bytes > 0`,
   ]
 }

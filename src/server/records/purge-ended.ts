@@ -52,11 +52,24 @@ async function purgeParcels(db: Db, { before, batch }: Purge): Promise<number> {
   return parcelIds.length
 }
 
-async function purgeUploads(db: Db, { before, batch }: Purge): Promise<number> {
+/** One that holds bytes for addresses stays, and so does one that may come to: its media may end before they expire. */
+async function purgeUploads(db: Db, { before, now, batch }: Purge): Promise<number> {
   const rows = await db
     .selectFrom('uploads')
     .select('upload_id')
     .where('finished_at', '<', before)
+    .where('reserved_bytes', '=', 0)
+    .where(eb =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('blobs')
+            .select('blob_id')
+            .whereRef('blobs.blob_id', '=', 'uploads.blob_id')
+            .where('blobs.addresses_until', '>', now),
+        ),
+      ),
+    )
     .orderBy('finished_at')
     .limit(batch)
     .execute()

@@ -6,7 +6,8 @@
  * - every method that changes anything is one transaction, durable when it resolves;
  * - quota and counts are exact under concurrency: checked and charged in the same transaction;
  * - charged = for each client, the size of every complete blob it holds at least one live lease of (once per blob,
- *   however many leases), plus `reserved` of its unfinished uploads. 0 again when all is deleted;
+ *   however many leases), plus `reserved` of its unfinished uploads, plus what addresses of its finished ones may still
+ *   bring ([Note: held bytes] in held-bytes.ts). 0 again when all is deleted and every address has expired;
  * - "not there" is `null`; a refusal is a `SealiftError` with the code named at the method; a database that cannot do
  *   its work right now rejects with `unavailable`.
  * - times are ms since the epoch, given by the caller (`now`), so that one clock rules.
@@ -71,6 +72,8 @@ export interface UploadRecord {
   readonly sizeBytes: number | null
   readonly expiresAt: number
   readonly maxBytes: number
+  /** Until when somebody may store parts by addresses that were given out; `null` when none ever was. */
+  readonly addressesUntil: number | null
 }
 
 export interface PartRecord {
@@ -147,6 +150,17 @@ export interface UploadRecords {
    *   size_mismatch (a length that the declared size, or the parts already there, do not allow at this index)
    */
   reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>
+  /**
+   * Before an address for a part is given out that somebody may use until `until`: reserves as `reservePart`, and what
+   * the address may bring stays charged until then, however the upload ends. From the first one on, no reservation of
+   * the upload shrinks: an older address may be for more bytes.
+   */
+  addressPart(
+    uploadId: string,
+    part: { index: number; sizeBytes: number },
+    caps: QuotaCaps,
+    until: number,
+  ): Promise<PartRecord | null>
   /** After the bytes are durable. Moves the upload's expiry to `expiresAt`. @throws gone, upload_complete */
   recordPart(uploadId: string, part: { index: number; sizeBytes: number }, expiresAt: number): Promise<void>
   /** One part, durable or merely reserved. */
@@ -243,6 +257,10 @@ export interface UpkeepRecords {
   postponeTombstone(blobId: BlobId, now: number): Promise<void>
   /** After the bytes are gone. */
   purgeBlob(blobId: BlobId): Promise<void>
+  /** Finished uploads that hold bytes for addresses which have expired by `now`. `after` pages by upload id. */
+  listHeld(now: number, after: string | null, batch: number): Promise<readonly HeldUpload[]>
+  /** After what such addresses brought is deleted. Repeating it is no error. */
+  releaseHeld(uploadId: string, now: number): Promise<void>
   /** Drops ended leases and parcels older than `before`, lapsed grants, idempotency keys and devices. */
   purgeEnded(before: number, now: number, batch: number): Promise<number>
   /** Which of these are known (in any state, tombstones included). */
@@ -282,6 +300,13 @@ export interface NamedLeases {
   renewLease(lease: NamedLease, ttlMs: number): Promise<NamedLease | null>
   /** Lets the next one take it at once. No error when it is lost already. */
   releaseLease(lease: NamedLease): Promise<void>
+}
+
+export interface HeldUpload {
+  readonly uploadId: string
+  readonly blob: LiveBlob
+  /** Nobody holds its blob any more: all of its bytes are to go. */
+  readonly deleted: boolean
 }
 
 export interface LiveBlob {

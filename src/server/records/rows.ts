@@ -6,7 +6,10 @@ import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from './reco
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from './schema.ts'
 
 export type UploadRow = Selectable<UploadsTable> &
-  Pick<Selectable<BlobsTable>, 'part_bytes' | 'state' | 'declared_bytes' | 'size_bytes' | 'deleted_at'>
+  Pick<
+    Selectable<BlobsTable>,
+    'part_bytes' | 'state' | 'declared_bytes' | 'size_bytes' | 'deleted_at' | 'addresses_until'
+  >
 
 export interface MediaRow {
   media_id: string
@@ -40,6 +43,7 @@ export function selectUpload(db: Db, uploadId: string) {
         blob.select('declared_bytes').$asScalar().as('declared_bytes'),
         blob.select('size_bytes').$asScalar().as('size_bytes'),
         blob.select('deleted_at').$asScalar().as('deleted_at'),
+        blob.select('addresses_until').$asScalar().as('addresses_until'),
       ]
     })
     .where('upload_id', '=', uploadId)
@@ -80,6 +84,7 @@ export function toUpload(row: UploadRow): UploadRecord {
     sizeBytes: row.size_bytes,
     expiresAt: row.expires_at,
     maxBytes: row.max_bytes,
+    addressesUntil: row.addresses_until,
   }
 }
 

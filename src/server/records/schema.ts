@@ -40,6 +40,8 @@ export interface BlobsTable {
   deleted_at: number | null
   /** The bytes are gone; the row stays as long as ended leases still tell that they once were. */
   purged_at: number | null
+  /** Until when somebody may store parts by addresses that were given out; `null` when none ever was. */
+  addresses_until: number | null
 }
 
 export interface UploadsTable {
@@ -48,7 +50,10 @@ export interface UploadsTable {
   media_id: string
   client_id: string
   owner_hash: string | null
-  /** What this upload holds of its client's `reserved_bytes`. 0 once finished. */
+  /**
+   * What this upload holds of its client's `reserved_bytes`; once finished, of its `stored_bytes`, for bytes that
+   * addresses may still bring ([Note: held bytes] in held-bytes.ts).
+   */
   reserved_bytes: number
   max_bytes: number
   expires_at: number

@@ -22,6 +22,7 @@ const FREEING = [
   'endExpiredParcels',
   'abortExpiredUploads',
   'purgeBlob',
+  'releaseHeld',
   'purgeEnded',
 ] as const satisfies readonly (keyof RecordStore)[]
 

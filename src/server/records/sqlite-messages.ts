@@ -6,6 +6,7 @@ import type { RecordStore } from './record-store.ts'
 export const METHODS = [
   'beginUpload',
   'reservePart',
+  'addressPart',
   'recordPart',
   'sealUpload',
   'finishUpload',
@@ -26,6 +27,8 @@ export const METHODS = [
   'listTombstones',
   'postponeTombstone',
   'purgeBlob',
+  'listHeld',
+  'releaseHeld',
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',

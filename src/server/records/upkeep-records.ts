@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
+import { listHeld, releaseHeld } from './held-bytes.ts'
 import { lockKeptBlobs } from './open-upload.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
@@ -25,6 +26,8 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     listTombstones: batch => listTombstones(read, batch),
     postponeTombstone: (blobId, now) => database.write(db => postponeTombstone(db, blobId, now)),
     purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
+    listHeld: (now, after, batch) => listHeld(read, now, after, batch),
+    releaseHeld: (uploadId, now) => database.write(db => releaseHeld(db, uploadId, now)),
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
     listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),
@@ -139,6 +142,7 @@ async function listCompleting(db: Db, batch: number): Promise<readonly UploadRec
     .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
     .selectAll('uploads')
     .select(['blobs.part_bytes', 'blobs.state', 'blobs.declared_bytes', 'blobs.size_bytes', 'blobs.deleted_at'])
+    .select('blobs.addresses_until')
     .where('blobs.state', '=', COMPLETING)
     .where('blobs.deleted_at', 'is', null)
     .orderBy(sql`random()`)

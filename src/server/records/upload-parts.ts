@@ -35,12 +35,38 @@ export async function reservePart(
   const existing = await findPart(db, upload.blobId, part.index)
   if (existing?.durable) return existing
   checkUndeclaredPlace(upload, part)
-  const moreBytes = part.sizeBytes - (existing?.sizeBytes ?? 0)
+  const reservedBytes = existing?.sizeBytes ?? 0
+  const sizeBytes = mayShrink(upload) ? part.sizeBytes : Math.max(part.sizeBytes, reservedBytes)
+  const moreBytes = sizeBytes - reservedBytes
   checkMediaSize(upload.reservedBytes + moreBytes, upload.maxBytes)
   await reserveMore(db, upload.clientId, moreBytes, caps)
   await changeReserved(db, upload, moreBytes)
-  await writePart(db, upload.blobId, { ...part, durable: false })
+  await writePart(db, upload.blobId, { index: part.index, sizeBytes, durable: false })
   return null
+}
+
+/** Once addresses were given out, an older one may be for more bytes than what is asked for or stored now. */
+const mayShrink = ({ addressesUntil }: UploadRecord): boolean => addressesUntil === null
+
+export async function addressPart(
+  db: Db,
+  uploadId: string,
+  part: SizedPart,
+  { caps, until }: { readonly caps: QuotaCaps; readonly until: number },
+): Promise<PartRecord | null> {
+  const durable = await reservePart(db, uploadId, part, caps)
+  if (durable) return durable
+  await db
+    .updateTable('blobs')
+    .set({ addresses_until: until })
+    .where('blob_id', '=', blobOf(db, uploadId))
+    .where(eb => eb.or([eb('addresses_until', 'is', null), eb('addresses_until', '<', until)]))
+    .execute()
+  return null
+}
+
+function blobOf(db: Db, uploadId: string) {
+  return db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId)
 }
 
 export async function recordPart(db: Db, uploadId: string, part: SizedPart, expiresAt: number): Promise<void> {
@@ -77,7 +103,7 @@ async function settleReservation(
 ): Promise<void> {
   const surplusBytes = (reserved?.sizeBytes ?? 0) - part.sizeBytes
   if (surplusBytes < 0) throw mismatch(`Part ${part.index} holds more than was reserved for it`)
-  if (surplusBytes === 0) return
+  if (surplusBytes === 0 || !mayShrink(upload)) return
   await reserveLess(db, upload, surplusBytes)
 }
 

@@ -9,7 +9,7 @@ import { prepared } from './prepared.ts'
 import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from './record-store.ts'
 import { selectUpload, toPart, toUpload, type UploadRow } from './rows.ts'
 import type { BlobsTable } from './schema.ts'
-import { findPart, recordPart, reservePart } from './upload-parts.ts'
+import { addressPart, findPart, recordPart, reservePart } from './upload-parts.ts'
 
 export function createUploadRecords(database: RecordDatabase): UploadRecords {
   const { read } = database
@@ -21,6 +21,8 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
       return row ? toUpload(row) : null
     },
     reservePart: (uploadId, part, caps) => database.write(db => reservePart(db, uploadId, part, caps)),
+    addressPart: (uploadId, part, caps, until) =>
+      database.write(db => addressPart(db, uploadId, part, { caps, until })),
     recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
     findPart: (blobId, index) => findPart(read, blobId, index),
     listParts: blobId => listParts(read, blobId),
@@ -96,6 +98,7 @@ function emptyBlob({ blobId, partBytes, declaredBytes, lease }: NewUpload): Blob
     created_at: lease.createdAt,
     deleted_at: null,
     purged_at: null,
+    addresses_until: null,
   }
 }
 

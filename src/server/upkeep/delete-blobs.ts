@@ -18,30 +18,33 @@ export async function deleteBlobs(deps: DeleteBlobs, signal: AbortSignal): Promi
   let total = 0
   for (;;) {
     const tombstones = await deps.records.listTombstones(BATCH)
-    const deleted = await deleteAll(deps, tombstones, signal)
+    const deleted = await countInLanes(tombstones, ({ blobId }) => deleteBlob(deps, blobId), signal)
     total += deleted
     // With no progress, the rest waits for the next sweep, and comes before what failed.
     if (deleted === 0 || tombstones.length < BATCH) return total
   }
 }
 
-/** Resolves, also when it is to stop, only when nothing is being deleted any more. */
-async function deleteAll(
-  deps: DeleteBlobs,
-  tombstones: readonly { readonly blobId: BlobId }[],
+/**
+ * Does some of it at once. Resolves, also when it is to stop, only when nothing of it goes on any more.
+ * @returns how often `work` said that it was done
+ */
+export async function countInLanes<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<number> {
-  const left = tombstones.values()
-  let deleted = 0
+  const left = items.values()
+  let done = 0
   const lane = async () => {
-    for (const { blobId } of left) {
+    for (const item of left) {
       if (signal.aborted) return
-      if (await deleteBlob(deps, blobId)) deleted += 1
+      if (await work(item)) done += 1
     }
   }
   await Promise.all(Array.from({ length: DELETIONS_AT_ONCE }, lane))
   signal.throwIfAborted()
-  return deleted
+  return done
 }
 
 async function deleteBlob(deps: DeleteBlobs, blobId: BlobId): Promise<boolean> {

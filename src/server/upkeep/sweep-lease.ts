@@ -95,6 +95,8 @@ export const SWEEP_RECORD_METHODS: ReadonlySet<string> = new Set([
   'listTombstones',
   'postponeTombstone',
   'purgeBlob',
+  'listHeld',
+  'releaseHeld',
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',

@@ -2,6 +2,7 @@ import type { BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
 import { canCheck, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
+import { closeAddresses } from './close-addresses.ts'
 import { deleteBlobs } from './delete-blobs.ts'
 import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
@@ -135,6 +136,7 @@ class PeriodicSweeper implements Sweeper {
       ['expire_uploads', signal => expireUploads(records, now, signal)],
       ['finish_uploads', signal => finishUploads({ blobs, records, clock, failed: failed('finish_uploads') }, signal)],
       ['delete_blobs', signal => deleteBlobs({ blobs, records, clock, failed: failed('delete_blobs') }, signal)],
+      ['close_addresses', signal => closeAddresses({ blobs, records, failed: failed('close_addresses') }, now, signal)],
       ['purge_ended', signal => purgeEnded(records, { before: now - keepEndedMs, now }, signal)],
       ...this.#walks(now),
     ]

@@ -9,6 +9,7 @@ export type UpkeepTask =
   | 'expire_uploads'
   | 'finish_uploads'
   | 'delete_blobs'
+  | 'close_addresses'
   | 'delete_orphans'
   | 'check_blobs'
   | 'purge_ended'

@@ -11,9 +11,9 @@ const CLIENTS = ['alice', 'bob'] as const
 
 type Step =
   | { readonly do: 'begin'; readonly client: string; readonly declaredBytes: number | null }
-  | { readonly do: 'part'; readonly pick: number; readonly index: number; readonly sizeBytes: number }
+  | { readonly do: 'part' | 'address'; readonly pick: number; readonly index: number; readonly sizeBytes: number }
   | {
-      readonly do: 'complete' | 'whole' | 'abort' | 'end' | 'expire'
+      readonly do: 'complete' | 'whole' | 'abort' | 'end' | 'expire' | 'release'
       readonly pick: number
       readonly sizeBytes: number
     }
@@ -24,13 +24,13 @@ const client = fc.constantFrom(...CLIENTS)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('begin' as const), client, declaredBytes: fc.option(fc.integer({ min: 1, max: 600 })) }),
   fc.record({
-    do: fc.constant('part' as const),
+    do: fc.constantFrom('part' as const, 'part' as const, 'address' as const),
     pick,
     index: fc.nat({ max: 5 }),
     sizeBytes: fc.constantFrom(PART, PART, PART, 1, 37, 99),
   }),
   fc.record({
-    do: fc.constantFrom('complete', 'whole', 'abort', 'end', 'expire'),
+    do: fc.constantFrom('complete', 'whole', 'abort', 'end', 'expire', 'release'),
     pick,
     sizeBytes: fc.integer({ min: 1, max: 500 }),
   }),
@@ -49,6 +49,7 @@ export function chargingContract(records: Records): void {
             for (const name of CLIENTS) await expectWithinCaps(records(), name)
           }
           await world.endAll()
+          expect(await records().auditUsage(false)).toEqual([])
           for (const name of CLIENTS) expect(await records().usage(name)).toEqual(NOTHING)
           expect(await records().auditUsage(false)).toEqual([])
         }),
@@ -102,6 +103,7 @@ export function chargingContract(records: Records): void {
   })
 }
 
+const ADDRESS_MS = 50
 const NOTHING = { storedBytes: 0, reservedBytes: 0, pendingUploads: 0 }
 
 async function expectWithinCaps(records: RecordStore, clientId: string): Promise<void> {
@@ -134,6 +136,14 @@ class World {
     for (const { mediaId, clientId } of this.#leases) {
       await this.#records.endLease(mediaId, { clientId, ownerHash: null }, NOW)
     }
+    await this.#release(1000)
+  }
+
+  /** What addresses may bring is looked at again when they have expired. */
+  async #release(batch: number): Promise<void> {
+    for (const { uploadId } of await this.#records.listHeld(NOW + ADDRESS_MS, null, batch)) {
+      await this.#records.releaseHeld(uploadId, NOW + ADDRESS_MS)
+    }
   }
 
   async #take(step: Step): Promise<void> {
@@ -148,6 +158,11 @@ class World {
       await this.#records.reservePart(uploadId, part, CAPS)
       // Some parts are reserved and never arrive.
       if (step.pick % 3 > 0) await this.#records.recordPart(uploadId, part, NOW + step.pick)
+    } else if (step.do === 'address') {
+      const until = step.pick % 3 > 0 ? NOW + ADDRESS_MS : NOW
+      await this.#records.addressPart(uploadId, { index: step.index, sizeBytes: step.sizeBytes }, CAPS, until)
+    } else if (step.do === 'release') {
+      await this.#release(2)
     } else if (step.do === 'complete') {
       await this.#complete(upload, step.pick)
     } else if (step.do === 'whole') {

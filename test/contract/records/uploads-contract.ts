@@ -20,6 +20,7 @@ export function uploadsContract(records: Records): void {
       expect(upload).toEqual({
         uploadId: made.uploadId,
         blobId: made.blobId,
+        addressesUntil: null,
         mediaId: made.lease.mediaId,
         clientId: 'alice',
         ownerHash: 'ab',

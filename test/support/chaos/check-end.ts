@@ -6,7 +6,7 @@ import type { BlobId } from '../../../src/server/blobs/blob-store.ts'
 import type { LiveBlob } from '../../../src/server/records/record-store.ts'
 import { eventually } from '../eventually.ts'
 import type { Actor } from './actor.ts'
-import { type ChaosCluster, CLIENTS, HELD_KEYS, LEASE_MS } from './cluster.ts'
+import { type ChaosCluster, CLIENTS, DIRECT_MS, HELD_KEYS, LEASE_MS } from './cluster.ts'
 import { readAt } from './direct-steps.ts'
 import type { MediaFacts } from './facts.ts'
 import { infoOf, nameOf, readMedia } from './media-steps.ts'
@@ -80,16 +80,21 @@ async function checkWhole(actor: Actor, media: MediaFacts): Promise<void> {
   if (!isWhole) actor.history.violate(`${nameOf(media)} cannot be read whole at the store`)
 }
 
-/** The charge is what is held, and what the database adds up is what it says. */
+/** What addresses might still bring is charged for twice their time, and until the sweep after it. */
+const CHARGED_MS = 2 * DIRECT_MS + 10_000
+
+/** The charge is what is held, once every address has expired. */
 async function checkCharge(actor: Actor, live: readonly MediaFacts[]): Promise<void> {
   const held = new Map(
     live.filter(each => each.client === actor.client).map(({ content }) => [content.name, content.sizeBytes]),
   )
   const expected = [...held.values()].reduce((sum, size) => sum + size, 0)
-  const usage = await usageOf(actor, 0)
-  if (usage.storedBytes !== expected) {
-    actor.history.violate(`client ${actor.client} is charged ${usage.storedBytes} bytes and holds ${expected}`)
+  const wrong = async (): Promise<string[]> => {
+    const { storedBytes } = await usageOf(actor, 0)
+    if (storedBytes === expected) return []
+    return [`client ${actor.client} is charged ${storedBytes} bytes and holds ${expected}`]
   }
+  await within([actor], 'the charge is not what is held', wrong, CHARGED_MS)
 }
 
 interface Usage {

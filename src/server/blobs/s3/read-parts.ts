@@ -140,6 +140,7 @@ class PartReader {
       }
     }
     this.close()
+    this.#service.retry.budget.succeeded()
     return null
   }
 
