@@ -257,7 +257,7 @@ function tellEnd(events: Events, exchange: Exchange): void {
     requestId,
     route,
     method: req.method ?? '',
-    status: res.writableFinished ? res.statusCode : null,
+    status: res.writableFinished || exchange.answeredEarly ? res.statusCode : null,
     durationMs: performance.now() - exchange.startedAtMs,
     receivedBytes,
     sentBytes,
