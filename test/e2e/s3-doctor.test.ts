@@ -1,8 +1,9 @@
 /** What doctor says of an S3 service, and what it sets right. */
 import { GetBucketCorsCommand, PutBucketCorsCommand } from '@aws-sdk/client-s3'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
@@ -93,4 +94,15 @@ it('adds the rule for web pages when it is asked to, beside those that are there
   const { CORSRules } = await client.send(new GetBucketCorsCommand({ Bucket: bucket.bucket }))
   client.destroy()
   expect(CORSRules?.map(({ ID }) => ID)).toEqual(['other', 'sealift'])
+})
+
+it('the rule for web pages that the operations page tells is enough', async () => {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/operations.md', import.meta.url)), 'utf8')
+  const CORSConfiguration = JSON.parse(/```json\n(\{\s*"CORSRules".*?)```/s.exec(page)?.[1] ?? '')
+  const own = await makeBucket(ceph)
+  const client = createS3Client(own)
+  await client.send(new PutBucketCorsCommand({ Bucket: own.bucket, CORSConfiguration }))
+  client.destroy()
+  const config = { ...storage({ bucket: own.bucket }, { transfer: 'direct' }), cors: { origins: [ORIGIN] } }
+  expect((await diagnose(home, config)).checks['s3 cors']).toMatch(/^ok: Web pages/)
 })
