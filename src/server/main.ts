@@ -131,7 +131,10 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
     await owned.disposeAsync()
     events.serverStopped({ durationMs: performance.now() - startedAtMs })
   })
-  const report = async () => ({ metrics: await metrics.snapshot(), readiness: await health.readiness() })
+  const report = async () => {
+    const [snapshot, readiness] = await Promise.all([metrics.snapshot(), health.readiness()])
+    return { metrics: snapshot, readiness }
+  }
   return { url, adminUrl, events, report, stop, [Symbol.asyncDispose]: stop }
 }
 
@@ -257,7 +260,7 @@ function tellEnd(events: Events, exchange: Exchange): void {
     requestId,
     route,
     method: req.method ?? '',
-    status: res.writableFinished ? res.statusCode : null,
+    status: res.writableFinished || exchange.answeredEarly ? res.statusCode : null,
     durationMs: performance.now() - exchange.startedAtMs,
     receivedBytes,
     sentBytes,

@@ -94,6 +94,7 @@ it('keeps what no record knows while it is young', async () => {
   const { code, stdout } = await runCli(['fsck', '--repair', '--config', join(directory, 'config.yaml')])
   expect(code, stdout.toString()).toBe(0)
   expect(await objectsIn(bucket)).toEqual(before)
+  expect(stdout.toString()).toContain('1 in the store that no record knows: younger than upkeep.orphanGrace, so kept')
 })
 
 it('names the setting when the bucket cannot be looked at', async () => {

@@ -71,3 +71,15 @@ it('one that never answers is not waited for', async () => {
   expect(await lineWith(url => (url.port = String(port)))).toContain('no answer in time')
   silent.close()
 })
+
+it('one that is older than version 6 is told as that', async () => {
+  // As Redis 5 answers the first command of a connection.
+  const old = createServer(socket => {
+    socket.on('error', () => undefined)
+    socket.on('data', () => socket.write('-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n'))
+  }).listen(0, '127.0.0.1')
+  await once(old, 'listening')
+  const { port } = old.address() as AddressInfo
+  expect(await lineWith(url => (url.port = String(port)))).toContain('is older than version 6')
+  old.close()
+})

@@ -49,6 +49,11 @@ export async function fsck(io: CliIo, options: FsckCommandOptions): Promise<numb
     await output.line(`charge     ${clientId}: ${sizes}${repaired ? ' (repaired)' : ''}`)
   }
   for (const held of report.heldBack) await output.line(HELD_BACK[held])
+  if (report.youngUnknown > 0) {
+    await output.line(
+      `${report.youngUnknown} in the store that no record knows: younger than upkeep.orphanGrace, so kept.`,
+    )
+  }
   await output.line(conclusionOf(report))
   await output.result(report)
   return report.ok ? EXIT.ok : EXIT.failed

@@ -14,7 +14,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   NOAUTH: 'needs a password; put it into limits.valkey.url',
   NOPERM:
     'does not allow the user of limits.valkey.url what Sealift needs (keys and channels under the prefix, scripts, pub/sub)',
-  NOPROTO: 'is older than version 6',
+  NOPROTO: 'is older than version 6; limits.valkey.url must name a newer one',
   READONLY: 'is a replica that cannot be written; limits.valkey.url must name the primary',
   MOVED: 'is a node of a cluster; limits.valkey.url must name a single primary',
   OOM: 'has no memory left',
@@ -33,6 +33,8 @@ export function linkError(address: string, cause: unknown): SealiftError {
 
 /** The first word of what the server answered, or the system's code: never more, since a server may echo what it got. */
 function codeOf(cause: unknown): string {
+  // Before version 6 there was no such command.
+  if (cause instanceof ErrorReply && /unknown command .HELLO/i.test(cause.message)) return 'NOPROTO'
   if (cause instanceof ErrorReply) return /^-?([A-Z]{2,20})\b/.exec(cause.message)?.[1] ?? 'ERR'
   if (!(cause instanceof Error)) return 'unknown'
   if ('code' in cause && typeof cause.code === 'string') return cause.code

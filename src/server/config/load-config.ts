@@ -50,7 +50,10 @@ function parseOrCollect(
   try {
     return parseConfig(raw, originOf)
   } catch (error) {
-    throw error instanceof ConfigError ? new ConfigError([...problems, ...error.problems]) : error
+    if (!(error instanceof ConfigError)) throw error
+    const told = new Set(problems.map(({ key }) => key))
+    // That a value is missing follows from a file that could not be read.
+    throw new ConfigError([...problems, ...error.problems.filter(({ key }) => !told.has(`${key}File`))])
   }
 }
 

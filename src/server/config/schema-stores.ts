@@ -11,7 +11,7 @@ import {
   text,
   flag,
 } from './fields.ts'
-import { checkHttpUrl, DAY, HOUR, MiB, MINUTE, SECOND } from './schema-units.ts'
+import { checkHttpUrl, checkUnescaped, DAY, HOUR, MiB, MINUTE, SECOND } from './schema-units.ts'
 
 const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
   endpoint: text({
@@ -120,7 +120,7 @@ const postgres = optionalSection('The database of records.kind postgres', {
     range: 'a postgres URL',
     secret: true,
     file: true,
-    check: value => (/^postgres(ql)?:\/\/./.test(value) ? null : 'must begin with postgres://'),
+    check: value => (/^postgres(ql)?:\/\/./.test(value) ? checkUnescaped(value) : 'must begin with postgres://'),
   }),
   poolSize: count({ written: 20, min: 1, max: 1000, about: 'Connections of this process', unit: 'connections' }),
   connectTimeout: duration({
@@ -159,7 +159,8 @@ const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
     range: 'a redis URL',
     secret: true,
     file: true,
-    check: value => (/^(redis|valkey)s?:\/\/./.test(value) ? null : 'must begin with redis:// or rediss://'),
+    check: value =>
+      /^(redis|valkey)s?:\/\/./.test(value) ? checkUnescaped(value) : 'must begin with redis:// or rediss://',
   }),
   prefix: text({ written: 'sealift:', about: 'What every key begins with', range: 'a text' }),
   commandTimeout: duration({

@@ -29,6 +29,16 @@ export function checkHttpUrl(value: string): string | null {
   return url.username || url.password ? 'must not carry a user name or password' : null
 }
 
+/**
+ * For addresses that hold a password. A `/ ? # @` that is not escaped cuts it in two, and its rest would be taken for the host
+ * or port, which messages name.
+ */
+export function checkUnescaped(value: string): string | null {
+  const url = URL.parse(value)
+  if (url && url.hash === '' && !`${url.pathname}${url.search}`.includes('@')) return null
+  return 'is no valid address; in user and password write / ? # @ % as %2F %3F %23 %40 %25'
+}
+
 export function checkPublicUrl(value: string): string | null {
   const wrong = checkHttpUrl(value)
   if (wrong !== null) return wrong

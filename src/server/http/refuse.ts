@@ -23,7 +23,9 @@ export function refuse(exchange: Exchange, error: unknown): void {
   if (exchange.awaitsContinue) return sendText(exchange, statusOf(error), body, headers)
   headers.push('Connection', 'close')
   res.writeHead(statusOf(error), exchange.headers('Content-Length', String(Buffer.byteLength(body)), ...headers))
-  res.write(body)
+  res.write(body, failure => {
+    exchange.answeredEarly = !failure
+  })
   drain(exchange, () => res.end())
 }
 

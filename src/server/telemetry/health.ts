@@ -25,7 +25,7 @@ export interface HealthCheck {
 
 export function createHealth(options: HealthOptions): HealthCheck {
   const { probes, degraded = {}, events, cacheMs = 2000, timeoutMs = 5000, now = () => performance.now() } = options
-  const watched = Object.entries(probes).map(([name, probe]) => new WatchedProbe(name, probe, timeoutMs))
+  const watched = Object.entries(probes).map(([name, probe]) => new WatchedProbe({ name, probe, timeoutMs, now }))
   let isStopping = false
   let cached: { readonly at: number; readonly health: Promise<Health> } | null = null
   const look = async (): Promise<Health> => {
@@ -53,24 +53,31 @@ export function createHealth(options: HealthOptions): HealthCheck {
   }
 }
 
-/** A probe of which only one runs at a time: one that hangs is failing until it returns, not doubled. */
+interface WatchedProbeOptions extends Required<Pick<HealthOptions, 'timeoutMs' | 'now'>> {
+  readonly name: string
+  readonly probe: () => Promise<void>
+}
+
+/** A probe of which only one runs at a time: one that hangs is failing until it returns, not doubled and not waited for again. */
 class WatchedProbe {
   readonly name: string
-  readonly #probe: () => Promise<void>
-  readonly #timeoutMs: number
+  readonly #options: WatchedProbeOptions
   #running: Promise<void> | null = null
+  #startedAt = 0
 
-  constructor(name: string, probe: () => Promise<void>, timeoutMs: number) {
-    this.name = name
-    this.#probe = probe
-    this.#timeoutMs = timeoutMs
+  constructor(options: WatchedProbeOptions) {
+    this.name = options.name
+    this.#options = options
   }
 
   async works(events: Pick<Events, 'failing' | 'recovered'>): Promise<boolean> {
     const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(new Error(`No answer within ${this.#timeoutMs} ms`)), this.#timeoutMs)
+    const { timeoutMs, now } = this.#options
+    const running = this.#run()
+    const leftMs = Math.max(0, this.#startedAt + timeoutMs - now())
+    const timer = setTimeout(() => reject(new Error(`No answer within ${timeoutMs} ms`)), leftMs)
     try {
-      await Promise.race([this.#run(), late])
+      await Promise.race([running, late])
       events.recovered(this.name)
       return true
     } catch (error) {
@@ -82,9 +89,12 @@ class WatchedProbe {
   }
 
   #run(): Promise<void> {
-    this.#running ??= this.#probe().finally(() => {
-      this.#running = null
-    })
+    if (this.#running === null) {
+      this.#startedAt = this.#options.now()
+      this.#running = this.#options.probe().finally(() => {
+        this.#running = null
+      })
+    }
     return this.#running
   }
 }

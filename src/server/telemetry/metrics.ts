@@ -183,7 +183,10 @@ const TOTALS = {
   tombstones: 'Media whose bytes wait to be deleted',
 } as const satisfies Partial<Record<keyof StorageTotals, string>>
 
-/** A database that fails must not take the other metrics with it: its figures are then simply not told. */
+/** How long the figures of the storage are waited for. */
+const FIGURES_WITHIN_MS = 2000
+
+/** A database that fails, or hangs, must not take the other metrics with it: its figures are then simply not told. */
 function addStorageGauges(registry: Registry, { totals, space }: MetricSources): () => Promise<void> {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry], aggregator: 'first' })
   const byTotal = new Map(
@@ -194,7 +197,7 @@ function addStorageGauges(registry: Registry, { totals, space }: MetricSources):
   const oldest = gauge('sealift_storage_oldest_upload_timestamp_seconds', 'When the oldest unfinished upload began')
   const readable = gauge('sealift_storage_totals_read', '1 when the figures of the storage could be read')
   return async () => {
-    const [told, room] = await Promise.allSettled([totals(), space()])
+    const [told, room] = await Promise.allSettled([inTime(totals()), inTime(space())])
     const values = told.status === 'fulfilled' ? new Map<string, number | null>(Object.entries(told.value)) : null
     for (const [total, target] of byTotal) setOrRemove(target, values?.get(total))
     const oldestMs = values?.get('oldestUploadAt') ?? null
@@ -202,6 +205,16 @@ function addStorageGauges(registry: Registry, { totals, space }: MetricSources):
     setOrRemove(free, room.status === 'fulfilled' ? room.value?.freeBytes : null)
     setOrRemove(size, room.status === 'fulfilled' ? room.value?.totalBytes : null)
     readable.set(values && room.status === 'fulfilled' ? 1 : 0)
+  }
+}
+
+async function inTime<T>(figures: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('The figures do not come in time')), FIGURES_WITHIN_MS)
+  try {
+    return await Promise.race([figures, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -51,6 +51,8 @@ export interface FsckReport {
   readonly checkedBlobs: number
   /** Blobs found in the store. */
   readonly storedBlobs: number
+  /** Of those, what no record knows, but too young to be called orphans: neither a finding nor deleted. */
+  readonly youngUnknown: number
   readonly findings: readonly Finding[]
   readonly wrongCharges: readonly WrongChargeFinding[]
   /** What was not repaired because there is so much of it that something else is more likely wrong. */
@@ -80,6 +82,7 @@ export async function fsck(options: FsckOptions, signal: AbortSignal): Promise<F
     ok: !open && wrongCharges.every(({ repaired }) => repaired),
     checkedBlobs: live.count,
     storedBlobs: store.count,
+    youngUnknown: store.youngUnknown,
     findings,
     wrongCharges,
     heldBack: [...(live.heldBack ? ['lacking' as const] : []), ...(store.heldBack ? ['orphans' as const] : [])],
@@ -141,7 +144,8 @@ async function putInOrder(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob
 }
 
 async function checkStored(options: FsckOptions, signal: AbortSignal) {
-  const found = await findOrphans(options, options.modifiedBefore, signal)
+  const { orphans: unknown, blobs } = await findOrphans(options, Infinity, signal)
+  const found = { orphans: unknown.filter(({ modifiedAt }) => modifiedAt < options.modifiedBefore), blobs }
   const heldBack = options.repair && options.force !== true && lookSuspicious(found)
   const findings: Finding[] = []
   for (const { blobId, sizeBytes } of found.orphans) {
@@ -149,7 +153,7 @@ async function checkStored(options: FsckOptions, signal: AbortSignal) {
     const repaired = options.repair && !heldBack && (await remove(options, blobId))
     findings.push({ kind: 'orphan', blobId, expectedBytes: null, storedBytes: sizeBytes, repaired })
   }
-  return { findings, count: found.blobs, heldBack }
+  return { findings, count: blobs, youngUnknown: unknown.length - found.orphans.length, heldBack }
 }
 
 /** Asked again: the walk may have taken hours. */

@@ -4,7 +4,8 @@ import { once } from 'node:events'
 
 import { isFromWorker, type ToWorker, type WorkerReport } from './messages.ts'
 
-const REPORT_WITHIN_MS = 3000
+/** More than a worker allows a store to answer its probe: a store that hangs must be told as that, by a worker that is well. */
+const REPORT_WITHIN_MS = 8000
 
 /**
  * Where every core has a process of its own, threads that collect garbage take time from those that serve; then it is

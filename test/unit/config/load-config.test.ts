@@ -182,3 +182,9 @@ describe('printing', () => {
     expect(configWarnings(await load({ overrides: { access: { openMode: 'off' } } }))).toHaveLength(1)
   })
 })
+
+test('a file of a value that cannot be read is one mistake, though the value is needed', async () => {
+  const overrides = { records: { kind: 'postgres', postgres: { urlFile: '/nowhere/postgres-url' } } }
+  const error = await loadConfig({ environment: {}, overrides }).catch((thrown: unknown) => thrown)
+  expect((error as ConfigError).problems.map(({ key }) => key)).toEqual(['records.postgres.urlFile'])
+})

@@ -221,6 +221,20 @@ describe('stores of a cluster', () => {
       ['storage.accelerate'],
     ],
     ['postgres without its section', { records: { kind: 'postgres' } }, ['records.postgres']],
+    ...['p@ss#word@db.example/x', 'p@ss/word@db.example/x', 'p@ss?word@db.example/x', 'pass/word@db.example/x'].flatMap(
+      (rest): [string, RawMap, string[]][] => [
+        [
+          `a password of the database that is not escaped: ${rest}`,
+          { records: { postgres: { url: `postgres://a:${rest}` } } },
+          ['records.postgres.url'],
+        ],
+        [
+          `a password of Valkey that is not escaped: ${rest}`,
+          { limits: { valkey: { url: `redis://a:${rest}` } } },
+          ['limits.valkey.url'],
+        ],
+      ],
+    ),
     ['a database that is no postgres', { records: { postgres: { url: 'mysql://x' } } }, ['records.postgres.url']],
     ['valkey without its section', { limits: { shared: 'valkey' } }, ['limits.valkey']],
     ['workers that would each count for themselves', { workers: 2 }, ['workers']],

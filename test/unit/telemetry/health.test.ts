@@ -69,6 +69,19 @@ describe('readiness', () => {
     expect(started).toBe(2)
   })
 
+  test('a probe that hangs is not waited for again', async () => {
+    const { health } = world({
+      timeoutMs: 300,
+      cacheMs: 0,
+      now: () => performance.now(),
+      probes: { records: () => new Promise(() => undefined) },
+    })
+    expect((await health.readiness()).checks).toEqual({ records: 'failing' })
+    const startedAt = performance.now()
+    expect((await health.readiness()).checks).toEqual({ records: 'failing' })
+    expect(performance.now() - startedAt).toBeLessThan(150)
+  })
+
   test('is red at once when the server stops', async () => {
     const { health } = world()
     await health.readiness()

@@ -58,6 +58,13 @@ test('a database that fails takes its own figures with it and no others, and the
   expect((await metrics.read()).body).toMatch(/^sealift_storage_blobs 3$/m)
 })
 
+test('a database that hangs is not waited for', async () => {
+  const totalsOfNobody = () => new Promise<typeof totals>(() => undefined)
+  const { body } = await createMetrics({ ofProcess: false, sources: sources({ totals: totalsOfNobody }) }).read()
+  expect(body).toMatch(/^sealift_storage_totals_read 0$/m)
+  expect(body).toMatch(/^sealift_storage_free_bytes 10$/m)
+})
+
 test('requests by route and class of status, with their latency', async () => {
   const metrics = createMetrics({ sources: sources(), ofProcess: false })
   metrics.requestEnded({ route: 'readMedia', status: 206, seconds: 0.02 })
