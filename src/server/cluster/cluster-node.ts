@@ -150,9 +150,10 @@ class Node implements ClusterNode {
   }
 
   #lost(reason: SealiftError): void {
-    if (this.#closed) return
+    // A connection on which it never joined was no return: it goes on as it was, and there is nothing to tell.
+    if (this.#closed || this.#phase !== 'joined') return
     this.#phase = 'rejoining'
-    this.#aloneTimer ??= setTimeout(() => this.#goOnAlone(), this.link.commandTimeoutMs).unref()
+    this.#aloneTimer = setTimeout(() => this.#goOnAlone(), this.link.commandTimeoutMs).unref()
     this.#events?.lost(reason)
     for (const watcher of this.#watchers) watcher.lost?.()
   }

@@ -40,12 +40,19 @@ export async function shareSettings(options: SharedSettingsOptions): Promise<Dis
   return shared
 }
 
+/** What other nodes are to be told. */
+interface News {
+  readonly tiers: boolean
+  /** Fingerprints. */
+  readonly revoked: ReadonlySet<string>
+}
+
 class SharedSettings implements Disposable {
   readonly #options: SharedSettingsOptions
   readonly #subscriptions: readonly Disposable[]
   /** The last look, by the server's clock: only what came after it is news. */
   #seenUntil = '0'
-  #toTell: { tiers: boolean; readonly revoked: Set<string> } | null = null
+  #toTell: News | null = null
   #isFollowing = false
   #last: Promise<void> = Promise.resolve()
 
@@ -73,10 +80,17 @@ class SharedSettings implements Disposable {
 
   #changed(next: ServerConfig, previous: ServerConfig): void {
     if (this.#isFollowing || isDeepStrictEqual(next, previous)) return
-    this.#toTell ??= { tiers: false, revoked: new Set() }
-    this.#toTell.tiers ||= !isDeepStrictEqual(next.tiers, previous.tiers)
-    for (const fingerprint of revokedTokens(next, previous)) this.#toTell.revoked.add(fingerprint)
+    this.#remember({
+      tiers: !isDeepStrictEqual(next.tiers, previous.tiers),
+      revoked: new Set(revokedTokens(next, previous)),
+    })
     this.#inTurn(() => this.#tell())
+  }
+
+  /** Beside what is to be told already: more may have come while the last telling failed. */
+  #remember({ tiers, revoked }: News): void {
+    const { tiers: before = false, revoked: others = [] } = this.#toTell ?? {}
+    this.#toTell = { tiers: tiers || before, revoked: new Set([...others, ...revoked]) }
   }
 
   async #catchUp(): Promise<void> {
@@ -94,7 +108,7 @@ class SharedSettings implements Disposable {
     try {
       await node.link.run(TELL, this.#keys(), [channel, node.id, tiers, ...news.revoked])
     } catch (error) {
-      this.#toTell ??= news
+      this.#remember(news)
       throw error
     }
   }

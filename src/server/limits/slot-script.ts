@@ -47,10 +47,11 @@ local NOBODY = '-'
 local facts = redis.call('HMGET', meta, 'generation', 'opensAt', 'expected')
 local generation, opensAt, expected = facts[1], tonumber(facts[2] or 0), tonumber(facts[3] or 0)
 if not generation then
-  generation, opensAt, expected = me .. ' ' .. string.format('%.0f', nowUs), now + leaseMs, known
+  -- A node that has just started knows of nobody; but those who hear this are there.
+  local hear = redis.call('PUBLISH', channel .. 'all', 'report')
+  generation, opensAt, expected = me .. ' ' .. string.format('%.0f', nowUs), now + leaseMs, math.max(known, hear)
   redis.call('HSET', meta, 'generation', generation, 'opensAt', opensAt, 'expected', expected)
   redis.call('DEL', reported)
-  redis.call('PUBLISH', channel .. 'all', 'report')
 elseif opensAt > now and known > expected then
   expected = known
   redis.call('HSET', meta, 'expected', expected)
@@ -172,6 +173,8 @@ function asks.insist(held, line, capKey, ticket, cap, queue, arrival, keepers)
 end
 
 function asks.hold(held, line, capKey, ticket, cap)
+  -- Its node may have granted it without us, from its share: a place left in line would be granted to nobody.
+  redis.call('ZREM', line, ticket)
   local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
   if untilMs > now or settling or free(held, cap) > 0 then
     give(held, ticket)

@@ -124,4 +124,23 @@ describe('nodes', () => {
     expect(told).toEqual(['lost', 'back'])
     expect(node.nodes).toBe(1)
   })
+
+  test('go on alone as long as Valkey takes connections and does not work, and tell it once', async () => {
+    await using valkey = await startValkey()
+    const told: string[] = []
+    const events = { lost: () => told.push('lost'), back: () => told.push('back') }
+    await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 100, events })
+    await valkey.command('ACL', 'SETUSER', 'default', '-eval', '-evalsha')
+    let tries = 0
+    node.link.watch({ up: () => (tries += 1) })
+    await node.link.run(defineScript('return 1'), [], []).catch(() => undefined)
+    await eventually('it goes on alone', () => node.phase === 'alone')
+    const phases = new Set<string>()
+    const since = tries
+    await eventually('it has tried again', () => phases.add(node.phase) && tries >= since + 3)
+    expect([...phases]).toEqual(['alone'])
+    await valkey.command('ACL', 'SETUSER', 'default', '+eval', '+evalsha')
+    await eventually('it is back', () => node.phase === 'joined')
+    expect(told).toEqual(['lost', 'back'])
+  })
 })

@@ -5,6 +5,8 @@ import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
 
 import type { NodeSlotLimiter, SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
+import { joinCluster } from '../../../src/server/cluster/cluster-node.ts'
+import { LineNames } from '../../../src/server/limits/line-names.ts'
 import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
@@ -159,7 +161,41 @@ describe('a flushed Valkey', () => {
   })
 })
 
+describe('a node that starts right after Valkey has forgotten everything', () => {
+  test('by a flush, grants nothing that others hold', async () => {
+    await using world = await twoLimiters()
+    const { valkey, prefix, a, b } = world
+    const slots = [...(await take(a, CAP - 1)), ...(await take(b, 1))]
+    await valkey.flush()
+    await using late = await joinCluster({ url: valkey.facts.url, prefix, leaseTtlMs: LEASE_MS })
+    await using c = await openValkeySlotLimiter({ node: late, name: 'slots' })
+    expect(await refused(c)).toBe('too_many_downloads')
+    expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+})
+
 describe('without Valkey', () => {
+  test('a place in line that was turned into a slot is no place in line any more', async () => {
+    await using world = await twoLimiters(300)
+    const { valkey, nodes, prefix, a, b } = world
+    const before = await take(a, CAP)
+    const waiting = take(b, 3)
+    await eventually('they wait', () => b.waiting('download') === 3)
+    await valkey.pause()
+    await waiting
+    valkey.resume()
+    await eventually('both are back', () => nodes.every(({ phase }) => phase === 'joined'))
+    const line = `${prefix}slots:line:${new LineNames().of('subject:a', 'download')}`
+    await eventually('all are counted', async () => (await held(a)) === CAP)
+    await Promise.all([held(a), held(b)])
+    expect(await valkey.command('ZCARD', line)).toBe(0)
+    const lost = aborted(await waiting)
+    for (const slot of [...before, ...(await waiting)]) slot[Symbol.dispose]()
+    expect(lost).toBe(3)
+    await eventually('all are back', async () => (await held(a)) === 0, LEASE_MS / 2)
+  })
+
   test.each([
     ['is killed', 'kill'],
     ['stands still', 'pause'],
