@@ -22,6 +22,8 @@ export interface SharedSettingsOptions {
   readonly sessions: Pick<Sessions, 'revoke'>
   /** Reads this node's own file again. Without it only tiers and revocations are taken over. */
   readonly reread?: () => Promise<ServerConfig>
+  /** When (monotonic ms) this node's own file was read: what was told since then is news. Now when not told. */
+  readonly readAtMs?: number
   readonly events?: {
     /** Another node was told something, and this one follows. */
     followed(): void
@@ -47,6 +49,15 @@ interface News {
   readonly revoked: ReadonlySet<string>
 }
 
+/** What other nodes have told since the last look. */
+interface Told {
+  readonly now: string
+  /** Empty: they have not changed. */
+  readonly tiers: string
+  readonly revoked: readonly string[]
+  readonly isTold: boolean
+}
+
 class SharedSettings implements Disposable {
   readonly #options: SharedSettingsOptions
   readonly #subscriptions: readonly Disposable[]
@@ -65,13 +76,19 @@ class SharedSettings implements Disposable {
     ]
   }
 
-  /** This node has just read its file: what was told before is old. */
+  /** What was told before this node read its file is old; what was told while it started is not. */
   async begin(): Promise<void> {
-    const { node } = this.#options
+    const { node, readAtMs = performance.now() } = this.#options
+    const { now } = await this.#read()
+    this.#seenUntil = String(Math.floor(Number(now) - (performance.now() - readAtMs) * 1000))
     await node.link.hear('settings', from => {
       if (from !== node.id) this.#inTurn(() => this.#look())
     })
-    this.#seenUntil = (await this.#read()).now
+    this.#inTurn(async () => {
+      const { isTold } = await this.#read()
+      if (isTold) await this.#look()
+    })
+    await this.#last
   }
 
   [Symbol.dispose](): void {
@@ -136,10 +153,11 @@ class SharedSettings implements Disposable {
     }
   }
 
-  async #read(): Promise<{ readonly now: string; readonly tiers: string; readonly revoked: readonly string[] }> {
+  async #read(): Promise<Told> {
     const { link } = this.#options.node
-    const [now, tiers, revoked] = (await link.run(LOOK, this.#keys(), [this.#seenUntil])) as [string, string, string[]]
-    return { now, tiers, revoked }
+    const answer = await link.run(LOOK, this.#keys(), [this.#seenUntil])
+    const [now, tiers, revoked, isTold] = answer as [string, string, string[], number]
+    return { now, tiers, revoked, isTold: isTold === 1 }
   }
 
   #keys(): readonly string[] {

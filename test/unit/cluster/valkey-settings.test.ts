@@ -91,6 +91,27 @@ test('what was told while a node could not hear reaches it when it is back; what
   expect(capOf({ live })).toBe(2)
 })
 
+test('what was told after a node had read its file, and before it could hear, reaches it', async () => {
+  await using world = await twoNodes({ access: { tokens } })
+  const { nodes, a, b } = world
+  const [node] = nodes
+  if (!node) throw new Error('there is no node')
+  const open = async (readAtMs: number, own: number) => {
+    const live = createLiveConfig(withCap(own))
+    const revoked: string[] = []
+    const sessions = { revoke: (fingerprints: ReadonlySet<string>) => void revoked.push(...fingerprints) }
+    using _ = await shareSettings({ node, live, sessions, readAtMs })
+    return { cap: capOf({ live }), revoked: revoked.length }
+  }
+  const early = performance.now()
+  await new Promise(resolve => void setTimeout(resolve, 20))
+  a.live.apply(withCap(9))
+  await eventually('the other follows', () => capOf(b) === 9)
+  await new Promise(resolve => void setTimeout(resolve, 20))
+  expect(await open(early, 5)).toEqual({ cap: 9, revoked: 1 })
+  expect(await open(performance.now(), 5)).toEqual({ cap: 5, revoked: 0 })
+})
+
 test('what could not be told is not forgotten when more is to be told meanwhile', async () => {
   const other = createHash('sha256').update(randomBytes(32)).digest('hex')
   const both = [...tokens, { subject: 'bob', sha256: other }]

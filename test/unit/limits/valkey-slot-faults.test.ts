@@ -11,6 +11,7 @@ import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-li
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
+import { startFlakyProxy } from '../../support/flaky-proxy.ts'
 import { runSeed, seededRandom } from '../../support/random.ts'
 
 const NEVER = new AbortController().signal
@@ -171,6 +172,34 @@ describe('a node that starts right after Valkey has forgotten everything', () =>
     await using c = await openValkeySlotLimiter({ node: late, name: 'slots' })
     expect(await refused(c)).toBe('too_many_downloads')
     expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+})
+
+describe('Valkey that comes back with what it knew a while ago', () => {
+  test('grants nothing before all nodes have told what they hold', async () => {
+    await using resources = new AsyncDisposableStack()
+    const valkey = resources.use(await startValkey())
+    const proxy = resources.use(await startFlakyProxy(valkey.facts.url))
+    const options = { prefix: 'old:', leaseTtlMs: LEASE_MS, commandTimeoutMs: 10_000 }
+    const limiterAt = async (url: string) => {
+      const node = resources.use(await joinCluster({ url, ...options }))
+      return { node, slots: resources.use(await openValkeySlotLimiter({ node, name: 'slots' })) }
+    }
+    const a = await limiterAt(valkey.facts.url)
+    const b = await limiterAt(proxy.url.replace('http:', 'redis:'))
+    await eventually('both know of both', () => a.node.nodes + b.node.nodes === 4)
+    const slots = [...(await take(a.slots, 1))]
+    await valkey.command('SAVE')
+    slots.push(...(await take(b.slots, CAP - 1)))
+    proxy.target = 'http://127.0.0.1:9'
+    await valkey.restart()
+    await eventually('one is back', () => a.node.phase === 'joined')
+    const asked = refused(a.slots)
+    await new Promise(resolve => void setTimeout(resolve, 100))
+    proxy.target = valkey.facts.url
+    expect(await asked).toBe('too_many_downloads')
+    expect(await held(a.slots)).toBe(CAP)
     expect(aborted(slots)).toBe(0)
   })
 })
