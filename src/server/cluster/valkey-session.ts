@@ -92,11 +92,11 @@ async function prepare(
 
 /** Empty where the user may not ask. */
 async function readServerId(client: ReturnType<typeof newClient>): Promise<string> {
-  const facts = await client.sendCommand(['INFO', 'server']).catch((error: unknown) => {
+  const facts = await client.sendCommand<string>(['INFO', 'server']).catch((error: unknown) => {
     if (error instanceof ErrorReply) return ''
     throw error
   })
-  return /^run_id:(\w+)/m.exec(String(facts))?.[1] ?? ''
+  return /^run_id:(\w+)/m.exec(facts)?.[1] ?? ''
 }
 
 class ConnectTimeoutError extends Error {

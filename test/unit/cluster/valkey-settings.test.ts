@@ -131,6 +131,7 @@ test('what could not be told is not forgotten when more is to be told meanwhile'
   valkey.resume()
   await eventually('both are ended', () => ended.length === 2)
   await eventually('the other follows', () => capOf(b) === 9)
+  expect(ended.toSorted()).toEqual([SHA, other].toSorted())
 })
 
 test('tiers that do not fit are refused, and nothing changes', async () => {

@@ -211,7 +211,7 @@ describe('without Valkey', () => {
     const before = await take(a, CAP)
     const waiting = take(b, 3)
     await eventually('they wait', () => b.waiting('download') === 3)
-    await valkey.pause()
+    valkey.pause()
     await waiting
     valkey.resume()
     await eventually('both are back', () => nodes.every(({ phase }) => phase === 'joined'))
