@@ -229,6 +229,7 @@ end
 
 function asks.reported()
   redis.call('ZADD', nodes, now + leaseMs, me)
+  redis.call('PEXPIRE', nodes, leaseMs * 2)
   if not settling then return DONE, 0 end
   redis.call('SADD', reported, me)
   redis.call('PEXPIRE', reported, leaseMs)
