@@ -37,6 +37,8 @@ export interface FollowOthers {
   readonly node: ClusterNode
   readonly sessions: Sessions
   readonly events: Pick<Events, 'configReloaded' | 'configRefused'>
+  /** When (monotonic ms) this process read its configuration. */
+  readonly readAtMs: number
   readonly reread: (() => Promise<ServerConfig>) | undefined
 }
 

@@ -62,6 +62,8 @@ export interface ServerOptions {
   readonly logTo?: DestinationStream
   /** Reads this process's own configuration again, when another node was told to. */
   readonly reread?: () => Promise<ServerConfig>
+  /** When (monotonic ms) the configuration began to be read; now when absent. */
+  readonly readAtMs?: number
   /** Put around the stores before anything uses them: to inject faults. */
   readonly wrap?: (stores: Stores) => Stores
   /** Metrics of the process itself; off where several servers share one. */
@@ -78,6 +80,7 @@ export interface ServerOptions {
 export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen, admin } = live.current
+  const { readAtMs = performance.now(), reread } = options
   const storageNotes = await checkStorage(live.current)
   const { blobs, records } = decorate(await openStores(live.current, resources), live.current, options)
   const clock = options.clock ?? (await openClock(live.current, records, resources))
@@ -114,8 +117,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
     admin.enabled && options.ownAdmin !== false
       ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
       : null
-  if (limits.node)
-    resources.use(await followOthers({ live, node: limits.node, sessions, events, reread: options.reread }))
+  if (limits.node) resources.use(await followOthers({ live, node: limits.node, sessions, events, readAtMs, reread }))
   const port = await http.listen(listen.host, listen.port)
   sweeper.start()
   const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`

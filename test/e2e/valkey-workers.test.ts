@@ -84,12 +84,17 @@ describe('several processes on one machine, files and SQLite', () => {
 
   it('go on when one is killed: another takes its place, and its slots come back', async () => {
     const { mediaId } = await api.store(bytes)
+    const counted = () => metric('sealift_transfer_bytes_total{direction="upload"}')
+    const before = await counted()
     const [victim] = workers()
     process.kill(victim ?? 0, 'SIGKILL')
     await until('readiness is red', async () => (await fetch(`${adminUrl}/readyz`)).status === 503)
     expect(serving.running.stderr()).toContain('another is started')
+    // What it counted stays counted: a counter that goes down would be taken for one that began anew.
+    expect(await counted()).toBe(before)
     await until('there are two again', () => workers().length === 2)
     await until('readiness is green', async () => (await fetch(`${adminUrl}/readyz`)).status === 200)
+    expect(await counted()).toBe(before)
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
     await until(
       'all slots are free',
@@ -97,12 +102,31 @@ describe('several processes on one machine, files and SQLite', () => {
     )
   })
 
+  it('that have just been started are told of a reload when they can hear it, and live', async () => {
+    const before = workers()
+    process.kill(before[0] ?? 0, 'SIGKILL')
+    const started = () => workers().find(pid => !before.includes(pid))
+    await until('another is started', () => started() !== undefined)
+    const reloaded = () => serving.running.stderr().split('configuration reloaded').length
+    const reloadedBefore = reloaded()
+    const pid = started()
+    serving.running.child.kill('SIGHUP')
+    await until('readiness is green', async () => (await fetch(`${adminUrl}/readyz`)).status === 200)
+    expect(started()).toBe(pid)
+    await until('both have read it', () => reloaded() >= reloadedBefore + 2)
+  })
+
   it('take over a new limit together, and stop together', async () => {
     const pids = workers()
     serving.running.child.kill('SIGHUP')
     await until('both have read it', () => serving.running.stderr().split('configuration reloaded').length > 2)
+    // The third that dies soon: its successor would be started after four seconds.
+    process.kill(pids[0] ?? 0, 'SIGKILL')
+    await until('it is gone', () => workers().length === 1)
+    const stoppedAtMs = performance.now()
     serving.running.child.kill('SIGTERM')
     expect((await serving.running.result).code).toBe(0)
+    expect(performance.now() - stoppedAtMs).toBeLessThan(3000)
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   })
 

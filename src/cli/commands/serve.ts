@@ -16,7 +16,7 @@ import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
 import { explainStart } from '../server/explain-start.ts'
-import { onHangup } from '../server/on-hangup.ts'
+import { Hangups } from '../server/hangups.ts'
 import { serveWorkers } from '../server/serve-workers.ts'
 
 export interface ServeOptions {
@@ -32,12 +32,15 @@ const STDERR = 2
 export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const output = new Output(io)
   using supervisor = linkToSupervisor()
+  using hangups = new Hangups()
   const sources = sourcesOf(io, options)
+  const readAtMs = performance.now()
   const live = createLiveConfig(await loadConfig(sources))
-  if (live.current.workers > 1 && !supervisor) return serveWorkers(io, live, at => announce(output, at, live.current))
+  if (live.current.workers > 1 && !supervisor)
+    return await serveWorkers(io, { live, hangups }, at => announce(output, at, live.current))
   const reload = createReloader(live, sources)
-  await using server = await start(live, { ownAdmin: !supervisor, reread: () => loadConfig(sources) })
-  using _ = onHangup(() => void reloadAndTell(live, reload, server.events))
+  await using server = await start(live, { ownAdmin: !supervisor, readAtMs, reread: () => loadConfig(sources) })
+  hangups.tellTo(() => void reloadAndTell(live, reload, server.events))
   if (supervisor) supervisor.tell(server.url, () => server.report())
   else await announce(output, server, live.current)
   if (!io.signal.aborted) await once(io.signal, 'abort')

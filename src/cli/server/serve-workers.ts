@@ -8,19 +8,19 @@ import { superviseWorkers, WorkerFailed, type Supervisor } from '../../server/wo
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from './explain-start.ts'
-import { onHangup } from './on-hangup.ts'
+import type { Hangups } from './hangups.ts'
 
 const STDERR = 2
 
 /** Serves with several processes until a signal stops them. `announce` is told the addresses once all of them serve. */
 export async function serveWorkers(
   io: CliIo,
-  live: LiveConfigHolder,
+  { live, hangups }: { readonly live: LiveConfigHolder; readonly hangups: Hangups },
   announce: (addresses: Pick<Supervisor, 'url' | 'adminUrl'>) => Promise<void>,
 ): Promise<number> {
   try {
     await using supervisor = await start(live)
-    using _ = onHangup(() => supervisor.reload())
+    hangups.tellTo(() => supervisor.reload())
     await announce(supervisor)
     if (!io.signal.aborted) await once(io.signal, 'abort')
     await supervisor.stop()

@@ -22,6 +22,8 @@ export interface SharedSettingsOptions {
   readonly sessions: Pick<Sessions, 'revoke'>
   /** Reads this node's own file again. Without it only tiers and revocations are taken over. */
   readonly reread?: () => Promise<ServerConfig>
+  /** When (monotonic ms) this node's own file was read: what was told since then is news. Now when not told. */
+  readonly readAtMs?: number
   readonly events?: {
     /** Another node was told something, and this one follows. */
     followed(): void
@@ -40,12 +42,28 @@ export async function shareSettings(options: SharedSettingsOptions): Promise<Dis
   return shared
 }
 
+/** What other nodes are to be told. */
+interface News {
+  readonly tiers: boolean
+  /** Fingerprints. */
+  readonly revoked: ReadonlySet<string>
+}
+
+/** What other nodes have told since the last look. */
+interface Told {
+  readonly now: string
+  /** Empty: they have not changed. */
+  readonly tiers: string
+  readonly revoked: readonly string[]
+  readonly isTold: boolean
+}
+
 class SharedSettings implements Disposable {
   readonly #options: SharedSettingsOptions
   readonly #subscriptions: readonly Disposable[]
   /** The last look, by the server's clock: only what came after it is news. */
   #seenUntil = '0'
-  #toTell: { tiers: boolean; readonly revoked: Set<string> } | null = null
+  #toTell: News | null = null
   #isFollowing = false
   #last: Promise<void> = Promise.resolve()
 
@@ -58,13 +76,19 @@ class SharedSettings implements Disposable {
     ]
   }
 
-  /** This node has just read its file: what was told before is old. */
+  /** What was told before this node read its file is old; what was told while it started is not. */
   async begin(): Promise<void> {
-    const { node } = this.#options
+    const { node, readAtMs = performance.now() } = this.#options
+    const { now } = await this.#read()
+    this.#seenUntil = String(Math.floor(Number(now) - (performance.now() - readAtMs) * 1000))
     await node.link.hear('settings', from => {
       if (from !== node.id) this.#inTurn(() => this.#look())
     })
-    this.#seenUntil = (await this.#read()).now
+    this.#inTurn(async () => {
+      const { isTold } = await this.#read()
+      if (isTold) await this.#look()
+    })
+    await this.#last
   }
 
   [Symbol.dispose](): void {
@@ -73,10 +97,17 @@ class SharedSettings implements Disposable {
 
   #changed(next: ServerConfig, previous: ServerConfig): void {
     if (this.#isFollowing || isDeepStrictEqual(next, previous)) return
-    this.#toTell ??= { tiers: false, revoked: new Set() }
-    this.#toTell.tiers ||= !isDeepStrictEqual(next.tiers, previous.tiers)
-    for (const fingerprint of revokedTokens(next, previous)) this.#toTell.revoked.add(fingerprint)
+    this.#remember({
+      tiers: !isDeepStrictEqual(next.tiers, previous.tiers),
+      revoked: new Set(revokedTokens(next, previous)),
+    })
     this.#inTurn(() => this.#tell())
+  }
+
+  /** Beside what is to be told already: more may have come while the last telling failed. */
+  #remember({ tiers, revoked }: News): void {
+    const { tiers: before = false, revoked: others = [] } = this.#toTell ?? {}
+    this.#toTell = { tiers: tiers || before, revoked: new Set([...others, ...revoked]) }
   }
 
   async #catchUp(): Promise<void> {
@@ -94,7 +125,7 @@ class SharedSettings implements Disposable {
     try {
       await node.link.run(TELL, this.#keys(), [channel, node.id, tiers, ...news.revoked])
     } catch (error) {
-      this.#toTell ??= news
+      this.#remember(news)
       throw error
     }
   }
@@ -122,10 +153,11 @@ class SharedSettings implements Disposable {
     }
   }
 
-  async #read(): Promise<{ readonly now: string; readonly tiers: string; readonly revoked: readonly string[] }> {
+  async #read(): Promise<Told> {
     const { link } = this.#options.node
-    const [now, tiers, revoked] = (await link.run(LOOK, this.#keys(), [this.#seenUntil])) as [string, string, string[]]
-    return { now, tiers, revoked }
+    const answer = await link.run(LOOK, this.#keys(), [this.#seenUntil])
+    const [now, tiers, revoked, isTold] = answer as [string, string, string[], number]
+    return { now, tiers, revoked, isTold: isTold === 1 }
   }
 
   #keys(): readonly string[] {

@@ -42,6 +42,8 @@ export interface LinkWatcher {
 
 export interface ValkeyLink extends AsyncDisposable {
   readonly isUp: boolean
+  /** Of the process at the other end; empty when there is none, or it does not tell. */
+  readonly serverId: string
   readonly prefix: string
   readonly commandTimeoutMs: number
   /** Runs a script. @throws unavailable */
@@ -63,6 +65,7 @@ export async function openValkeyLink(options: ValkeyLinkOptions): Promise<Valkey
   return link
 }
 
+/** The longest is also how long a connection must have lasted for the next one to be made at once. */
 const RETRY_FIRST_MS = 50
 const RETRY_MOST_MS = 1000
 
@@ -76,6 +79,8 @@ class Link implements ValkeyLink {
   readonly #watchers = new Set<LinkWatcher>()
   readonly #closing = new AbortController()
   #session: Session | null = null
+  #upSinceMs = 0
+  #retryMs = RETRY_FIRST_MS
 
   constructor({ url, prefix, commandTimeoutMs = 1000, connectTimeoutMs = 5000 }: ValkeyLinkOptions) {
     this.#url = url.replace(/^valkey(s?):/, 'redis$1:')
@@ -87,6 +92,10 @@ class Link implements ValkeyLink {
 
   get isUp(): boolean {
     return this.#session !== null
+  }
+
+  get serverId(): string {
+    return this.#session?.serverId ?? ''
   }
 
   async open(): Promise<void> {
@@ -111,10 +120,7 @@ class Link implements ValkeyLink {
 
   async hear(channel: string, listener: (message: string) => void): Promise<void> {
     this.#listeners.set(this.prefix + channel, listener)
-    const session = this.#session
-    if (!session) return
-    // What breaks the link is told to those who watch it; the next connection hears.
-    await this.#within(session, session.subscribe(this.prefix + channel, listener)).catch(() => undefined)
+    if (this.#session) await this.#subscribe(this.#session, this.prefix + channel, listener)
   }
 
   watch(watcher: LinkWatcher): Disposable {
@@ -128,6 +134,11 @@ class Link implements ValkeyLink {
     this.#session?.end()
     this.#session = null
     return Promise.resolve()
+  }
+
+  /** What breaks the link is told to those who watch it; the next connection hears. */
+  async #subscribe(session: Session, channel: string, listener: (message: string) => void): Promise<void> {
+    await this.#within(session, session.subscribe(channel, listener)).catch(() => undefined)
   }
 
   #current(): Session {
@@ -171,6 +182,10 @@ class Link implements ValkeyLink {
   #use(session: Session): void {
     if (this.#closing.signal.aborted) return session.end()
     this.#session = session
+    this.#upSinceMs = performance.now()
+    // Somebody may have begun to listen while it was being made.
+    for (const [channel, listener] of this.#listeners)
+      if (!session.hears(channel)) void this.#subscribe(session, channel, listener)
     for (const watcher of this.#watchers) watcher.up?.()
   }
 
@@ -178,13 +193,17 @@ class Link implements ValkeyLink {
     if (this.#session !== session) return
     this.#session = null
     session.end()
+    // One that breaks as soon as it is used is not made again and again without a pause.
+    if (performance.now() - this.#upSinceMs > RETRY_MOST_MS) this.#retryMs = RETRY_FIRST_MS
     for (const watcher of this.#watchers) watcher.down?.(reason)
     void this.#reconnect()
   }
 
   async #reconnect(): Promise<void> {
     const { signal } = this.#closing
-    for (let waitMs = RETRY_FIRST_MS; !signal.aborted; waitMs = Math.min(RETRY_MOST_MS, waitMs * 2)) {
+    while (!signal.aborted) {
+      const waitMs = this.#retryMs
+      this.#retryMs = Math.min(RETRY_MOST_MS, waitMs * 2)
       try {
         // Not all nodes at the same moment.
         await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false })

@@ -1,11 +1,15 @@
 /** One connection, from its first byte to its end: it is never mended, only replaced. */
-import { createClient } from 'redis'
+import { createClient, ErrorReply } from 'redis'
 
 export interface Session {
   /** False from the moment it breaks. */
   readonly isOpen: boolean
+  /** Of the process that answers: another one may know less than this one did. Empty when it does not tell. */
+  readonly serverId: string
   send(args: readonly string[]): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<void>
+  /** Whether it has subscribed to this channel. */
+  hears(channel: string): boolean
   end(): void
 }
 
@@ -29,12 +33,21 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   // One listener for all its life: the client is not the emitter itself, and loses what is added after a removal.
   let onError: (error: unknown) => void = reject
   client.on('error', (error: unknown) => onError(error))
+  const channels = new Set<string>()
+  let serverId = ''
   const session: Session = {
     get isOpen() {
       return client.isReady
     },
+    get serverId() {
+      return serverId
+    },
     send: args => client.sendCommand(args),
-    subscribe: (channel, listener) => client.subscribe(channel, listener),
+    subscribe(channel, listener) {
+      channels.add(channel)
+      return client.subscribe(channel, listener)
+    },
+    hears: channel => channels.has(channel),
     end() {
       onError = () => undefined
       if (client.isOpen) client.destroy()
@@ -42,7 +55,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
   const timer = setTimeout(() => reject(new ConnectTimeoutError()), options.timeoutMs)
   try {
-    await Promise.race([prepare(client, options), failed])
+    serverId = await Promise.race([prepare(client, session, options), failed])
   } catch (error) {
     session.end()
     throw error
@@ -64,10 +77,26 @@ function newClient({ url, timeoutMs }: SessionOptions) {
   })
 }
 
-async function prepare(client: ReturnType<typeof newClient>, { listeners, probeKey }: SessionOptions): Promise<void> {
+/** @returns the id of the server */
+async function prepare(
+  client: ReturnType<typeof newClient>,
+  session: Session,
+  { listeners, probeKey }: SessionOptions,
+): Promise<string> {
   await client.connect()
-  const channels = [...listeners].map(([channel, listener]) => client.subscribe(channel, listener))
-  await Promise.all([...channels, client.sendCommand(['SET', probeKey, '1', 'PX', '60000'])])
+  const channels = [...listeners].map(([channel, listener]) => session.subscribe(channel, listener))
+  const probed = client.sendCommand(['SET', probeKey, '1', 'PX', '60000'])
+  const [serverId] = await Promise.all([readServerId(client), probed, ...channels])
+  return serverId
+}
+
+/** Empty where the user may not ask. */
+async function readServerId(client: ReturnType<typeof newClient>): Promise<string> {
+  const facts = await client.sendCommand<string>(['INFO', 'server']).catch((error: unknown) => {
+    if (error instanceof ErrorReply) return ''
+    throw error
+  })
+  return /^run_id:(\w+)/m.exec(facts)?.[1] ?? ''
 }
 
 class ConnectTimeoutError extends Error {

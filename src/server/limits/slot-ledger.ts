@@ -37,6 +37,8 @@ export class SlotLedger {
   readonly #base: string
   readonly #batch = new ScriptBatch<Ask, Answer>({ send: asks => this.#send(asks) })
   #generation: string | null = null
+  /** The last server that answered. */
+  #serverId = ''
 
   constructor(options: SlotLedgerOptions) {
     this.#options = options
@@ -69,8 +71,12 @@ export class SlotLedger {
     const base = this.#base
     const keys = [`${base}meta`, `${base}reported`, nodesKey(node.link.prefix)]
     for (const line of lines.keys()) keys.push(...PARTS.map(part => `${base}${part}:${line}`))
-    const facts = [node.id, String(node.leaseTtlMs), String(node.nodes), `${base}wake:`]
-    return this.#read(await node.link.run(SLOTS, keys, [...facts, ...args]))
+    const { serverId } = node.link
+    const isOther = serverId === this.#serverId ? '' : 'other'
+    const facts = [node.id, String(node.leaseTtlMs), String(node.nodes), `${base}wake:`, serverId, isOther]
+    const reply = await node.link.run(SLOTS, keys, [...facts, ...args])
+    this.#serverId = serverId
+    return this.#read(reply)
   }
 
   #read(reply: unknown): readonly Answer[] {

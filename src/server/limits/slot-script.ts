@@ -3,8 +3,9 @@
  * unless its node renews it; who waits is in `line`, by time of arrival. A ticket is made once and never used again:
  * whoever frees or renews by a ticket that has lapsed touches nobody else's slot.
  *
- * [Note: settling] After a flush or an empty restart nothing is known of the slots that nodes hold. The first call finds
- * that out (no generation), and grants nothing until every node has reported what it holds, or the time of a lease has
+ * [Note: settling] After a flush or a restart nothing is known of the slots that nodes hold, or only what was so when a
+ * snapshot was written or a replica was last told. The first call finds that out (no generation, or one of another
+ * server: a node tells which one it has come to), and grants nothing until every node has reported what it holds, or the time of a lease has
  * passed, after which the slots of who has not reported are gone anyway.
  *
  * [Note: reserves] A node may keep slots of a line although no transfer uses them right now (slot-reserves.ts), if it has
@@ -30,7 +31,8 @@ export const NO_RESERVE_MS = 1000
 
 /**
  * KEYS: meta, reported, nodes, then for each line: held, line, cap, keepers.
- * ARGV: node, lease in ms, nodes known, channel prefix, then for each ask six: kind, line (from 1), ticket, cap, queue, arrival.
+ * ARGV: node, lease in ms, nodes known, channel prefix, server, `other` when the node has come to this server just now,
+ * then for each ask six: kind, line (from 1), ticket, cap, queue, arrival.
  * Kinds: take, insist (take, whatever others may have left), hold (renew), wait (renew a place), drop, count, tally
  * (count, including what others may have left), keep (may a reserve be kept?), emptied (none is kept), reported.
  * Returns: generation, `1` while settling, the tickets of this node that were granted, an answer and a value for each ask.
@@ -38,19 +40,21 @@ export const NO_RESERVE_MS = 1000
 export const SLOTS = defineScript(`
 local meta, reported, nodes = KEYS[1], KEYS[2], KEYS[3]
 local me, leaseMs, known, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local server, isOther = ARGV[5], ARGV[6] ~= ''
 local time = redis.call('TIME')
 local nowUs = time[1] * 1000000 + time[2]
 local now = math.floor(nowUs / 1000)
 local LOST, GRANTED, WAITING, REFUSED, SETTLING, DONE, RECALLING = 0, 1, 2, 3, 4, 5, 6
 local NOBODY = '-'
 
-local facts = redis.call('HMGET', meta, 'generation', 'opensAt', 'expected')
+local facts = redis.call('HMGET', meta, 'generation', 'opensAt', 'expected', 'server')
 local generation, opensAt, expected = facts[1], tonumber(facts[2] or 0), tonumber(facts[3] or 0)
-if not generation then
-  generation, opensAt, expected = me .. ' ' .. string.format('%.0f', nowUs), now + leaseMs, known
-  redis.call('HSET', meta, 'generation', generation, 'opensAt', opensAt, 'expected', expected)
+if not generation or (isOther and server ~= '' and facts[4] ~= server) then
+  -- A node that has just started knows of nobody; but those who hear this are there.
+  local hear = redis.call('PUBLISH', channel .. 'all', 'report')
+  generation, opensAt, expected = me .. ' ' .. string.format('%.0f', nowUs), now + leaseMs, math.max(known, hear)
+  redis.call('HSET', meta, 'generation', generation, 'opensAt', opensAt, 'expected', expected, 'server', server)
   redis.call('DEL', reported)
-  redis.call('PUBLISH', channel .. 'all', 'report')
 elseif opensAt > now and known > expected then
   expected = known
   redis.call('HSET', meta, 'expected', expected)
@@ -172,6 +176,8 @@ function asks.insist(held, line, capKey, ticket, cap, queue, arrival, keepers)
 end
 
 function asks.hold(held, line, capKey, ticket, cap)
+  -- Its node may have granted it without us, from its share: a place left in line would be granted to nobody.
+  redis.call('ZREM', line, ticket)
   local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
   if untilMs > now or settling or free(held, cap) > 0 then
     give(held, ticket)
@@ -223,6 +229,7 @@ end
 
 function asks.reported()
   redis.call('ZADD', nodes, now + leaseMs, me)
+  redis.call('PEXPIRE', nodes, leaseMs * 2)
   if not settling then return DONE, 0 end
   redis.call('SADD', reported, me)
   redis.call('PEXPIRE', reported, leaseMs)
@@ -236,11 +243,11 @@ function asks.reported()
 end
 
 local answers = {}
-for at = 5, #ARGV, 6 do
+for at = 7, #ARGV, 6 do
   local first = 4 * tonumber(ARGV[at + 1])
   local arrival = tonumber(ARGV[at + 5])
   -- In one script all time is the same: the order of the asks goes into the digits below a microsecond's worth.
-  if arrival == 0 then arrival = nowUs + (at - 5) / 6 end
+  if arrival == 0 then arrival = nowUs + (at - 7) / 6 end
   local answer, value = asks[ARGV[at]](KEYS[first], KEYS[first + 1], KEYS[first + 2], ARGV[at + 2],
     tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), arrival, KEYS[first + 3])
   answers[#answers + 1] = answer

@@ -52,6 +52,17 @@ export async function aggregateMetrics(snapshots: readonly MetricsSnapshot[]): P
   return { contentType: registry.contentType, body: await registry.metrics() }
 }
 
+/** Several snapshots as one. */
+export function sumOf(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  return AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON()
+}
+
+/** What only ever grows: it outlives the process that counted it. */
+export function countedIn(snapshot: MetricsSnapshot): MetricsSnapshot {
+  const kinds: readonly unknown[] = ['counter', 'histogram']
+  return snapshot.filter(({ type }) => kinds.includes(type))
+}
+
 export interface MetricsOptions {
   readonly sources: MetricSources
   /** Memory, CPU, event loop and garbage collection of the process; off where several servers share one. */
@@ -121,6 +132,8 @@ function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'rea
     name: 'sealift_sweep_seconds',
     help: 'How long the last sweep took',
     registers: [registry],
+    // Of several processes one sweeps, and not always the same.
+    aggregator: 'max',
   })
   // They begin at zero, so that the first refusal is a step that an alert can see.
   for (const direction of DIRECTIONS) bytes.inc({ direction }, 0)

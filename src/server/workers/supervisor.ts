@@ -3,8 +3,8 @@
  * on the admin listener. It serves nothing itself, so nothing of a request can hurt it. Workers that lose it end.
  */
 import type { Health } from '../../protocol/schemas.ts'
-import { aggregateMetrics, type MetricsSnapshot } from '../telemetry/metrics.ts'
 import { startAdminServer, type AdminServer } from '../telemetry/admin-server.ts'
+import { CrewMetrics } from './crew-metrics.ts'
 import type { WorkerReport } from './messages.ts'
 import { prepareWorkers, type WorkerEnd, WorkerProcess } from './worker-process.ts'
 
@@ -76,6 +76,8 @@ export async function superviseWorkers(options: SupervisorOptions): Promise<Supe
 class Crew {
   readonly #options: SupervisorOptions
   readonly #workers = new Set<WorkerProcess>()
+  readonly #restarts = new Set<NodeJS.Timeout>()
+  readonly metrics = new CrewMetrics<WorkerProcess>()
   /** False until the first worker listens: until then its end is the caller's to judge. */
   #started = false
   #stopping = false
@@ -102,12 +104,18 @@ class Crew {
     await Promise.allSettled(others.map(worker => worker.listening))
   }
 
+  /** A worker that is still starting would die of the signal, or miss it: it is told when it listens. */
   reload(): void {
-    for (const worker of this.#workers) worker.signal('SIGHUP')
+    for (const worker of this.#workers) {
+      worker.listening.then(
+        () => worker.signal('SIGHUP'),
+        () => undefined,
+      )
+    }
   }
 
   async reports(): Promise<(WorkerReport | null)[]> {
-    return Promise.all([...this.#workers].map(worker => worker.report()))
+    return Promise.all([...this.#workers].map(worker => this.#report(worker)))
   }
 
   /** Fewer than there should be: one has died and its successor does not listen yet. */
@@ -117,6 +125,7 @@ class Crew {
 
   async stop(): Promise<void> {
     this.#stopping = true
+    for (const restart of this.#restarts) clearTimeout(restart)
     const workers = [...this.#workers]
     for (const worker of workers) worker.signal('SIGTERM')
     const patience = setTimeout(() => {
@@ -137,6 +146,7 @@ class Crew {
     const startedAtMs = performance.now()
     const end = await worker.ended
     this.#workers.delete(worker)
+    this.metrics.end(worker)
     if (this.#stopping || !this.#started) return
     this.#options.events.workerEnded({ pid: worker.pid, ...end })
     this.#startAgain(performance.now() - startedAtMs)
@@ -144,9 +154,17 @@ class Crew {
 
   #startAgain(livedMs: number): void {
     this.#pauseMs = livedMs > SETTLED_MS ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2)
-    setTimeout(() => {
-      if (!this.#stopping) this.#start()
+    const restart = setTimeout(() => {
+      this.#restarts.delete(restart)
+      this.#start()
     }, this.#pauseMs)
+    this.#restarts.add(restart)
+  }
+
+  async #report(worker: WorkerProcess): Promise<WorkerReport | null> {
+    const report = await worker.report()
+    if (report && this.#workers.has(worker)) this.metrics.note(worker, report.metrics)
+    return report
   }
 }
 
@@ -158,14 +176,15 @@ function startAdmin(
   return startAdminServer({
     host,
     port,
-    metrics: { read: async () => aggregateMetrics(snapshotsOf(await crew.reports())) },
+    metrics: {
+      async read() {
+        await crew.reports()
+        return crew.metrics.page()
+      },
+    },
     health: { readiness: async () => worst(await crew.reports(), crew.missing) },
     onError: error => events.failed('admin listener', error),
   })
-}
-
-function snapshotsOf(reports: readonly (WorkerReport | null)[]): MetricsSnapshot[] {
-  return reports.flatMap(report => (report === null ? [] : [report.metrics]))
 }
 
 const WORST_FIRST = ['failing', 'degraded', 'ok'] as const

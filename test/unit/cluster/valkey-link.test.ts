@@ -8,6 +8,7 @@ import { defineScript, openValkeyLink } from '../../../src/server/cluster/valkey
 import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
+import { startFlakyProxy } from '../../support/flaky-proxy.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const PASSWORD = 'päss/word-canary'
@@ -87,6 +88,43 @@ describe('a link', () => {
     expect(await link.run(script, ['p:channel'], ['two'])).toBe('done')
     await eventually('it is heard again', () => heard.length === 2)
     expect(heard).toEqual(['one', 'two'])
+  })
+
+  test('hears on a connection that was being made when it began to listen', async () => {
+    await using valkey = await startValkey()
+    await using proxy = await startFlakyProxy(valkey.facts.url)
+    await using link = await openValkeyLink({ url: proxy.url.replace('http:', 'redis:'), prefix: 'p:' })
+    proxy.delayMs = 60
+    proxy.cutAll()
+    await eventually('it is down', () => !link.isUp)
+    const heard = new Map<string, number>()
+    // One after the other, while it connects.
+    for (let at = 0; !link.isUp; at += 1) {
+      const channel = `channel${at}`
+      heard.set(channel, 0)
+      await link.hear(channel, () => heard.set(channel, 1))
+      await new Promise(resolve => void setTimeout(resolve, 20))
+    }
+    await link.send(['PING'])
+    for (const channel of heard.keys()) await valkey.command('PUBLISH', `p:${channel}`, 'news')
+    await link.send(['PING'])
+    expect([...heard].filter(([, count]) => count === 0)).toEqual([])
+  })
+
+  test('that breaks at once each time it is up is not made again without a pause', async () => {
+    await using valkey = await startValkey()
+    await using link = await openValkeyLink({ url: valkey.facts.url, prefix: 'p:' })
+    let ups = 0
+    link.watch({
+      up() {
+        ups += 1
+        void link.run(defineScript("return redis.call('LPUSH', KEYS[1], '1')"), ['p:probe'], []).catch(() => undefined)
+      },
+    })
+    await link.send(['LPUSH', 'p:probe', '1']).catch(() => undefined)
+    await new Promise(resolve => void setTimeout(resolve, 2000))
+    expect(ups).toBeGreaterThan(2)
+    expect(ups).toBeLessThan(10)
   })
 
   test('to a server that takes no writes any more is no link', async () => {

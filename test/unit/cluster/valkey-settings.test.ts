@@ -91,6 +91,49 @@ test('what was told while a node could not hear reaches it when it is back; what
   expect(capOf({ live })).toBe(2)
 })
 
+test('what was told after a node had read its file, and before it could hear, reaches it', async () => {
+  await using world = await twoNodes({ access: { tokens } })
+  const { nodes, a, b } = world
+  const [node] = nodes
+  if (!node) throw new Error('there is no node')
+  const open = async (readAtMs: number, own: number) => {
+    const live = createLiveConfig(withCap(own))
+    const revoked: string[] = []
+    const sessions = { revoke: (fingerprints: ReadonlySet<string>) => void revoked.push(...fingerprints) }
+    using _ = await shareSettings({ node, live, sessions, readAtMs })
+    return { cap: capOf({ live }), revoked: revoked.length }
+  }
+  const early = performance.now()
+  await new Promise(resolve => void setTimeout(resolve, 20))
+  a.live.apply(withCap(9))
+  await eventually('the other follows', () => capOf(b) === 9)
+  await new Promise(resolve => void setTimeout(resolve, 20))
+  expect(await open(early, 5)).toEqual({ cap: 9, revoked: 1 })
+  expect(await open(performance.now(), 5)).toEqual({ cap: 5, revoked: 0 })
+})
+
+test('what could not be told is not forgotten when more is to be told meanwhile', async () => {
+  const other = createHash('sha256').update(randomBytes(32)).digest('hex')
+  const both = [...tokens, { subject: 'bob', sha256: other }]
+  await using world = await twoNodes({ access: { tokens: both } })
+  const { valkey, nodes, a, b } = world
+  const ended: string[] = []
+  for (const sha of [SHA, other]) {
+    const credential = { fingerprint: `token ${sha}`, takenBy: b.live.current, holdsIn: async () => true }
+    b.sessions.watch(credential, () => ended.push(sha))
+  }
+  valkey.pause()
+  a.live.apply(withCap(9, { access: { tokens: both.slice(1) } }))
+  // It is on its way, and its answer will never come.
+  await new Promise(resolve => void setTimeout(resolve, 50))
+  a.live.apply(withCap(9))
+  await eventually('it has failed', () => nodes.every(({ link }) => !link.isUp))
+  valkey.resume()
+  await eventually('both are ended', () => ended.length === 2)
+  await eventually('the other follows', () => capOf(b) === 9)
+  expect(ended.toSorted()).toEqual([SHA, other].toSorted())
+})
+
 test('tiers that do not fit are refused, and nothing changes', async () => {
   await using world = await twoNodes()
   const { nodes, a, b, told } = world

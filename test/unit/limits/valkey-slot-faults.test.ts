@@ -5,10 +5,13 @@ import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
 
 import type { NodeSlotLimiter, SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
+import { joinCluster } from '../../../src/server/cluster/cluster-node.ts'
+import { LineNames } from '../../../src/server/limits/line-names.ts'
 import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
+import { startFlakyProxy } from '../../support/flaky-proxy.ts'
 import { runSeed, seededRandom } from '../../support/random.ts'
 
 const NEVER = new AbortController().signal
@@ -159,7 +162,69 @@ describe('a flushed Valkey', () => {
   })
 })
 
+describe('a node that starts right after Valkey has forgotten everything', () => {
+  test('by a flush, grants nothing that others hold', async () => {
+    await using world = await twoLimiters()
+    const { valkey, prefix, a, b } = world
+    const slots = [...(await take(a, CAP - 1)), ...(await take(b, 1))]
+    await valkey.flush()
+    await using late = await joinCluster({ url: valkey.facts.url, prefix, leaseTtlMs: LEASE_MS })
+    await using c = await openValkeySlotLimiter({ node: late, name: 'slots' })
+    expect(await refused(c)).toBe('too_many_downloads')
+    expect(await held(a)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+})
+
+describe('Valkey that comes back with what it knew a while ago', () => {
+  test('grants nothing before all nodes have told what they hold', async () => {
+    await using resources = new AsyncDisposableStack()
+    const valkey = resources.use(await startValkey())
+    const proxy = resources.use(await startFlakyProxy(valkey.facts.url))
+    const options = { prefix: 'old:', leaseTtlMs: LEASE_MS, commandTimeoutMs: 10_000 }
+    const limiterAt = async (url: string) => {
+      const node = resources.use(await joinCluster({ url, ...options }))
+      return { node, slots: resources.use(await openValkeySlotLimiter({ node, name: 'slots' })) }
+    }
+    const a = await limiterAt(valkey.facts.url)
+    const b = await limiterAt(proxy.url.replace('http:', 'redis:'))
+    await eventually('both know of both', () => a.node.nodes + b.node.nodes === 4)
+    const slots = [...(await take(a.slots, 1))]
+    await valkey.command('SAVE')
+    slots.push(...(await take(b.slots, CAP - 1)))
+    proxy.target = 'http://127.0.0.1:9'
+    await valkey.restart()
+    await eventually('one is back', () => a.node.phase === 'joined')
+    const asked = refused(a.slots)
+    await new Promise(resolve => void setTimeout(resolve, 100))
+    proxy.target = valkey.facts.url
+    expect(await asked).toBe('too_many_downloads')
+    expect(await held(a.slots)).toBe(CAP)
+    expect(aborted(slots)).toBe(0)
+  })
+})
+
 describe('without Valkey', () => {
+  test('a place in line that was turned into a slot is no place in line any more', async () => {
+    await using world = await twoLimiters(300)
+    const { valkey, nodes, prefix, a, b } = world
+    const before = await take(a, CAP)
+    const waiting = take(b, 3)
+    await eventually('they wait', () => b.waiting('download') === 3)
+    valkey.pause()
+    await waiting
+    valkey.resume()
+    await eventually('both are back', () => nodes.every(({ phase }) => phase === 'joined'))
+    const line = `${prefix}slots:line:${new LineNames().of('subject:a', 'download')}`
+    await eventually('all are counted', async () => (await held(a)) === CAP)
+    await Promise.all([held(a), held(b)])
+    expect(await valkey.command('ZCARD', line)).toBe(0)
+    const lost = aborted(await waiting)
+    for (const slot of [...before, ...(await waiting)]) slot[Symbol.dispose]()
+    expect(lost).toBe(3)
+    await eventually('all are back', async () => (await held(a)) === 0, LEASE_MS / 2)
+  })
+
   test.each([
     ['is killed', 'kill'],
     ['stands still', 'pause'],

@@ -1,0 +1,261 @@
+/**
+ * Several nodes on one Valkey, each on a line of its own, while seeded accidents happen: held against what must be so.
+ * Where links may be silent for longer than any accident lasts, no node goes on alone, and the cap is exact. Where they
+ * may not, nodes grant from their shares meanwhile; nothing may be left of that.
+ */
+import { describe, expect, test } from 'vitest'
+
+import { joinCluster, type ClusterNode } from '../../../src/server/cluster/cluster-node.ts'
+import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
+import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
+import { startValkey, type RunningValkey } from '../../support/engines/valkey.ts'
+import { eventually } from '../../support/eventually.ts'
+import { startFlakyProxy, type FlakyProxy } from '../../support/flaky-proxy.ts'
+import { type Random, runSeed, seededRandom } from '../../support/random.ts'
+
+const CAP = 4
+const NODES = 3
+const LEASE_MS = 3000
+const ACCIDENTS = 14
+/** As long as any accident lasts. */
+const SILENT_MS = 500
+const LANES = 10
+const CLIENTS = ['subject:a', 'subject:b'] as const
+
+const request = (clientId: string, changes: Partial<SlotRequest> = {}): SlotRequest => ({
+  clientId,
+  direction: 'download',
+  cap: CAP,
+  queue: 1000,
+  queueWaitMs: 120_000,
+  ...changes,
+})
+const pause = (ms: number) => new Promise<void>(resolve => void setTimeout(resolve, ms))
+
+interface Member {
+  readonly node: ClusterNode
+  readonly slots: ValkeySlotLimiter
+  readonly proxy: FlakyProxy
+  isDead: boolean
+}
+
+class World implements AsyncDisposable {
+  readonly members: Member[] = []
+  readonly held = new Map<string, number>()
+  readonly seen = { most: 0, served: 0, lost: 0, failed: new Set<string>() }
+  readonly #valkey: RunningValkey
+  readonly #resources = new AsyncDisposableStack()
+  readonly #random: Random
+  readonly #patienceMs: number
+  isOver = false
+
+  constructor(valkey: RunningValkey, random: Random, patienceMs: number) {
+    this.#patienceMs = patienceMs
+    this.#valkey = valkey
+    this.#random = random
+  }
+
+  async join(): Promise<void> {
+    const proxy = this.#resources.use(await startFlakyProxy(this.#valkey.facts.url))
+    const url = proxy.url.replace('http:', 'redis:')
+    const node = await joinCluster({ url, prefix: 'model:', leaseTtlMs: LEASE_MS, commandTimeoutMs: this.#patienceMs })
+    const slots = await openValkeySlotLimiter({ node, name: 'slots' })
+    this.members.push({ node, slots, proxy, isDead: false })
+  }
+
+  get living(): readonly Member[] {
+    return this.members.filter(({ isDead }) => !isDead)
+  }
+
+  async allJoined(): Promise<void> {
+    await eventually('all are joined', () => this.living.every(({ node }) => node.phase === 'joined'), 30_000)
+  }
+
+  /** As a process that is killed: it tells nobody. */
+  async kill(member: Member): Promise<void> {
+    member.isDead = true
+    await member.node.link[Symbol.asyncDispose]()
+    await member.slots[Symbol.asyncDispose]()
+    await member.node[Symbol.asyncDispose]()
+  }
+
+  async transfer(): Promise<void> {
+    const random = this.#random
+    const member = random.pick(this.living)
+    const clientId = random.pick(CLIENTS)
+    const controller = new AbortController()
+    const changes = random.chance(0.3) ? { queue: 0, queueWaitMs: 0 } : {}
+    const abortAfterMs = random.chance(0.1) ? random.int(30) : null
+    const timer =
+      abortAfterMs === null ? undefined : setTimeout(() => controller.abort(new Error('gone')), abortAfterMs)
+    const holdMs = random.chance(0.1) ? random.int(400) : random.int(6)
+    try {
+      const wish = request(clientId, changes)
+      using slot = member.slots.tryAcquire(wish) ?? (await member.slots.acquire(wish, controller.signal))
+      if (!member.isDead) await this.#hold(slot, { member, clientId, holdMs })
+    } catch (error) {
+      const code = (error as { code?: string }).code ?? (error as Error).message
+      const isExpected = code === 'too_many_downloads' ? changes.queue === 0 : code === 'gone'
+      if (!isExpected && !member.isDead) this.seen.failed.add(code)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #hold(slot: TransferSlot, { member, clientId, holdMs }: { member: Member; clientId: string; holdMs: number }) {
+    const { held, seen } = this
+    held.set(clientId, (held.get(clientId) ?? 0) + 1)
+    let counts = true
+    const gone = () => {
+      if (counts) held.set(clientId, (held.get(clientId) ?? 0) - 1)
+      counts = false
+    }
+    slot.signal.addEventListener('abort', () => {
+      if (!member.isDead) seen.lost += 1
+      gone()
+    })
+    if (slot.signal.aborted) gone()
+    seen.most = Math.max(seen.most, held.get(clientId) ?? 0)
+    await pause(holdMs)
+    gone()
+    seen.served += 1
+  }
+
+  async lane(): Promise<void> {
+    while (!this.isOver) {
+      await this.transfer()
+      if (this.#random.chance(0.1)) await pause(this.#random.int(300))
+    }
+  }
+
+  async accident(): Promise<void> {
+    const random = this.#random
+    const valkey = this.#valkey
+    const member = random.pick(this.living)
+    const accidents: readonly (() => Promise<void> | void)[] = [
+      () => valkey.flush(),
+      () => valkey.flush(),
+      () => member.proxy.cutAll(),
+      () => member.proxy.cutAll(),
+      async () => {
+        member.proxy.delayMs = random.int(300)
+        await pause(random.int(500))
+        member.proxy.delayMs = 0
+      },
+      async () => {
+        valkey.pause()
+        await pause(random.int(500))
+        valkey.resume()
+      },
+      async () => {
+        await valkey.restart()
+        await this.allJoined()
+      },
+      async () => void (await member.slots.held(random.pick(CLIENTS), 'download')),
+    ]
+    const more = this.#patienceMs > SILENT_MS ? this.#losses(member) : this.#refusals()
+    await random.pick([...accidents, ...more])()
+  }
+
+  /** After these, slots come back when their lease is over and no sooner. */
+  #losses(member: Member): readonly (() => Promise<void>)[] {
+    const random = this.#random
+    const valkey = this.#valkey
+    return [
+      async () => {
+        await valkey.command('SAVE')
+        await pause(random.int(200))
+        await valkey.restart()
+        await this.allJoined()
+      },
+      async () => {
+        await this.kill(member)
+        if (random.chance(0.5)) await valkey.flush()
+        await this.join()
+      },
+    ]
+  }
+
+  /** Valkey is there, and answers with errors for longer than a link may be silent. */
+  #refusals(): readonly (() => Promise<void>)[] {
+    const valkey = this.#valkey
+    const during = async (begin: readonly string[], end: readonly string[]) => {
+      await valkey.command(...begin)
+      await pause(this.#random.int(2 * this.#patienceMs))
+      await valkey.command(...end)
+    }
+    return [
+      () => during(['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']),
+      () => during(['CONFIG', 'SET', 'min-replicas-to-write', '1'], ['CONFIG', 'SET', 'min-replicas-to-write', '0']),
+      () => during(['ACL', 'SETUSER', 'default', '-evalsha', '-eval'], ['ACL', 'SETUSER', 'default', '+@all']),
+      async () => void (await valkey.command('SCRIPT', 'FLUSH')),
+    ]
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const member of this.living) {
+      await member.slots[Symbol.asyncDispose]()
+      await member.node[Symbol.asyncDispose]()
+    }
+    await this.#resources.disposeAsync()
+  }
+}
+
+async function run(seed: number, patienceMs: number) {
+  const random = seededRandom(seed)
+  await using valkey = await startValkey()
+  await using world = new World(valkey, random, patienceMs)
+  while (world.members.length < NODES) await world.join()
+  const lanes = Array.from({ length: LANES }, () => world.lane())
+  for (let at = 0; at < ACCIDENTS; at += 1) {
+    await pause(random.int(250))
+    await world.accident()
+  }
+  world.isOver = true
+  const left = pause(30_000).then(() => 'some never got an answer')
+  const ended = await Promise.race([left, Promise.all(lanes).then(() => 'all were answered')])
+  await world.allJoined()
+  const backWithinMs = patienceMs > SILENT_MS ? 15_000 : (LEASE_MS * 2) / 3
+  for (const clientId of CLIENTS) {
+    for (const { slots } of world.living)
+      await eventually('no slot is held', async () => (await slots.held(clientId, 'download')) === 0, backWithinMs)
+  }
+  const endless: unknown[] = []
+  for (const key of (await valkey.command('KEYS', '*')) as string[])
+    if ((await valkey.command('PTTL', key)) === -1) endless.push(key)
+  return { ...world.seen, ended, endless }
+}
+
+describe('slots of several nodes through accidents', () => {
+  const first = runSeed()
+  const seeds = Array.from({ length: Number(process.env['SEALIFT_SEEDS'] ?? '2') }, (_, index) => first + index)
+  test.each(seeds)(
+    'seed %d: never over the cap, none lost, all served, all back, no key without an end',
+    async seed => {
+      const { most, served, lost, failed, ended, endless } = await run(seed, 20_000)
+      expect({ ended, lost, failed: [...failed], endless }).toEqual({
+        ended: 'all were answered',
+        lost: 0,
+        failed: [],
+        endless: ['model:slots:meta'],
+      })
+      expect(most).toBe(CAP)
+      expect(served).toBeGreaterThan(20)
+    },
+    90_000,
+  )
+
+  test.each(seeds)(
+    'seed %d, with links that are given up soon: never over twice the cap, all served, all back, no key without an end',
+    async seed => {
+      const { most, failed, ended, endless } = await run(seed, SILENT_MS / 3)
+      expect({ ended, failed: [...failed], endless }).toEqual({
+        ended: 'all were answered',
+        failed: [],
+        endless: ['model:slots:meta'],
+      })
+      expect(most).toBeLessThanOrEqual(2 * CAP)
+    },
+    90_000,
+  )
+})
