@@ -129,7 +129,8 @@ mixed part by part. Elsewhere these routes answer 409 \`not_direct\`.
 - **Limits** hold as far as they can where nobody sees bytes move: a slot is held from the address to the confirmation (or the
   DELETE, or \`expiresAt\`); sizes and quota are checked before the address, and what it may bring stays
   charged, as stored bytes, until it has expired, however its upload ends; a byte rate is charged when it is given, which may
-  make it wait; \`maxDownloads\` is taken before the first address.
+  make it wait, but one answer has no more than two seconds of that rate (a part that takes longer is answered \`not_direct\`);
+  \`maxDownloads\` is taken before the first address.
 - **An address is a right of its own** until \`expiresAt\`, also when the media ends meanwhile. Tell it to nobody.
 `
 

@@ -8,7 +8,7 @@ import type { PartRecord, QuotaCaps, UploadRecord } from '../records/record-stor
 import { slotRequest } from '../transfer-slot.ts'
 import { checkPlace, type PutPart } from '../uploads/put-part.ts'
 import { findLiveUpload } from '../uploads/upload-rights.ts'
-import { payAhead, requireDirect, type DirectAccess } from './direct-access.ts'
+import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
 import { partTransfer } from './direct-slots.ts'
 
 export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms'>
@@ -32,6 +32,7 @@ export async function directPart(
   signal: AbortSignal,
 ): Promise<DirectAddress | null> {
   const store = requireDirect(deps)
+  if (part.sizeBytes > bytesAhead(caller, 'upload')) throw tooSlowForParts()
   const { upload, durable, caps } = await reserve(deps, caller, part)
   if (durable) {
     await assertSame(deps, caller, { store, upload, part }, signal)

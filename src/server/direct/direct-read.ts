@@ -8,7 +8,7 @@ import { countDownload, type CountDownload, type CountedDownload } from '../medi
 import { openMedia } from '../media/open-media.ts'
 import type { MediaRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
-import { payAhead, requireDirect, type DirectAccess } from './direct-access.ts'
+import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
 
 export type DirectReads = DirectAccess & CountDownload
 
@@ -34,7 +34,7 @@ export async function directRead(
 ): Promise<DirectReadAnswer> {
   const store = requireDirect(deps)
   const media = await openMedia(deps.records, mediaId, deps.clock())
-  const span = spanOf(media, range)
+  const span = spanOf(media, range, bytesAhead(caller, 'download'))
   using untilHeld = new DisposableStack()
   const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'download'), signal))
   await payAhead(deps, caller, { direction: 'download', bytes: span.bytes }, signal)
@@ -70,7 +70,11 @@ interface Span {
   readonly bytes: number
 }
 
-function spanOf({ state, sizeBytes, partBytes }: MediaRecord, { start, end }: DirectReadRequest): Span {
+function spanOf(
+  { state, sizeBytes, partBytes }: MediaRecord,
+  { start, end }: DirectReadRequest,
+  mostBytes: number,
+): Span {
   if (state !== 'complete' || sizeBytes === null) {
     throw new SealiftError('upload_in_progress', 'This media still grows: follow it through the server')
   }
@@ -79,7 +83,10 @@ function spanOf({ state, sizeBytes, partBytes }: MediaRecord, { start, end }: Di
     throw new SealiftError('range_not_satisfiable', `This media has ${sizeBytes} bytes`, { context: { sizeBytes } })
   }
   const firstPart = Math.floor(start / partBytes)
-  const endPart = Math.min(Math.ceil(until / partBytes), firstPart + PARTS_PER_ANSWER)
+  const neededEnd = Math.min(Math.ceil(until / partBytes), firstPart + PARTS_PER_ANSWER)
+  const endPart =
+    start + mostBytes >= until ? neededEnd : Math.min(neededEnd, Math.floor((start + mostBytes) / partBytes))
+  if (endPart <= firstPart) throw tooSlowForParts()
   return { sizeBytes, firstPart, endPart, bytes: Math.min(until, endPart * partBytes) - start }
 }
 

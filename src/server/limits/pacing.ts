@@ -14,12 +14,17 @@ export interface PacedTransfer {
   readonly direction: TransferDirection
 }
 
+/** 0: no limit. */
+export function bytesPerSecond({ tier, direction }: Pick<PacedTransfer, 'tier' | 'direction'>): number {
+  return direction === 'upload' ? tier.uploadBytesPerSecond : tier.downloadBytesPerSecond
+}
+
 /**
  * What a transfer of this client is charged; `null` when its tier has no byte rate. All transfers of a client in one
  * direction share the rate; the rate is the one in force when the transfer begins. One second's worth may come at once.
  */
 export function chargeFor(rates: RateLimiter, { clientId, tier, direction }: PacedTransfer): Charge | null {
-  const perSecond = direction === 'upload' ? tier.uploadBytesPerSecond : tier.downloadBytesPerSecond
+  const perSecond = bytesPerSecond({ tier, direction })
   if (perSecond === 0) return null
   const rate = { perSecond, burst: perSecond }
   const key = `${direction}:${clientId}`
