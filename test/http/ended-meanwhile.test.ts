@@ -65,6 +65,19 @@ test('a part that is compared while its upload is given up is gone, not damaged'
   expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 410, code: 'gone' })
 })
 
+test('a part that is compared while its upload is completed and its media ended comes too late, and is not damaged', async () => {
+  meanwhile = null
+  const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
+  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+  // As another node does.
+  meanwhile = async () => {
+    await records.sealUpload(uploadId, bytes.length)
+    await records.finishUpload(uploadId, Date.now())
+    await api.call('endLease', { mediaId })
+  }
+  expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 409, code: 'upload_complete' })
+})
+
 test('an upload that is ended while it is being completed is gone, not damaged', async () => {
   meanwhile = null
   const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })

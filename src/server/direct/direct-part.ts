@@ -6,7 +6,7 @@ import { quotaCaps, type Caller } from '../caller.ts'
 import { blobTopic, partTopic } from '../records/change-feed.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
-import { checkPlace, type PutPart } from '../uploads/put-part.ts'
+import { assertStillTaken, checkPlace, type PutPart } from '../uploads/put-part.ts'
 import { findLiveUpload } from '../uploads/upload-rights.ts'
 import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
 import { partTransfer } from './direct-slots.ts'
@@ -139,7 +139,7 @@ interface PartToCompare {
   readonly part: DirectPart
 }
 
-/** @throws part_conflict; damaged when the bytes are gone; gone when that is because the upload was given up meanwhile */
+/** @throws part_conflict; damaged when the bytes are gone; what `assertStillTaken` does when that is not a fault */
 async function assertSame(
   { records }: DirectParts,
   caller: Caller,
@@ -149,7 +149,7 @@ async function assertSame(
   const stored = await store.statPart({ blobId: upload.blobId, index: part.index }, signal)
   if (stored && matches(stored, part)) return
   if (stored === null) {
-    await findLiveUpload(records, upload.uploadId, caller)
+    await assertStillTaken(records, caller, part)
     throw new SealiftError('damaged', 'The stored bytes are missing: run `sealift fsck`')
   }
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)

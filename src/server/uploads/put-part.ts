@@ -123,14 +123,26 @@ interface PartToCompare extends PartAtWork {
   readonly storedBytes: number
 }
 
-/** @throws part_conflict; gone when the upload was given up meanwhile, and its bytes with it: they are not damaged */
+/** @throws part_conflict; what `assertStillTaken` does: bytes that have gone with their upload or media are not damaged */
 async function compare(deps: PutPart, caller: Caller, at: PartToCompare, stop: AbortSignal): Promise<void> {
   try {
     await compareStored(deps.blobs, at, stop)
   } catch (error) {
-    if (isSealiftError(error, 'damaged')) await findLiveUpload(deps.records, at.upload.uploadId, caller)
+    if (isSealiftError(error, 'damaged')) await assertStillTaken(deps.records, caller, at.part)
     throw error
   }
+}
+
+/**
+ * Whether the upload of a part, which took it when the request began, still does: another node may have given it up, or
+ * completed it and even ended its media. @throws not_found, gone, upload_complete
+ */
+export async function assertStillTaken(
+  records: UploadRecords,
+  caller: Caller,
+  part: { readonly uploadId: string; readonly index: number; readonly sizeBytes: number },
+): Promise<void> {
+  checkPlace(await findLiveUpload(records, part.uploadId, caller), part)
 }
 
 /** @throws part_conflict when the bytes differ from the stored ones */
