@@ -50,6 +50,13 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
+/** As another node does. */
+const completeAndEnd = (uploadId: string, mediaId: string) => async (): Promise<void> => {
+  await records.sealUpload(uploadId, bytes.length)
+  await records.finishUpload(uploadId, Date.now())
+  await api.call('endLease', { mediaId })
+}
+
 test('a media that is ended while it is being opened is gone, not damaged', async () => {
   const { mediaId } = await api.store(bytes)
   meanwhile = () => api.call('endLease', { mediaId })
@@ -69,13 +76,17 @@ test('a part that is compared while its upload is completed and its media ended 
   meanwhile = null
   const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
   expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
-  // As another node does.
-  meanwhile = async () => {
-    await records.sealUpload(uploadId, bytes.length)
-    await records.finishUpload(uploadId, Date.now())
-    await api.call('endLease', { mediaId })
-  }
+  meanwhile = completeAndEnd(uploadId, mediaId)
   expect(await api.putPart(uploadId, 0, bytes)).toMatchObject({ status: 409, code: 'upload_complete' })
+})
+
+test('an upload that is completed elsewhere while it is being completed, and whose media ended, is complete', async () => {
+  meanwhile = null
+  const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: bytes.length } })
+  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+  meanwhile = completeAndEnd(uploadId, mediaId)
+  expect(await api.complete(uploadId, bytes.length)).toMatchObject({ status: 200 })
+  expect(await api.read(mediaId)).toMatchObject({ status: 410 })
 })
 
 test('an upload that is ended while it is being completed is gone, not damaged', async () => {
