@@ -81,7 +81,8 @@ the query). As \`multipart/form-data\` it makes one media of each file, and answ
 
 **Idempotency**: with \`Idempotency-Key\` (1 to 128 printable characters, kept for a day, per client) a repeated POST answers
 with what the first one made; the same key with another request is 409 \`idempotency_conflict\`. A request that failed may be
-repeated with its key. The files of a form are told apart by their place.
+repeated with its key, and so may one whose upload was given up since: it begins anew. The files of a form are told apart by
+their place.
 `
 
 export const DOWNLOADS = `## Downloads

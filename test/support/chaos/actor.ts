@@ -122,15 +122,15 @@ export class Actor {
     else if (told.code === 'quota_exceeded' || creation.refusedRightly(told.code)) this.facts.open.delete(creation)
   }
 
-  /** Whatever a key has made once, it makes for ever. */
+  /** Whatever a key has made once, it makes for as long as that is not given up. */
   #noteMade(creation: Creation, answer: string): void {
     const { facts, history } = this
     const json = JSON.parse(answer) as { mediaId?: string; parcelId?: string }
     const id = json.mediaId ?? json.parcelId ?? ''
     const first = facts.made.get(creation.key)
-    if (first !== undefined && first !== id) history.violate(`${creation.key} made ${first}, and then ${id}`)
     facts.open.delete(creation)
-    if (first !== undefined) return
+    if (first === id) return
+    if (first !== undefined && !facts.isGivenUp(first)) history.violate(`${creation.key} made ${first}, and then ${id}`)
     facts.made.set(creation.key, id)
     creation.made(json)
   }

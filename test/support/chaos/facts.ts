@@ -108,6 +108,12 @@ export class ChaosFacts {
   readonly made = new Map<string, string>()
   readonly held: HeldSpan[] = []
   readonly forged: ForgedPart[] = []
+
+  /** Whether this is an unfinished upload that somebody wished to end: its key may begin another one. */
+  isGivenUp(mediaId: string): boolean {
+    const media = this.media.find(each => each.mediaId === mediaId)
+    return media !== undefined && media.upload !== null && media.complete !== 'acknowledged' && media.ended !== 'no'
+  }
   #made = 0
 
   /** A number that no other thing of this run has. */
