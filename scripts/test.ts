@@ -1,21 +1,16 @@
 /**
  * `npm test [-- vitest arguments]`, `npm run test:long`: runs the suites on files and SQLite, then those that look at a
  * server from outside once more on two nodes with S3, PostgreSQL and Valkey. Says what was left out and why, and ends
- * with one line of counts. `SEALIFT_TEST_STORES=files` or `=cluster` runs one of the two alone.
+ * with what failed and one line of counts. `SEALIFT_TEST_STORES=files` or `=cluster` runs one of the two alone.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { missingRequirements } from '../test/support/requirements.ts'
 import { missingEngines, NOT_ON_CLUSTER } from '../test/support/suites.ts'
-
-interface Report {
-  readonly numPassedTests: number
-  readonly numFailedTests: number
-  readonly numFailedTestSuites: number
-}
+import { readTestReport } from './test-report.ts'
 
 interface Counts {
   readonly passed: number
@@ -27,11 +22,14 @@ const long = process.argv.includes('--long')
 const chosen = process.env['SEALIFT_TEST_STORES']
 
 const passes: Counts[] = []
+const failuresSeen: string[] = []
 if (chosen !== 'cluster') passes.push(runOnFiles())
 if (chosen !== 'files' && !long) passes.push(runOnCluster())
 
 const passed = passes.reduce((sum, counts) => sum + counts.passed, 0)
 const failed = passes.reduce((sum, counts) => sum + counts.failed, 0)
+// Once more at the end: the output of a run is long, and what a machine keeps of it may be its end alone.
+for (const failure of failuresSeen) console.log(`\nFAILED ${failure}\n`)
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
@@ -72,17 +70,8 @@ function runSuites(stores: 'files' | 'cluster', options: readonly string[]): Cou
     stdio: 'inherit',
     env: { ...process.env, SEALIFT_TEST_LONG: String(long), SEALIFT_TEST_STORES: stores },
   })
-  const report = readReport(reportFile)
+  const { passed, failed, failures } = readTestReport(reportFile, status)
   rmSync(folder, { recursive: true, force: true })
-  // A file that cannot even be loaded has no failed test of its own, yet must not pass unseen; nor must a run that broke.
-  const broken = report.numFailedTestSuites > 0 || status !== 0 ? 1 : 0
-  return { passed: report.numPassedTests, failed: Math.max(report.numFailedTests, broken) }
-}
-
-function readReport(file: string): Report {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Report
-  } catch {
-    return { numPassedTests: 0, numFailedTests: 1, numFailedTestSuites: 1 }
-  }
+  failuresSeen.push(...failures.map(failure => `On ${stores}: ${failure}`))
+  return { passed, failed }
 }
