@@ -9,7 +9,7 @@ import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { openTestPage, type TestPage } from '../support/chromium.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { makeBucket } from '../support/s3-bucket.ts'
+import { makeBucket, s3Settings } from '../support/s3-bucket.ts'
 import { clientIn } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
@@ -28,10 +28,8 @@ let opened: TestPage
 
 beforeAll(async () => {
   bucket = await makeBucket(await sharedEngine(cephEngine))
-  const { endpoint, region, accessKeyId, secretAccessKey } = bucket
-  const s3 = { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey }
   server = await startTestServer({
-    storage: { kind: 's3', transfer: 'direct', s3 },
+    storage: { kind: 's3', transfer: 'direct', s3: s3Settings(bucket) },
     transfer: { partBytes: '2MiB' },
   })
   home = await tempDirectory()

@@ -10,7 +10,7 @@ import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -34,13 +34,12 @@ describe('an address that is used when its upload is over', () => {
 
   beforeEach(async () => {
     bucket = await makeBucket(await sharedEngine(cephEngine))
-    const { endpoint, region, accessKeyId, secretAccessKey } = bucket
     config = {
       storage: {
         kind: 's3',
         transfer: 'direct',
         directUrlTtl: `${TTL_MS}ms`,
-        s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey },
+        s3: s3Settings(bucket),
       },
       transfer: { partBytes: PART },
       upkeep: { sweepEvery: '200ms', orphanGrace: '1h', keepEnded: '0s' },

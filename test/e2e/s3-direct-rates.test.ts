@@ -9,7 +9,7 @@ import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
-import { makeBucket } from '../support/s3-bucket.ts'
+import { makeBucket, s3Settings } from '../support/s3-bucket.ts'
 import { content, digest, MemorySink, only } from '../support/sdk.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -23,8 +23,7 @@ let api: Api
 let mediaId: string
 
 beforeAll(async () => {
-  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = await makeBucket(await sharedEngine(cephEngine))
-  const s3 = { endpoint, region, bucket, accessKeyId, secretAccessKey }
+  const s3 = s3Settings(await makeBucket(await sharedEngine(cephEngine)))
   server = await startTestServer({
     storage: { kind: 's3', transfer: 'direct', s3 },
     transfer: { partBytes: PART },

@@ -14,7 +14,7 @@ import { sharedEngine } from '../support/engines/shared.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../support/flaky-proxy.ts'
 import { runChild } from '../support/run-sdk-child.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startS3FaultProxy, type S3Fault, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { clientIn, content, digest, digests, MemorySink, only, streamed, writeFiles } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
@@ -63,13 +63,12 @@ interface Start {
 }
 
 async function start({ publicEndpoint = storeProxy.url, directUrlTtl = '5m', tier = {} }: Start = {}): Promise<void> {
-  const { endpoint, region, accessKeyId, secretAccessKey } = bucket
   server = await startTestServer({
     storage: {
       kind: 's3',
       transfer: 'direct',
       directUrlTtl,
-      s3: { endpoint, publicEndpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey },
+      s3: { ...s3Settings(bucket), publicEndpoint },
     },
     transfer: { partBytes: '1MiB' },
     tiers: { default: tier },

@@ -9,7 +9,7 @@ import { createApi, type Answer, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -28,13 +28,12 @@ describe('bytes that go between client and store', () => {
 
   beforeAll(async () => {
     bucket = await makeBucket(await sharedEngine(cephEngine))
-    const { endpoint, region, accessKeyId, secretAccessKey } = bucket
     server = await startTestServer({
       storage: {
         kind: 's3',
         transfer: 'direct',
         directUrlTtl: '3s',
-        s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey },
+        s3: s3Settings(bucket),
       },
       transfer: { partBytes: PART },
       upkeep: { sweepEvery: '500ms', orphanGrace: '1s' },

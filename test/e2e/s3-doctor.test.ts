@@ -10,7 +10,7 @@ import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-
 import { diagnose } from '../support/doctor.ts'
 import { cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startS3FaultProxy } from '../support/s3-fault-proxy.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'sealift-s3-doctor-'))
@@ -26,12 +26,11 @@ beforeAll(async () => {
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 const storage = (s3: object = {}, more: object = {}) => {
-  const { endpoint, region, accessKeyId, secretAccessKey } = ceph
   return {
     storage: {
       kind: 's3',
       ...more,
-      s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey, ...s3 },
+      s3: { ...s3Settings(bucket), ...s3 },
     },
   }
 }

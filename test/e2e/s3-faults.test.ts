@@ -11,7 +11,7 @@ import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { eventually } from '../support/eventually.ts'
 import { bytesFor } from '../support/random.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startS3FaultProxy, type S3Call, type S3Fault, type S3FaultProxy } from '../support/s3-fault-proxy.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -28,16 +28,7 @@ let api: Api
 beforeAll(async () => {
   bucket = { ...(await makeBucket(await sharedEngine(cephEngine))), prefix: 'faults/' }
   proxy = await startS3FaultProxy(bucket.endpoint)
-  const { region, bucket: name, prefix, accessKeyId, secretAccessKey } = bucket
-  const s3 = {
-    endpoint: proxy.url,
-    region,
-    bucket: name,
-    prefix,
-    accessKeyId,
-    secretAccessKey,
-    requestTimeout: '500ms',
-  }
+  const s3 = { ...s3Settings(bucket), endpoint: proxy.url, requestTimeout: '500ms' }
   server = await startTestServer({
     storage: { kind: 's3', transfer: 'direct', directUrlTtl: '10s', s3 },
     transfer: { partBytes: PART },

@@ -11,7 +11,7 @@ import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
 import { runCli } from '../support/running-cli.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 
@@ -24,9 +24,8 @@ let config: Record<string, unknown>
 beforeAll(async () => {
   const ceph = await sharedEngine(cephEngine)
   bucket = await makeBucket(ceph)
-  const { endpoint, region, accessKeyId, secretAccessKey } = ceph
   config = {
-    storage: { kind: 's3', s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey } },
+    storage: { kind: 's3', s3: s3Settings(bucket) },
     // Nothing is swept by itself but what is deleted; objects are old at once for fsck.
     upkeep: { sweepEvery: '300ms', orphanGrace: '1h' },
   }

@@ -14,7 +14,7 @@ import type { RawMap } from '../../src/server/config/raw.ts'
 import { cephAdmin, cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { startCli, until } from '../support/running-cli.ts'
-import { makeBucket, objectsIn } from '../support/s3-bucket.ts'
+import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startWrongly } from '../support/start-fails.ts'
 import { startS3FaultProxy } from '../support/s3-fault-proxy.ts'
 
@@ -27,8 +27,7 @@ let right: RawMap
 beforeAll(async () => {
   ceph = await sharedEngine(cephEngine)
   bucket = await makeBucket(ceph)
-  const { endpoint, region, accessKeyId, secretAccessKey } = ceph
-  right = { storage: { kind: 's3', s3: { endpoint, region, bucket: bucket.bucket, accessKeyId, secretAccessKey } } }
+  right = { storage: { kind: 's3', s3: s3Settings(bucket) } }
 })
 
 afterAll(() => rmSync(home, { recursive: true, force: true }))

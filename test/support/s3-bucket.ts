@@ -20,6 +20,12 @@ function connectionTo({ endpoint, region, accessKeyId, secretAccessKey }: CephFa
   return { endpoint, region, bucket: '', prefix: 'sealift/', accessKeyId, secretAccessKey, pathStyle: true }
 }
 
+/** The bucket as a server's configuration names it, for `storage.s3`. */
+export function s3Settings(connection: S3Connection): Readonly<Record<string, unknown>> {
+  const { endpoint, region, bucket, prefix, pathStyle, accessKeyId, secretAccessKey } = connection
+  return { endpoint, region, bucket, prefix, pathStyle, accessKeyId, secretAccessKey }
+}
+
 /** Names of the objects in a bucket, up to a thousand. */
 export async function objectsIn(connection: S3Connection): Promise<readonly string[]> {
   const client = createS3Client(connection)

@@ -116,7 +116,6 @@ async function resume(
 }
 
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
-  const { chunkBytes = DEFAULT_CHUNK_BYTES } = media
   await media.journal.beginning()
   const { uploadId, mediaId, partBytes, transfer } = await ask(context, media, signal).catch(async (error: unknown) => {
     // Begun on other terms by an earlier process, which did not live to see the answer.
@@ -126,16 +125,20 @@ async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSi
   })
   // The protocol's word: a part is a whole number of chunks of the default size.
   if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
-  const upload = { uploadId, mediaId, partBytes, chunkBytes }
+  const upload = { uploadId, mediaId, partBytes, chunkBytes: chunkBytesOf(media) }
   await media.journal.begun(upload)
   return { upload, durable: () => false, direct: transfer === 'direct' }
 }
 
 function ask(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<UploadBegun> {
-  const { chunkBytes = DEFAULT_CHUNK_BYTES, partBytes, journal } = media
+  const { partBytes, journal } = media
   const { idempotencyKey } = journal.secrets
-  const sealedBytes = sealedBytesOf(media, chunkBytes)
+  const sealedBytes = sealedBytesOf(media, chunkBytesOf(media))
   return beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes, partBytes }, signal)
+}
+
+function chunkBytesOf({ chunkBytes = DEFAULT_CHUNK_BYTES }: OutgoingMedia): number {
+  return chunkBytes
 }
 
 function sealedBytesOf(media: OutgoingMedia, chunkBytes: number): number | null {
