@@ -80,12 +80,6 @@ export const requirements: readonly Requirement[] = [
       ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph'].every(each => findOnPath(each) !== null),
   },
   {
-    name: 'ffmpeg',
-    packages: ['ffmpeg'],
-    files: ['test/**/ffmpeg-*.test.ts'],
-    present: () => findOnPath('ffmpeg') !== null,
-  },
-  {
     name: 'Valkey or Redis',
     packages: ['redis-server'],
     files: ['test/**/valkey-*.test.ts', CLUSTER],

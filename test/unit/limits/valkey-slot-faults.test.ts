@@ -28,12 +28,16 @@ const request = (changes: Partial<SlotRequest> = {}): SlotRequest => ({
 })
 const AT_ONCE = { queue: 0, queueWaitMs: 0 }
 
-/** @param patienceMs how long a link may be silent before a node goes on alone: long where it must not */
-async function twoLimiters(patienceMs = 10_000) {
+/**
+ * @param patienceMs how long a link may be silent before a node goes on alone: long where it must not
+ * @param leaseTtlMs long where none may lapse, however busy the machine is: who stood still for a whole lease has lost
+ *   its slots, but counts here until it runs again
+ */
+async function twoLimiters(patienceMs = 10_000, leaseTtlMs = LEASE_MS) {
   const resources = new AsyncDisposableStack()
   const valkey = resources.use(await startValkey())
   const { nodes, prefix } = resources.use(
-    await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs: LEASE_MS, commandTimeoutMs: patienceMs }),
+    await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs, commandTimeoutMs: patienceMs }),
   )
   const [a, b] = await Promise.all(nodes.map(node => openValkeySlotLimiter({ node, name: 'slots' })))
   if (!a || !b) throw new Error('there are not two')
@@ -140,7 +144,7 @@ describe('a flushed Valkey', () => {
   test('a storm through flushes: never over the cap, all served, nothing left', async () => {
     const seed = runSeed()
     const random = seededRandom(seed)
-    await using world = await twoLimiters()
+    await using world = await twoLimiters(30_000, 30_000)
     const { valkey, a, b } = world
     const watch = { now: 0, most: 0, served: 0 }
     const transfer = async () => {

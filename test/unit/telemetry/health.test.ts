@@ -71,7 +71,7 @@ describe('readiness', () => {
 
   test('a probe that hangs is not waited for again', async () => {
     const { health } = world({
-      timeoutMs: 300,
+      timeoutMs: 1000,
       cacheMs: 0,
       now: () => performance.now(),
       probes: { records: () => new Promise(() => undefined) },
@@ -79,7 +79,7 @@ describe('readiness', () => {
     expect((await health.readiness()).checks).toEqual({ records: 'failing' })
     const startedAt = performance.now()
     expect((await health.readiness()).checks).toEqual({ records: 'failing' })
-    expect(performance.now() - startedAt).toBeLessThan(150)
+    expect(performance.now() - startedAt).toBeLessThan(800)
   })
 
   test('is red at once when the server stops', async () => {
