@@ -29,9 +29,7 @@ export class ScriptBatch<Ask, Answer> {
   ask(ask: Ask): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     this.#pending.push({ ask, resolve, reject })
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = null
-    })
+    this.#pumping ??= this.#pump()
     return promise
   }
 
@@ -56,5 +54,7 @@ export class ScriptBatch<Ask, Answer> {
         for (const { reject } of batch) reject(error)
       }
     }
+    // In the turn in which nothing was pending: what an answer makes somebody ask, right after, must find no pump.
+    this.#pumping = null
   }
 }

@@ -80,6 +80,14 @@ local function give(held, ticket)
   redis.call('PEXPIRE', held, leaseMs * 2)
 end
 
+-- A slot that was granted before. Its node has not heard of that until now, and begins to use it: much of the lease may be over.
+local function giveAgain(held, ticket)
+  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
+  if untilMs <= now then return false end
+  give(held, ticket)
+  return true
+end
+
 local function free(held, cap)
   redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
   return cap - redis.call('ZCARD', held)
@@ -141,8 +149,7 @@ local asks = {}
 
 local function take(held, line, capKey, ticket, cap, queue, arrival, keepers, insists)
   -- Asked before, and the answer was lost on its way.
-  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
-  if untilMs > now then return GRANTED, 0 end
+  if giveAgain(held, ticket) then return GRANTED, 0 end
   if settling then return SETTLING, 0 end
   local since = redis.call('ZSCORE', line, ticket)
   if since then return WAITING, tonumber(since) end
@@ -187,8 +194,7 @@ function asks.hold(held, line, capKey, ticket, cap)
 end
 
 function asks.wait(held, line, capKey, ticket, cap, queue, arrival)
-  local untilMs = tonumber(redis.call('ZSCORE', held, ticket) or 0)
-  if untilMs > now then return GRANTED, 0 end
+  if giveAgain(held, ticket) then return GRANTED, 0 end
   if redis.call('EXISTS', capKey) == 1 then cap = nil end
   stand(line, capKey, ticket, cap, arrival)
   fill(held, line, capKey)
