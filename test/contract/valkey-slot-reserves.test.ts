@@ -135,7 +135,9 @@ describe('slots kept by a node', () => {
       }
       await Promise.all(Array.from({ length: lanes }, lane))
     }
-    expect(watch.most).toBe(CAP)
+    expect(watch.most).toBeLessThanOrEqual(CAP)
+    // Only who finds all of them held is refused.
+    expect(watch.refused).toBeGreaterThan(0)
     expect(watch.served + watch.refused).toBe(6 * 30 * (2 + 2 * CAP))
     expect(watch.served).toBeGreaterThan(6 * 30 * 2)
     expect(await world.b.held('subject:a', 'download')).toBe(0)

@@ -62,7 +62,7 @@ describe('a link', () => {
     await using valkey = await startValkey({ password: PASSWORD })
     const told: string[] = []
     const { url } = valkey.facts
-    await using link = await openValkeyLink({ url, prefix: 'p:', commandTimeoutMs: 100 })
+    await using link = await openValkeyLink({ url, prefix: 'p:', commandTimeoutMs: 1000 })
     link.watch({ up: () => told.push('up'), down: ({ message }) => told.push(message) })
     valkey.pause()
     const calls = await Promise.allSettled([link.send(['PING']), link.send(['PING'])])
@@ -154,7 +154,7 @@ describe('nodes', () => {
     await using valkey = await startValkey()
     const told: string[] = []
     const events = { lost: () => told.push('lost'), back: () => told.push('back') }
-    await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 100, events })
+    await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 1000, events })
     expect(node.phase).toBe('joined')
     await valkey.kill()
     await eventually('it goes on alone', () => node.phase === 'alone')

