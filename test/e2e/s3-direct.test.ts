@@ -37,7 +37,8 @@ describe('bytes that go between client and store', () => {
       },
       transfer: { partBytes: PART },
       upkeep: { sweepEvery: '500ms', orphanGrace: '1s' },
-      tiers: { default: { concurrentUploads: 3, concurrentDownloads: 2, queue: 0 } },
+      // What ends at one node frees a slot of another as soon as that one is told: for so long, who asks waits.
+      tiers: { default: { concurrentUploads: 3, concurrentDownloads: 2, queue: 10, queueWait: '1s' } },
     })
     api = createApi(server.url)
   }, 120_000)
