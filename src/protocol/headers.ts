@@ -10,6 +10,8 @@ export const HEADER = {
   state: 'sealift-state',
   /** `direct` on a manifest whose media may be fetched straight from the store. */
   transfer: 'sealift-transfer',
+  /** How many media ids a raw manifest body begins with. */
+  mediaCount: 'sealift-media-count',
   contentDigest: 'content-digest',
   idempotencyKey: 'idempotency-key',
   requestId: 'sealift-request-id',
@@ -20,6 +22,8 @@ export const PROBLEM_JSON = 'application/problem+json'
 
 /** An owner secret: at least 128 bits as base64url. */
 export const OWNER_PATTERN = /^[A-Za-z0-9_-]{22,128}$/
+/** A number of media, without leading zeros. */
+export const MEDIA_COUNT_PATTERN = /^(?:0|[1-9]\d{0,4})$/
 export const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,128}$/
 
 const DIGEST_PATTERN = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)/

@@ -100,10 +100,15 @@ function parameters(route: Route): Json[] {
 }
 
 function requestBody(route: Route): Json {
-  if (route.json) return { requestBody: { required: true, content: jsonContent(route.json) } }
-  if (!route.streams) return {}
-  const content = route.streams.map(type => [type, type === OCTET_STREAM ? {} : { schema: { type: 'object' } }])
-  return { requestBody: { required: true, content: Object.fromEntries(content) } }
+  if (!route.json && !route.streams) return {}
+  const streams = (route.streams ?? []).map(type => [type, type === OCTET_STREAM ? {} : { schema: { type: 'object' } }])
+  const content = { ...Object.fromEntries(streams), ...(route.json ? jsonRequest(route, route.json) : {}) }
+  return { requestBody: { required: true, content } }
+}
+
+function jsonRequest({ jsonDeprecated }: Route, schema: z.ZodType): Json {
+  if (!jsonDeprecated) return jsonContent(schema)
+  return { 'application/json': { schema: { allOf: [reference(schema)], deprecated: true } } }
 }
 
 function answers(route: Route): Json {

@@ -36,6 +36,8 @@ export interface Route {
   /** Query parameters; all optional. */
   readonly query?: z.ZodObject
   readonly json?: z.ZodType
+  /** The JSON body is deprecated: what `streams` names takes its place. */
+  readonly jsonDeprecated?: boolean
   /** Content types of a body that is streamed, never parsed as JSON. */
   readonly streams?: readonly string[]
   /** Request headers worth naming. */
@@ -57,6 +59,8 @@ export const COMMON_ERRORS = [
 ] as const
 
 const QUOTA_ERRORS = ['too_large', 'quota_exceeded', 'too_many_pending', 'storage_full'] as const
+
+const MANIFEST_ERRORS = ['too_large', 'storage_full', 'length_required', 'too_many_uploads'] as const
 
 export const ROUTES = {
   beginUpload: {
@@ -284,10 +288,13 @@ export const ROUTES = {
     path: '/v1/parcels',
     access: 'client',
     summary: 'Publish a sealed manifest and the media it covers',
+    query: schemas.publishParcelRequest.pick({ ttlSeconds: true }),
     json: schemas.publishParcelRequest,
-    headers: ['Sealift-Owner', 'Idempotency-Key'],
+    jsonDeprecated: true,
+    streams: ['application/octet-stream'],
+    headers: ['Sealift-Owner', 'Idempotency-Key', 'Sealift-Media-Count', 'Content-Length'],
     answers: [{ status: 201, description: 'Version 1 is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'too_large', 'idempotency_conflict'],
+    errors: [...MANIFEST_ERRORS, 'not_found', 'idempotency_conflict'],
   },
   replaceManifest: {
     method: 'PUT',
@@ -295,9 +302,11 @@ export const ROUTES = {
     access: 'owner',
     summary: 'Publish the next version of a parcel',
     json: schemas.replaceManifestRequest,
-    headers: ['Sealift-Owner', 'If-Match'],
+    jsonDeprecated: true,
+    streams: ['application/octet-stream'],
+    headers: ['Sealift-Owner', 'If-Match', 'Sealift-Media-Count', 'Content-Length'],
     answers: [{ status: 200, description: 'The new version is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'gone', 'too_large', 'version_mismatch', 'precondition_required'],
+    errors: [...MANIFEST_ERRORS, 'not_found', 'gone', 'version_mismatch', 'precondition_required'],
   },
   readParcel: {
     method: 'GET',

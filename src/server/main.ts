@@ -20,11 +20,13 @@ import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
+import { ManifestThread } from './http/manifest/manifest-thread.ts'
 import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { rememberMedia } from './media/remember-media.ts'
+import { RequestMemory } from './memory/request-memory.ts'
 import { followOthers, openClock, sweepLease } from './among-others.ts'
 import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
 import { isOnlyProcess, openStores, type Stores } from './open-stores.ts'
@@ -100,6 +102,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
     health,
     clock,
     watch: resources.use(new StallWatch()),
+    manifests: resources.use(new ManifestThread()),
   })
   const http = createListener(live, services, events)
   const sweeper = resources.use(
@@ -182,11 +185,12 @@ interface ServiceParts extends Stores {
   readonly health: HealthCheck
   readonly clock: Clock
   readonly watch: StallWatch
+  readonly manifests: ManifestThread
 }
 
 /** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
 function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, directSlots, health, clock, watch } = parts
+  const { blobs, records, directSlots, health, clock, watch, manifests } = parts
   const { slots, places, rates, feed } = parts.limits
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
@@ -225,7 +229,8 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     }),
     capability: () => live.current.access.downloads === 'capability',
     waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
-    jsonBody: limitBytes => ({ watch, pace: pace(), limitBytes }),
+    memory: new RequestMemory(() => live.current.buffers),
+    manifests,
     readiness: () => health.readiness(),
     openapi: () => openapi,
   }

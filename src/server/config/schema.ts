@@ -122,6 +122,44 @@ const transfer = section('How bytes move', {
   }),
 })
 
+const buffers = section(
+  'Memory for what is buffered for requests: JSON, manifests both ways, forms; each process has its own',
+  {
+    bytes: size({
+      written: '48MiB',
+      min: MiB,
+      max: 1024 * 1024 * MiB,
+      range: '1MiB to 1TiB',
+      about: 'Of all clients together; a quarter is kept for requests of up to 64KiB',
+      live: true,
+    }),
+    bytesPerClient: size({
+      written: '16MiB',
+      min: MiB,
+      max: 1024 * 1024 * MiB,
+      range: '1MiB to 1TiB',
+      about: 'Of one client; a manifest larger than three quarters of this waits until the client has no other',
+      live: true,
+    }),
+    queue: count({
+      written: 512,
+      min: 0,
+      max: 100_000,
+      about: 'Requests that may wait for memory of one client, and as many for that of all',
+      unit: 'requests',
+      live: true,
+    }),
+    queueWait: duration({
+      written: '5s',
+      min: 0,
+      max: 10 * MINUTE,
+      range: '0s to 10m',
+      about: 'Longest wait for memory',
+      live: true,
+    }),
+  },
+)
+
 const upkeep = section('Cleaning up', {
   sweepEvery: duration({
     live: true,
@@ -198,6 +236,7 @@ export const configSchema = section('Sealift', {
   limits,
   access,
   transfer,
+  buffers,
   tiers: named({
     about: 'Limits, by tier. What a tier leaves out is taken from `default`',
     entry: tier,

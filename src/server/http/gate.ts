@@ -102,13 +102,18 @@ function refuseEncodings({ headers }: IncomingMessage): void {
 
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
 
+/** `null`: none was sent. @throws invalid_request */
+export function idempotencyKeyOf({ req }: Pick<Exchange, 'req'>): string | null {
+  const key = req.headers[HEADER.idempotencyKey]
+  if (key === undefined) return null
+  if (typeof key === 'string' && IDEMPOTENCY_KEY_PATTERN.test(key)) return key
+  throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
+}
+
 /** The caller as one who makes something repeatable. `request` is what must be the same when the key is repeated. */
 export function asMaker(exchange: Exchange, caller: Caller, request: unknown, clock: Clock): Maker {
-  const key = exchange.req.headers[HEADER.idempotencyKey]
-  if (key === undefined) return { ...caller, idempotency: null }
-  if (typeof key !== 'string' || !IDEMPOTENCY_KEY_PATTERN.test(key)) {
-    throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
-  }
+  const key = idempotencyKeyOf(exchange)
+  if (key === null) return { ...caller, idempotency: null }
   const asked = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
   const fingerprint = createHash('sha256').update(asked).digest('hex')
   const { clientId } = caller.client

@@ -3,10 +3,11 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
 import type { TransferMode } from '../../protocol/schemas.ts'
-import type { Caller } from '../caller.ts'
+import { expiryOf, type Caller } from '../caller.ts'
 import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
+import { assertMayReplace } from '../parcels/parcel-rights.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
 import { replaceManifest } from '../parcels/replace-manifest.ts'
@@ -16,28 +17,28 @@ import { slotRequest } from '../transfer-slot.ts'
 import { sendEmpty, sendJson, sendOpaque } from './answers.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
-import { asMaker } from './gate.ts'
-import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+import { asMaker, idempotencyKeyOf } from './gate.ts'
+import { takeMemory } from './buffered-body.ts'
+import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
+import { queryOf } from './query.ts'
 
-export interface ParcelRoutes extends PublishParcel, EndParcel {
-  readonly slots: SlotLimiter
+export interface ParcelRoutes extends PublishParcel, EndParcel, ReceiveManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
   readonly places: SlotLimiter
-  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
   readonly waitMaxMs: () => number
   readonly transferMode: () => TransferMode
 }
 
-/** Room for 20 000 ids beside the manifest. */
-const COVERED_BYTES = 20_000 * 30
-
-function manifestJson(deps: ParcelRoutes, { tier }: Caller): JsonBodyOptions {
-  return deps.jsonBody(Math.ceil((tier.manifestBytes * 4) / 3) + COVERED_BYTES + JSON_BYTES)
-}
-
 export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange, caller: Caller): Promise<void> {
-  const request = await readJson(exchange, ROUTES.publishParcel.json, manifestJson(deps, caller))
-  const parcel = await publishParcel(deps, asMaker(exchange, caller, request, deps.clock), request)
+  const query = queryOf(exchange, ROUTES.publishParcel.query)
+  // What the headers alone show to be wrong is refused before the body.
+  idempotencyKeyOf(exchange)
+  expiryOf(caller.tier, query.ttlSeconds, deps.clock())
+  const parcel = await receiveManifest(deps, exchange, { caller, route: 'publishParcel' }, sent => {
+    const { manifest, media, sha256, ttlSeconds = query.ttlSeconds } = sent
+    const maker = asMaker(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
+    return publishParcel(deps, maker, { manifest, media, ttlSeconds })
+  })
   sendJson(exchange, 201, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }
 
@@ -48,8 +49,10 @@ export async function replaceManifestRoute(
   [parcelId = '']: readonly string[],
 ): Promise<void> {
   const ifVersion = requireVersion(exchange.req.headers['if-match'])
-  const request = await readJson(exchange, ROUTES.replaceManifest.json, manifestJson(deps, caller))
-  const parcel = await replaceManifest(deps, caller, { ...request, parcelId, ifVersion })
+  await assertMayReplace(deps.records, caller, { parcelId, ifVersion, now: deps.clock() })
+  const parcel = await receiveManifest(deps, exchange, { caller, route: 'replaceManifest' }, ({ manifest, media }) =>
+    replaceManifest(deps, caller, { manifest, media, parcelId, ifVersion }),
+  )
   sendJson(exchange, 200, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }
 
@@ -93,6 +96,7 @@ async function sendManifest(
 ): Promise<void> {
   using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
   const { version, manifest } = parcel
+  using _memory = await takeMemory(deps, exchange, caller, manifest.length)
   sendOpaque(exchange, manifest, [
     'ETag',
     versionTag(version),

@@ -12,6 +12,18 @@ export interface ForwardMedia {
 }
 
 /**
+ * Whether there is such a media, in whatever state: a repeated request gets what it made the first time, also when the
+ * media has ended since. @throws not_found
+ */
+export async function assertKnown(records: Pick<MediaRecords, 'findMedia'>, mediaId: string): Promise<void> {
+  if (!isId(mediaId) || !(await records.findMedia(mediaId))) throw noSuchMedia()
+}
+
+function noSuchMedia(): SealiftError {
+  return new SealiftError('not_found', 'There is no such media')
+}
+
+/**
  * Adds a lease with its own id, owner and expiry to the bytes of a media; nothing is copied.
  * @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, idempotency_conflict
  */
@@ -21,7 +33,7 @@ export async function forwardMedia(
   mediaId: string,
   request: LeaseRequest,
 ): Promise<MediaRecord> {
-  if (!isId(mediaId)) throw new SealiftError('not_found', 'There is no such media')
+  if (!isId(mediaId)) throw noSuchMedia()
   const now = clock()
   const lease = {
     mediaId: newId(random),

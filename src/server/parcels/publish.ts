@@ -1,9 +1,8 @@
 import { newId } from '../../protocol/ids.ts'
-import type { PublishParcelRequest } from '../../protocol/schemas.ts'
 import { claimOf, expiryOf, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
-import { manifestBytes } from './manifest-bytes.ts'
+import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface PublishParcel {
   readonly records: ParcelRecords
@@ -11,21 +10,28 @@ export interface PublishParcel {
   readonly random: (byteCount: number) => Uint8Array
 }
 
+export interface NewManifest {
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+  readonly ttlSeconds: number | undefined
+}
+
 /** Publishes version 1 of a parcel. @throws not_found (a covered media is not the caller's), too_large, idempotency_conflict */
 export async function publishParcel(
   { records, clock, random }: PublishParcel,
   maker: Maker,
-  request: PublishParcelRequest,
+  { manifest, media, ttlSeconds }: NewManifest,
 ): Promise<ParcelRecord> {
+  assertManifestFits(manifest, maker.tier)
   const now = clock()
   const parcel = {
     parcelId: newId(random),
     clientId: maker.client.clientId,
     ownerHash: maker.ownerHash,
-    manifest: manifestBytes(request.manifest, maker.tier),
-    media: request.media,
+    manifest,
+    media,
     createdAt: now,
-    expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
+    expiresAt: expiryOf(maker.tier, ttlSeconds, now),
     idempotency: maker.idempotency,
   }
   return records.publishParcel(parcel, claimOf(maker))

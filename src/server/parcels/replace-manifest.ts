@@ -1,11 +1,10 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { ReplaceManifestRequest } from '../../protocol/schemas.ts'
 import { claimOf, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
-import { manifestBytes } from './manifest-bytes.ts'
+import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface ReplaceManifest {
   readonly records: ParcelRecords
@@ -13,7 +12,9 @@ export interface ReplaceManifest {
   readonly clock: Clock
 }
 
-export interface NextVersion extends ReplaceManifestRequest {
+export interface NextVersion {
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
   readonly parcelId: string
   /** The version this one is made from. */
   readonly ifVersion: number
@@ -29,7 +30,8 @@ export async function replaceManifest(
   { parcelId, ifVersion, manifest, media }: NextVersion,
 ): Promise<ParcelRecord> {
   if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
-  const next = { ifVersion, manifest: manifestBytes(manifest, caller.tier), media }
+  assertManifestFits(manifest, caller.tier)
+  const next = { ifVersion, manifest, media }
   const parcel = await records.replaceManifest(parcelId, next, claimOf(caller), clock())
   feed.announce(parcelTopic(parcelId))
   return parcel
