@@ -56,10 +56,11 @@ function routeTable(): string {
 
 function routeRow(name: RouteName): string {
   const route: Route = ROUTES[name]
+  const deprecated = route.jsonDeprecated ? ' The JSON body is deprecated.' : ''
   const headers = route.headers ? ` (${route.headers.map(header => `\`${header}\``).join(', ')})` : ''
   const answers = route.answers.map(({ status, description }) => `${status} ${description}`).join('; ')
   const refusals = route.errors.map(code => `\`${code}\``).join(' ')
-  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers} | ${answers} | ${refusals} |`
+  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers}${deprecated} | ${answers} | ${refusals} |`
 }
 
 function limitTable(): string {

@@ -139,8 +139,12 @@ export const PARCELS = `## Parcels
 
 A parcel is a sealed manifest under one id, in versions, and the leases that end with it.
 
-- \`POST /v1/parcels\` and \`PUT …/manifest\` carry the manifest in JSON, as base64url, beside the list of covered media. All of
-  them must be the caller's own; a new version may add media, never drop any.
+- \`POST /v1/parcels\` and \`PUT …/manifest\` take \`application/octet-stream\`: the ids of the covered media, 26 ASCII bytes each
+  without a separator, then the sealed manifest. \`Sealift-Media-Count\` is the number of ids, 0 to 20,000; absent, it is 0.
+  \`Content-Length\` is required; \`ttlSeconds\` of the POST is a query parameter. All media must be the caller's own; a new
+  version may add media, never drop any.
+- **Deprecated**: the same two requests as JSON, with the manifest as base64url beside the list of media. A body over 64 KiB
+  needs a \`Content-Length\`. Servers before the raw form answer it with 415 \`unsupported_media_type\`.
 - \`GET /v1/parcels/{id}\` gives the newest manifest as raw bytes; \`ETag: "3"\` and \`Sealift-Version: 3\` tell its version.
 - **Replacing** needs \`If-Match: "3"\`, one version: 428 without it, 412 \`version_mismatch\` (with \`version\`) when another
   was faster.
@@ -154,9 +158,17 @@ export const LIMITS = `## Limits
 \`GET /v1/limits\` tells what applies to the caller, what it uses and what is left, by the names that refusals use. Transfers at
 once are counted per client and direction: one too many waits in line (first come, first served, \`queue\` places) and is
 refused with 429 when the line is full or the wait too long. A manifest or media on its way is one download; a part, a
-raw body or a whole form one upload. Requests a second are counted per client. Bytes a second are shared by all transfers
+raw body, a whole form or a manifest on its way in one upload. Requests a second are counted per client. Bytes a second are shared by all transfers
 of a client in one direction. Quota and pending uploads are checked in the transaction that charges them: never one byte over.
 
-JSON requests may have 64 KiB and 8 levels; those with a manifest as much as the tier's \`manifestBytes\` needs. Bodies with a
+**Rights come first**: a request whose id is unknown, or whose token or owner secret gives no right to it, is refused before its body
+is read, and before \`100 Continue\`. So is a body whose \`Content-Length\` is too large.
+
+**Memory**: what the server buffers for a request (JSON, manifests both ways, forms) comes out of one budget, \`buffers.bytes\`,
+of which each client has \`buffers.bytesPerClient\`. A request that finds it spent waits for a moment and is then refused, with
+429 \`rate_limited\` (limit \`buffers.bytesPerClient\`) or 503 \`unavailable\` (limit \`buffers.bytes\`), and \`Retry-After\`.
+
+JSON requests may have 64 KiB, 8 levels and 256 keys and elements; the deprecated ones with a manifest as many bytes as the tier's
+\`manifestBytes\` needs, 2 levels and 20,016 keys and elements. JSON counts in the byte rate, and takes no upload slot. Bodies with a
 \`Content-Encoding\`, URLs over 2 KiB, headers over 16 KiB or more than 100, and requests with both a length and chunks are refused.
 `

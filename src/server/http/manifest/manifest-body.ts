@@ -53,14 +53,10 @@ interface ManifestForm {
 }
 
 function formOf(exchange: Exchange, { tier }: Caller, route: ManifestRoute): ManifestForm {
-  switch (contentType(exchange)) {
-    case OCTET_STREAM:
-      return octetsForm(exchange, tier.manifestBytes)
-    case 'application/json':
-      return jsonForm(exchange, manifestJsonBytes(tier), route)
-    default:
-      throw new SealiftError('unsupported_media_type', `Send the manifest as ${OCTET_STREAM}`)
-  }
+  const type = contentType(exchange)
+  if (type === OCTET_STREAM) return octetsForm(exchange, tier.manifestBytes)
+  if (type === 'application/json') return jsonForm(exchange, manifestJsonBytes(tier), route)
+  throw new SealiftError('unsupported_media_type', `Send the manifest as ${OCTET_STREAM}`)
 }
 
 function octetsForm(exchange: Exchange, manifestBytes: number): ManifestForm {
