@@ -2,7 +2,7 @@ import { newId } from '../../protocol/ids.ts'
 import type { PublishParcelRequest } from '../../protocol/schemas.ts'
 import { claimOf, expiryOf, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { manifestBytes } from './manifest-bytes.ts'
 
 export interface PublishParcel {
@@ -16,7 +16,7 @@ export async function publishParcel(
   { records, clock, random }: PublishParcel,
   maker: Maker,
   request: PublishParcelRequest,
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   const now = clock()
   const parcel = {
     parcelId: newId(random),

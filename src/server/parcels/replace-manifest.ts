@@ -4,7 +4,7 @@ import type { ReplaceManifestRequest } from '../../protocol/schemas.ts'
 import { claimOf, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { manifestBytes } from './manifest-bytes.ts'
 
 export interface ReplaceManifest {
@@ -27,7 +27,7 @@ export async function replaceManifest(
   { records, feed, clock }: ReplaceManifest,
   caller: Caller,
   { parcelId, ifVersion, manifest, media }: NextVersion,
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
   const next = { ifVersion, manifest: manifestBytes(manifest, caller.tier), media }
   const parcel = await records.replaceManifest(parcelId, next, claimOf(caller), clock())
