@@ -9,10 +9,11 @@ import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
 import { assertMayReplace } from '../parcels/parcel-rights.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
+import { readManifest } from '../parcels/read-manifest.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
 import { replaceManifest } from '../parcels/replace-manifest.ts'
 import { waitForVersion } from '../parcels/wait-for-version.ts'
-import type { ParcelRecord } from '../records/record-store.ts'
+import type { ParcelFacts } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
 import { sendEmpty, sendJson, sendOpaque } from './answers.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
@@ -76,7 +77,7 @@ export async function readParcelRoute(
   const { headers } = exchange.req
   const waitMs = waitOf(deps, exchange)
   const known = parseVersionTag(headers['if-none-match'])
-  let parcel: ParcelRecord | null = await readParcel(deps.records, parcelId, deps.clock())
+  let parcel: ParcelFacts | null = await readParcel(deps.records, parcelId, deps.clock())
   const applied = waitMs > 0 ? ['Preference-Applied', `wait=${waitMs / 1000}`] : []
   if (parcel.version === known && waitMs > 0) {
     parcel = await waitInLine(deps, exchange, caller, { parcelId, known, waitMs })
@@ -92,12 +93,15 @@ async function sendManifest(
   deps: ParcelRoutes,
   exchange: Exchange,
   caller: Caller,
-  { parcel, applied }: { parcel: ParcelRecord; applied: string[] },
+  { parcel, applied }: { parcel: ParcelFacts; applied: string[] },
 ): Promise<void> {
   using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
-  const { version, manifest } = parcel
-  using _memory = await takeMemory(deps, exchange, caller, manifest.length)
-  sendOpaque(exchange, manifest, [
+  using _memory = await takeMemory(deps, exchange, caller, parcel.manifestBytes)
+  const opened = await readManifest(deps, parcel)
+  const { version } = opened.parcel
+  // A version that came meanwhile may be larger.
+  using _more = await takeMemory(deps, exchange, caller, Math.max(0, opened.bytes.length - parcel.manifestBytes))
+  sendOpaque(exchange, opened.bytes, [
     'ETag',
     versionTag(version),
     HEADER.version,
@@ -116,7 +120,7 @@ async function waitInLine(
   exchange: Exchange,
   caller: Caller,
   wait: { parcelId: string; known: number; waitMs: number },
-): Promise<ParcelRecord | null> {
+): Promise<ParcelFacts | null> {
   using place = await takePlace(deps, caller, exchange.signal)
   const stop = AbortSignal.any([exchange.signal, place.signal])
   return await exchange.inLine(waitForVersion(deps, wait, stop))

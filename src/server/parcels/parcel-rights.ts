@@ -14,7 +14,7 @@ export async function assertMayReplace(
   caller: Caller,
   { parcelId, ifVersion, now }: { readonly parcelId: string; readonly ifVersion: number; readonly now: number },
 ): Promise<void> {
-  const parcel = isId(parcelId) ? await records.findParcel(parcelId) : null
+  const parcel = isId(parcelId) ? await records.findParcelFacts(parcelId) : null
   if (!parcel || !owns(claimOf(caller), { client_id: parcel.clientId, owner_hash: parcel.ownerHash })) {
     throw new SealiftError('not_found', 'There is no such parcel of yours')
   }

@@ -1,7 +1,7 @@
 import { newId } from '../../protocol/ids.ts'
 import { claimOf, expiryOf, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface PublishParcel {
@@ -21,7 +21,7 @@ export async function publishParcel(
   { records, clock, random }: PublishParcel,
   maker: Maker,
   { manifest, media, ttlSeconds }: NewManifest,
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   assertManifestFits(manifest, maker.tier)
   const now = clock()
   const parcel = {

@@ -3,7 +3,7 @@ import { isId } from '../../protocol/ids.ts'
 import { claimOf, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface ReplaceManifest {
@@ -28,7 +28,7 @@ export async function replaceManifest(
   { records, feed, clock }: ReplaceManifest,
   caller: Caller,
   { parcelId, ifVersion, manifest, media }: NextVersion,
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
   assertManifestFits(manifest, caller.tier)
   const next = { ifVersion, manifest, media }

@@ -13,12 +13,15 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
     '0002_cluster': step(clusterSchema),
     '0003_holders': step(holdersSchema),
     '0004_addresses': step(addressesSchema),
+    '0005_manifests': step(manifestsSchema),
   }
 }
 
 interface ColumnTypes {
   readonly text: string
   readonly bytes: string
+  /** Statements for this database alone. */
+  readonly storeBytesWhole: (column: { table: string; column: string }) => readonly string[]
 }
 
 /**
@@ -26,8 +29,13 @@ interface ColumnTypes {
  * the system that may be updated.
  */
 const COLUMN_TYPES: Readonly<Record<SqlDialect, ColumnTypes>> = {
-  sqlite: { text: 'text', bytes: 'blob' },
-  postgres: { text: 'text collate "C"', bytes: 'bytea' },
+  sqlite: { text: 'text', bytes: 'blob', storeBytesWhole: () => [] },
+  postgres: {
+    text: 'text collate "C"',
+    bytes: 'bytea',
+    // Sealed bytes do not compress; a range of what is stored as it is can be read alone.
+    storeBytesWhole: ({ table, column }) => [`alter table ${table} alter column ${column} set storage external`],
+  },
 }
 
 async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<void> {
@@ -123,5 +131,21 @@ function addressesSchema(): readonly string[] {
   return [
     `alter table blobs add column addresses_until bigint`,
     `create index uploads_held on uploads (upload_id) where finished_at is not null and reserved_bytes > 0`,
+  ]
+}
+
+/**
+ * SQLite walks through a manifest to reach any column behind it, so a manifest has a table of its own. Ended parcels have
+ * none.
+ */
+function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonly string[] {
+  return [
+    `create table manifests (parcel_id ${text} primary key, version bigint not null, bytes ${bytes} not null)`,
+    ...storeBytesWhole({ table: 'manifests', column: 'bytes' }),
+    `insert into manifests (parcel_id, version, bytes)
+      select parcel_id, version, manifest from parcels where ended_at is null`,
+    `alter table parcels add column manifest_bytes bigint not null default 0`,
+    `update parcels set manifest_bytes = length(manifest) where ended_at is null`,
+    `alter table parcels drop column manifest`,
   ]
 }

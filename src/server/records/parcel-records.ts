@@ -6,7 +6,8 @@ import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
 import { prepared } from './prepared.ts'
-import type { Claim, NewParcel, ParcelRecord, ParcelRecords } from './record-store.ts'
+import { putManifest, readManifest, dropManifests, holdsManifest } from './manifests.ts'
+import type { Claim, NewParcel, ParcelFacts, ParcelRecords } from './record-store.ts'
 import { toParcel } from './rows.ts'
 import type { ParcelsTable } from './schema.ts'
 
@@ -26,14 +27,15 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
   return {
     publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
-    async findParcel(parcelId) {
+    async findParcelFacts(parcelId) {
       const [row] = await parcelById(parcelId)
       return row ? toParcel(row) : null
     },
+    readManifest: (parcelId, version) => readManifest(database, parcelId, version),
     replaceManifest: (parcelId, next, claim, now) =>
       database.write(async (db, again) => {
         const parcel = await ownedParcel(db, parcelId, claim)
-        if (again && isReplaced(parcel, next)) return toParcel(parcel)
+        if (again && (await isReplaced(db, parcel, next))) return toParcel(parcel)
         return replaceManifest(db, { parcel, next, claim, now })
       }),
     endParcel: (parcelId, claim, now) =>
@@ -44,7 +46,7 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   }
 }
 
-async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelRecord> {
+async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelFacts> {
   const madeId = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
   if (madeId !== null) return existingParcel(db, madeId)
   const published = again ? await findParcel(db, parcel.parcelId) : null
@@ -56,23 +58,24 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boo
     client_id: parcel.clientId,
     owner_hash: parcel.ownerHash,
     version: 1,
-    manifest: Buffer.from(parcel.manifest),
+    manifest_bytes: parcel.manifest.length,
     created_at: parcel.createdAt,
     expires_at: parcel.expiresAt,
     ended_at: null,
   }
   await db.insertInto('parcels').values(row).execute()
+  await putManifest(db, { parcelId: parcel.parcelId, version: 1, bytes: parcel.manifest })
   await cover(db, parcel.parcelId, media)
   return toParcel(row)
 }
 
-async function findParcel(db: Db, parcelId: string): Promise<ParcelRecord | null> {
+async function findParcel(db: Db, parcelId: string): Promise<ParcelFacts | null> {
   const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
   return row ? toParcel(row) : null
 }
 
 /** @throws gone when it was purged since */
-async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
+async function existingParcel(db: Db, parcelId: string): Promise<ParcelFacts> {
   const parcel = await findParcel(db, parcelId)
   if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
   return parcel
@@ -93,7 +96,7 @@ async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<Parc
 async function replaceManifest(
   db: Db,
   { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: Claim; now: number },
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   assertReplaceable(parcel, next, now)
   const media = new Set(next.media)
   const covered = await coveredMedia(db, [parcel.parcel_id])
@@ -101,14 +104,16 @@ async function replaceManifest(
   const added = [...media]
   await assertOwnLive(db, added, claim)
   await cover(db, parcel.parcel_id, added)
-  const change = { version: parcel.version + 1, manifest: Buffer.from(next.manifest) }
+  const change = { version: parcel.version + 1, manifest_bytes: next.manifest.length }
   await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
+  await putManifest(db, { parcelId: parcel.parcel_id, version: change.version, bytes: next.manifest })
   return toParcel({ ...parcel, ...change })
 }
 
 /** Whether this very call replaced it when its answer was lost ([Note: lost answers] in database.ts). */
-function isReplaced(parcel: ParcelRow, next: NextManifest): boolean {
-  return parcel.version === next.ifVersion + 1 && Buffer.from(parcel.manifest).equals(next.manifest)
+async function isReplaced(db: Db, parcel: ParcelRow, { ifVersion, manifest }: NextManifest): Promise<boolean> {
+  if (parcel.version !== ifVersion + 1) return false
+  return holdsManifest(db, { parcelId: parcel.parcel_id, version: parcel.version, bytes: manifest })
 }
 
 /** @throws gone, version_mismatch */
@@ -161,7 +166,8 @@ export async function endParcels(db: Db, parcelIds: readonly string[], now: numb
   await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now)
   await db
     .updateTable('parcels')
-    .set({ ended_at: now, manifest: Buffer.alloc(0) })
+    .set({ ended_at: now, manifest_bytes: 0 })
     .where('parcel_id', 'in', parcelIds)
     .execute()
+  await dropManifests(db, parcelIds)
 }

@@ -48,6 +48,7 @@ async function purgeParcels(db: Db, { before, batch }: Purge): Promise<number> {
   const parcelIds = rows.map(row => row.parcel_id)
   if (parcelIds.length === 0) return 0
   await db.deleteFrom('parcel_media').where('parcel_id', 'in', parcelIds).execute()
+  await db.deleteFrom('manifests').where('parcel_id', 'in', parcelIds).execute()
   await db.deleteFrom('parcels').where('parcel_id', 'in', parcelIds).execute()
   return parcelIds.length
 }

@@ -100,12 +100,14 @@ export interface MediaRecord {
   readonly sizeBytes: number | null
 }
 
-export interface ParcelRecord {
+/** A parcel without its manifest, which may have megabytes: what most questions about a parcel need. */
+export interface ParcelFacts {
   readonly parcelId: string
   readonly clientId: ClientId
   readonly ownerHash: string | null
   readonly version: number
-  readonly manifest: Uint8Array
+  /** Size of the sealed manifest of this version; 0 once the parcel has ended. */
+  readonly manifestBytes: number
   readonly createdAt: number
   readonly expiresAt: number
   readonly endedAt: number | null
@@ -222,15 +224,18 @@ export interface MarksChanges {
 
 export interface ParcelRecords {
   /** @throws not_found (a covered media is not the caller's), idempotency_conflict */
-  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelRecord>
-  findParcel(parcelId: string): Promise<ParcelRecord | null>
+  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelFacts>
+  /** Reads no manifest. */
+  findParcelFacts(parcelId: string): Promise<ParcelFacts | null>
+  /** The sealed manifest; `null` when this version was replaced since, or the parcel has ended. Off the event loop. */
+  readManifest(parcelId: string, version: number): Promise<Uint8Array | null>
   /** @throws not_found, gone, version_mismatch (context: version), invalid_request (a covered media was dropped) */
   replaceManifest(
     parcelId: string,
     next: { ifVersion: number; manifest: Uint8Array; media: readonly string[] },
     claim: Claim,
     now: number,
-  ): Promise<ParcelRecord>
+  ): Promise<ParcelFacts>
   /** Ends the parcel and the leases it covers. Repeating it is no error. @throws not_found */
   endParcel(parcelId: string, claim: Claim, now: number): Promise<void>
 }

@@ -2,7 +2,7 @@
 import type { Selectable } from 'kysely'
 
 import type { Db } from './database.ts'
-import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from './record-store.ts'
+import type { MediaRecord, ParcelFacts, PartRecord, UploadRecord } from './record-store.ts'
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from './schema.ts'
 
 export type UploadRow = Selectable<UploadsTable> &
@@ -109,13 +109,14 @@ export function toPart(row: Selectable<PartsTable>): PartRecord {
   return { index: row.part_index, sizeBytes: row.size_bytes, durable: row.durable === 1 }
 }
 
-export function toParcel(row: Selectable<ParcelsTable>): ParcelRecord {
+/** A parcel without its manifest. */
+export function toParcel(row: Selectable<ParcelsTable>): ParcelFacts {
   return {
     parcelId: row.parcel_id,
     clientId: row.client_id,
     ownerHash: row.owner_hash,
     version: row.version,
-    manifest: row.manifest,
+    manifestBytes: row.manifest_bytes,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     endedAt: row.ended_at,

@@ -10,6 +10,7 @@ export interface Schema {
   leases: LeasesTable
   grants: GrantsTable
   parcels: ParcelsTable
+  manifests: ManifestsTable
   parcel_media: ParcelMediaTable
   client_usage: ClientUsageTable
   devices: DevicesTable
@@ -93,10 +94,18 @@ export interface ParcelsTable {
   client_id: string
   owner_hash: string | null
   version: number
-  manifest: Uint8Array
+  /** Size of the manifest of this version; 0 once the parcel has ended. */
+  manifest_bytes: number
   created_at: number
   expires_at: number
   ended_at: number | null
+}
+
+/** The sealed manifest of each live parcel, apart from what is asked about the parcel: it may have megabytes. */
+export interface ManifestsTable {
+  parcel_id: string
+  version: number
+  bytes: Uint8Array
 }
 
 export interface ParcelMediaTable {

@@ -68,7 +68,7 @@ function createQuestions(reader: SqliteReader) {
     findMedia: (mediaId: string) => media.findMedia(mediaId),
     durablePrefix: (blobId: string, partBytes: number) => media.durablePrefix(blobId, partBytes),
     hasGrant: (mediaId: string, grantId: string, now: number) => media.hasGrant(mediaId, grantId, now),
-    findParcel: (parcelId: string) => parcels.findParcel(parcelId),
+    findParcelFacts: (parcelId: string) => parcels.findParcelFacts(parcelId),
     usage: (clientId: string) => clients.usage(clientId),
     countDevices: (clientId: string, forgetBefore: number) => clients.countDevices(clientId, forgetBefore),
   }
