@@ -100,7 +100,8 @@ async function sendManifest(
   const opened = await readManifest(deps, parcel)
   const { version } = opened.parcel
   // A version that came meanwhile may be larger.
-  using _more = await takeMemory(deps, exchange, caller, Math.max(0, opened.bytes.length - parcel.manifestBytes))
+  const moreBytes = opened.bytes.length - parcel.manifestBytes
+  using _more = moreBytes > 0 ? await takeMemory(deps, exchange, caller, moreBytes) : null
   sendOpaque(exchange, opened.bytes, [
     'ETag',
     versionTag(version),
