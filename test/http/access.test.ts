@@ -80,8 +80,8 @@ async function statusOf(name: RouteName, headers: Record<string, string>): Promi
   return (await connection.answer({ head: ROUTES[name].method === 'HEAD' }))?.status ?? 0
 }
 
-/** Readers' routes that answer an id that names nothing in another way: one reads its body first, one is idempotent. */
-const OF_READERS: Partial<Record<RouteName, number>> = { directRead: 415, endDirect: 204 }
+/** Readers' routes that answer an id that names nothing in another way: no direct transfer here, and one is idempotent. */
+const OF_READERS: Partial<Record<RouteName, number>> = { directRead: 409, endDirect: 204 }
 
 // Before any wrong token has made this address wait.
 describe('threat 64: every route without a credential', () => {

@@ -49,7 +49,7 @@ describe('the scan of a JSON text', () => {
 
   it('bounds what is no JSON as well, and stays with its refusal', () => {
     const bounds = { depth: 8, members: 256 }
-    const junk = ['['.repeat(9), ',,'.repeat(200), '{},'.repeat(300), '][]['.repeat(300), '"x",'.repeat(300)]
+    const junk = ['['.repeat(9), ',,'.repeat(200), '{},'.repeat(300), '"x",'.repeat(300)]
     for (const text of junk) {
       expect(scan(text, bounds), text.slice(0, 8)).toBe(false)
       expect(scan(`${text}${']'.repeat(500)}`, bounds, 7), text.slice(0, 8)).toBe(false)
