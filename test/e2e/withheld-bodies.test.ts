@@ -23,7 +23,11 @@ const config = {
 }
 const manifest = Buffer.alloc(4 * MiB, 'a')
 const json = Buffer.from(JSON.stringify({ media: Array(20_000).fill(newId(randomBytes)), manifest: '' }))
-const jsonBody = Buffer.concat([json.subarray(0, -2), Buffer.alloc(Math.ceil((4 * MiB * 4) / 3), 'a'), json.subarray(-2)])
+const jsonBody = Buffer.concat([
+  json.subarray(0, -2),
+  Buffer.alloc(Math.ceil((4 * MiB * 4) / 3), 'a'),
+  json.subarray(-2),
+])
 
 interface Withheld {
   readonly line: (at: number) => string
@@ -67,7 +71,9 @@ describe('threat 78: 300 connections that withhold the last byte of the largest 
     await using server = await startServerProcess({ directory: directory.path, config })
     const before = residentBytes(server.pid)
     for (const count of [100, 300]) {
-      const connections = await Promise.all(Array.from({ length: count }, (_unused, at) => withhold(server.url, attack, at)))
+      const connections = await Promise.all(
+        Array.from({ length: count }, (_unused, at) => withhold(server.url, attack, at)),
+      )
       let most = 0
       // Answered is who was refused; the others are being received, or have taken all that the budget gives.
       await eventually(

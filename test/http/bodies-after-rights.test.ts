@@ -95,20 +95,23 @@ describe.each(['off', 'everywhere'])('threat 78: with open mode %s, every route 
       }
     })
 
-    test.each(CREDENTIALS)('with %s answers while the last byte is withheld, and parses nothing', async (_, credential) => {
-      const parse = vi.spyOn(JSON, 'parse')
-      try {
-        for (const type of typesOf(name)) {
-          if (!isRefused(name, credential())) continue
-          const sent = { sentBytes: 64 * 1024, lengthBytes: 64 * 1024 + 1 }
-          const answer = await attempt(server.url, { name, type, headers: credential(), ...sent })
-          if (name !== 'endDirect') expect(answer.status).toBeGreaterThanOrEqual(400)
+    test.each(CREDENTIALS)(
+      'with %s answers while the last byte is withheld, and parses nothing',
+      async (_, credential) => {
+        const parse = vi.spyOn(JSON, 'parse')
+        try {
+          for (const type of typesOf(name)) {
+            if (!isRefused(name, credential())) continue
+            const sent = { sentBytes: 64 * 1024, lengthBytes: 64 * 1024 + 1 }
+            const answer = await attempt(server.url, { name, type, headers: credential(), ...sent })
+            if (name !== 'endDirect') expect(answer.status).toBeGreaterThanOrEqual(400)
+          }
+          expect(parse.mock.calls.filter(([text]) => text.includes('[['))).toEqual([])
+        } finally {
+          parse.mockRestore()
         }
-        expect(parse.mock.calls.filter(([text]) => text.includes('[['))).toEqual([])
-      } finally {
-        parse.mockRestore()
-      }
-    })
+      },
+    )
   })
 
   test('not a byte of all these bodies was taken', async () => {
@@ -164,7 +167,11 @@ describe('threat 78: what has a right, but is not sound', () => {
     const manifest = randomBytes(4 * 2 ** 20)
     const parse = vi.spyOn(JSON, 'parse')
     try {
-      const answer = await api.call('publishParcel', {}, { json: { manifest: manifest.toString('base64url'), media: [] } })
+      const answer = await api.call(
+        'publishParcel',
+        {},
+        { json: { manifest: manifest.toString('base64url'), media: [] } },
+      )
       expect(answer.status).toBe(201)
       expect(parse.mock.calls.filter(([text]) => text.length > 64 * 1024)).toEqual([])
       const { parcelId } = answer.json as Parcel

@@ -50,10 +50,13 @@ describe('a manifest as raw octets', () => {
     expect((await manifestOf(parcelId)).equals(manifest)).toBe(true)
   })
 
-  test.each(['-1', '01', '1.5', 'x', '20001', '99999999999', ''])('with a count of media of "%s" is refused', async count => {
-    const answer = await publish(randomBytes(100), [], { 'sealift-media-count': count })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
-  })
+  test.each(['-1', '01', '1.5', 'x', '20001', '99999999999', ''])(
+    'with a count of media of "%s" is refused',
+    async count => {
+      const answer = await publish(randomBytes(100), [], { 'sealift-media-count': count })
+      expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    },
+  )
 
   test.each([
     ['that ends within its ids', 'a'.repeat(40), '2'],
@@ -63,7 +66,10 @@ describe('a manifest as raw octets', () => {
     ['that is empty', '', '0'],
   ])('%s is refused', async (_, body, count) => {
     const headers = { ...OCTETS, 'sealift-media-count': count }
-    expect(await api.call('publishParcel', {}, { body, headers })).toMatchObject({ status: 400, code: 'invalid_request' })
+    expect(await api.call('publishParcel', {}, { body, headers })).toMatchObject({
+      status: 400,
+      code: 'invalid_request',
+    })
   })
 
   test('takes its time to live from the query', async () => {
@@ -84,7 +90,13 @@ describe('a manifest as raw octets', () => {
 })
 
 /** Sends the head of a manifest, and `bytes` of it. */
-async function begin(url: string, length: number | null, headers: readonly string[] = [], bytes = 0, path = '/v1/parcels') {
+async function begin(
+  url: string,
+  length: number | null,
+  headers: readonly string[] = [],
+  bytes = 0,
+  path = '/v1/parcels',
+) {
   const connection = await RawConnection.open(url)
   connection.head(
     `POST ${path} HTTP/1.1`,

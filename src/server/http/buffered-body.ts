@@ -41,7 +41,7 @@ export async function readWhole(
   caller: Caller,
   { mostBytes, look, tooLarge, signal }: WholeBody,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = Buffer.allocUnsafeSlow(mostBytes)
+  const bytes = allocate(mostBytes)
   let length = 0
   try {
     await receive(deps, exchange, caller, async source => {
@@ -50,6 +50,7 @@ export async function readWhole(
         look(piece)
         bytes.set(piece, length)
         length += piece.length
+        freeMemory(piece)
       }
     })
   } catch (error) {
@@ -57,6 +58,17 @@ export async function readWhole(
     throw error
   }
   return bytes.subarray(0, length)
+}
+
+const PAGED_BYTES = 64 * 1024
+
+/**
+ * A buffer that may grow is pages of the system, which go back to it when it is freed. Others come from the allocator of
+ * the C library, which keeps megabytes for later.
+ */
+function allocate(bytes: number): Uint8Array<ArrayBuffer> {
+  if (bytes <= PAGED_BYTES) return Buffer.allocUnsafeSlow(bytes)
+  return new Uint8Array(new ArrayBuffer(bytes, { maxByteLength: bytes }), 0, bytes)
 }
 
 /** `null` when the request does not tell it. */

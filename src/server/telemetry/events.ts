@@ -219,7 +219,8 @@ function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
 }
 
 function isStorageTrouble(error: unknown): boolean {
-  return isSealiftError(error, 'damaged', 'unavailable', 'storage_full')
+  if (isSealiftError(error, 'unavailable')) return error.context.limit === undefined
+  return isSealiftError(error, 'damaged', 'storage_full')
 }
 
 function isLimit(error: unknown): boolean {
