@@ -73,6 +73,7 @@ export class Sealift implements AsyncDisposable {
   readonly #parallel: number
   readonly #parallelSmall: number
   readonly #stores = new Map<string, StorePath>()
+  readonly #jsonOnly = new Set<string>()
   /** Who seals. */
   protected readonly suite: CryptoSuite
   /** Who hashes large media. */
@@ -219,6 +220,7 @@ export class Sealift implements AsyncDisposable {
       token: isOwn ? (this.#options.token ?? null) : null,
       transport: this.#transport,
       retrier: this.#retrier,
+      jsonOnly: this.#jsonOnly,
       stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,
     })
   }

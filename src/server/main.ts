@@ -36,6 +36,7 @@ import { createHealth, type HealthCheck } from './telemetry/health.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { PartsInFlight } from './uploads/parts-in-flight.ts'
+import { StoredManifests } from './parcels/stored-manifests.ts'
 import { createRoomGuard } from './uploads/room-guard.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
@@ -218,6 +219,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     direct,
     transferMode: () => (direct().enabled ? 'direct' : 'proxy'),
     inFlight: new PartsInFlight(),
+    storedManifests: new StoredManifests(records),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
     admitNewBytes: createRoomGuard({ store: blobs, refuseAbovePercent }),

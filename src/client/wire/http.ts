@@ -24,6 +24,8 @@ export interface ServerAccess {
   readonly retrier: Retrier
   /** Longest silence of the server that is not taken for a broken connection. */
   readonly stallTimeoutMs: number
+  /** Base URLs of servers found to take manifests as JSON alone. */
+  readonly jsonOnly?: Set<string>
   /** The way to its store; `null` or absent: everything goes through the server. */
   readonly store?: StorePath | null
 }
@@ -49,6 +51,15 @@ export class Server {
     this.retrier = access.retrier
     this.store = access.store ?? null
     this.#access = access
+  }
+
+  /** True once the server has refused raw manifests, as those before that form do. */
+  get takesOnlyJson(): boolean {
+    return this.#access.jsonOnly?.has(this.base) ?? false
+  }
+
+  noteJsonOnly(): void {
+    this.#access.jsonOnly?.add(this.base)
   }
 
   /** One attempt. Resolves with an answer below 400. @throws the server's refusal, revived; `network`; the abort */

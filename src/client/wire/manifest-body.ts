@@ -16,17 +16,14 @@ export interface ManifestRequest {
   readonly ttlSeconds: number | undefined
 }
 
-/** Servers that take manifests as JSON alone: those before the raw form. */
-const JSON_ONLY = new WeakSet<Server>()
-
 /** Sends a manifest as raw octets, or as JSON to a server that does not take those. */
 export async function sendManifest(server: Server, request: ManifestRequest): Promise<Parcel> {
-  if (JSON_ONLY.has(server)) return server.json(asJson(request), parcel)
+  if (server.takesOnlyJson) return server.json(asJson(request), parcel)
   try {
     return await server.json(asOctets(request), parcel)
   } catch (error) {
     if (!isSealiftError(error, 'unsupported_media_type')) throw error
-    JSON_ONLY.add(server)
+    server.noteJsonOnly()
     return server.json(asJson(request), parcel)
   }
 }

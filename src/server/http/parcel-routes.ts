@@ -1,33 +1,30 @@
 /** The routes of parcels. */
 import { SealiftError } from '../../protocol/errors.ts'
-import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
+import { parsePreferWait } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
-import type { TransferMode } from '../../protocol/schemas.ts'
 import { expiryOf, type Caller } from '../caller.ts'
 import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
 import { assertMayReplace } from '../parcels/parcel-rights.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
-import { readManifest } from '../parcels/read-manifest.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
 import { replaceManifest } from '../parcels/replace-manifest.ts'
 import { waitForVersion } from '../parcels/wait-for-version.ts'
 import type { ParcelFacts } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
-import { sendEmpty, sendJson, sendOpaque } from './answers.ts'
+import { sendEmpty, sendJson } from './answers.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 import { asMaker, idempotencyKeyOf } from './gate.ts'
-import { takeMemory } from './buffered-body.ts'
 import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
 import { queryOf } from './query.ts'
+import { sendManifest, type SendManifest } from './send-manifest.ts'
 
-export interface ParcelRoutes extends PublishParcel, EndParcel, ReceiveManifest {
+export interface ParcelRoutes extends PublishParcel, EndParcel, ReceiveManifest, SendManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
   readonly places: SlotLimiter
   readonly waitMaxMs: () => number
-  readonly transferMode: () => TransferMode
 }
 
 export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange, caller: Caller): Promise<void> {
@@ -86,34 +83,6 @@ export async function readParcelRoute(
     return sendEmpty(exchange, 304, ['ETag', versionTag(parcel?.version ?? known ?? 0), ...applied])
   }
   await sendManifest(deps, exchange, caller, { parcel, applied })
-}
-
-/** A manifest on its way is a transfer like any other: it holds a slot until the client has it. */
-async function sendManifest(
-  deps: ParcelRoutes,
-  exchange: Exchange,
-  caller: Caller,
-  { parcel, applied }: { parcel: ParcelFacts; applied: string[] },
-): Promise<void> {
-  using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
-  using _memory = await takeMemory(deps, exchange, caller, parcel.manifestBytes)
-  const opened = await readManifest(deps, parcel)
-  const { version } = opened.parcel
-  // A version that came meanwhile may be larger.
-  const moreBytes = opened.bytes.length - parcel.manifestBytes
-  using _more = moreBytes > 0 ? await takeMemory(deps, exchange, caller, moreBytes) : null
-  sendOpaque(exchange, opened.bytes, [
-    'ETag',
-    versionTag(version),
-    HEADER.version,
-    String(version),
-    HEADER.transfer,
-    deps.transferMode(),
-    'Cache-Control',
-    'private, no-cache',
-    ...applied,
-  ])
-  await exchange.finished()
 }
 
 async function waitInLine(

@@ -1,5 +1,6 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { ByteBudget } from './byte-budget.ts'
+import { SharedHolds } from './shared-holds.ts'
 
 export interface RequestMemorySettings {
   /** Bytes held for all requests of this process together. */
@@ -29,6 +30,7 @@ export class RequestMemory {
   readonly #settings: () => RequestMemorySettings
   readonly #common: TwoBudgets
   readonly #clients = new Map<string, TwoBudgets>()
+  readonly #shared = new SharedHolds()
 
   constructor(settings: () => RequestMemorySettings) {
     this.#settings = settings
@@ -50,22 +52,47 @@ export class RequestMemory {
    * @throws rate_limited (the client's budget is spent), unavailable (the common one is); the signal's reason
    */
   async take(clientId: string, bytes: number, signal: AbortSignal): Promise<HeldMemory> {
+    const until = this.#deadline()
+    return both(await this.#takeOwn(clientId, bytes, { signal, until }), () =>
+      this.#takeCommon(bytes, { signal, until }),
+    )
+  }
+
+  /** The same for bytes that several requests use at once: they are taken once of each budget. */
+  async takeShared(
+    clientId: string,
+    { key, bytes }: { readonly key: string; readonly bytes: number },
+    signal: AbortSignal,
+  ): Promise<HeldMemory> {
+    const patience = { signal, until: this.#deadline() }
+    const takeOwn = () => this.#takeOwn(clientId, bytes, patience)
+    const takeCommon = () => this.#takeCommon(bytes, patience)
+    const own = await this.#shared.hold(`${key} ${clientId}`, takeOwn, signal)
+    return both(own, () => this.#shared.hold(key, takeCommon, signal))
+  }
+
+  #deadline(): number {
+    return performance.now() + this.#settings().queueWaitMs
+  }
+
+  async #takeOwn(clientId: string, bytes: number, patience: Patience): Promise<HeldMemory> {
     const own = this.#budgetOf(clientId)
     own.users += 1
-    const held = new Held(() => {
+    const forget = () => {
       own.users -= 1
       if (own.users === 0) this.#clients.delete(clientId)
-    })
-    try {
-      const { bytesPerClient, bytes: all, queueWaitMs } = this.#settings()
-      const claim = { held, signal, until: performance.now() + queueWaitMs }
-      await this.#takeFrom(own, bytes, { ...claim, refusal: () => clientIsOver(bytesPerClient) })
-      await this.#takeFrom(this.#common, bytes, { ...claim, refusal: () => allIsTaken(all) })
-      return held
-    } catch (error) {
-      held[Symbol.dispose]()
-      throw error
     }
+    const { bytesPerClient } = this.#settings()
+    return this.#takeFrom(own, bytes, {
+      ...patience,
+      held: new Held(forget),
+      refusal: () => clientIsOver(bytesPerClient),
+    })
+  }
+
+  #takeCommon(bytes: number, patience: Patience): Promise<HeldMemory> {
+    const { bytes: all } = this.#settings()
+    return this.#takeFrom(this.#common, bytes, { ...patience, held: new Held(), refusal: () => allIsTaken(all) })
   }
 
   #budgetOf(clientId: string): TwoBudgets {
@@ -76,11 +103,17 @@ export class RequestMemory {
     return made
   }
 
-  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: Claim): Promise<void> {
+  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: Claim): Promise<HeldMemory> {
     const claimed = budgets.claimable(bytes)
-    for (const budget of budgets.for(bytes)) {
-      if (!budget.tryTake(claimed)) await this.#wait(budget, claimed, claim)
-      claim.held.add(() => budget.give(claimed))
+    try {
+      for (const budget of budgets.for(bytes)) {
+        if (!budget.tryTake(claimed)) await this.#wait(budget, claimed, claim)
+        claim.held.add(() => budget.give(claimed))
+      }
+      return claim.held
+    } catch (error) {
+      claim.held[Symbol.dispose]()
+      throw error
     }
   }
 
@@ -96,11 +129,27 @@ export class RequestMemory {
   }
 }
 
-interface Claim {
-  readonly held: Held
+/** The second hold, with the first one; without it, the first is given back. */
+async function both(first: HeldMemory, takeSecond: () => Promise<HeldMemory>): Promise<HeldMemory> {
+  const held = new Held(() => first[Symbol.dispose]())
+  try {
+    const second = await takeSecond()
+    held.add(() => second[Symbol.dispose]())
+    return held
+  } catch (error) {
+    held[Symbol.dispose]()
+    throw error
+  }
+}
+
+interface Patience {
   readonly signal: AbortSignal
   /** When it is refused (monotonic ms). */
   readonly until: number
+}
+
+interface Claim extends Patience {
+  readonly held: Held
   readonly refusal: () => SealiftError
 }
 
@@ -135,8 +184,8 @@ class TwoBudgets {
 class Held implements HeldMemory {
   readonly #giveBack: (() => void)[]
 
-  constructor(last: () => void) {
-    this.#giveBack = [last]
+  constructor(...last: (() => void)[]) {
+    this.#giveBack = last
   }
 
   add(giveBack: () => void): void {

@@ -96,3 +96,35 @@ describe('memory of requests', () => {
     await eventually('all is given back', () => memory.heldBytes === 0)
   })
 })
+
+describe('shared memory of requests', () => {
+  const shared = { key: 'parcel 1', bytes: 300 * KiB }
+
+  it('is taken once of the common budget and of each client, until the last user is done', async () => {
+    const memory = make({ queueWaitMs: 0 })
+    const rooms = await Promise.all(
+      ['one', 'one', 'two', 'two', 'three'].map(client => memory.takeShared(client, shared, never)),
+    )
+    expect(memory.heldBytes).toBe(300 * KiB)
+    await expect(memory.take('two', 300 * KiB, never)).rejects.toMatchObject({ code: 'rate_limited' })
+    for (const room of rooms.slice(0, 4)) room[Symbol.dispose]()
+    expect(memory.heldBytes).toBe(300 * KiB)
+    using _two = await memory.take('two', 300 * KiB, never)
+    for (const room of rooms) room[Symbol.dispose]()
+    expect(memory.heldBytes).toBe(300 * KiB)
+    expect(memory.clients).toBe(1)
+  })
+
+  it('is taken by another user when the first one gives up its wait', async () => {
+    const memory = make()
+    const blocker = await memory.take('one', 300 * KiB, never)
+    const controller = new AbortController()
+    const first = memory.takeShared('one', shared, controller.signal)
+    const second = memory.takeShared('one', shared, never)
+    controller.abort(new Error('gone'))
+    await expect(first).rejects.toThrow('gone')
+    blocker[Symbol.dispose]()
+    ;(await second)[Symbol.dispose]()
+    expect([memory.heldBytes, memory.clients]).toEqual([0, 0])
+  })
+})
