@@ -219,6 +219,7 @@ function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
 }
 
 function isStorageTrouble(error: unknown): boolean {
+  if (isSealiftError(error, 'too_large')) return error.context.limit === 'fileBytes'
   return isSealiftError(error, 'damaged', 'unavailable', 'storage_full')
 }
 

@@ -132,7 +132,7 @@ describe('blobs as files', () => {
       await store.complete({ blobId, partBytes: PART }, PART)
     })
 
-    it.each(['ENOSPC', 'EDQUOT', 'EFBIG'])('knows it by %s wherever it comes from', async code => {
+    it.each(['ENOSPC', 'EDQUOT'])('knows it by %s wherever it comes from', async code => {
       for (const failing of ['open', 'write'] as const) {
         const store = await open({
           before: (operation, path) => {
@@ -141,6 +141,18 @@ describe('blobs as files', () => {
         })
         await expect(put(store, freshId(), 0)).rejects.toMatchObject({ code: 'storage_full' })
       }
+    })
+
+    it('says that a file may not be so large, instead of that the disk is full', async () => {
+      const store = await open({
+        before: operation => {
+          if (operation === 'write') throw kernelError('EFBIG')
+        },
+      })
+      await expect(put(store, freshId(), 0)).rejects.toMatchObject({
+        code: 'too_large',
+        message: expect.stringContaining('ulimit -f') as string,
+      })
     })
 
     it('stops pulling a part soon after its first write failed', async () => {
