@@ -10,12 +10,13 @@ import * as schemas from './schemas.ts'
 /**
  * Who may call a route.
  * - `public`: anyone, without any limit but the listener's
+ * - `anyone`: anyone, within the request rate of the client or address
  * - `client`: a bearer token, or open mode
  * - `uploader`: `client`, and the one who began this upload
  * - `reader`: whoever knows the unguessable id (and, where the operator wants it, has a token)
  * - `owner`: the client that made it, or the holder of its owner secret
  */
-export type Access = 'public' | 'client' | 'uploader' | 'reader' | 'owner'
+export type Access = 'public' | 'anyone' | 'client' | 'uploader' | 'reader' | 'owner'
 
 export interface RouteAnswer {
   readonly status: number
@@ -50,7 +51,9 @@ export const COMMON_ERRORS = [
   'invalid_request',
   'unauthorized',
   'too_many_devices',
+  'unsupported_media_type',
   'rate_limited',
+  'headers_too_large',
   'unavailable',
   'shutting_down',
   'internal',
@@ -243,7 +246,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'Free the slot of a direct transfer that is over before its addresses expire',
     answers: [{ status: 204, description: 'Free, now or earlier' }],
-    errors: [],
+    errors: ['not_found'],
   },
   mediaInfo: {
     method: 'GET',
@@ -355,9 +358,13 @@ export const ROUTES = {
   openapi: {
     method: 'GET',
     path: '/openapi.json',
-    access: 'public',
+    access: 'anyone',
     summary: 'This table, as OpenAPI 3.1',
-    answers: [{ status: 200, description: 'The document' }],
+    headers: ['If-None-Match'],
+    answers: [
+      { status: 200, description: 'The document', json: schemas.openapi, headers: ['ETag', 'Cache-Control'] },
+      { status: 304, description: 'The validator still holds', headers: ['ETag'] },
+    ],
     errors: [],
   },
 } as const satisfies Record<string, Route>

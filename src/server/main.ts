@@ -20,6 +20,7 @@ import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
+import { renderContract } from './http/public-routes.ts'
 import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
@@ -198,7 +199,9 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     enabled: live.current.storage.transfer === 'direct',
     ttlMs: live.current.storage.directUrlTtlMs,
   })
-  const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
+  const contract = renderContract(
+    openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl }),
+  )
   return {
     records,
     blobs,
@@ -227,7 +230,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
     jsonBody: limitBytes => ({ watch, pace: pace(), limitBytes }),
     readiness: () => health.readiness(),
-    openapi: () => openapi,
+    contract,
   }
 }
 
