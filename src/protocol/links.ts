@@ -5,7 +5,7 @@ export interface Link {
   readonly to: RouteName
   readonly description: string
   /** Parameters of that route: constants, or runtime expressions of OpenAPI. */
-  readonly parameters: Readonly<Record<string, string | number>>
+  readonly parameters: Readonly<Record<string, string>>
 }
 
 /** By route and status. */
@@ -44,8 +44,8 @@ const aboutParcel: readonly Link[] = [
 export const LINKS: Links = {
   beginUpload: {
     201: [
-      { to: 'putPart', description: 'Store the first part', parameters: { ...UPLOAD, index: 0 } },
-      { to: 'directPart', description: 'Store the first part directly', parameters: { ...UPLOAD, index: 0 } },
+      { to: 'putPart', description: 'Store the first part', parameters: { ...UPLOAD, index: '0' } },
+      { to: 'directPart', description: 'Store the first part directly', parameters: { ...UPLOAD, index: '0' } },
       { to: 'uploadStatus', description: 'Ask which parts are durable', parameters: UPLOAD },
       { to: 'completeUpload', description: 'End the upload', parameters: UPLOAD },
       { to: 'abortUpload', description: 'Give it up', parameters: UPLOAD },

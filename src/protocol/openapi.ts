@@ -122,14 +122,18 @@ function known<T>(table: Readonly<Record<string, T>>, name: string): T {
   return entry
 }
 
+const FILE = { type: 'string', format: 'binary', contentMediaType: OCTET_STREAM }
 /** Any bytes, but not none. */
-const BYTES = { schema: { type: 'string', format: 'binary', contentMediaType: OCTET_STREAM, minLength: 1 } }
+const BYTES = { schema: { ...FILE, minLength: 1 } }
 /** Names travel in headers, so they hold no control characters. */
 const FORM = {
   schema: {
     type: 'object',
     propertyNames: { pattern: '^[^\\x00-\\x1f\\x7f]*$' },
-    description: 'Files, each under the name of its kind; other fields are ignored',
+    properties: Object.fromEntries(schemas.KINDS.map(kind => [kind, FILE])),
+    anyOf: schemas.KINDS.map(kind => ({ required: [kind] })),
+    description:
+      'At least one file, each under the name of its kind; a field may come several times, and one that is no file is ignored',
   },
 }
 
