@@ -102,6 +102,15 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
     }
   })
 
+  test('parts are large enough for the last one to have an index', async () => {
+    await using large = await startTestServer({
+      tiers: { default: { maxBytes: { other: '100TiB' }, pendingBytes: '100TiB', storedBytes: '100TiB' } },
+    })
+    const begin = (sizeBytes: number) => createApi(large.url).begin({ json: { sizeBytes, partBytes: PART } })
+    expect((await begin(PART * (MAX_PART_INDEX + 1))).partBytes).toBe(PART)
+    expect((await begin(PART * (MAX_PART_INDEX + 1) + 1)).partBytes).toBe(2 * PART)
+  })
+
   test('a size beyond the cap cannot be completed, and the refusal says so', async () => {
     const { uploadId } = await api.begin({ json: { kind: 'audio' } })
     await api.putPart(uploadId, 0, Buffer.alloc(PART))

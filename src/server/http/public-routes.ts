@@ -34,8 +34,8 @@ export function renderContract(document: unknown): Contract {
   return { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` }
 }
 
-/** Short enough that a new version is soon known; the same for everyone, so any cache may keep it. */
-const CACHE_CONTROL = 'public, max-age=300'
+/** Kept by the client alone, and asked for again each time: that costs a 304. */
+const CACHE_CONTROL = 'private, no-cache'
 
 export async function openapiRoute({ contract: { text, etag } }: PublicRoutes, exchange: Exchange): Promise<void> {
   const headers = ['ETag', etag, 'Cache-Control', CACHE_CONTROL]
