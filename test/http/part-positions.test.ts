@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { MAX_PART_INDEX } from '../../src/protocol/ids.ts'
@@ -83,10 +83,8 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
         const within = index * PART + sizeBytes <= capOf(kind)
         for (const name of ['directPart', 'confirmPart'] as const) {
           const answer = await api.call(name, { uploadId, index }, { json: { sizeBytes, md5 } })
-          if (!onCluster) expect(answer.code).toBe('not_direct')
-          else if (!within) expect(answer).toMatchObject({ status: 413, code: 'too_large' })
-          else if (name === 'directPart') expect(answer.status).toBe(200)
-          else expect(answer.code).toBe('parts_missing')
+          const accepted = name === 'directPart' ? null : 'parts_missing'
+          expect(answer.code).toBe(!onCluster ? 'not_direct' : within ? accepted : 'too_large')
         }
         await api.call('abortUpload', { uploadId })
       }),
