@@ -14,6 +14,8 @@ import { type ServerProcess, startServerProcess } from '../support/server-proces
 
 const CONFIG_FILE = join(import.meta.dirname, '../support/schemathesis.toml')
 const EXAMPLES = process.env['SEALIFT_FUZZ_EXAMPLES'] ?? '100'
+/** For sequences along the links: most operations need what several others made. */
+const STATEFUL_SECONDS = process.env['SEALIFT_FUZZ_SECONDS'] ?? '120'
 
 /** No request is refused for its rate, and no size or time to live that the document allows is above the tier's. */
 const TIER = {
@@ -50,8 +52,11 @@ describe('the API and its OpenAPI document', () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  it('agree, whatever schemathesis generates: all checks, all phases, along the links', async () => {
-    const { code, report } = await fuzz(server.url)
+  it.each([
+    ['in all phases', []],
+    ['along the links, for a while', ['--phases', 'stateful', '--max-time', STATEFUL_SECONDS]],
+  ])('agree by all checks, %s', async (_, options) => {
+    const { code, report } = await fuzz(server.url, options)
     // What it ran and found, also when all is well.
     console.log(
       report
@@ -64,9 +69,9 @@ describe('the API and its OpenAPI document', () => {
     expect(server.log()).not.toMatch(/"level":(50|60)/)
   })
 
-  async function fuzz(url: string): Promise<{ code: number | null; report: string }> {
+  async function fuzz(url: string, options: readonly string[]): Promise<{ code: number | null; report: string }> {
     const args = ['--config-file', CONFIG_FILE, 'run', `${url}/openapi.json`, '--checks', 'all', '--no-color']
-    args.push('-n', EXAMPLES, '-H', `Authorization: Bearer ${token}`)
+    args.push('-n', EXAMPLES, '-H', `Authorization: Bearer ${token}`, ...options)
     const child = spawn(schemathesisPath() ?? 'schemathesis', args, { cwd: directory })
     let report = ''
     for (const stream of [child.stdout, child.stderr]) {
