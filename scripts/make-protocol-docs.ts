@@ -48,8 +48,8 @@ function routeTable(): string {
     '## Routes\n',
     '| route | who | does | answers | refusals |\n|---|---|---|---|---|',
     ...names.map(routeRow),
-    `\nEvery route that is not public may also answer ${common}, and those with a JSON body \`too_large\`,`,
-    '`unsupported_media_type` and `stalled`. Another method answers 405 with `Allow`, another path 404; `OPTIONS` answers',
+    `\nEvery route that is not public may also answer ${common}, and those with a JSON body \`too_large\``,
+    'and `stalled`. Another method answers 405 with `Allow`, another path 404; `OPTIONS` answers',
     'preflights: any origin in `cors.origins` may call, with bearer tokens, never with credentials.\n',
   ].join('\n')
 }

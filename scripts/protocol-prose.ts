@@ -5,7 +5,9 @@ export const HEAD = `# The protocol, version 1
 <!-- Made by scripts/make-protocol-docs.ts from src/protocol: change the tables there, the prose in scripts/protocol-prose.ts. -->
 
 HTTP/1.1, JSON in and out, sealed bytes as \`application/octet-stream\`. A running server describes itself at
-\`/openapi.json\` (OpenAPI 3.1, made from the same table). What the bytes are made of is in [format.md](format.md).
+\`/openapi.json\`: OpenAPI 3.1, made from the same table, with a link from each response to the requests that may follow. It has
+a strong \`ETag\` and counts against the request rate of the client or address. \`/healthz\` and \`/readyz\` never do: a load balancer that
+gets 429 takes the node out of service. What the bytes are made of is in [format.md](format.md).
 
 ## Sending and receiving, in six calls
 
@@ -63,7 +65,9 @@ export const UPLOADS = `## Uploads
    size is fixed; without it each part reserves its own bytes. The media can be read from this moment on.
 2. \`PUT …/parts/{index}\`, in any order and in parallel. Every part but the last has \`partBytes\` bytes. \`Content-Length\`
    is needed, \`Content-Digest: sha-256=:BASE64:\` (RFC 9530) is verified before the answer. **204 means durable**: the part
-   survives a crash of the machine.
+   survives a crash of the machine. The index is at most 9,999,999, and a part may not end beyond the declared size
+   (409 \`size_mismatch\`), nor beyond \`maxBytes\`, \`pendingBytes\` or \`storedBytes\` (413 \`too_large\`), whichever parts are stored
+   before it. \`partBytes\` is larger than asked for where the declared size needs more parts than there are indices.
 3. \`POST …/complete\` with the total size. Repeating it gives the same answer.
 
 - **A durable part never changes.** Repeating its PUT is compared with what is stored: the same bytes answer 204, other bytes
@@ -71,6 +75,7 @@ export const UPLOADS = `## Uploads
 - **Resuming**: \`GET /v1/uploads/{id}\` names the durable parts as runs, \`[[0, 4], [6, 6]]\`; send the others.
 - **\`Expect: 100-continue\`** is answered only when everything but the bytes is checked and a slot is held, so that a part that
   will be refused need not be sent.
+- A file system that takes no file of this size answers 413 \`too_large\` with the limit \`fileBytes\`, not 507 \`storage_full\`.
 - An unfinished upload expires \`transfer.uploadExpiry\` after its last part, and counts against the quota until then.
 - A sender that stands still for \`transfer.idleTimeout\`, or is slower than \`transfer.minimumBytesPerSecond\`, gets 503 \`stalled\`.
 
@@ -126,7 +131,8 @@ mixed part by part. Elsewhere these routes answer 409 \`not_direct\`.
   have it. Whoever gives the part up, or sends it through the server instead, says so by \`DELETE /v1/direct/{transferId}\`.
 - **A range**: \`POST /v1/media/{id}/direct\` with \`start\` (and \`end\`) gives addresses of the parts that hold it, at most 64;
   ask again for later ones. Each takes GET, whole or by range. A media still being uploaded is followed through the server.
-  \`DELETE /v1/direct/{transferId}\` says that they are done with.
+  \`DELETE /v1/direct/{transferId}\` says that they are done with: 204 for every id, also of a transfer that is over; 404
+  \`not_found\` for what is no id.
 - **Limits** hold as far as they can where nobody sees bytes move: a slot is held from the address to the confirmation (or the
   DELETE, or \`expiresAt\`); sizes and quota are checked before the address, and what it may bring stays
   charged, as stored bytes, until it has expired, however its upload ends; a byte rate is charged when it is given, which may
@@ -168,7 +174,7 @@ is read, and before \`100 Continue\`. So is a body whose \`Content-Length\` is t
 of which each client has \`buffers.bytesPerClient\`. A request that finds it spent waits for a moment and is then refused, with
 429 \`rate_limited\` (limit \`buffers.bytesPerClient\`) or 503 \`unavailable\` (limit \`buffers.bytes\`), and \`Retry-After\`.
 
-JSON requests may have 64 KiB, 8 levels and 256 keys and elements; the deprecated ones with a manifest as many bytes as the tier's
+A digest is taken in canonical base64 alone, in \`Content-Digest\` and as \`md5\`. JSON requests may have 64 KiB, 8 levels and 256 keys and elements; the deprecated ones with a manifest as many bytes as the tier's
 \`manifestBytes\` needs, 2 levels and 20,016 keys and elements. JSON counts in the byte rate, and takes no upload slot. Bodies with a
 \`Content-Encoding\`, URLs over 2 KiB, headers over 16 KiB or more than 100, and requests with both a length and chunks are refused.
 `

@@ -6,12 +6,13 @@ import type { WireErrorCode } from './errors.ts'
 /**
  * Who may call a route.
  * - `public`: anyone, without any limit but the listener's
+ * - `anyone`: anyone, within the request rate of the client or address
  * - `client`: a bearer token, or open mode
  * - `uploader`: `client`, and the one who began this upload
  * - `reader`: whoever knows the unguessable id (and, where the operator wants it, has a token)
  * - `owner`: the client that made it, or the holder of its owner secret
  */
-export type Access = 'public' | 'client' | 'uploader' | 'reader' | 'owner'
+export type Access = 'public' | 'anyone' | 'client' | 'uploader' | 'reader' | 'owner'
 
 export interface RouteAnswer {
   readonly status: number

@@ -12,7 +12,9 @@ export const COMMON_ERRORS = [
   'invalid_request',
   'unauthorized',
   'too_many_devices',
+  'unsupported_media_type',
   'rate_limited',
+  'headers_too_large',
   'unavailable',
   'shutting_down',
   'internal',
@@ -207,7 +209,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'Free the slot of a direct transfer that is over before its addresses expire',
     answers: [{ status: 204, description: 'Free, now or earlier' }],
-    errors: [],
+    errors: ['not_found'],
   },
   mediaInfo: {
     method: 'GET',
@@ -324,9 +326,13 @@ export const ROUTES = {
   openapi: {
     method: 'GET',
     path: '/openapi.json',
-    access: 'public',
+    access: 'anyone',
     summary: 'This table, as OpenAPI 3.1',
-    answers: [{ status: 200, description: 'The document' }],
+    headers: ['If-None-Match'],
+    answers: [
+      { status: 200, description: 'The document', json: schemas.openapi, headers: ['ETag', 'Cache-Control'] },
+      { status: 304, description: 'The validator still holds', headers: ['ETag'] },
+    ],
     errors: [],
   },
 } as const satisfies Record<string, Route>

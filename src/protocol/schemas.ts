@@ -88,7 +88,7 @@ export const directPartRequest = z
     sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Exact size of the part'),
     md5: z
       .string()
-      .regex(/^[A-Za-z0-9+/]{22}==$/)
+      .regex(/^[A-Za-z0-9+/]{21}[AQgw]==$/)
       .describe('MD5 of the part, base64: an S3 service checks it, so the address takes these bytes and no others'),
   })
   .describe('A part that goes straight to the store')
@@ -232,6 +232,8 @@ export const health = z.object({
   status: z.enum(['ok', 'failing']),
   checks: z.record(z.string(), z.enum(['ok', 'degraded', 'failing'])).optional(),
 })
+
+export const openapi = z.looseObject({ openapi: z.string().describe('3.1.0') }).describe('An OpenAPI document')
 
 /** The type of each schema above, under the same name. */
 export type Kind = z.infer<typeof kind>

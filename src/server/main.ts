@@ -21,6 +21,7 @@ import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
 import { ManifestThread } from './http/manifest/manifest-thread.ts'
+import { renderContract } from './http/public-routes.ts'
 import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
@@ -203,7 +204,9 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     enabled: live.current.storage.transfer === 'direct',
     ttlMs: live.current.storage.directUrlTtlMs,
   })
-  const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
+  const contract = renderContract(
+    openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl }),
+  )
   return {
     records,
     blobs,
@@ -234,7 +237,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     memory: new RequestMemory(() => live.current.buffers),
     manifests,
     readiness: () => health.readiness(),
-    openapi: () => openapi,
+    contract,
   }
 }
 

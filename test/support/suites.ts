@@ -13,6 +13,7 @@ export const NOT_ON_CLUSTER: Readonly<Record<string, string>> = {
   'test/e2e/cli-fsck-sqlite.test.ts': 'is about an older SQLite file',
   'test/e2e/disk-full.test.ts': 'is about a local disk that is full',
   'test/e2e/failing-sync.test.ts': 'is about a local disk that fails',
+  'test/e2e/file-size-limit.test.ts': 'is about a local disk',
   'test/e2e/nginx-*.test.ts': 'is about files that nginx sends',
   'test/e2e/{postgres,valkey}-*.test.ts': 'chooses its stores itself',
   'test/e2e/s3-!(direct)*.test.ts': 'chooses its stores itself',

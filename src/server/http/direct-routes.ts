@@ -55,14 +55,13 @@ export async function directReadRoute(
   sendJson(exchange, 200, read, ['ETag', etagOf(media.blobId), ...download])
 }
 
-export function endDirectRoute(
+export async function endDirectRoute(
   deps: DirectRoutes,
   exchange: Exchange,
   [transferId = '']: readonly string[],
 ): Promise<void> {
   endDirect(deps, transferId)
   sendEmpty(exchange, 204)
-  return Promise.resolve()
 }
 
 /** The body is not asked for before the upload is known to be the caller's. */

@@ -15,6 +15,7 @@ export async function sealUpload(db: Db, uploadId: string, sizeBytes: number): P
   assertNotAborted(upload)
   checkAgreed(upload, sizeBytes)
   if (upload.state !== 'uploading') return upload
+  checkMediaSize(sizeBytes, upload.maxBytes)
   await checkAllThere(db, upload, sizeBytes)
   await db
     .updateTable('blobs')

@@ -89,6 +89,20 @@ export function checkMediaSize(sizeBytes: number, maxBytes: number): void {
   })
 }
 
+/**
+ * Whether an upload could ever hold byte `endBytes`: complete, it holds all bytes before it too. A store that writes in
+ * place makes a file of that length for a single part, however few bytes are reserved. @throws too_large
+ */
+export function checkReach(endBytes: number, caps: QuotaCaps): void {
+  for (const limit of ['maxBytes', 'pendingBytes', 'storedBytes'] as const) {
+    const value = caps[limit]
+    if (endBytes <= value) continue
+    throw new SealiftError('too_large', `This part would end at byte ${endBytes}; ${limit} allows ${value} bytes`, {
+      context: { limit, value },
+    })
+  }
+}
+
 const REFUSALS = {
   storedBytes: 'The storage quota is used up: delete something, or wait until it expires',
   pendingBytes: 'Unfinished uploads hold all the bytes they may: complete or give up some first',

@@ -148,7 +148,8 @@ export interface UploadRecords {
   /**
    * Before a part's bytes are taken: checks the state and, for an upload of unknown size, reserves the part's bytes
    * (a second reservation of the same part replaces the first). Returns the part when it is already durable.
-   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large,
+   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large (also for a part that ends
+   *   behind the last byte that maxBytes, pendingBytes and storedBytes allow, however few bytes are reserved),
    *   size_mismatch (a length that the declared size, or the parts already there, do not allow at this index)
    */
   reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>

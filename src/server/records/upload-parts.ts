@@ -1,7 +1,7 @@
 /** What a part may hold, and what it reserves. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import { adjustUsage, checkMediaSize, reserveMore } from './ledger.ts'
+import { adjustUsage, checkMediaSize, checkReach, reserveMore } from './ledger.ts'
 import { assertTakesParts, type LockedUpload, lockUpload } from './open-upload.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from './record-store.ts'
 import { toPart } from './rows.ts'
@@ -40,6 +40,7 @@ export async function reservePart(
   const moreBytes = sizeBytes - reservedBytes
   checkMediaSize(upload.reservedBytes + moreBytes, upload.maxBytes)
   await reserveMore(db, upload.clientId, moreBytes, caps)
+  checkReach(part.index * upload.partBytes + part.sizeBytes, { ...caps, maxBytes: upload.maxBytes })
   await changeReserved(db, upload, moreBytes)
   await writePart(db, upload.blobId, { index: part.index, sizeBytes, durable: false })
   return null

@@ -220,6 +220,7 @@ function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
 
 function isStorageTrouble(error: unknown): boolean {
   if (isSealiftError(error, 'unavailable')) return error.context.limit === undefined
+  if (isSealiftError(error, 'too_large')) return error.context.limit === 'fileBytes'
   return isSealiftError(error, 'damaged', 'storage_full')
 }
 
