@@ -96,6 +96,8 @@ function hintFor(error: SealiftError): string | undefined {
     return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
   if (error.code === 'quota_exceeded' && value !== undefined)
     return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
+  if (error.context['ownedBy'] !== undefined)
+    return 'Give the link of the server that it was sent to; for a secret of an earlier version also --server URL.'
   return HINTS[error.code]
 }
 

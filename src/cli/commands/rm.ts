@@ -36,7 +36,9 @@ async function removeOne(
 ): Promise<Removal> {
   try {
     await using sealift = openForLink(io, link, options)
-    const deleted = await sealift.delete(link, undefined, { signal: io.signal })
+    // Only a server that the user named: a default says nothing of where this was sent.
+    const server = options.server ?? (io.env['SEALIFT_SERVER'] || undefined)
+    const deleted = await sealift.delete(link, undefined, { signal: io.signal, ...(server && { server }) })
     return deleted ? { parcelId, ok: true } : { parcelId, ok: true, already: true }
   } catch (error) {
     if (io.signal.aborted) throw error
