@@ -125,7 +125,7 @@ test('a film is fetched while it is sent, once, and its file is there soon after
 test('a receiver that is killed goes on with the film it has kept', async () => {
   const { stream, more } = halting()
   const { link, sent } = await send(outgoingOriginal(stream, original))
-  const killed = runChild(['receive', home.path, proxy.url, link, directory], () => {
+  const killed = runChild(['receive', join(home.path, 'receiver'), proxy.url, link, directory], () => {
     return proxy.receivedBytes() >= film.byteLength * 0.7
   })
   expect(await killed).toBeNull()

@@ -76,7 +76,7 @@ export async function receiveFiles(
   { link, stateDirectory }: { readonly link: string; readonly stateDirectory: string | false },
   options: ReceiveOptions,
 ): Promise<Received> {
-  const folders = await ReceiveFolders.open(resolve(options.directory))
+  const folders = await ReceiveFolders.open(resolve(options.directory), stateDirectory)
   await using journal = await openJournal({ stateDirectory, directory: folders.root, link }, options)
   const receiver = new FileReceiver({ parcel, folders, journal, options })
   const { signal, onProgress } = options
