@@ -11,6 +11,7 @@ import { FILM_MODES, type FilmMode } from './film-mode.ts'
 import { packageVersion } from './package-version.ts'
 import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
+import { sayBlock } from './terminal/writer.ts'
 
 /** Runs one command line (without `node` and the script) and returns the exit code. Never rejects. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
@@ -48,7 +49,7 @@ function createProgram(io: CliIo, run: Runner): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
-    .configureOutput({ writeOut: text => void io.stdout.write(text), writeErr: text => void io.stderr.write(text) })
+    .configureOutput({ writeOut: text => sayBlock(io.stdout, text), writeErr: text => sayBlock(io.stderr, text) })
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText('after', help.program.after)

@@ -1,5 +1,6 @@
 /** Joins the process (arguments, streams, signals) to the program. */
-import { isBrokenPipe, type CliIo } from './cli-io.ts'
+import type { CliIo } from './cli-io.ts'
+import { isBrokenPipe } from './terminal/writer.ts'
 import { Interrupted, OutputClosed } from './exit-codes.ts'
 import { runCli } from './program.ts'
 

@@ -168,7 +168,10 @@ test('a journal says nothing of files that are not its own', async () => {
   const outside = join(stage.home.path, `.${'a'.repeat(32)}.sealift-part`)
   await writeFile(outside, 'mine')
   const journal = await journalPath(join(stage.home.path, 'state'), into, link)
-  const lines = [{ receive: 1, directory: into }, ...['precious', `../.${'a'.repeat(32)}.sealift-part`].map(partial => ({ item: 'x', partial }))]
+  const lines = [
+    { receive: 1, directory: into },
+    ...['precious', `../.${'a'.repeat(32)}.sealift-part`].map(partial => ({ item: 'x', partial })),
+  ]
   await writeFile(journal, lines.map(line => `${JSON.stringify(line)}\n`).join(''))
   await receive(link)
   expect(await readFile(join(into, 'precious'), 'utf8')).toBe('mine')

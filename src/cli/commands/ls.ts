@@ -12,7 +12,7 @@ export async function ls(io: CliIo, link: string, options: ServerOptions & Outpu
   const output = new Output(io, options)
   await using sealift = openForLink(io, link, options)
   const parcel = await sealift.open(link, { signal: io.signal })
-  if (parcel.items.length > 0) await output.line(table(rowsOf(parcel), [0]).join('\n'))
+  await output.lines(table(rowsOf(parcel), [0]))
   const total = parcel.items.reduce((sum, item) => sum + (item.bytes ?? 0), 0)
   const more = parcel.complete ? '' : '; more is still being sent'
   output.note(`${countOf(parcel.items.length)}, ${formatSize(total)}, sent ${localTime(parcel.createdAt)}${more}`)

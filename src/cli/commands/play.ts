@@ -117,11 +117,11 @@ async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise
   const url = gateway.urlOf(item.index)
   const films = items.filter(({ film }) => film)
   if (films.length > 1)
-    await output.line(
+    await output.lines(
       table(
         films.map(film => [String(film.index + 1), film.url, printable(film.name)]),
         [0],
-      ).join('\n'),
+      ),
     )
   output.note(`Plays ${printable(item.name)} until Ctrl-C, in any player on this machine that is given this address:`)
   await output.line(url)

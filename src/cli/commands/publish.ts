@@ -14,8 +14,6 @@ import { Publications } from '../publish/publications.ts'
 import type { FilmMode } from '../film-mode.ts'
 import { FilmNotes } from '../film-notes.ts'
 import { withFilms } from '../send-films.ts'
-import { safeJson } from '../terminal/text.ts'
-import { writeAll } from '../cli-io.ts'
 
 const RETRY_BASE_MS = 5000
 const RETRY_CAP_MS = 5 * 60_000
@@ -127,7 +125,7 @@ class PublishRun {
     output.note(`Published ${quoted(name)}:`)
     await output.line(link)
     // Programs read a line for each as it comes: there may be no end.
-    if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
+    await output.result({ ok: true, name, link, bytes, expiresAt })
   }
 }
 

@@ -98,7 +98,10 @@ export class ReceiveJournal implements AsyncDisposable {
   }
 
   /** Before an item is given its name. */
-  async naming(item: string, named: PartialIdentity & { readonly path: string; readonly sync: boolean }): Promise<void> {
+  async naming(
+    item: string,
+    named: PartialIdentity & { readonly path: string; readonly sync: boolean },
+  ): Promise<void> {
     const { path, ino, dev, sync } = named
     await this.#lines.append({ item, named: path, ino, dev, sync })
   }

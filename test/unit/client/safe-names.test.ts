@@ -202,7 +202,10 @@ describe('equal names', () => {
     ['of one long name of emoji', each(() => `${family.repeat(30)}.jpg`)],
     ['that differ in what is cut off', each(index => `${'x'.repeat(249)}${index}.txt`)],
     // Twice each, so that all are numbered, and all of them get the same beginning.
-    ['of which only the beginning stays', each(index => `${'x'.repeat(246)}${String(index >> 1).padStart(5, '0')}.txt`)],
+    [
+      'of which only the beginning stays',
+      each(index => `${'x'.repeat(246)}${String(index >> 1).padStart(5, '0')}.txt`),
+    ],
     ['that differ in case', each(bits)],
     ['that are equal once normalized', each(index => (index % 2 ? 'é.txt' : 'e\u0301.txt'))],
     ['of folders and files', each(index => (index % 2 ? 'a' : `a/${index}`))],
