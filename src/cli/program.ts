@@ -117,13 +117,14 @@ function addPublish(program: Command, io: CliIo, run: Runner): void {
 
 function addGet(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('get'), help.get)
-    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .argument('[link]', LINK_ABOUT)
     .addOption(new Option('-o, --output <directory>', 'where the files go').default('.').conflicts('stdout'))
     .option(
       '--only <pattern>',
       'only items whose name matches, such as "*.jpg" or "holiday/**"; may be repeated',
       collect,
     )
+    .option('--hidden', 'keep names that begin with a dot; without it .ssh becomes _.ssh')
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -137,7 +138,7 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
 
 function addPlay(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('play'), help.play)
-    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .argument('[link]', LINK_ABOUT)
     .argument('[item]', 'its number, from 1, or a pattern for its name (default: the first film)')
     .option('--open <program>', 'start this player with the address, and end with it', nonEmpty)
     .option('--port <port>', 'port to listen on, on this machine alone (default: any free one)', wholeNumber(0, 65_535))
@@ -149,12 +150,12 @@ function addPlay(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
-  const ls = describe(program.command('ls'), help.ls).argument('<link>', 'what `sealift send` printed')
+  const ls = describe(program.command('ls'), help.ls).argument('[link]', LINK_ABOUT)
   addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options) =>
     run(options, async () => (await import('./commands/ls.ts')).ls(io, link, options)),
   )
   const forward = describe(program.command('forward'), help.forward)
-    .argument('<link>', 'the link to forward')
+    .argument('[link]', LINK_ABOUT)
     .addOption(serverOption())
     .addOption(tokenOption())
     .addOption(ttlOption())
@@ -163,7 +164,7 @@ function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
     run(options, async () => (await import('./commands/forward.ts')).forward(io, link, options)),
   )
   const rm = describe(program.command('rm'), help.rm)
-    .argument('<links...>', 'links of what was sent or forwarded from here')
+    .argument('[links...]', `links of what was sent or forwarded from here; ${LINK_SOURCES}`)
     .addOption(serverOption())
     .addOption(tokenOption())
   addOutputOptions(rm).action((links, options) =>
@@ -215,6 +216,9 @@ function describe(command: Command, text: help.HelpText): Command {
   command.summary(text.summary).description(text.about)
   return text.after === '' ? command : command.addHelpText('after', text.after)
 }
+
+const LINK_SOURCES = '- for standard input, @FILE for a file (default: SEALIFT_LINK)'
+const LINK_ABOUT = `what \`sealift send\` printed, between quotes; ${LINK_SOURCES}`
 
 const serverOption = () =>
   new Option('--server <url>', 'address of the server (env: SEALIFT_SERVER)').argParser(nonEmpty)

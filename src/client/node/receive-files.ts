@@ -53,6 +53,8 @@ export interface ReceivedItem {
 /** What `receive` gives back: every item, delivered or not. */
 export interface Received {
   readonly parcel: Parcel
+  /** The folder, absolute, without symbolic links. */
+  readonly directory: string
   /** Those asked for, in the parcel's order. */
   readonly items: readonly ReceivedItem[]
   /** True when every item asked for is there. */
@@ -91,7 +93,7 @@ export async function receiveFiles(
   const complete = items.every(({ error }) => error === null)
   if (!receiver.leftSomething) await journal.remove()
   if (options.sync === true) await syncFolders(await folders.all())
-  return { parcel, items, complete }
+  return { parcel, directory: folders.root, items, complete }
 }
 
 interface JournalPlace {

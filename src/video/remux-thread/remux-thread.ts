@@ -47,8 +47,13 @@ class RemuxThread {
     const workerData: ThreadTask = { path }
     this.#worker = new Worker(workerFile(), {
       workerData,
+      // A demuxer writes what it thinks of a film to the console, in the film's own words.
+      stdout: true,
+      stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
     })
+    this.#worker.stdout.resume()
+    this.#worker.stderr.resume()
     this.#onAbort = () => this.#end(options.signal.reason)
   }
 
