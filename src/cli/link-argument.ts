@@ -22,7 +22,9 @@ type LinkIo = Pick<CliIo, 'env' | 'stdin'>
 export async function linksFrom(io: LinkIo, given: readonly string[]): Promise<string[]> {
   const named = given.length > 0 ? given : [io.env['SEALIFT_LINK'] ?? ''].filter(link => link !== '')
   if (named.length === 0) {
-    throw new UsageError('A link is needed: as an argument, in SEALIFT_LINK, from standard input (-) or a file (@FILE).')
+    throw new UsageError(
+      'A link is needed: as an argument, in SEALIFT_LINK, from standard input (-) or a file (@FILE).',
+    )
   }
   if (named.filter(each => each === STDIN).length > 1) throw new UsageError('Standard input (-) can be read only once.')
   const links: string[] = []

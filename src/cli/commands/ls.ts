@@ -9,7 +9,11 @@ import { printable, table } from '../terminal/text.ts'
 import { localTime } from '../words.ts'
 
 /** `sealift ls`: one line for each item. */
-export async function ls(io: CliIo, given: string | undefined, options: ServerOptions & OutputOptions): Promise<number> {
+export async function ls(
+  io: CliIo,
+  given: string | undefined,
+  options: ServerOptions & OutputOptions,
+): Promise<number> {
   const link = await linkFrom(io, given)
   const output = new Output(io, options)
   await using sealift = openForLink(io, link, options)
