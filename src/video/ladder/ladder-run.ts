@@ -78,7 +78,7 @@ export class LadderRun {
     const { memoryBytes, messageBytes: maxMessageBytes } = limits
     const cpuSeconds = cpuSecondsFor(job.seconds, limits)
     const confined = { memoryBytes, cpuSeconds, fileBytes: FILE_BYTES, niceness: job.niceness }
-    const running = runFfmpeg({
+    const settings = {
       program: [...confinedBy(ffmpeg.confinement, confined), ffmpeg.ffmpeg, '-nostdin', '-y', '-nostats'],
       inputOptions: [...inputOptions([job.format], limits.imagePixels), ...(job.options ?? []), '-f', job.format],
       input: folder.inputUrl,
@@ -87,6 +87,10 @@ export class LadderRun {
       cwd: folder.path,
       maxMessageBytes,
       signal: this.#signal,
+    }
+    const running = folder.input.openFile().then(async handle => {
+      await using inputFile = handle
+      await runFfmpeg({ ...settings, inputFile })
     })
     return this.track(running.catch(error => Promise.reject(asThrown(fromFailedRun(error, outer)))))
   }
