@@ -17,7 +17,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import { errorCode } from './local-error.ts'
+import { systemCode } from '../../files/system-failure.ts'
 
 /** What tells a file from every other one of this machine. As decimal text, for messages to threads. */
 export interface FileIdentity {
@@ -119,7 +119,7 @@ export class HeldFolder implements AsyncDisposable {
 
   async #open(name: string, flags: number): Promise<FileHandle> {
     const handle = await open(join(this.#here, name), flags).catch((error: unknown) => {
-      throw NOT_WHAT_WAS_LISTED.includes(errorCode(error) ?? '') ? replaced(join(this.path, name)) : error
+      throw NOT_WHAT_WAS_LISTED.includes(systemCode(error) ?? '') ? replaced(join(this.path, name)) : error
     })
     try {
       await this.#assertInPlace()

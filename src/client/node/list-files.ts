@@ -7,7 +7,8 @@ import { NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { CallOptions, SendItem } from '../options.ts'
 import { HeldFolder, identityOf } from './held-folder.ts'
 import type { FileIdentity, ListedFile } from './held-folder.ts'
-import { errorCode, localError } from './local-error.ts'
+import { systemCode } from '../../files/system-failure.ts'
+import { localError } from './local-error.ts'
 import { mediaType } from './media-type.ts'
 
 /** A file to send. */
@@ -74,7 +75,7 @@ async function filesIn(folder: HeldFolder, inside: readonly string[], walk: Walk
       if (!(await takeEntry(folder, { entry, place }, walk))) walk.onLeftOut(join(walk.root, ...place))
     } catch (error) {
       // It was removed while the folder was read.
-      if (errorCode(error) !== 'ENOENT') throw error
+      if (systemCode(error) !== 'ENOENT') throw error
     }
   }
 }

@@ -1,6 +1,7 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 
+import { makeFolder } from '../../files/make-folder.ts'
 import { localError, unless } from './local-error.ts'
 import { numbered } from './safe-names.ts'
 
@@ -19,7 +20,7 @@ export class ReceiveFolders {
   /** @throws local_file */
   static async open(directory: string): Promise<ReceiveFolders> {
     try {
-      await mkdir(directory, { recursive: true })
+      await makeFolder(directory)
       return new ReceiveFolders(await realpath(directory))
     } catch (error) {
       throw localError('The folder cannot be used', directory, error)

@@ -76,14 +76,15 @@ interface Inside {
 
 function commandFor({ program, inputOptions, input, inputFile, filters, outputs, cwd }: FfmpegRun): FfmpegCommand {
   const command = fluent({ cwd, stdoutLines: 50 })
-  const { _spawnFfmpeg: spawnFfmpeg } = command as FfmpegCommand & Inside
+  const given = command as FfmpegCommand & Inside
+  const spawnFfmpeg = given._spawnFfmpeg.bind(command)
   const stdio = ['pipe', 'pipe', 'pipe', inputFile.fd]
   // It would start ffmpeg four times more, unconfined, to ask what it can do.
   const inside: Inside = {
     _checkCapabilities: done => done(null),
     availableEncoders: done => done(null, {}),
     // The input is inherited, for which it has no option.
-    _spawnFfmpeg: (args, options, ...callbacks) => spawnFfmpeg.call(command, args, { ...options, stdio }, ...callbacks),
+    _spawnFfmpeg: (args, options, ...callbacks) => spawnFfmpeg(args, { ...options, stdio }, ...callbacks),
   }
   Object.assign(command, inside)
   // One program for all commands of this process, since this setting is shared by them.
