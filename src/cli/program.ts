@@ -128,6 +128,7 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())
+    .addOption(directOption())
     .addOption(parallelOption())
   addOutputOptions(command).action((link, options) =>
     run({ ...options, resumes: !options.stdout }, async () =>
@@ -144,6 +145,7 @@ function addPlay(program: Command, io: CliIo, run: Runner): void {
     .option('--port <port>', 'port to listen on, on this machine alone (default: any free one)', wholeNumber(0, 65_535))
     .addOption(serverOption())
     .addOption(tokenOption())
+    .addOption(directOption())
   addOutputOptions(command).action((link, item, options) =>
     run(options, async () => (await import('./commands/play.ts')).play(io, { link, item }, options)),
   )
@@ -226,6 +228,8 @@ const tokenOption = () =>
   new Option('--token <token>', 'proves who you are; better in SEALIFT_TOKEN than in sight of others').argParser(
     nonEmpty,
   )
+const directOption = () =>
+  new Option('--direct', "straight from the store of the link's server, though it is not yours (--server)")
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file (env: SEALIFT_CONFIG)').argParser(nonEmpty)
 const ttlOption = () =>

@@ -1,5 +1,5 @@
 import { watch } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { listFiles, type FileItem } from '../../client/node/index.ts'
@@ -39,7 +39,7 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
     const present = new Set(items.map(({ path }) => path))
     for (const path of seen.keys()) if (!present.has(path)) seen.delete(path)
     for (const item of items) {
-      const state = await stateOf(item.path)
+      const state = await stateOf(item)
       if (state === null) continue
       const before = seen.get(item.path)
       const isSame = before?.state === state
@@ -66,10 +66,11 @@ async function list(folder: string, first: boolean, signal: AbortSignal): Promis
   }
 }
 
-async function stateOf(path: string): Promise<string | null> {
+/** `null` when it is not there any more, or another one is: the next look lists that. */
+async function stateOf({ path, listed }: FileItem): Promise<string | null> {
   try {
-    const { size, mtimeNs, ino } = await stat(path, { bigint: true })
-    return `${size}-${mtimeNs}-${ino}`
+    const { size, mtimeNs, ino } = await lstat(path, { bigint: true })
+    return listed && listed.identity.ino !== String(ino) ? null : `${size}-${mtimeNs}-${ino}`
   } catch {
     return null
   }

@@ -2,6 +2,7 @@
 export * from '../index.ts'
 export { fileSource } from './file-source.ts'
 export type { FileSource, FileStamp } from './file-source.ts'
+export type { FileIdentity, ListedFile } from './held-folder.ts'
 export { listFiles } from './list-files.ts'
 export type { FileItem, ListFilesOptions } from './list-files.ts'
 export { mediaType } from './media-type.ts'

@@ -1,15 +1,24 @@
-import { readdir, stat } from 'node:fs/promises'
+import type { Dirent } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { CallOptions, SendItem } from '../options.ts'
+import { HeldFolder, identityOf } from './held-folder.ts'
+import type { FileIdentity, ListedFile } from './held-folder.ts'
+import { systemCode } from '../../files/system-failure.ts'
 import { localError } from './local-error.ts'
 import { mediaType } from './media-type.ts'
 
 /** A file to send. */
 export interface FileItem extends Omit<SendItem, 'source'> {
   readonly path: string
+  /**
+   * Which file it was when its folder was listed: `listFiles` tells. With it, another file or a symbolic link in its
+   * place, or in that of a folder above it, is refused (`file_changed`).
+   */
+  readonly listed?: ListedFile
 }
 
 /** Options of `listFiles`. */
@@ -36,26 +45,67 @@ async function filesBehind(path: string, options: Required<ListFilesOptions>): P
   try {
     const found = await stat(absolute)
     if (found.isFile()) return [fileItem(absolute, basename(absolute))]
-    if (found.isDirectory()) return await filesIn(absolute, basename(absolute), options)
+    if (found.isDirectory()) return await filesBelow(absolute, options)
   } catch (error) {
     throw localError('A file to send cannot be read', path, error)
   }
   throw new SealiftError('local_file', 'Only files and folders can be sent', { context: { path } })
 }
 
-async function filesIn(folder: string, name: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
-  throwIfAborted(options.signal)
-  const entries = await readdir(folder, { withFileTypes: true })
-  const lists: FileItem[][] = []
+async function filesBelow(root: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
+  await using folder = await HeldFolder.open(root)
+  const items: FileItem[] = []
+  const walk: Walk = { ...options, root, rootIdentity: folder.identity, found: item => items.push(item) }
+  await filesIn(folder, [], walk)
+  return items
+}
+
+interface Walk extends Required<ListFilesOptions> {
+  readonly root: string
+  readonly rootIdentity: FileIdentity
+  readonly found: (item: FileItem) => void
+}
+
+async function filesIn(folder: HeldFolder, inside: readonly string[], walk: Walk): Promise<void> {
+  throwIfAborted(walk.signal)
+  const entries = await folder.entries()
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = join(folder, entry.name)
-    // The root folder has no name of its own.
-    const inside = name === '' ? entry.name : `${name}/${entry.name}`
-    if (entry.isDirectory()) lists.push(await filesIn(path, inside, options))
-    else if (entry.isFile()) lists.push([fileItem(path, inside)])
-    else options.onLeftOut(path)
+    const place = [...inside, entry.name]
+    try {
+      if (!(await takeEntry(folder, { entry, place }, walk))) walk.onLeftOut(join(walk.root, ...place))
+    } catch (error) {
+      // It was removed while the folder was read.
+      if (systemCode(error) !== 'ENOENT') throw error
+    }
   }
-  return lists.flat()
+}
+
+/** False when it is left out. */
+async function takeEntry(
+  folder: HeldFolder,
+  { entry, place }: { entry: Dirent; place: readonly string[] },
+  walk: Walk,
+): Promise<boolean> {
+  if (entry.isDirectory()) {
+    const inner = await folder.folder(entry.name).catch(leftOutWhenReplaced)
+    if (!inner) return false
+    await using _ = inner
+    await filesIn(inner, place, walk)
+    return true
+  }
+  const found = entry.isFile() ? await folder.look(entry.name) : null
+  if (!found?.isFile()) return false
+  const { root, rootIdentity } = walk
+  const listed = { root, rootIdentity, inside: place, identity: identityOf(found) }
+  // The root folder has no name of its own.
+  const name = [basename(root), ...place].filter(part => part !== '').join('/')
+  walk.found({ ...fileItem(join(root, ...place), name), listed })
+  return true
+}
+
+function leftOutWhenReplaced(error: unknown): null {
+  if (isSealiftError(error, 'file_changed')) return null
+  throw error
 }
 
 function fileItem(path: string, name: string): FileItem {

@@ -9,7 +9,7 @@ import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
-import { fileSource } from './file-source.ts'
+import { fileSource, fileStream } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
@@ -94,14 +94,25 @@ export class NodeSealift extends Sealift {
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
     const prepared = await prepare(items)
     const journal = await this.#openJournal(prepared, options)
-    if (!journal) return { ...(await this.send(prepared.map(toSendItem), options)), resumed: false }
+    if (!journal)
+      return {
+        ...(await this.send(
+          prepared.map(({ item }) => item),
+          options,
+        )),
+        resumed: false,
+      }
     await using _ = journal
     await this.undo({
       owner: journal.parcel.owner,
       parcelId: null,
       items: journal.stale.map(upload => ({ upload, stored: null })),
     })
-    const sent = await this.sendWith(journal, prepared.map(toSendItem), options)
+    const sent = await this.sendWith(
+      journal,
+      prepared.map(({ item }) => item),
+      options,
+    )
     await this.#remembered(sent)
     await journal.remove()
     return { ...sent, resumed: journal.resumed }
@@ -187,8 +198,9 @@ export function createSealift(options: NodeSealiftOptions = {}): NodeSealift {
   return new NodeSealift(options)
 }
 
+/** What is sent, and the file it is of, if it can be gone on with. */
 interface Prepared {
-  readonly item: FileItem | SendItem
+  readonly item: SendItem
   readonly file: FileSource | null
 }
 
@@ -196,20 +208,19 @@ async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepare
   const prepared: Prepared[] = []
   for (let at = 0; at < items.length; at += STAT_AT_ONCE) {
     const some = items.slice(at, at + STAT_AT_ONCE)
-    prepared.push(
-      ...(await Promise.all(
-        some.map(async item => ({ item, file: 'path' in item ? await fileSource(item.path) : null })),
-      )),
-    )
+    prepared.push(...(await Promise.all(some.map(prepareItem))))
   }
   return prepared
 }
 
-function toSendItem({ item, file }: Prepared): SendItem {
-  if ('source' in item) return item
-  const { path: _, ...described } = item
-  if (!file) throw new TypeError('A file item has a file')
-  return { ...described, source: file }
+async function prepareItem(item: FileItem | SendItem): Promise<Prepared> {
+  if (!('path' in item)) return { item, file: null }
+  const { path, listed, film, pictures, ...described } = item
+  const file = await fileSource(path, listed)
+  // What can only be read once, to its end, goes as the bytes it is.
+  if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }
+  const made = { ...(film && { film }), ...(pictures && { pictures }) }
+  return { item: { ...described, ...made, source: file }, file }
 }
 
 /** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */

@@ -8,7 +8,8 @@ import { basename, join } from 'node:path'
 import { release } from '../release.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { RandomStore } from '../kept-bytes.ts'
-import { errorCode, localError, unless } from './local-error.ts'
+import { systemCode } from '../../files/system-failure.ts'
+import { localError, unless } from './local-error.ts'
 import { numbered } from './safe-names.ts'
 
 const NAME_BYTES = 16
@@ -178,7 +179,7 @@ async function linked(partial: string, path: string): Promise<boolean> {
     await link(partial, path)
     return true
   } catch (error) {
-    const code = errorCode(error) ?? ''
+    const code = systemCode(error) ?? ''
     if (code === 'EEXIST') return false
     if (!NO_LINKS.includes(code)) throw error
     return reserved(partial, path)

@@ -1,6 +1,7 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 
+import { makeFolder } from '../../files/make-folder.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { localError, unless } from './local-error.ts'
 import { numbered } from './safe-names.ts'
@@ -23,7 +24,7 @@ export class ReceiveFolders {
   /** @throws local_file */
   static async open(directory: string, stateDirectory: string | false): Promise<ReceiveFolders> {
     try {
-      await mkdir(directory, { recursive: true })
+      await makeFolder(directory)
       const folders = new ReceiveFolders(await realpath(directory), stateDirectory)
       if (!(await folders.#isState(folders.root))) return folders
     } catch (error) {
