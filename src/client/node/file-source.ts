@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { SealiftError } from '../../protocol/errors.ts'
 import { throwIfAborted } from '../abort.ts'
 import type { RandomSource } from '../source.ts'
-import { openListed, READ_ONLY } from './held-folder.ts'
+import { openListed, READ_ONLY, realPath } from './held-folder.ts'
 import type { ListedFile } from './held-folder.ts'
 import { localError } from './local-error.ts'
 
@@ -66,7 +66,7 @@ export function knownFileSource(known: KnownFile): FileSource {
     readInto: (target, start, signal) => readInto(known, { target, start }, signal),
     openFile: () => openSame(known),
     checkUnchanged: async () => {
-      const found = await stat(path, { bigint: true }).catch((error: unknown) => {
+      const found = await stat(realPath(known), { bigint: true }).catch((error: unknown) => {
         throw localError('A file cannot be read', path, error)
       })
       assertSame(stamp, stampOf(found, Date.now()))

@@ -11,13 +11,15 @@
  * swapped and swapped back in time, twice: while it is listed and while the file is opened.
  */
 import { constants, existsSync } from 'node:fs'
-import type { BigIntStats, Dirent } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { lstat, open, readdir, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { systemCode } from '../../files/system-failure.ts'
+import { fileNameOf, joinNames, readableName } from './file-name.ts'
+import type { FileName } from './file-name.ts'
 
 /** What tells a file from every other one of this machine. As decimal text, for messages to threads. */
 export interface FileIdentity {
@@ -31,8 +33,27 @@ export interface ListedFile {
   readonly root: string
   readonly rootIdentity: FileIdentity
   /** The names from there to the file; the file's own last. */
-  readonly inside: readonly string[]
+  readonly inside: readonly FileName[]
   readonly identity: FileIdentity
+}
+
+/** What stands in a folder. */
+export interface FolderEntry {
+  readonly name: FileName
+  readonly readable: string
+  readonly isFile: boolean
+  readonly isFolder: boolean
+}
+
+/** Where a file is, as the system has it. */
+export function realPath({
+  path,
+  listed,
+}: {
+  readonly path: string
+  readonly listed?: ListedFile | undefined
+}): string | Buffer {
+  return listed ? joinNames(listed.root, ...listed.inside) : path
 }
 
 /** Not blocking: what was a file when it was listed may be a pipe that nothing writes to. */
@@ -47,6 +68,8 @@ const hasDescriptorPaths = process.platform === 'linux' && existsSync(DESCRIPTOR
 
 interface Place {
   readonly path: string
+  /** The same, as the system has it. */
+  readonly real: string | Buffer
   readonly parent: HeldFolder | null
   readonly byDescriptor: boolean
 }
@@ -71,32 +94,36 @@ export class HeldFolder implements AsyncDisposable {
    * @param byDescriptor false: as on a system without `/proc/self/fd`
    */
   static async open(path: string, byDescriptor = hasDescriptorPaths): Promise<HeldFolder> {
-    return HeldFolder.#hold(await open(path, READ_FOLDER), { path, parent: null, byDescriptor })
+    return HeldFolder.#hold(await open(path, READ_FOLDER), { path, real: path, parent: null, byDescriptor })
   }
 
   /** What is in it. */
-  async entries(): Promise<Dirent[]> {
-    const found = await readdir(this.#here, { withFileTypes: true })
+  async entries(): Promise<FolderEntry[]> {
+    const found = await readdir(this.#here, { withFileTypes: true, encoding: 'buffer' })
     await this.#assertInPlace()
-    return found
+    return found.map(entry => {
+      const name = fileNameOf(entry.name)
+      return { name, readable: readableName(name), isFile: entry.isFile(), isFolder: entry.isDirectory() }
+    })
   }
 
   /** What stands under `name`; a link is not followed. */
-  async look(name: string): Promise<BigIntStats> {
-    const found = await lstat(join(this.#here, name), { bigint: true })
+  async look(name: FileName): Promise<BigIntStats> {
+    const found = await lstat(joinNames(this.#here, name), { bigint: true })
     await this.#assertInPlace()
     return found
   }
 
   /** @throws file_changed when it is no folder of this folder any more */
-  async folder(name: string): Promise<HeldFolder> {
+  async folder(name: FileName): Promise<HeldFolder> {
     const handle = await this.#open(name, READ_FOLDER | constants.O_NOFOLLOW)
-    const place = { path: join(this.path, name), parent: this, byDescriptor: this.#place.byDescriptor }
+    const { byDescriptor, real } = this.#place
+    const place = { path: this.#pathOf(name), real: joinNames(real, name), parent: this, byDescriptor }
     return HeldFolder.#hold(handle, place)
   }
 
   /** A file for reading; the caller closes it. @throws file_changed when it is a link by now */
-  file(name: string): Promise<FileHandle> {
+  file(name: FileName): Promise<FileHandle> {
     return this.#open(name, READ_FILE)
   }
 
@@ -113,13 +140,17 @@ export class HeldFolder implements AsyncDisposable {
     }
   }
 
-  get #here(): string {
-    return this.#place.byDescriptor ? `${DESCRIPTORS}/${this.#handle.fd}` : this.path
+  get #here(): string | Buffer {
+    return this.#place.byDescriptor ? `${DESCRIPTORS}/${this.#handle.fd}` : this.#place.real
   }
 
-  async #open(name: string, flags: number): Promise<FileHandle> {
-    const handle = await open(join(this.#here, name), flags).catch((error: unknown) => {
-      throw NOT_WHAT_WAS_LISTED.includes(systemCode(error) ?? '') ? replaced(join(this.path, name)) : error
+  #pathOf(name: FileName): string {
+    return join(this.path, readableName(name))
+  }
+
+  async #open(name: FileName, flags: number): Promise<FileHandle> {
+    const handle = await open(joinNames(this.#here, name), flags).catch((error: unknown) => {
+      throw NOT_WHAT_WAS_LISTED.includes(systemCode(error) ?? '') ? replaced(this.#pathOf(name)) : error
     })
     try {
       await this.#assertInPlace()
@@ -132,9 +163,9 @@ export class HeldFolder implements AsyncDisposable {
 
   /** Needed only where the path is what was opened. */
   async #assertInPlace(): Promise<void> {
-    const { path, parent, byDescriptor } = this.#place
+    const { path, real, parent, byDescriptor } = this.#place
     if (byDescriptor) return
-    const found = parent ? await lstat(path, { bigint: true }) : await stat(path, { bigint: true })
+    const found = parent ? await lstat(real, { bigint: true }) : await stat(real, { bigint: true })
     if (!isSame(identityOf(found), this.identity)) throw replaced(path)
     if (parent) await parent.#assertInPlace()
   }
@@ -146,7 +177,7 @@ export class HeldFolder implements AsyncDisposable {
  */
 export async function openListed(listed: ListedFile, byDescriptor = hasDescriptorPaths): Promise<FileHandle> {
   const { root, rootIdentity, inside, identity } = listed
-  const path = join(root, ...inside)
+  const path = join(root, ...inside.map(readableName))
   await using folders = new AsyncDisposableStack()
   let folder = folders.use(await HeldFolder.open(root, byDescriptor))
   if (!isSame(folder.identity, rootIdentity)) throw replaced(root)

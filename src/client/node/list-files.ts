@@ -1,12 +1,13 @@
-import type { Dirent } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { NO_SIGNAL, throwIfAborted } from '../abort.ts'
 import type { CallOptions, SendItem } from '../options.ts'
+import { readableName } from './file-name.ts'
+import type { FileName } from './file-name.ts'
 import { HeldFolder, identityOf } from './held-folder.ts'
-import type { FileIdentity, ListedFile } from './held-folder.ts'
+import type { FileIdentity, FolderEntry, ListedFile } from './held-folder.ts'
 import { systemCode } from '../../files/system-failure.ts'
 import { localError } from './local-error.ts'
 import { mediaType } from './media-type.ts'
@@ -25,6 +26,8 @@ export interface FileItem extends Omit<SendItem, 'source'> {
 export interface ListFilesOptions extends CallOptions {
   /** Told the path of everything inside a folder that is left out. */
   readonly onLeftOut?: (path: string) => void
+  /** Told of every file whose name is not UTF-8, and is sent in the form that `name` and `path` show. */
+  readonly onRenamed?: (item: FileItem) => void
 }
 
 /**
@@ -34,9 +37,9 @@ export interface ListFilesOptions extends CallOptions {
  * @throws local_file when a path is not there, or is neither file nor folder
  */
 export async function listFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
-  const { signal = NO_SIGNAL, onLeftOut = () => {} } = options
+  const { signal = NO_SIGNAL, onLeftOut = () => {}, onRenamed = () => {} } = options
   const lists: FileItem[][] = []
-  for (const path of paths) lists.push(await filesBehind(path, { signal, onLeftOut }))
+  for (const path of paths) lists.push(await filesBehind(path, { signal, onLeftOut, onRenamed }))
   return lists.flat()
 }
 
@@ -66,13 +69,14 @@ interface Walk extends Required<ListFilesOptions> {
   readonly found: (item: FileItem) => void
 }
 
-async function filesIn(folder: HeldFolder, inside: readonly string[], walk: Walk): Promise<void> {
+async function filesIn(folder: HeldFolder, inside: readonly FileName[], walk: Walk): Promise<void> {
   throwIfAborted(walk.signal)
   const entries = await folder.entries()
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries.sort((a, b) => (a.readable < b.readable ? -1 : 1))) {
     const place = [...inside, entry.name]
     try {
-      if (!(await takeEntry(folder, { entry, place }, walk))) walk.onLeftOut(join(walk.root, ...place))
+      if (!(await takeEntry(folder, { entry, place }, walk)))
+        walk.onLeftOut(join(walk.root, ...place.map(readableName)))
     } catch (error) {
       // It was removed while the folder was read.
       if (systemCode(error) !== 'ENOENT') throw error
@@ -83,23 +87,26 @@ async function filesIn(folder: HeldFolder, inside: readonly string[], walk: Walk
 /** False when it is left out. */
 async function takeEntry(
   folder: HeldFolder,
-  { entry, place }: { entry: Dirent; place: readonly string[] },
+  { entry, place }: { entry: FolderEntry; place: readonly FileName[] },
   walk: Walk,
 ): Promise<boolean> {
-  if (entry.isDirectory()) {
+  if (entry.isFolder) {
     const inner = await folder.folder(entry.name).catch(leftOutWhenReplaced)
     if (!inner) return false
     await using _ = inner
     await filesIn(inner, place, walk)
     return true
   }
-  const found = entry.isFile() ? await folder.look(entry.name) : null
+  const found = entry.isFile ? await folder.look(entry.name) : null
   if (!found?.isFile()) return false
   const { root, rootIdentity } = walk
   const listed = { root, rootIdentity, inside: place, identity: identityOf(found) }
   // The root folder has no name of its own.
-  const name = [basename(root), ...place].filter(part => part !== '').join('/')
-  walk.found({ ...fileItem(join(root, ...place), name), listed })
+  const readable = place.map(readableName)
+  const name = [basename(root), ...readable].filter(part => part !== '').join('/')
+  const item = { ...fileItem(join(root, ...readable), name), listed }
+  walk.found(item)
+  if (place.some(part => typeof part !== 'string')) walk.onRenamed(item)
   return true
 }
 
