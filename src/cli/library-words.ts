@@ -14,5 +14,5 @@ export function keepLibrariesQuiet({ stderr, env }: Pick<CliIo, 'stderr' | 'env'
   }
   for (const method of METHODS) console[method] = (...words: unknown[]) => tell(words.map(String).join(' '))
   process.removeAllListeners('warning')
-  process.on('warning', warning => tell(String(warning.stack ?? warning.message)))
+  process.on('warning', warning => tell(warning.stack ?? warning.message))
 }

@@ -4,7 +4,7 @@
  */
 const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]/gu
 /** Format characters too, as nobody sees them; but joiners, which belong to scripts and to emoji. */
-const UNSEEN = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]--[\u200c\u200d\n]]/gv
+const UNSEEN = /(?!\u200c|\u200d|\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /** One line that can do nothing to the terminal it is printed on: every harmful character becomes `�`. */
 export function printable(text: string): string {

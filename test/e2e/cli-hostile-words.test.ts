@@ -19,7 +19,7 @@ import { fakeIo, FakeTerminal, type FakeIo } from '../unit/cli/fake-io.ts'
 /** Title, clipboard, cleared screen, eight-bit control, direction, faked line, lone surrogate. */
 const WORDS =
   '\u001b]0;owned\u0007\u001b]52;c;b3duZWQ=\u0007\u001b[2J\u009b31m\u202eexe\u2066\r\nsealift: Sent 3 items\u2028\0\u007f\ud800 end'
-const RAW = /[\0-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
+const RAW = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 const KEY = 'A'.repeat(43)
 /** Every refusal that is not tried again, words that are none of ours, and success with a body that is none. */
 const PROBLEMS = [
@@ -111,13 +111,13 @@ const commands = (link: string): Record<string, string[]> => ({
 describe.each([['for people'], ['--json']])("a hostile server's words, %s", mode => {
   test.each(PROBLEMS)('$status $code are harmless, whatever the command', async problem => {
     answer = problem
-    for (const [name, args] of Object.entries(commands(hostileLink))) {
+    for (const args of Object.values(commands(hostileLink))) {
       const { out, err, code } = await run(mode === '--json' ? [...args, '--json'] : args)
       expectHarmless(out)
       expectHarmless(err)
-      if (code === 0) continue
-      expect(`${name}: ${err}${out}`).toMatch(/./)
-      if (mode === '--json' && name !== 'publish') expect(JSON.parse(out)).toMatchObject({ ok: false })
+      // `publish` prints an object for what was published, and none for what was not.
+      const objects = mode === '--json' ? out.split('\n').filter(line => line !== '') : []
+      for (const object of objects) expect(JSON.parse(object)).toMatchObject({ ok: code === 0 })
     }
   })
 })

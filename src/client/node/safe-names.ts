@@ -34,6 +34,7 @@ const WINDOWS_OBEYED = /^(?:desktop\.ini|autorun\.inf)$/i
  */
 export type NameChange = 'hidden' | 'invisible' | 'outside' | 'system' | 'length' | 'taken'
 
+/** What the receiving system takes, and what its user wants. */
 export interface NameRules {
   /** As `process.platform` says. Default: this system. */
   readonly platform?: string
@@ -41,6 +42,7 @@ export interface NameRules {
   readonly hidden?: boolean
 }
 
+/** A relative path, and why it is not the name it was made of. */
 export interface SafeName {
   /** At least one; none of them empty, `.`, `..`, or longer than 255 bytes. */
   readonly segments: readonly string[]

@@ -111,7 +111,7 @@ describe('what a listed file may become before it is read', () => {
     const { shared, secret } = await places(folder.path)
     await using root = await HeldFolder.open(shared, true)
     await using held = await root.folder('a')
-    expect((await held.entries()).map(({ name }) => name).sort()).toEqual(['b', 'x.txt'])
+    expect((await held.entries()).map(({ readable }) => readable).sort()).toEqual(['b', 'x.txt'])
     await rename(join(shared, 'a'), join(shared, 'a.old'))
     await symlink(secret, join(shared, 'a'))
     await expect(root.folder('a')).rejects.toMatchObject({ code: 'file_changed' })
