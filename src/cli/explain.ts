@@ -1,4 +1,5 @@
 /** The one place that turns an error into words for people: what happened, and what to do about it. */
+import { systemReason } from '../files/system-failure.ts'
 import { isSealiftError, type SealiftError, type SealiftErrorCode } from '../protocol/errors.ts'
 import { formatSize } from '../protocol/units.ts'
 import { printable } from './terminal/text.ts'
@@ -42,21 +43,6 @@ const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   upload_in_progress: 'Its sender has not finished yet; try again later.',
 }
 
-const SYSTEM_MESSAGES: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be used by this user (permission denied)',
-  EPERM: 'may not be used by this user (operation not permitted)',
-  EISDIR: 'is a folder',
-  ENOTDIR: 'is no folder',
-  EEXIST: 'exists already',
-  ENOSPC: 'could not be written: the disk is full',
-  EDQUOT: 'could not be written: the disk quota is used up',
-  EROFS: 'could not be written: the file system is read-only',
-  EMFILE: 'could not be opened: too many files are open',
-  ENAMETOOLONG: 'has a name that is too long',
-  EIO: 'could not be read or written: the disk reports an error',
-}
-
 /** Explains any error. Never holds a key, a token or a stack. */
 export function explain(error: unknown): Explanation {
   if (error instanceof UsageError) return { code: 'usage', message: error.message }
@@ -96,6 +82,8 @@ function hintFor(error: SealiftError): string | undefined {
     return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
   if (error.code === 'quota_exceeded' && value !== undefined)
     return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
+  if (error.context['ownedBy'] !== undefined)
+    return 'Give the link of the server that it was sent to; for a secret of an earlier version also --server URL.'
   return HINTS[error.code]
 }
 
@@ -111,9 +99,9 @@ interface SystemError extends Error {
 
 function explainSystemError(error: unknown): Explanation | null {
   if (!isSystemError(error)) return null
-  const what = SYSTEM_MESSAGES[error.code]
-  if (what === undefined) return null
-  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')} ${what}.` }
+  const reason = systemReason(error.code)
+  if (reason === null) return null
+  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')}: ${reason}.` }
 }
 
 function isSystemError(error: unknown): error is SystemError {

@@ -64,7 +64,7 @@ async function openTools(
     filmOf: item =>
       filmMaker({
         packager,
-        input: async () => ({ source: await fileSource(item.path), path: item.path }),
+        input: async () => ({ source: await fileSource(item.path, item.listed) }),
         ...(isCopied && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
         onNote: note => tell(`${quoted(item.name)}: ${note}`),
         // Copying is as fast as sending, and the bars tell of that.
@@ -75,10 +75,10 @@ async function openTools(
   }
 }
 
-function pictures(ladder: LadderPackager, { path }: FileItem): Pick<FileItem, 'pictures'> {
+function pictures(ladder: LadderPackager, { path, listed }: FileItem): Pick<FileItem, 'pictures'> {
   return {
     pictures: async signal => {
-      const { preview, poster } = await ladder.pictures({ source: await fileSource(path), path }, signal)
+      const { preview, poster } = await ladder.pictures({ source: await fileSource(path, listed) }, signal)
       return { preview, thumbnail: poster }
     },
   }

@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 
 import { listFiles, SealiftError, type FileItem, type SendItem } from '../client/node/index.ts'
+import { realPath } from '../client/node/held-folder.ts'
 import type { CliIo } from './cli-io.ts'
 import { explain } from './explain.ts'
 import { UsageError } from './exit-codes.ts'
@@ -17,6 +18,8 @@ export interface ItemsToSend {
   readonly items: readonly (FileItem | SendItem)[]
   /** Paths of symbolic links and special files inside folders. */
   readonly leftOut: readonly string[]
+  /** Names that stand for names which are not UTF-8. */
+  readonly renamed: readonly string[]
 }
 
 /**
@@ -27,28 +30,34 @@ export interface ItemsToSend {
 export async function itemsToSend(io: CliIo, paths: readonly string[], stdinName: string): Promise<ItemsToSend> {
   const items: (FileItem | SendItem)[] = []
   const leftOut: string[] = []
+  const renamed: string[] = []
   const problems: string[] = []
   const note = (error: unknown): void => void problems.push(explain(error).message)
   for (const path of paths) {
     if (path === STDIN) items.push({ name: stdinName, source: readStdin(io) })
-    else items.push(...(await filesAt(path, { io, leftOut, note })))
+    else items.push(...(await filesAt(path, { io, leftOut, renamed, note })))
   }
   io.signal.throwIfAborted()
   if (problems.length > 0) throw notAllReadable(problems)
   if (items.length === 0) throw new UsageError('There is no file in what was named; nothing was sent.')
-  return { items, leftOut }
+  return { items, leftOut, renamed }
 }
 
 interface Notes {
   readonly io: CliIo
   readonly leftOut: string[]
+  readonly renamed: string[]
   readonly note: (error: unknown) => void
 }
 
-async function filesAt(path: string, { io, leftOut, note }: Notes): Promise<FileItem[]> {
+async function filesAt(path: string, { io, leftOut, renamed, note }: Notes): Promise<FileItem[]> {
   try {
-    const files = await listFiles([path], { signal: io.signal, onLeftOut: found => leftOut.push(found) })
-    for (const file of files) await access(file.path, constants.R_OK).catch(note)
+    const files = await listFiles([path], {
+      signal: io.signal,
+      onLeftOut: found => leftOut.push(found),
+      onRenamed: item => renamed.push(item.name),
+    })
+    for (const file of files) await access(realPath(file), constants.R_OK).catch(note)
     return files
   } catch (error) {
     note(error)

@@ -58,7 +58,10 @@ export interface SealiftOptions {
   readonly digests?: boolean
   /**
    * Whether parts of large items may go straight to and from the store behind the server, where the server offers it.
-   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default true.
+   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default: only
+   * where the server is the one given as `server`. A link to another server may name any place as its store, so `true`
+   * is heeded there only by transports that know where connections lead (Node's, without a proxy), which refuse a store
+   * in a more private network than its server.
    */
   readonly direct?: boolean
   /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */

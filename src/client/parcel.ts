@@ -24,7 +24,12 @@ export interface ParcelItem {
 
 /** How one item of `downloadAll` ended. */
 export type ItemResult =
-  | { readonly item: ParcelItem; readonly ok: true }
+  | {
+      readonly item: ParcelItem
+      readonly ok: true
+      /** How long it is, also when that was not known at the beginning; `null` for what was there already (`have`). */
+      readonly bytes: number | null
+    }
   | { readonly item: ParcelItem; readonly ok: false; readonly error: Error }
 
 /** Which bytes of an item `stream` gives. */

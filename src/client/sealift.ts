@@ -215,7 +215,7 @@ export class Sealift implements AsyncDisposable {
     const own = this.#options.server
     const isOwn = own !== undefined && serverBase(own) === serverBase(server)
     return new Server({
-      store: this.#options.direct === false ? null : this.#storeOf(serverBase(server)),
+      store: this.#mayGoDirectly(isOwn) ? this.#storeOf(serverBase(server)) : null,
       server,
       token: isOwn ? (this.#options.token ?? null) : null,
       transport: this.#transport,
@@ -223,6 +223,12 @@ export class Sealift implements AsyncDisposable {
       jsonOnly: this.#jsonOnly,
       stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,
     })
+  }
+
+  /** A server that is not one's own may name any place as its store: that takes a wish, and a look at where it leads. */
+  #mayGoDirectly(isOwn: boolean): boolean {
+    const { direct = isOwn } = this.#options
+    return direct && (isOwn || this.#transport.judgesConnections === true)
   }
 
   /** One for each server, so that what one send has found out of a store, the next one knows. */

@@ -1,7 +1,7 @@
 /** Opens the stores that the configuration names; the libraries of the others are not even loaded. */
-import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import { makeFolder } from '../files/make-folder.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
@@ -70,7 +70,7 @@ async function openRecords(
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))
   }
   if (!reserved) return resources.use(await openSqliteRecordStore({ file: records.file }))
-  await mkdir(dirname(records.file), { recursive: true })
+  await makeFolder(dirname(records.file))
   const reserve = resources.use(await openSpaceReserve(`${records.file}.reserve`))
   return withSpaceReserve(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
 }

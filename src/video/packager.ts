@@ -12,7 +12,10 @@ import type { RandomSource } from '../client/source.ts'
 /** What a packager reads. */
 export interface FilmInput {
   readonly source: RandomSource
-  /** Where it is on this machine; adapters that start a program need it. */
+  /**
+   * Where it is on this machine; adapters that start a program or a thread need it, unless `source` is a `FileSource`,
+   * which says so itself and is read as the very file it was.
+   */
   readonly path?: string
 }
 

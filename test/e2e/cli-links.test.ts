@@ -202,3 +202,75 @@ describe('doctor', () => {
     expect(noFolder.out).toContain('is no folder')
   })
 })
+
+describe('a link that is no argument, where other users could see it', () => {
+  const inbox = (name: string): string => join(home, `inbox ${name}`)
+
+  it.each([
+    ['a variable', () => ({ args: [], env: true })],
+    ['standard input', () => ({ args: ['-'], stdin: (link: string) => `\n  ${link}\r\n` })],
+    ['a file', () => ({ args: [`@${join(home, 'link.txt')}`], file: (link: string) => `\ufeff${link}\n` })],
+  ] as const)('comes from %s, for get, ls, forward, play and rm', async (name, how) => {
+    const { args, ...from } = how() as {
+      args: string[]
+      env?: boolean
+      stdin?: (link: string) => string
+      file?: (link: string) => string
+    }
+    const link = await send()
+    if (from.file) writeFileSync(join(home, 'link.txt'), from.file(link))
+    const options = {
+      env: { SEALIFT_SERVER: serving.url, ...mine, ...(from.env ? { SEALIFT_LINK: link } : {}) },
+      ...(from.stdin && { stdin: Buffer.from(from.stdin(link)) }),
+    }
+    const got = await runCli(['get', ...args, '-o', inbox(name)], options)
+    expect(got.code, got.stderr).toBe(0)
+    expect(readFileSync(join(inbox(name), 'file.bin')).equals(bytes)).toBe(true)
+    const listed = await runCli(['ls', ...args], options)
+    expect(listed.stdout.toString()).toContain('file.bin')
+    expect((await runCli(['forward', ...args], options)).stdout.toString()).toMatch(/^http\S+#\S+\n$/)
+    const item = from.env ? ['nothing-of-this-name'] : [...args, 'nothing-of-this-name']
+    const played = await runCli(['play', ...item], options)
+    expect([played.code, played.stderr]).toEqual([2, expect.stringContaining('No item of this link')])
+    const removed = await runCli(['rm', ...args], options)
+    expect(removed.code, removed.stderr).toBe(0)
+  })
+
+  it('rm takes a list of them', async () => {
+    const links = [await send(), await send()]
+    writeFileSync(join(home, 'links.txt'), `${links.join('\n')}\n`)
+    const { code, out } = await run(['rm', `@${join(home, 'links.txt')}`, '--json'])
+    expect([code, (JSON.parse(out) as { parcels: unknown[] }).parcels]).toEqual([
+      0,
+      [{}, {}].map(() => expect.anything()),
+    ])
+  })
+
+  it('is asked for where there is none, one of several, or no file', async () => {
+    writeFileSync(join(home, 'two.txt'), 'http://a\nhttp://b\n')
+    writeFileSync(join(home, 'none.txt'), '\n')
+    const cases: [string[], number, string][] = [
+      [['get'], 2, 'SEALIFT_LINK'],
+      [['rm'], 2, 'SEALIFT_LINK'],
+      [['ls', '-'], 2, 'no link in standard input'],
+      [['ls', `@${join(home, 'two.txt')}`], 2, '2 links'],
+      [['ls', `@${join(home, 'none.txt')}`], 2, 'no link in the file'],
+      [['ls', `@${join(home, 'absent.txt')}`], 1, 'does not exist'],
+      [['rm', '-', '-'], 2, 'only once'],
+    ]
+    for (const [args, wanted, says] of cases) {
+      const { code, stderr } = await run(args)
+      expect([args, code]).toEqual([args, wanted])
+      expect(stderr).toContain(says)
+    }
+  })
+
+  it('does not reach the player', async () => {
+    const link = await send()
+    const program = join(home, 'player.sh')
+    writeFileSync(program, '#!/bin/sh\nenv >&2\n', { mode: 0o755 })
+    const { stderr } = await run(['play', '--open', program], { ...mine, SEALIFT_LINK: link, SEALIFT_TOKEN: TOKEN })
+    expect(stderr).toContain('XDG_STATE_HOME')
+    expect(stderr).not.toMatch(/SEALIFT_LINK|SEALIFT_TOKEN/)
+  })
+})

@@ -96,7 +96,12 @@ describe('the main job', () => {
     const got = await sealift(['get', link.trim(), '-o', inbox])
     expect(got.code, got.stderr).toBe(0)
     expect(got.stdout.toString()).toBe('')
-    expect(tree(join(inbox, 'album'))).toEqual(tree(directory))
+    const { '.hidden': hidden = '', ...others } = tree(directory)
+    expect(tree(join(inbox, 'album'))).toEqual({ ...others, '_.hidden': hidden })
+
+    const asSent = join(home, 'inbox-as-sent')
+    expect((await sealift(['get', link.trim(), '-o', asSent, '--hidden'])).code).toBe(0)
+    expect(tree(join(asSent, 'album'))).toEqual(tree(directory))
   })
 
   it('receives again beside what is there already', async () => {

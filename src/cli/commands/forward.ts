@@ -1,6 +1,7 @@
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
+import { linkFrom } from '../link-argument.ts'
 import { localTime } from '../words.ts'
 
 export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
@@ -10,7 +11,8 @@ export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
 }
 
 /** `sealift forward`: the new link is the last line on stdout. */
-export async function forward(io: CliIo, link: string, options: ForwardCommandOptions): Promise<number> {
+export async function forward(io: CliIo, given: string | undefined, options: ForwardCommandOptions): Promise<number> {
+  const link = await linkFrom(io, given)
   const output = new Output(io, options)
   await using sealift = openForLink(io, link, options)
   const published = await sealift.forward(link, {

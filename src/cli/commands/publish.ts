@@ -10,12 +10,17 @@ import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
 import { untilDone } from '../publish/attempts.ts'
 import { landedFiles, type LandedFile } from '../publish/landed-files.ts'
+import type { PassedOverReason } from '../publish/passed-over.ts'
 import { Publications } from '../publish/publications.ts'
 import type { FilmMode } from '../film-mode.ts'
 import { FilmNotes } from '../film-notes.ts'
 import { withFilms } from '../send-films.ts'
-import { safeJson } from '../terminal/text.ts'
-import { writeAll } from '../cli-io.ts'
+
+const PASSED_OVER: Readonly<Record<PassedOverReason, string>> = {
+  unfinished: 'which has a hidden or temporary name',
+  special: 'which is a symbolic link or no file',
+  unreadable: 'which cannot be read',
+}
 
 const RETRY_BASE_MS = 5000
 const RETRY_CAP_MS = 5 * 60_000
@@ -46,7 +51,15 @@ export async function publish(io: CliIo, folder: string, options: PublishOptions
   await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server)
   const run = new PublishRun(io, { options, output, publications })
   output.note(`Publishing ${quoted(folder)} to ${server}${options.watch ? '; Ctrl-C ends it' : ''}.`)
-  const settled = { settleMs: options.settle * 1000, watch: options.watch ?? false, signal: io.signal }
+  const settled = {
+    settleMs: options.settle * 1000,
+    watch: options.watch ?? false,
+    signal: io.signal,
+    onPassedOver: (path: string, reason: PassedOverReason) =>
+      output.note(`Passed over ${quoted(path)}, ${PASSED_OVER[reason]}.`),
+    onRenamed: (name: string) =>
+      output.note(`The name of ${quoted(name)} is not UTF-8; it is published in this readable form.`),
+  }
   for await (const landed of landedFiles(folder, settled)) run.add(landed)
   await run.finish()
   if (io.signal.aborted) throw io.signal.reason
@@ -127,7 +140,7 @@ class PublishRun {
     output.note(`Published ${quoted(name)}:`)
     await output.line(link)
     // Programs read a line for each as it comes: there may be no end.
-    if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
+    await output.result({ ok: true, name, link, bytes, expiresAt })
   }
 }
 

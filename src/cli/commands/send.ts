@@ -1,5 +1,5 @@
 import type { FileItem, Published, SendItem, SentFiles } from '../../client/node/index.ts'
-import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
@@ -26,11 +26,12 @@ export interface SendCommandOptions extends ServerOptions, OutputOptions {
 export async function send(io: CliIo, paths: readonly string[], options: SendCommandOptions): Promise<number> {
   checkUsage(paths, options)
   const output = new Output(io, options)
-  const { items: found, leftOut } = await itemsToSend(io, paths, options.name ?? 'stdin')
+  const { items: found, leftOut, renamed } = await itemsToSend(io, paths, options.name ?? 'stdin')
   const { film: mode, previews } = options
   const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
   const items = await withFilms(io, found, { mode, previews, notes })
   tellLeftOut(output, leftOut)
+  tellReadable(output, renamed)
   if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
@@ -39,7 +40,7 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
   if (!options.live) await output.line(sent.link)
-  await output.result(resultOf(sent, { items, leftOut, elapsedMs }))
+  await output.result(resultOf(sent, { items, leftOut, renamed, elapsedMs }))
   return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
@@ -81,6 +82,14 @@ function tellLeftOut(output: Output, leftOut: readonly string[]): void {
   output.note(`Left out, as symbolic links and special files inside folders are: ${printable(first)}${others}`)
 }
 
+/** Receivers see another name than the sender's folder shows. */
+function tellReadable(output: Output, renamed: readonly string[]): void {
+  const [first] = renamed
+  if (first === undefined) return
+  const others = renamed.length > 1 ? ` and ${renamed.length - 1} more` : ''
+  output.note(`Sent under a readable form of their names, which are not UTF-8: ${quoted(first)}${others}`)
+}
+
 /** The others were sent: the link stands for them. */
 function tellRefused(output: Output, { refused }: SentFiles): void {
   if (refused.length === 0) return
@@ -93,10 +102,11 @@ function tellRefused(output: Output, { refused }: SentFiles): void {
 interface Told {
   readonly items: readonly (FileItem | SendItem)[]
   readonly leftOut: readonly string[]
+  readonly renamed: readonly string[]
   readonly elapsedMs: number
 }
 
-function resultOf(sent: SentFiles, { items, leftOut, elapsedMs }: Told): object {
+function resultOf(sent: SentFiles, { items, leftOut, renamed, elapsedMs }: Told): object {
   const { link, parcelId, expiresAt, bytes, resumed } = sent
   const seconds = Math.round(elapsedMs) / 1000
   const errors = new Map(sent.refused.map(({ index, error }) => [index, explain(error)]))
@@ -104,5 +114,5 @@ function resultOf(sent: SentFiles, { items, leftOut, elapsedMs }: Told): object 
     const error = errors.get(index)
     return error ? { name, ok: false, error } : { name }
   })
-  return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut }
+  return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut, renamed }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-import { isSealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { nodeSuite } from '../../sealing/node-suite.ts'
 import { parseLink, serverBase } from '../link.ts'
@@ -9,13 +9,15 @@ import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
-import { fileSource } from './file-source.ts'
+import { fileSource, fileStream } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
 import { OwnedParcels } from './owned-parcels.ts'
+import type { OwnedPlace } from './owned-parcels.ts'
 import { receiveFiles } from './receive-files.ts'
 import type { Received, ReceiveOptions } from './receive-files.ts'
+import { forgetReceive } from './receive-leftovers.ts'
 import { FileSendJournal } from './send-journal.ts'
 import { defaultStateDirectory } from './state-directory.ts'
 import { undiciTransport } from './undici-transport.ts'
@@ -38,6 +40,15 @@ export interface NodeSealiftOptions extends SealiftOptions {
 export interface SentFiles extends Sent {
   /** True when an earlier, unfinished send of the same files was gone on with. */
   readonly resumed: boolean
+}
+
+/** How `delete` of Node deletes. */
+export interface DeleteOptions extends CallOptions {
+  /**
+   * The server that the parcel was sent to. Needed only for owner secrets that earlier versions kept without it: with it
+   * they are used, if the link is of that server.
+   */
+  readonly server?: string
 }
 
 /** A Sealift client with files, journals and the faster transport. Dispose it to close its connections. */
@@ -83,14 +94,25 @@ export class NodeSealift extends Sealift {
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
     const prepared = await prepare(items)
     const journal = await this.#openJournal(prepared, options)
-    if (!journal) return { ...(await this.send(prepared.map(toSendItem), options)), resumed: false }
+    if (!journal)
+      return {
+        ...(await this.send(
+          prepared.map(({ item }) => item),
+          options,
+        )),
+        resumed: false,
+      }
     await using _ = journal
     await this.undo({
       owner: journal.parcel.owner,
       parcelId: null,
       items: journal.stale.map(upload => ({ upload, stored: null })),
     })
-    const sent = await this.sendWith(journal, prepared.map(toSendItem), options)
+    const sent = await this.sendWith(
+      journal,
+      prepared.map(({ item }) => item),
+      options,
+    )
     await this.#remembered(sent)
     await journal.remove()
     return { ...sent, resumed: journal.resumed }
@@ -102,21 +124,54 @@ export class NodeSealift extends Sealift {
    * @throws as `open`; `aborted`; `local_file` when the folder cannot be used
    */
   async receive(link: string, options: ReceiveOptions): Promise<Received> {
-    const { signal } = options
-    return receiveFiles(link, await this.open(link, { ...(signal && { signal }) }), options)
+    const { signal, directory } = options
+    const stateDirectory = this.#stateDirectory
+    try {
+      const parcel = await this.open(link, { ...(signal && { signal }) })
+      return await receiveFiles(parcel, { link, stateDirectory }, options)
+    } catch (error) {
+      if (stateDirectory !== false && isSealiftError(error, 'gone')) {
+        await forgetReceive(stateDirectory, directory, link).catch(() => undefined)
+      }
+      throw error
+    }
   }
 
-  /** As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. */
-  override async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<boolean> {
-    const { parcelId } = parseLink(link)
-    const ended = await super.delete(link, ownerSecret ?? (await this.#owned?.secretOf(parcelId)), options)
-    await this.#owned?.forget(parcelId)
-    return ended
+  /**
+   * As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. A secret goes
+   * to the server it belongs to and to no other, whatever the link says.
+   * @throws `forbidden` also when only a secret of another server, or of one that is not known, is kept for this id
+   */
+  override async delete(link: string, ownerSecret?: string, options: DeleteOptions = {}): Promise<boolean> {
+    const { server, parcelId } = parseLink(link)
+    const place = { server, parcelId }
+    const vouched = options.server === undefined ? undefined : serverBase(options.server)
+    const kept = ownerSecret === undefined ? await this.#owned?.secretOf(place, vouched) : undefined
+    try {
+      const ended = await super.delete(link, ownerSecret ?? kept, options)
+      await this.#owned?.forget(place, vouched)
+      return ended
+    } catch (error) {
+      if (!isSealiftError(error, 'not_found') || ownerSecret !== undefined || kept !== undefined) throw error
+      throw (await this.#ownedElsewhere(place, error)) ?? error
+    }
   }
 
   /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */
   override async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
     return this.#remembered(await super.forward(link, options))
+  }
+
+  async #ownedElsewhere(place: OwnedPlace, cause: unknown): Promise<SealiftError | null> {
+    const { servers = [], withoutServer = false } = (await this.#owned?.elsewhere(place)) ?? {}
+    if (servers.length === 0 && !withoutServer) return null
+    const reason = withoutServer
+      ? 'its owner secret was kept by an earlier version without its server: name the server that it was sent to'
+      : `it was sent from here to ${servers.join(', ')}, whose owner secret goes to no other server`
+    return new SealiftError('forbidden', `Not deleted from ${place.server}: ${reason}`, {
+      cause,
+      context: { ownedBy: servers },
+    })
   }
 
   /** What is published can be read: a secret that cannot be kept must not hide its link. */
@@ -143,8 +198,9 @@ export function createSealift(options: NodeSealiftOptions = {}): NodeSealift {
   return new NodeSealift(options)
 }
 
+/** What is sent, and the file it is of, if it can be gone on with. */
 interface Prepared {
-  readonly item: FileItem | SendItem
+  readonly item: SendItem
   readonly file: FileSource | null
 }
 
@@ -152,20 +208,19 @@ async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepare
   const prepared: Prepared[] = []
   for (let at = 0; at < items.length; at += STAT_AT_ONCE) {
     const some = items.slice(at, at + STAT_AT_ONCE)
-    prepared.push(
-      ...(await Promise.all(
-        some.map(async item => ({ item, file: 'path' in item ? await fileSource(item.path) : null })),
-      )),
-    )
+    prepared.push(...(await Promise.all(some.map(prepareItem))))
   }
   return prepared
 }
 
-function toSendItem({ item, file }: Prepared): SendItem {
-  if ('source' in item) return item
-  const { path: _, ...described } = item
-  if (!file) throw new TypeError('A file item has a file')
-  return { ...described, source: file }
+async function prepareItem(item: FileItem | SendItem): Promise<Prepared> {
+  if (!('path' in item)) return { item, file: null }
+  const { path, listed, film, pictures, ...described } = item
+  const file = await fileSource(path, listed)
+  // What can only be read once, to its end, goes as the bytes it is.
+  if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }
+  const made = { ...(film && { film }), ...(pictures && { pictures }) }
+  return { item: { ...described, ...made, source: file }, file }
 }
 
 /** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */

@@ -8,6 +8,7 @@ import {
   type Packager,
   type Pictures,
 } from '../packager.ts'
+import { fileOf } from '../input-file.ts'
 import type { FilmFacts } from './facts.ts'
 import { imageFormat } from './image-format.ts'
 import { makePictures } from './pictures.ts'
@@ -29,8 +30,8 @@ const LADDER_NICENESS = 5
 const AUDIO_CODEC = 'mp4a.40.2'
 
 /**
- * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file at
- * `FilmInput.path`, in processes of their own that can open nothing else of use, reach no network and are killed when
+ * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file
+ * of the input, in processes of their own that can open nothing else of use, reach no network and are killed when
  * they take too much of anything.
  */
 export class LadderPackager implements Packager {
@@ -59,7 +60,7 @@ export class LadderPackager implements Packager {
       const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a picture'))
       const timer = setTimeout(tooLong, this.#limits.picturesMs)
       try {
-        const image = await imageFormat(folder.inputPath)
+        const image = await imageFormat(folder.input)
         const facts = await this.#probe(folder, image === null ? FILM_FORMATS : [image], signal)
         const { canToneMap } = this.#ffmpeg
         const maxPixels = image === null ? this.#limits.pixels : this.#limits.imagePixels
@@ -76,13 +77,14 @@ export class LadderPackager implements Packager {
 
   /** A folder and a run for `work`, which both outlive it if it has left something running, unless it fails. */
   async #within<T>(
-    { path }: FilmInput,
+    input: FilmInput,
     { signal, onProgress }: PackageOptions,
     work: (run: LadderRun, folder: PrivateFolder) => Promise<T>,
   ): Promise<T> {
     throwIfAborted(signal)
-    if (path === undefined) throw new CannotPackage('ffmpeg needs a file on this machine')
-    const folder = await PrivateFolder.around(path)
+    const file = await fileOf(input)
+    if (!file) throw new CannotPackage('ffmpeg needs a file on this machine')
+    const folder = await PrivateFolder.around(file)
     const settings = { ffmpeg: this.#ffmpeg, folder, limits: this.#limits }
     const run = new LadderRun({ ...settings, outer: signal, ...(onProgress && { onProgress }) })
     try {

@@ -1,4 +1,5 @@
 /** What goes between a packager and its thread. */
+import type { KnownFile } from '../../client/node/file-source.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'
@@ -6,7 +7,7 @@ import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 
 /** What the thread is started with. */
 export interface ThreadTask {
-  readonly path: string
+  readonly file: KnownFile
 }
 
 /** To the thread. Each track is asked for one chunk at a time. */

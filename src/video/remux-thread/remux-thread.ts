@@ -5,6 +5,8 @@
  */
 import { Worker } from 'node:worker_threads'
 
+import type { FileSource } from '../../client/node/file-source.ts'
+import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
@@ -26,8 +28,10 @@ const TOO_MUCH = 'It takes more memory to read than a film should'
 export function createRemuxThread(options: RemuxThreadOptions = {}): Packager {
   const here = createRemuxer()
   return {
-    package: (input, how) =>
-      input.path === undefined ? here.package(input, how) : new RemuxThread(input.path, how, options).begin(),
+    package: async (input, how) => {
+      const file = await fileOf(input)
+      return file ? new RemuxThread(file, how, options).begin() : here.package(input, how)
+    },
   }
 }
 
@@ -41,14 +45,24 @@ class RemuxThread {
   #watch: NodeJS.Timeout | null = null
   #ended = false
 
-  constructor(path: string, options: PackageOptions, { stuckMs = 10_000, heapMebibytes = 256 }: RemuxThreadOptions) {
+  constructor(
+    file: FileSource,
+    options: PackageOptions,
+    { stuckMs = 10_000, heapMebibytes = 256 }: RemuxThreadOptions,
+  ) {
     this.#options = options
     this.#stuckMs = stuckMs
-    const workerData: ThreadTask = { path }
+    const { path, stamp, listed, sizeIsTrue } = file
+    const workerData: ThreadTask = { file: { path, stamp, sizeIsTrue, ...(listed && { listed }) } }
     this.#worker = new Worker(workerFile(), {
       workerData,
+      // A demuxer writes what it thinks of a film to the console, in the film's own words.
+      stdout: true,
+      stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
     })
+    this.#worker.stdout.resume()
+    this.#worker.stderr.resume()
     this.#onAbort = () => this.#end(options.signal.reason)
   }
 

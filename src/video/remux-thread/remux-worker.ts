@@ -1,7 +1,7 @@
 /** The far side of `remux-thread.ts`: packages one film and gives out its tracks, chunk by chunk as they are asked for. */
 import { parentPort, workerData } from 'node:worker_threads'
 
-import { fileSource } from '../../client/node/file-source.ts'
+import { knownFileSource } from '../../client/node/file-source.ts'
 import type { PackagedFilm, PackagedTrack } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
 import { sentError } from './messages.ts'
@@ -11,13 +11,13 @@ const ALIVE_EVERY_MS = 1000
 
 const stop = new AbortController()
 setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
-const { path } = workerData as ThreadTask
-packageFile(path).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+const { file } = workerData as ThreadTask
+packageFile(file).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
 
-async function packageFile(path: string): Promise<void> {
+async function packageFile(file: ThreadTask['file']): Promise<void> {
   const onProgress = (seconds: number): void => tell({ kind: 'progress', seconds })
-  const source = await fileSource(path)
-  const film = await createRemuxer().package({ source, path }, { signal: stop.signal, onProgress })
+  const source = knownFileSource(file)
+  const film = await createRemuxer().package({ source }, { signal: stop.signal, onProgress })
   const tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
   parentPort?.on('message', (call: ThreadCall) => {
     if ('pull' in call) void tracks[call.pull]?.giveNext()

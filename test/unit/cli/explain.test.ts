@@ -42,7 +42,7 @@ describe('explain', () => {
     const missing = join(mkdtempSync(join(tmpdir(), 'sealift-explain-')), 'missing')
     expect(explain(thrownBy(() => readFileSync(missing)))).toEqual({
       code: 'local_file',
-      message: `${missing} does not exist.`,
+      message: `${missing}: it does not exist.`,
     })
   })
 
