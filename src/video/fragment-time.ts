@@ -51,10 +51,10 @@ function timescaleOf(mdhd: DataView): number {
 }
 
 const flagsOf = (fullBox: DataView): number => fullBox.getUint32(0) & 0xff_ff_ff
-const has = (flags: number, flag: number): boolean => (flags & flag) !== 0
+export const has = (flags: number, flag: number): boolean => (flags & flag) !== 0
 
 /** `default-sample-duration` of a `tfhd`, which lies behind the fields that its flags announce. */
-function defaultTicksOf(tfhd: DataView): number | null {
+export function defaultTicksOf(tfhd: DataView): number | null {
   const flags = flagsOf(tfhd)
   if (!has(flags, 0x08)) return null
   return tfhd.getUint32(8 + (has(flags, 0x01) ? 8 : 0) + (has(flags, 0x02) ? 4 : 0))
@@ -72,7 +72,7 @@ function ticksOf(trun: DataView, defaultTicks: number): number {
   return ticks
 }
 
-function needed(box: DataView | null): DataView {
+export function needed(box: DataView | null): DataView {
   if (!box) throw new BrokenBoxes('A box is missing')
   return box
 }

@@ -20,17 +20,28 @@ interface Passing {
   readonly kept: Uint8Array[] | null
 }
 
+/** Gets what is in each box of facts that goes by. */
+export interface FragmentWatcher {
+  readMoov(moov: DataView): void
+  readMoof(moof: DataView): void
+}
+
 export class FragmentScanner implements TrackLayout {
   readonly segments: Segment[] = []
   init: readonly [offset: number, length: number] | null = null
   /** Bytes that went by. */
   bytes = 0
 
+  readonly #watcher: FragmentWatcher | null
   #head = new Uint8Array(0)
   #passing: Passing | null = null
   #clocks: TrackClocks | null = null
   #segmentStart = 0
   #seconds: number | null = null
+
+  constructor(watcher: FragmentWatcher | null = null) {
+    this.#watcher = watcher
+  }
 
   /** Seconds of all segments. */
   get seconds(): number {
@@ -100,6 +111,7 @@ export class FragmentScanner implements TrackLayout {
   #readMoov(moov: DataView): void {
     if (this.init) throw new BrokenBoxes('It begins twice')
     this.#clocks = trackClocks(moov)
+    this.#watcher?.readMoov(moov)
     this.init = [0, this.bytes]
     this.#segmentStart = this.bytes
   }
@@ -107,6 +119,7 @@ export class FragmentScanner implements TrackLayout {
   #readMoof(moof: DataView): void {
     if (!this.#clocks) throw new BrokenBoxes('A fragment comes before the facts of its tracks')
     this.#seconds = secondsOfFragment(moof, this.#clocks)
+    this.#watcher?.readMoof(moof)
   }
 
   #endSegment(): void {
