@@ -19,8 +19,9 @@ export interface DeclaredTrack {
   /** Samples (frames, for video) in the file's index; `null`: the container does not count them. */
   readonly samples: number | null
   readonly edits: readonly Edit[]
-  /** Of the times in `edits`: what a writer may have rounded off. */
-  readonly editStepSeconds: number
+  /** Of the track's own clock, and of the clock that durations in `edits` count by. */
+  readonly tickSeconds: number
+  readonly editTickSeconds: number
   /** Whether blocks of the track are compressed or encrypted by the container. */
   readonly isEncoded: boolean
 }

@@ -69,7 +69,8 @@ function trackOf(entry: DataView): DeclaredTrack | null {
     codec: text(inside(entry, CODEC_ID)[0]),
     samples: null,
     edits: [],
-    editStepSeconds: 0,
+    tickSeconds: 0,
+    editTickSeconds: 0,
     isEncoded: encodings.some(encoding => !isHeaderStripping(encoding)),
   }
 }

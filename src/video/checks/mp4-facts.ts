@@ -82,7 +82,8 @@ function trackOf(trak: DataView, movieTicks: number): DeclaredTrack | null {
     codec: stsd && stsd.byteLength >= 16 ? nameAt(stsd, 12) : '',
     samples: sizes ? sizes.getUint32(8) : 0,
     edits: elst ? editsOf(elst, { movieTicks, mediaTicks: timescaleOf(mdhd) }) : [],
-    editStepSeconds: 1 / movieTicks,
+    tickSeconds: 1 / timescaleOf(mdhd),
+    editTickSeconds: 1 / movieTicks,
     isEncoded: false,
   }
 }
