@@ -3,12 +3,14 @@
  * segment is all that comes up to the end of the media data of one fragment. Holds one `moov` or `moof` at most.
  */
 import { boxLength, BrokenBoxes, typeAt, viewOf } from './boxes.ts'
-import { secondsOfFragment, trackClocks, type TrackClocks } from './fragment-time.ts'
+import { fragmentTimes, trackClocks, type FragmentTimes, type TrackClocks } from './fragment-time.ts'
 import type { Segment, TrackLayout } from './packager.ts'
 
 /** Of boxes that are looked into. */
 const MAX_BOX_BYTES = 8 * 1024 * 1024
 const LONGEST_HEADER = 16
+/** Tracks seldom end at the same time; below this, no player waits for more. */
+const WORTH_TELLING_SECONDS = 0.1
 
 /** A box that is going by. */
 interface Passing {
@@ -37,7 +39,9 @@ export class FragmentScanner implements TrackLayout {
   #passing: Passing | null = null
   #clocks: TrackClocks | null = null
   #segmentStart = 0
-  #seconds: number | null = null
+  #times: FragmentTimes | null = null
+  /** When the last of all tracks ends so far. */
+  #end = 0
 
   constructor(watcher: FragmentWatcher | null = null) {
     this.#watcher = watcher
@@ -62,9 +66,17 @@ export class FragmentScanner implements TrackLayout {
     }
   }
 
-  /** @throws BrokenBoxes when the file ends in the middle of a box */
+  /**
+   * Lengthens the last segment when a track goes on behind the video: a fragment is as long as its video.
+   * @throws BrokenBoxes when the file ends in the middle of a box
+   */
   end(): void {
     if (this.#passing || this.#head.byteLength > 0) throw new BrokenBoxes('The file ends in the middle of a box')
+    const [last, rest] = [this.segments.at(-1), this.#end - this.#sum]
+    if (!last || rest < WORTH_TELLING_SECONDS) return
+    const [offset, length, seconds] = last
+    this.segments[this.segments.length - 1] = [offset, length, seconds + rest]
+    this.#sum += rest
   }
 
   /** Collects a header, byte ranges of it as they come. */
@@ -118,17 +130,19 @@ export class FragmentScanner implements TrackLayout {
 
   #readMoof(moof: DataView): void {
     if (!this.#clocks) throw new BrokenBoxes('A fragment comes before the facts of its tracks')
-    this.#seconds = secondsOfFragment(moof, this.#clocks)
+    this.#times = fragmentTimes(moof, this.#clocks)
     this.#watcher?.readMoof(moof)
   }
 
   #endSegment(): void {
     // Media data without a fragment belongs to no segment of its own: it goes with the next one.
-    if (this.#seconds === null) return
-    this.segments.push([this.#segmentStart, this.bytes - this.#segmentStart, this.#seconds])
-    this.#sum += this.#seconds
+    if (this.#times === null) return
+    const { seconds, end } = this.#times
+    this.segments.push([this.#segmentStart, this.bytes - this.#segmentStart, seconds])
+    this.#sum += seconds
+    this.#end = Math.max(this.#end, end)
     this.#segmentStart = this.bytes
-    this.#seconds = null
+    this.#times = null
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is in a packaged track by its movie fragments alone, whoever wrote them: samples and their times. */
 import { allBoxes, BrokenBoxes, findBox } from '../boxes.ts'
-import { defaultTicksOf, has, needed, trackClocks, type TrackClocks } from '../fragment-time.ts'
+import { decodeTimeOf, defaultTicksOf, has, needed, trackClocks, type TrackClocks } from '../fragment-time.ts'
 import { FragmentScanner } from '../fragments.ts'
 
 export interface TrackFacts {
@@ -54,12 +54,12 @@ export class PackageFacts {
   }
 
   #readTrack(traf: DataView): void {
-    const [tfhd, tfdt] = [needed(findBox(traf, 'tfhd')), needed(findBox(traf, 'tfdt'))]
+    const tfhd = needed(findBox(traf, 'tfhd'))
     const id = tfhd.getUint32(4)
     const track = this.#tracks.get(id)
     if (!track) throw new BrokenBoxes('A fragment is of an unknown track')
     const defaultTicks = defaultTicksOf(tfhd) ?? this.#clocks.get(id)?.defaultTicks ?? 0
-    let decode = tfdt.getUint8(0) === 1 ? Number(tfdt.getBigUint64(4)) : tfdt.getUint32(4)
+    let decode = decodeTimeOf(traf)
     for (const trun of allBoxes(traf, 'trun')) decode = readRun(trun, { track, decode, defaultTicks })
   }
 }

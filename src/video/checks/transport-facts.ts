@@ -33,6 +33,8 @@ const AUDIO: ReadonlyMap<number, string> = new Map([
   [0x86, 'DTS-HD'],
   [0x87, 'E-AC-3'],
 ])
+const BLU_RAY = 'HDMV'
+const BLU_RAY_PCM = 0x80
 const PRIVATE_DATA = 0x06
 /** Descriptors that say of private data what it is. */
 const AUDIO_DESCRIPTORS: ReadonlyMap<number, string> = new Map([
@@ -53,7 +55,7 @@ export async function transportFacts(
   const tables = new Tables()
   const step = timeBytes + PACKET_BYTES
   const end = Math.min(source.sizeBytes, SCAN_BYTES)
-  for (let at = 0; at + step <= end && !tables.tracks; ) {
+  for (let at = 0; at + step <= end && !tables.isDone; ) {
     const bytes = await source.read(at, Math.min(end, at + Math.floor(READ_BYTES / step) * step), signal)
     for (let packet = timeBytes; packet + PACKET_BYTES <= bytes.byteLength; packet += step)
       tables.read(bytes.subarray(packet, packet + PACKET_BYTES))
@@ -67,21 +69,52 @@ export async function transportFacts(
 class Tables {
   tracks: DeclaredTrack[] | null = null
   readonly #maps = new Set<number>()
+  /** Private data that no table explains. */
+  readonly #unexplained = new Set<number>()
+
+  get isDone(): boolean {
+    return this.tracks !== null && this.#unexplained.size === 0
+  }
 
   read(packet: Uint8Array): void {
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
     const header = view.getUint32(0)
     const [pid, begins, adapts] = [(header >> 8) & 0x1f_ff, (header & 0x40_00_00) !== 0, (header & 0x20) !== 0]
     const isTable = pid === PROGRAM_TABLE || this.#maps.has(pid)
-    if (packet[0] !== SYNC || !begins || !isTable) return
+    if (packet[0] !== SYNC || !begins || !(isTable || this.#unexplained.has(pid))) return
     const payload = 4 + (adapts ? 1 + view.getUint8(4) : 0)
-    if (payload >= PACKET_BYTES) return
+    if (payload + 4 > PACKET_BYTES) return
+    if (!isTable) {
+      this.#explain(pid, view.getUint32(payload))
+      return
+    }
     const section = payload + 1 + view.getUint8(payload)
     if (section + 12 > PACKET_BYTES) return
     const end = section + 3 + (view.getUint16(section + 1) & 0x0f_ff) - 4
     const body = packet.subarray(section, Math.min(end, PACKET_BYTES))
     if (pid === PROGRAM_TABLE) this.#readPrograms(body)
-    else if (body[0] === PROGRAM_MAP) this.tracks ??= tracksOf(body)
+    else if (body[0] === PROGRAM_MAP && !this.tracks) this.#readMap(body)
+  }
+
+  #readMap(section: Uint8Array): void {
+    this.tracks = []
+    const programEnd = 12 + (wordAt(section, 10) & 0x0f_ff)
+    const isBluRay = new TextDecoder('latin1').decode(section.subarray(12, programEnd)).includes(BLU_RAY)
+    for (let [at, next] = [programEnd, programEnd]; at + 5 <= section.byteLength; at = next) {
+      next = at + 5 + (wordAt(section, at + 3) & 0x0f_ff)
+      const [type, id] = [section[at] ?? 0, wordAt(section, at + 1) & 0x1f_ff]
+      const video = VIDEO.get(type)
+      const pcm = isBluRay && type === BLU_RAY_PCM ? 'PCM' : undefined
+      const codec = video ?? pcm ?? AUDIO.get(type) ?? audioOf(type, section.subarray(at + 5, next))
+      if (codec !== undefined) this.tracks.push(trackOf(video === undefined ? 'audio' : 'video', id, codec))
+      else if (type === PRIVATE_DATA) this.#unexplained.add(id)
+    }
+  }
+
+  /** @param start of what its first packet carries: only sound has these ids */
+  #explain(id: number, start: number): void {
+    this.#unexplained.delete(id)
+    if (start >= 0x1_c0 && start < 0x1_e0) this.tracks?.push(trackOf('audio', id, 'unknown'))
   }
 
   #readPrograms(section: Uint8Array): void {
@@ -90,21 +123,8 @@ class Tables {
   }
 }
 
-function tracksOf(section: Uint8Array): DeclaredTrack[] {
-  const tracks: DeclaredTrack[] = []
-  let at = 12 + (wordAt(section, 10) & 0x0f_ff)
-  while (at + 5 <= section.byteLength) {
-    const descriptors = at + 5
-    const next = descriptors + (wordAt(section, at + 3) & 0x0f_ff)
-    const type = section[at] ?? 0
-    const [video, audio] = [VIDEO.get(type), AUDIO.get(type) ?? audioOf(type, section.subarray(descriptors, next))]
-    const codec = video ?? audio
-    const id = wordAt(section, at + 1) & 0x1f_ff
-    const untold = { samples: null, edits: [], tickSeconds: 0, editTickSeconds: 0, isEncoded: false }
-    if (codec !== undefined) tracks.push({ kind: video === undefined ? 'audio' : 'video', id, codec, ...untold })
-    at = next
-  }
-  return tracks
+function trackOf(kind: DeclaredTrack['kind'], id: number, codec: string): DeclaredTrack {
+  return { kind, id, codec, samples: null, edits: [], tickSeconds: 0, editTickSeconds: 0, isEncoded: false }
 }
 
 function audioOf(type: number, descriptors: Uint8Array): string | undefined {

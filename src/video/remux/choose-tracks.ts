@@ -57,8 +57,11 @@ export async function chooseAudio(
     else if (leavesAudio && hasVideo) uncopied.push(await uncopiedAudio(track, { wanted, audios }))
     else leaveOut(track.number, copied)
   }
-  for (const [index, track] of wanted.entries()) {
-    if (!audios.some(({ id }) => id === track.id)) leaveOut(index + 1, whyLost(track))
+  for (const [place, track] of wanted.entries()) {
+    if (audios.some(({ id }) => id === track.id)) continue
+    const isLeft = leavesAudio && hasVideo && audio.length + uncopied.length < MAX_AUDIO_TRACKS
+    if (isLeft) uncopied.push({ place })
+    else leaveOut(place + 1, whyLost(track))
   }
   const [reason] = reasons
   if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
