@@ -44,7 +44,7 @@ class RemuxThread {
   constructor(path: string, options: PackageOptions, { stuckMs = 10_000, heapMebibytes = 256 }: RemuxThreadOptions) {
     this.#options = options
     this.#stuckMs = stuckMs
-    const workerData: ThreadTask = { path }
+    const workerData: ThreadTask = { path, leavesAudio: options.leavesAudio ?? false }
     this.#worker = new Worker(workerFile(), {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
