@@ -16,7 +16,7 @@ const NO_FFMPEG =
 export interface FilmOptions {
   readonly mode: FilmMode
   readonly previews: boolean
-  readonly notes: Pick<FilmNotes, 'tell' | 'packaged'>
+  readonly notes: Pick<FilmNotes, 'tell' | 'about' | 'packaged'>
 }
 
 /** The same items, films among them with their makers. Programs are looked for only when there is something for them. */
@@ -45,10 +45,10 @@ interface Tools {
 
 async function openTools(
   io: Pick<CliIo, 'env' | 'signal'>,
-  { mode, notes: { tell, packaged } }: FilmOptions,
+  { mode, notes: { tell, about, packaged } }: FilmOptions,
 ): Promise<Tools> {
   const { filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
-  const { createRemuxThread, findFfmpeg, LadderPackager } = await import('../video/node.ts')
+  const { CopyPackager, createRemuxThread, findFfmpeg, LadderPackager } = await import('../video/node.ts')
   const program = io.env['SEALIFT_FFMPEG']
   const ffmpeg = await findFfmpeg({
     ...(program ? { program } : {}),
@@ -58,7 +58,9 @@ async function openTools(
   if (!ffmpeg && mode === 'ladder') tell(NO_FFMPEG)
   const ladder = ffmpeg && new LadderPackager(ffmpeg)
   const isCopied = !ladder || mode === 'copy'
-  const packager: Packager = isCopied ? createRemuxThread() : ladder
+  const copy = createRemuxThread()
+  const copier: Packager = ladder ? new CopyPackager({ copy, ladder }) : copy
+  const packager: Packager = isCopied ? copier : ladder
   const { nodeSuite } = await import('../sealing/node-suite.ts')
   return {
     filmOf: item =>
@@ -66,13 +68,18 @@ async function openTools(
         packager,
         input: async () => ({ source: await fileSource(item.path, item.listed) }),
         ...(isCopied && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
-        onNote: note => tell(`${quoted(item.name)}: ${note}`),
+        onNote: note => about(item.name, note, `${quoted(item.name)}: ${note}`),
         // Copying is as fast as sending, and the bars tell of that.
         ...(!isCopied && { onProgress: (seconds, total) => packaged(item.name, seconds, total) }),
-        onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
+        onPlain: reason => about(item.name, reason, `${quoted(item.name)} is sent as a file: ${sentence(reason)}`),
       }),
     picturesOf: item => (ladder ? pictures(ladder, item) : {}),
   }
+}
+
+/** Reasons may come without their full stop. */
+function sentence(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`
 }
 
 function pictures(ladder: LadderPackager, { path, listed }: FileItem): Pick<FileItem, 'pictures'> {

@@ -5,6 +5,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { noted, tellNotes } from '../item-notes.ts'
 import { linkFrom } from '../link-argument.ts'
 import { RetryNotes } from '../retry-notes.ts'
 import { tellRenamed } from '../renamed-items.ts'
@@ -81,6 +82,10 @@ function tell(output: Output, received: Received, { elapsedMs, directory }: Told
   const facts = { items: done.length, bytes: bytesOf(done), elapsedMs }
   output.note(`Received ${summary(facts)} into ${printable(directory)}.`)
   tellRenamed(output, received)
+  tellNotes(
+    output,
+    done.map(({ item }) => item),
+  )
   if (failed.length === 0) return
   output.warn(`${countOf(failed.length)} could not be received:`)
   for (const { item, error } of failed) output.warn(`  ${printable(item.name)}: ${explain(error).message}`)
@@ -96,7 +101,8 @@ function resultOf({ parcel, items, complete }: Received, { elapsedMs, directory 
 
 function itemResult({ item, path, changes, bytes, error }: ReceivedItem): object {
   const { index, name, type } = item
-  const base = { index, name, type, bytes: bytes ?? item.bytes, path, renamed: changes, ok: error === null }
+  const facts = { index, name, type, bytes: bytes ?? item.bytes, path, renamed: changes, ok: error === null }
+  const base = { ...facts, ...noted(item) }
   return error === null ? base : { ...base, error: explain(error) }
 }
 

@@ -3,6 +3,7 @@ import { formatSize } from '../../protocol/units.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
+import { noted, tellNotes } from '../item-notes.ts'
 import { linkFrom } from '../link-argument.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable, table } from '../terminal/text.ts'
@@ -19,6 +20,7 @@ export async function ls(
   await using sealift = openForLink(io, link, options)
   const parcel = await sealift.open(link, { signal: io.signal })
   await output.lines(table(rowsOf(parcel), [0]))
+  tellNotes(output, parcel.items)
   const total = parcel.items.reduce((sum, item) => sum + (item.bytes ?? 0), 0)
   const more = parcel.complete ? '' : '; more is still being sent'
   output.note(`${countOf(parcel.items.length)}, ${formatSize(total)}, sent ${localTime(parcel.createdAt)}${more}`)
@@ -34,6 +36,9 @@ function rowsOf(parcel: Parcel): string[][] {
 }
 
 function resultOf({ parcelId, version, createdAt, complete, items }: Parcel): object {
-  const listed = items.map(({ index, name, type, bytes, state }) => ({ index, name, type, bytes, state }))
+  const listed = items.map(item => {
+    const { index, name, type, bytes, state } = item
+    return { index, name, type, bytes, state, ...noted(item) }
+  })
   return { ok: true, parcelId, version, createdAt, complete, items: listed }
 }

@@ -4,6 +4,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, Interrupted } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { noted, tellNotes } from '../item-notes.ts'
 import { isLinkArgument, linkFrom } from '../link-argument.ts'
 import { chooseItem } from '../play/choose-item.ts'
 import { Gateway } from '../play/gateway.ts'
@@ -120,9 +121,10 @@ async function choose({ followed }: Gateway, wanted: string | undefined, signal:
 
 async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise<void> {
   const { followed } = gateway
-  const items = followed.parcel.items.map(({ index, name, type, state }) => {
+  const items = followed.parcel.items.map(each => {
+    const { index, name, type, state } = each
     const film = followed.film(index) !== null
-    return { index, name, type, state, film, url: gateway.urlOf(index) }
+    return { index, name, type, state, film, url: gateway.urlOf(index), ...noted(each) }
   })
   const url = gateway.urlOf(item.index)
   const films = items.filter(({ film }) => film)
@@ -133,6 +135,7 @@ async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise
         [0],
       ),
     )
+  tellNotes(output, [item])
   output.note(`Plays ${printable(item.name)} until Ctrl-C, in any player on this machine that is given this address:`)
   await output.line(url)
   await output.result({ ok: true, url, item: item.index, items })

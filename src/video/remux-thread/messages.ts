@@ -8,6 +8,8 @@ import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 /** What the thread is started with. */
 export interface ThreadTask {
   readonly file: KnownFile
+  /** As in `PackageOptions`. */
+  readonly leavesAudio: boolean
 }
 
 /** To the thread. Each track is asked for one chunk at a time. */

@@ -53,7 +53,8 @@ class RemuxThread {
     this.#options = options
     this.#stuckMs = stuckMs
     const { path, stamp, listed, sizeIsTrue } = file
-    const workerData: ThreadTask = { file: { path, stamp, sizeIsTrue, ...(listed && { listed }) } }
+    const known = { path, stamp, sizeIsTrue, ...(listed && { listed }) }
+    const workerData: ThreadTask = { file: known, leavesAudio: options.leavesAudio ?? false }
     this.#worker = new Worker(workerFile(), {
       workerData,
       // A demuxer writes what it thinks of a film to the console, in the film's own words.

@@ -11,13 +11,13 @@ const ALIVE_EVERY_MS = 1000
 
 const stop = new AbortController()
 setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
-const { file } = workerData as ThreadTask
-packageFile(file).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+packageFile(workerData as ThreadTask).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
 
-async function packageFile(file: ThreadTask['file']): Promise<void> {
+async function packageFile({ file, leavesAudio }: ThreadTask): Promise<void> {
   const onProgress = (seconds: number): void => tell({ kind: 'progress', seconds })
   const source = knownFileSource(file)
-  const film = await createRemuxer().package({ source }, { signal: stop.signal, onProgress })
+  const options = { signal: stop.signal, leavesAudio, onProgress }
+  const film = await createRemuxer().package({ source, path: file.path }, options)
   const tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
   parentPort?.on('message', (call: ThreadCall) => {
     if ('pull' in call) void tracks[call.pull]?.giveNext()
@@ -57,13 +57,14 @@ class TrackReader {
   }
 }
 
-function factsOf({ seconds, renditions, audio, notes, keepsSamples }: PackagedFilm): FilmFacts {
+function factsOf({ seconds, renditions, audio, notes, keepsSamples, uncopied }: PackagedFilm): FilmFacts {
   return {
     seconds,
     notes,
     renditions: renditions.map(trackFacts),
     audio: audio.map(trackFacts),
     ...(keepsSamples !== undefined && { keepsSamples }),
+    ...(uncopied && { uncopied }),
   }
 }
 
