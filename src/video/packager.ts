@@ -42,6 +42,12 @@ export interface PackagedTrack {
   readonly layout: TrackLayout
 }
 
+/** A track of audio that can only be encoded anew. */
+export interface UncopiedAudio extends Pick<PackagedTrack, 'language' | 'name' | 'isDefault'> {
+  /** Among the audio tracks of the file, in its order. */
+  readonly place: number
+}
+
 /** Subtitles as WebVTT, whole. */
 export interface PackagedSubtitles {
   readonly language?: string
@@ -86,10 +92,18 @@ export interface PackagedFilm {
    * be told by what the film lacks. False: they are cut up, rewritten or left out. Absent: not known, and tried.
    */
   readonly keepsSamples?: boolean
+  /** Audio that belongs to the film and is still to be made, by a packager that was asked to leave it. */
+  readonly uncopied?: {
+    readonly audio: readonly UncopiedAudio[]
+    /** Times of the package, less those of the file. */
+    readonly shiftSeconds: number
+  }
 }
 
 export interface PackageOptions {
   readonly signal: AbortSignal
+  /** What audio cannot be copied is told in `uncopied`, instead of being refused or left out. */
+  readonly leavesAudio?: boolean
   /** Seconds of the film that are packaged. */
   readonly onProgress?: (seconds: number) => void
 }
