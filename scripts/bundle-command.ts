@@ -11,7 +11,7 @@ import { build, type Metafile } from 'esbuild'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Libraries of the client commands. All others are loaded from node_modules when a command needs them. */
-const BUNDLED = new Set(['@noble/hashes', 'commander', 'mediabunny', 'mime-types', 'p-limit', 'thumbhash', 'undici', 'zod'])
+const BUNDLED = new Set(['@noble/hashes', 'commander', 'file-type', 'mediabunny', 'mime-types', 'p-limit', 'thumbhash', 'undici', 'zod'])
 
 /** Each is a file of its own, since Node starts it by its path: the command, and its threads beside it. */
 const ENTRIES = [

@@ -2,7 +2,8 @@ import { watch } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { listFiles, type FileItem } from '../../client/node/index.ts'
+import type { FileItem } from '../../client/node/index.ts'
+import { findFiles, withType } from '../../client/node/list-files.ts'
 
 /** A file that nobody has written to for a while. */
 export interface LandedFile {
@@ -48,7 +49,7 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
       seen.set(item.path, entry)
       if (entry.given || now - entry.since < settleMs) continue
       entry.given = true
-      yield { item, state }
+      yield { item: await withType(item), state }
     }
     if (!options.watch && Array.from(seen.values()).every(({ given }) => given)) return
     await changes.wait(Math.max(MIN_LOOK_MS, settleMs), signal)
@@ -57,7 +58,7 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
 
 async function list(folder: string, first: boolean, signal: AbortSignal): Promise<FileItem[]> {
   try {
-    const items = await listFiles([folder], { signal })
+    const items = await findFiles([folder], { signal })
     return items.filter(({ name }) => !UNFINISHED.test(name.slice(name.indexOf('/') + 1)))
   } catch (error) {
     // A folder that is being tidied changes under the hands of whoever lists it.

@@ -11,6 +11,7 @@ import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
 import { fileSource } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
+import { withType } from './list-files.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
 import { OwnedParcels } from './owned-parcels.ts'
@@ -72,7 +73,7 @@ export class NodeSealift extends Sealift {
   }
 
   /**
-   * Sends files (and streams), as `send` does. When it was interrupted - by a crash, `kill -9` or an abort - calling it
+   * Sends files (and streams), as `send` does; a file without a `type` has that of its content. When it was interrupted - by a crash, `kill -9` or an abort - calling it
    * again with the same files goes on where it stopped: parts that the server has are not sent again. A file that
    * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
    * machine, except whole files that were sent.
@@ -154,7 +155,11 @@ async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepare
     const some = items.slice(at, at + STAT_AT_ONCE)
     prepared.push(
       ...(await Promise.all(
-        some.map(async item => ({ item, file: 'path' in item ? await fileSource(item.path) : null })),
+        some.map(async item =>
+          'path' in item
+            ? { file: await fileSource(item.path), item: await withType(item) }
+            : { file: null, item },
+        ),
       )),
     )
   }

@@ -4,13 +4,8 @@ import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 
-/** What the thread is started with. */
-export interface ThreadTask {
-  readonly path: string
-}
-
-/** To the thread. Each track is asked for one chunk at a time. */
-export type ThreadCall = { readonly pull: number } | { readonly cancel: true }
+/** To the thread: first the path of the film, once. Then each track is asked for one chunk at a time. */
+export type ThreadCall = { readonly path: string } | { readonly pull: number } | { readonly cancel: true }
 
 export type TrackFacts = Omit<PackagedTrack, 'bytes' | 'layout'>
 

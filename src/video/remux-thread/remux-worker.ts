@@ -1,28 +1,28 @@
 /** The far side of `remux-thread.ts`: packages one film and gives out its tracks, chunk by chunk as they are asked for. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 
 import { fileSource } from '../../client/node/file-source.ts'
 import type { PackagedFilm, PackagedTrack } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
 import { sentError } from './messages.ts'
-import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, ThreadTask, TrackFacts } from './messages.ts'
+import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, TrackFacts } from './messages.ts'
 
 const ALIVE_EVERY_MS = 1000
 
 const stop = new AbortController()
 setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
-const { path } = workerData as ThreadTask
-packageFile(path).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+let tracks: readonly TrackReader[] = []
+parentPort?.on('message', (call: ThreadCall) => {
+  if ('path' in call) packageFile(call.path).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+  else if ('pull' in call) void tracks[call.pull]?.giveNext()
+  else stop.abort()
+})
 
 async function packageFile(path: string): Promise<void> {
   const onProgress = (seconds: number): void => tell({ kind: 'progress', seconds })
   const source = await fileSource(path)
   const film = await createRemuxer().package({ source, path }, { signal: stop.signal, onProgress })
-  const tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
-  parentPort?.on('message', (call: ThreadCall) => {
-    if ('pull' in call) void tracks[call.pull]?.giveNext()
-    else stop.abort()
-  })
+  tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
   tell({ kind: 'film', film: factsOf(film) })
 }
 
