@@ -15,7 +15,7 @@ const NO_FFMPEG =
 export interface FilmOptions {
   readonly mode: FilmMode
   readonly previews: boolean
-  readonly notes: Pick<FilmNotes, 'tell' | 'packaged'>
+  readonly notes: Pick<FilmNotes, 'tell' | 'about' | 'packaged'>
 }
 
 /** The same items, films among them with their makers. Programs are looked for only when a film or picture needs them. */
@@ -26,12 +26,12 @@ export async function withFilms<T extends FileItem | SendItem>(
 ): Promise<T[]> {
   const films = items.some(isFilm) && options.mode !== 'file'
   const shown = options.previews ? items.filter(isShown).slice(0, MAX_PICTURES) : []
-  if (options.mode !== 'file') tellOfStreams(items, options.notes)
-  if (!films && shown.length === 0) return [...items]
+  const sent = options.mode === 'file' ? items : items.map(item => withReason(item, options.notes))
+  if (!films && shown.length === 0) return [...sent]
   const tools = await openTools(io, options)
   if (films) tools.prepare()
   const pictured = new Set<FileItem | SendItem>(shown)
-  return items.map(item => {
+  return sent.map(item => {
     if (!('path' in item)) return item
     const film = films && isFilm(item) ? { film: tools.filmOf(item) } : {}
     const pictures = pictured.has(item) ? tools.picturesOf(item) : {}
@@ -39,11 +39,13 @@ export async function withFilms<T extends FileItem | SendItem>(
   })
 }
 
-function tellOfStreams(items: readonly (FileItem | SendItem)[], { tell }: FilmOptions['notes']): void {
-  for (const item of items) {
-    if ('path' in item || !isMoving(item)) continue
-    tell(`${quoted(item.name)} is sent as a file: to be played before all of it is there, a film must be a file itself.`)
-  }
+const NO_STREAMS = 'What comes from standard input is not packaged; a film that is named as a file is.'
+
+/** A film from a stream, with the reason for which it is a plain file. */
+function withReason<T extends FileItem | SendItem>(item: T, { about }: FilmOptions['notes']): T {
+  if ('path' in item || !isMoving(item)) return item
+  about(item.name, NO_STREAMS, `${quoted(item.name)} is sent as a file: ${NO_STREAMS}`)
+  return { ...item, film: { begin: () => Promise.resolve({ film: null, note: NO_STREAMS }) } }
 }
 
 interface Tools {
@@ -55,7 +57,7 @@ interface Tools {
 
 async function openTools(
   io: Pick<CliIo, 'env' | 'signal'>,
-  { mode, notes: { tell, packaged } }: FilmOptions,
+  { mode, notes: { tell, about, packaged } }: FilmOptions,
 ): Promise<Tools> {
   // One by one: the index of the room would load what only the packaging thread needs.
   const { filmMaker } = await import('../video/film-maker.ts')
@@ -77,17 +79,22 @@ async function openTools(
         tell(`${quoted(item.name)} is encoded, since ${container} cannot be copied. --film file sends the file alone.`)
       }
       return filmMaker({
-        packager: ladder ?? createFilmPackager({ copier, encoder: findLadder, onEncode }),
+        packager: ladder ?? createFilmPackager({ copier, findLadder, onEncode }),
         input: async () => ({ source: await fileSource(item.path), path: item.path }),
         ...(!ladder && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
-        onNote: note => tell(`${quoted(item.name)}: ${note}`),
+        onNote: note => about(item.name, note, `${quoted(item.name)}: ${note}`),
         // Copying is as fast as sending, and the bars tell of that.
         onProgress: (seconds, total) => isEncoded && packaged(item.name, seconds, total),
-        onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
+        onPlain: reason => about(item.name, reason, `${quoted(item.name)} is sent as a file: ${sentence(reason)}`),
       })
     },
     picturesOf: item => pictures(findLadder, item),
   }
+}
+
+/** Reasons may come without their full stop. */
+function sentence(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`
 }
 
 /** Looks for ffmpeg once, when it is first asked for: nothing waits for it before that. */

@@ -27,7 +27,15 @@ export type {
   SendOptions,
   TransferOptions,
 } from './options.ts'
-export type { BegunFilm, FilmMaker, MadeBytes, OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
+export type {
+  BegunFilm,
+  FilmMaker,
+  MadeBytes,
+  OutgoingFilm,
+  OutgoingOriginal,
+  PlainFile,
+  TrackProgress,
+} from './outgoing-film.ts'
 export type {
   DownloadTarget,
   Film,

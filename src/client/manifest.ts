@@ -11,6 +11,7 @@ export const MANIFEST_VERSION = 1
 
 const MAX_ITEMS = 20_000
 const MAX_NAME_CHARACTERS = 4096
+export const MAX_NOTE_CHARACTERS = 2000
 
 const mediaType = z.string().min(1).max(255)
 
@@ -38,6 +39,12 @@ const described = {
   thumbnail: sealedMediaSchema.optional().describe('A small picture, JPEG, sealed as role `thumbnail`'),
   /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */
   video: z.looseObject({}).optional().describe('How it is played'),
+  note: z
+    .string()
+    .min(1)
+    .max(MAX_NOTE_CHARACTERS)
+    .optional()
+    .describe('How it differs from what one would expect, such as why a film is a plain file: sentences in English'),
   original: original.optional().describe('The file that it was made of, when its own bytes are another layout of that'),
 }
 

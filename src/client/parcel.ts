@@ -19,6 +19,8 @@ export interface ParcelItem {
   readonly state: 'sending' | 'complete'
   readonly preview: Preview | null
   readonly hasThumbnail: boolean
+  /** How it differs from what one would expect, such as why a film is a plain file. Untrusted, like `name`. */
+  readonly note: string | null
   readonly video: Readonly<Record<string, unknown>> | null
 }
 

@@ -1,14 +1,16 @@
-/** Chooses how a film of this machine is packaged, by its container: copied where that is possible, else encoded. */
+/** Chooses how a film of this machine is packaged: what can be copied is copied, the rest is encoded. */
 import { detectMediaType, HEAD_BYTES } from '../client/media-type.ts'
+import { CopyPackager } from './ladder/copy-packager.ts'
+import type { LadderPackager } from './ladder/ladder-packager.ts'
 import { CannotPackage } from './packager.ts'
 import type { FilmInput, PackageOptions, Packager } from './packager.ts'
 
 export interface FilmPackagerOptions {
   /** The packager that copies: `createRemuxThread()`. */
   readonly copier: Packager
-  /** The packager that encodes. Called when a film needs it; `null`: there is none on this machine. */
-  readonly encoder: (signal: AbortSignal) => Promise<Packager | null>
-  /** Told before a film is encoded, which takes longer than copying. */
+  /** Called when something has to be encoded; `null`: this machine cannot. */
+  readonly findLadder: () => Promise<Pick<LadderPackager, 'package' | 'encodeAudio'> | null>
+  /** Called before a whole film is encoded, which takes longer than copying. */
   readonly onEncode?: (container: string) => void
 }
 
@@ -22,17 +24,27 @@ const ENCODED: Readonly<Record<string, string>> = {
   'video/x-msvideo': 'AVI films',
 }
 
-/** Packages films of all containers: those that cannot be copied out of are encoded. */
-export function createFilmPackager({ copier, encoder, onEncode }: FilmPackagerOptions): Packager {
+/** Packages films of all containers, with ffmpeg where nothing else reads them. Looks for ffmpeg only then. */
+export function createFilmPackager({ copier, findLadder, onEncode }: FilmPackagerOptions): Packager {
+  const copy = new CopyPackager({
+    copy: copier,
+    ladder: {
+      encodeAudio: async (...given) => {
+        const ladder = await findLadder()
+        if (!ladder) throw new CannotPackage('there is no ffmpeg on this machine')
+        return await ladder.encodeAudio(...given)
+      },
+    },
+  })
   return {
     async package(input, how) {
       const container = await containerToEncode(input, how)
-      if (container === undefined) return await copier.package(input, how)
-      const encoding = await encoder(how.signal)
-      if (!encoding) throw new CannotPackage(`${container} are played only when they are encoded, which takes ffmpeg`)
+      if (container === undefined) return await copy.package(input, how)
+      const ladder = await findLadder()
+      if (!ladder) throw new CannotPackage(`${container} play only when they are encoded, which takes ffmpeg`)
       onEncode?.(container)
       // Nothing of the file is in what was encoded.
-      return { ...(await encoding.package(input, how)), keepsSamples: false }
+      return { ...(await ladder.package(input, how)), keepsSamples: false }
     },
   }
 }

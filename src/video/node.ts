@@ -6,4 +6,5 @@ export type { ReadyPackager, RemuxThreadOptions } from './remux-thread/remux-thr
 export { findFfmpeg } from './ladder/find-ffmpeg.ts'
 export type { Ffmpeg, FfmpegPlace } from './ladder/find-ffmpeg.ts'
 export { LadderPackager } from './ladder/ladder-packager.ts'
+export { CopyPackager, type CopyPackagerOptions } from './ladder/copy-packager.ts'
 export type { LadderLimits } from './ladder/limits.ts'

@@ -46,6 +46,8 @@ export interface PackagedTrack {
 export interface UncopiedAudio extends Pick<PackagedTrack, 'language' | 'name' | 'isDefault'> {
   /** Among the audio tracks of the file, in its order. */
   readonly place: number
+  /** In a few words. */
+  readonly reason: string
 }
 
 /** Subtitles as WebVTT, whole. */

@@ -5,6 +5,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { noted, tellNotes } from '../item-notes.ts'
 import { RetryNotes } from '../retry-notes.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
@@ -71,6 +72,10 @@ function tell(output: Output, { items }: Received, { elapsedMs, directory }: Tol
   const failed = items.filter(item => item.error !== null)
   const facts = { items: done.length, bytes: bytesOf(done), elapsedMs }
   output.note(`Received ${summary(facts)} into ${printable(directory)}.`)
+  tellNotes(
+    output,
+    done.map(({ item }) => item),
+  )
   if (failed.length === 0) return
   output.warn(`${countOf(failed.length)} could not be received:`)
   for (const { item, error } of failed) output.warn(`  ${printable(item.name)}: ${explain(error).message}`)
@@ -86,7 +91,7 @@ function resultOf({ parcel, items, complete }: Received, { elapsedMs, directory 
 
 function itemResult({ item, path, error }: ReceivedItem): object {
   const { index, name, type, bytes } = item
-  const base = { index, name, type, bytes, path, ok: error === null }
+  const base = { index, name, type, bytes, path, ok: error === null, ...noted(item) }
   return error === null ? base : { ...base, error: explain(error) }
 }
 

@@ -4,6 +4,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, Interrupted } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { noted, tellNotes } from '../item-notes.ts'
 import { chooseItem } from '../play/choose-item.ts'
 import { Gateway } from '../play/gateway.ts'
 import { runPlayer } from '../play/run-player.ts'
@@ -110,9 +111,10 @@ async function choose({ followed }: Gateway, wanted: string | undefined, signal:
 
 async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise<void> {
   const { followed } = gateway
-  const items = followed.parcel.items.map(({ index, name, type, state }) => {
+  const items = followed.parcel.items.map(each => {
+    const { index, name, type, state } = each
     const film = followed.film(index) !== null
-    return { index, name, type, state, film, url: gateway.urlOf(index) }
+    return { index, name, type, state, film, url: gateway.urlOf(index), ...noted(each) }
   })
   const url = gateway.urlOf(item.index)
   const films = items.filter(({ film }) => film)
@@ -123,6 +125,7 @@ async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise
         [0],
       ).join('\n'),
     )
+  tellNotes(output, [item])
   output.note(`Plays ${printable(item.name)} until Ctrl-C, in any player on this machine that is given this address:`)
   await output.line(url)
   await output.result({ ok: true, url, item: item.index, items })

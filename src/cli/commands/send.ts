@@ -39,7 +39,7 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
   if (!options.live) await output.line(sent.link)
-  await output.result(resultOf(sent, { items, leftOut, elapsedMs }))
+  await output.result(resultOf(sent, { items, leftOut, elapsedMs, notes }))
   return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
@@ -94,15 +94,17 @@ interface Told {
   readonly items: readonly (FileItem | SendItem)[]
   readonly leftOut: readonly string[]
   readonly elapsedMs: number
+  readonly notes: Pick<FilmNotes, 'of'>
 }
 
-function resultOf(sent: SentFiles, { items, leftOut, elapsedMs }: Told): object {
+function resultOf(sent: SentFiles, { items, leftOut, elapsedMs, notes }: Told): object {
   const { link, parcelId, expiresAt, bytes, resumed } = sent
   const seconds = Math.round(elapsedMs) / 1000
   const errors = new Map(sent.refused.map(({ index, error }) => [index, explain(error)]))
   const names = items.map(({ name }, index) => {
     const error = errors.get(index)
-    return error ? { name, ok: false, error } : { name }
+    const noted = notes.of(name).length > 0 ? { notes: notes.of(name) } : {}
+    return error ? { name, ok: false, error } : { name, ...noted }
   })
   return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut }
 }

@@ -205,6 +205,7 @@ function describe(item: ManifestItem): Omit<ParcelItem, 'index' | 'id'> {
     state: isSent(item) ? 'complete' : 'sending',
     preview: item.preview ?? null,
     hasThumbnail: item.thumbnail !== undefined,
+    note: item.note ?? null,
     video: item.video ?? null,
   }
 }

@@ -5,7 +5,7 @@ import { toBase64Url } from '../base64url.ts'
 import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
-import { isBeingSent, MANIFEST_VERSION } from '../manifest.ts'
+import { isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest.ts'
 import type { ManifestItem, Preview, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
@@ -86,6 +86,15 @@ export class Publisher {
     const item = this.#items[index]
     if (!item) return
     this.#items[index] = { ...item, preview }
+    this.#changed = true
+  }
+
+  /** @param note `undefined`: nothing needs to be said any more */
+  itemNoted(index: number, note: string | undefined): void {
+    const item = this.#items[index]
+    if (!item || item.note === note) return
+    const { note: _before, ...rest } = item
+    this.#items[index] = note === undefined ? rest : { ...rest, note: note.slice(0, MAX_NOTE_CHARACTERS) }
     this.#changed = true
   }
 

@@ -49,7 +49,10 @@ export class ItemSend {
     const { item, parts, index } = this.#outgoing
     this.#options.progress.begin(index)
     const begun = await item.film?.begin(signal)
-    const bytes = begun ? await this.#sendWithFilm(begun, signal) : await this.#sendOwn(this.#plain(parts), signal)
+    this.#options.publisher.itemNoted(index, begun?.note)
+    const bytes = begun?.film
+      ? await this.#sendWithFilm(begun, signal)
+      : await this.#sendOwn(this.#plain(parts), signal)
     this.#options.progress.finish(index, bytes)
     return bytes
   }
@@ -63,6 +66,7 @@ export class ItemSend {
       const { source } = this.#outgoing.item
       if (!begun.own && source instanceof ReadableStream) throw error
       await this.#forget(begun)
+      this.#options.publisher.itemNoted(this.#outgoing.index, begun.unfitNote?.(error))
       return this.#sendOwn(this.#plain(plainParts(source, this.#options.padding)), signal)
     }
   }

@@ -23,7 +23,8 @@ const DIFFERENCE_SHARE = 0.01
  * @returns why the film must not take the place of the file, for a person; `null`: it is all there
  */
 export function differenceOf(expected: ExpectedFilm, packaged: readonly TrackFacts[]): string | null {
-  if (packaged.length !== expected.tracks.length) return `It has ${expected.tracks.length} tracks, not ${packaged.length}`
+  if (packaged.length !== expected.tracks.length)
+    return `It has ${expected.tracks.length} tracks, not ${packaged.length}`
   for (const [index, track] of expected.tracks.entries()) {
     const difference = trackDifference(track, packaged[index])
     if (difference !== null) return difference
@@ -34,8 +35,7 @@ export function differenceOf(expected: ExpectedFilm, packaged: readonly TrackFac
 function trackDifference({ kind, samples }: ExpectedTrack, found: TrackFacts | undefined): string | null {
   if (found?.kind !== kind) return `Its ${kind} is missing from what would play`
   const parts = kind === 'video' ? 'video frames' : 'audio frames'
-  if (samples !== null && found.samples !== samples)
-    return `Of its ${samples} ${parts}, ${found.samples} would play`
+  if (samples !== null && found.samples !== samples) return `Of its ${samples} ${parts}, ${found.samples} would play`
   if (found.samples === 0) return `None of its ${parts} would play`
   return found.isOrdered ? null : `Times of its ${parts} contradict each other`
 }

@@ -55,7 +55,7 @@ export async function transportFacts(
   const tables = new Tables()
   const step = timeBytes + PACKET_BYTES
   const end = Math.min(source.sizeBytes, SCAN_BYTES)
-  for (let at = 0; at + step <= end && !tables.isDone; ) {
+  for (let at = 0; at + step <= end && !tables.isDone;) {
     const bytes = await source.read(at, Math.min(end, at + Math.floor(READ_BYTES / step) * step), signal)
     for (let packet = timeBytes; packet + PACKET_BYTES <= bytes.byteLength; packet += step)
       tables.read(bytes.subarray(packet, packet + PACKET_BYTES))

@@ -7,6 +7,7 @@ import {
   type PackageOptions,
   type Packager,
   type Pictures,
+  type UncopiedAudio,
 } from '../packager.ts'
 import type { FilmFacts } from './facts.ts'
 import { imageFormat } from './image-format.ts'
@@ -17,7 +18,7 @@ import { AUDIO_BITS_PER_SECOND, audioOptions, rungOptions, videoFilters } from '
 import { LadderRun, type TrackJob } from './ladder-run.ts'
 import { DEFAULT_LIMITS, type LadderLimits } from './limits.ts'
 import type { AudioPlan } from './plan-audio.ts'
-import { planLadder, type LadderPlan } from './plan.ts'
+import { planLadder, planOf, type LadderPlan } from './plan.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { probe } from './probe.ts'
 import { codecOf } from './rungs.ts'
@@ -47,6 +48,31 @@ export class LadderPackager implements Packager {
       const facts = await this.#probe(folder, FILM_FORMATS, signal)
       const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
       return begin(run, folder, plan)
+    })
+  }
+
+  /**
+   * Encodes audio alone, for a film whose other tracks are copied.
+   * @param shiftSeconds what is added to the times of the file
+   * @returns a track for each of `audio`
+   * @throws CannotPackage when there is no such audio that ffmpeg can read; the abort
+   */
+  encodeAudio(
+    input: FilmInput,
+    { audio, shiftSeconds }: NonNullable<PackagedFilm['uncopied']>,
+    { signal }: Pick<PackageOptions, 'signal'>,
+  ): Promise<PackagedTrack[]> {
+    return this.#within(input, { signal }, async (run, folder) => {
+      const facts = await this.#probe(folder, FILM_FORMATS, signal)
+      const { format, seconds } = planOf(facts, this.#limits)
+      const plans = audio.map(each => encodedPlan(facts, each))
+      const jobs = plans.map(plan => ({
+        options: audioOptions(plan, shiftSeconds),
+        maxRate: 2 * AUDIO_BITS_PER_SECOND,
+      }))
+      const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, options: ['-copyts'] }, jobs)
+      await firstOf(tracks)
+      return tracks.map((track, index) => describeAudio(plans[index], track))
     })
   }
 
@@ -112,6 +138,19 @@ async function begin(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): P
     audio: tracks.slice(renditions.length).map((track, index) => describeAudio(audio[index], track)),
     subtitles: extractSubtitles(run, folder, plan),
     storyboard: makeStoryboard(run, folder, plan),
+  }
+}
+
+function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio): AudioPlan {
+  const stream = streams.filter(each => each.codec_type === 'audio')[place]
+  if (!stream || (stream.channels ?? 0) === 0) throw new CannotPackage('Its sound cannot be read by ffmpeg')
+  const { language, name, isDefault = false } = labels
+  return {
+    stream: stream.index,
+    channels: Math.min(2, stream.channels ?? 2),
+    ...(language !== undefined && { language }),
+    ...(name !== undefined && { name }),
+    isDefault,
   }
 }
 

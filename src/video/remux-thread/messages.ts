@@ -4,8 +4,15 @@ import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 
-/** To the thread: first the path of the film, once. Then each track is asked for one chunk at a time. */
-export type ThreadCall = { readonly path: string } | { readonly pull: number } | { readonly cancel: true }
+/** What the thread is given, once. */
+export interface ThreadTask {
+  readonly path: string
+  /** As in `PackageOptions`. */
+  readonly leavesAudio: boolean
+}
+
+/** To the thread: its task, then each track is asked for one chunk at a time. */
+export type ThreadCall = { readonly task: ThreadTask } | { readonly pull: number } | { readonly cancel: true }
 
 export type TrackFacts = Omit<PackagedTrack, 'bytes' | 'layout'>
 

@@ -88,7 +88,7 @@ class RemuxThread {
     if (signal.aborted) this.#onAbort()
     else signal.addEventListener('abort', this.#onAbort, { once: true })
     this.#watchOver()
-    this.#call({ path })
+    this.#call({ task: { path, leavesAudio: this.#options.leavesAudio ?? false } })
     return this.#film.promise
   }
 

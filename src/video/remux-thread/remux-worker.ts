@@ -5,7 +5,7 @@ import { fileSource } from '../../client/node/file-source.ts'
 import type { PackagedFilm, PackagedTrack } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
 import { sentError } from './messages.ts'
-import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, TrackFacts } from './messages.ts'
+import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, ThreadTask, TrackFacts } from './messages.ts'
 
 const ALIVE_EVERY_MS = 1000
 
@@ -13,15 +13,16 @@ const stop = new AbortController()
 setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
 let tracks: readonly TrackReader[] = []
 parentPort?.on('message', (call: ThreadCall) => {
-  if ('path' in call) packageFile(call.path).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+  if ('task' in call) packageFile(call.task).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
   else if ('pull' in call) void tracks[call.pull]?.giveNext()
   else stop.abort()
 })
 
-async function packageFile(path: string): Promise<void> {
+async function packageFile({ path, leavesAudio }: ThreadTask): Promise<void> {
   const onProgress = (seconds: number): void => tell({ kind: 'progress', seconds })
   const source = await fileSource(path)
-  const film = await createRemuxer().package({ source, path }, { signal: stop.signal, onProgress })
+  const options = { signal: stop.signal, leavesAudio, onProgress }
+  const film = await createRemuxer().package({ source, path }, options)
   tracks = [...film.renditions, ...film.audio].map((track, index) => new TrackReader(track, index))
   tell({ kind: 'film', film: factsOf(film) })
 }
@@ -57,13 +58,14 @@ class TrackReader {
   }
 }
 
-function factsOf({ seconds, renditions, audio, notes, keepsSamples }: PackagedFilm): FilmFacts {
+function factsOf({ seconds, renditions, audio, notes, keepsSamples, uncopied }: PackagedFilm): FilmFacts {
   return {
     seconds,
     notes,
     renditions: renditions.map(trackFacts),
     audio: audio.map(trackFacts),
     ...(keepsSamples !== undefined && { keepsSamples }),
+    ...(uncopied && { uncopied }),
   }
 }
 

@@ -29,7 +29,10 @@ export async function chooseVideo({ tracks, declared, notes }: Choice): Promise<
   if (lost && (!main || lost === wanted[0])) throw new CannotPackage(`Its video ${whyLost(lost)}`)
   if (!main) return null
   for (const { number } of others) notes.push(`Video track ${number} was left out: only one is sent.`)
-  const copied = await copiedVideo(main, wanted.find(({ id }) => id === main.id))
+  const copied = await copiedVideo(
+    main,
+    wanted.find(({ id }) => id === main.id),
+  )
   if (typeof copied === 'string') throw new CannotPackage(`Its video ${copied}`)
   return copied
 }
@@ -38,8 +41,8 @@ export async function chooseVideo({ tracks, declared, notes }: Choice): Promise<
 export async function chooseAudio(
   { tracks, declared, notes, leavesAudio }: Choice,
   hasVideo: boolean,
-): Promise<{ readonly audio: readonly CopiedAudio[]; readonly uncopied: readonly UncopiedAudio[] }> {
-  const [audio, uncopied]: [CopiedAudio[], UncopiedAudio[]] = [[], []]
+): Promise<{ readonly audio: readonly CopiedAudio[]; readonly uncopied: readonly LeftAudio[] }> {
+  const [audio, uncopied]: [CopiedAudio[], LeftAudio[]] = [[], []]
   const reasons: string[] = []
   const wanted = declaredOf(declared, 'audio')
   const audios = tracks.filter((track): track is InputAudioTrack => track.isAudioTrack())
@@ -52,15 +55,18 @@ export async function chooseAudio(
       leaveOut(track.number, 'is one too many')
       continue
     }
-    const copied = await copiedAudio(track, wanted.find(({ id }) => id === track.id))
+    const copied = await copiedAudio(
+      track,
+      wanted.find(({ id }) => id === track.id),
+    )
     if (typeof copied !== 'string') audio.push(copied)
-    else if (leavesAudio && hasVideo) uncopied.push(await uncopiedAudio(track, { wanted, audios }))
+    else if (leavesAudio && hasVideo) uncopied.push(await uncopiedAudio(track, { wanted, audios, reason: copied }))
     else leaveOut(track.number, copied)
   }
   for (const [place, track] of wanted.entries()) {
     if (audios.some(({ id }) => id === track.id)) continue
     const isLeft = leavesAudio && hasVideo && audio.length + uncopied.length < MAX_AUDIO_TRACKS
-    if (isLeft) uncopied.push({ place })
+    if (isLeft) uncopied.push({ place, reason: whyLost(track), begins: Infinity })
     else leaveOut(place + 1, whyLost(track))
   }
   const [reason] = reasons
@@ -69,12 +75,23 @@ export async function chooseAudio(
   return { audio, uncopied }
 }
 
-async function uncopiedAudio(
-  track: InputAudioTrack,
-  { wanted, audios }: { readonly wanted: readonly DeclaredTrack[]; readonly audios: readonly InputAudioTrack[] },
-): Promise<UncopiedAudio> {
-  const declared = wanted.findIndex(({ id }) => id === track.id)
-  return { place: declared === -1 ? audios.indexOf(track) : declared, ...(await choiceOf(track)) }
+/** A track that is left to the caller, and the timestamp at which it begins; infinite where that is not known. */
+export interface LeftAudio extends UncopiedAudio {
+  readonly begins: number
+}
+
+interface AmongAudio {
+  readonly wanted: readonly DeclaredTrack[]
+  readonly audios: readonly InputAudioTrack[]
+  readonly reason: string
+}
+
+async function uncopiedAudio(track: InputAudioTrack, { wanted, audios, reason }: AmongAudio): Promise<LeftAudio> {
+  const place = wanted.findIndex(({ id }) => id === track.id)
+  const first = await track.getFirstTimestamp()
+  // What comes before zero is what an edit list leaves out.
+  const begins = (wanted[place]?.edits.length ?? 0) > 0 ? Math.max(0, first) : first
+  return { place: place === -1 ? audios.indexOf(track) : place, reason, begins, ...(await choiceOf(track)) }
 }
 
 const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']): DeclaredTrack[] =>

@@ -31,9 +31,7 @@ async function pictures({ track }: CopiedVideo): Promise<Description> {
 }
 
 /** What a listener chooses by. */
-export async function choiceOf(
-  track: InputTrack,
-): Promise<Pick<PackagedTrack, 'language' | 'name' | 'isDefault'>> {
+export async function choiceOf(track: InputTrack): Promise<Pick<PackagedTrack, 'language' | 'name' | 'isDefault'>> {
   const language = languageTag(await track.getLanguageCode())
   const name = (await track.getName())?.slice(0, MAX_TEXT)
   const isDefault = (await track.getDisposition()).default

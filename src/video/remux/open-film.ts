@@ -3,8 +3,8 @@ import type { InputTrack } from 'mediabunny'
 
 import type { DeclaredFilm } from '../checks/declared.ts'
 import { CannotPackage } from '../packager.ts'
-import type { UncopiedAudio } from '../packager.ts'
 import { chooseAudio, chooseVideo } from './choose-tracks.ts'
+import type { LeftAudio } from './choose-tracks.ts'
 import type { FilmSource } from './film-source.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 import { keepsSamples } from './keeps-samples.ts'
@@ -22,7 +22,7 @@ export interface OpenFilm {
   /** The default one first. */
   readonly audio: readonly CopiedAudio[]
   /** Audio of a film that has to be encoded anew; empty unless the caller does that. */
-  readonly uncopied: readonly UncopiedAudio[]
+  readonly uncopied: readonly LeftAudio[]
   /** What the file says of itself; `null`: nothing that can be read. */
   readonly declared: DeclaredFilm | null
   /** Timestamp at which the first of the tracks begins. */
@@ -57,7 +57,7 @@ export async function openFilm(
     // Demuxers of other formats hold on to what they have read.
     const givesOwnBytes = keepsNothing && [MP4, QTFF].includes(await input.getFormat())
     const isKept = await keepsSamples(input, video)
-    const times = await timesOf(input, { tracks: choice.tracks, video, audio })
+    const times = await timesOf(input, { tracks: choice.tracks, video, audio, uncopied })
     return { input, video, audio, uncopied, declared, ...times, givesOwnBytes, notes, keepsSamples: isKept }
   } catch (error) {
     input.dispose()
@@ -69,14 +69,15 @@ interface Chosen {
   readonly tracks: readonly InputTrack[]
   readonly video: CopiedVideo | null
   readonly audio: readonly CopiedAudio[]
+  readonly uncopied: readonly LeftAudio[]
 }
 
 async function timesOf(
   input: Input,
-  { tracks, video, audio }: Chosen,
+  { tracks, video, audio, uncopied }: Chosen,
 ): Promise<Pick<OpenFilm, 'originSeconds' | 'leadSeconds' | 'seconds'>> {
   const ahead = await video?.cursor.lookAhead()
-  const begins = audio.map(({ cursor }) => cursor.first.timestamp)
+  const begins = [...audio.map(({ cursor }) => cursor.first.timestamp), ...uncopied.map(each => each.begins)]
   const originSeconds = Math.min(...begins, ...(ahead ? [ahead.earliest] : []))
   const ends = [...(video ? [video] : []), ...audio].map(({ cursor }) => cursor.end)
   const told = Math.max(...ends)

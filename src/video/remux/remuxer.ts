@@ -33,7 +33,11 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
   const source = await filmSource(input.source, signal)
   const explain = (error: unknown) => explained(error, source, signal)
   const cancel = (reason: unknown) => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError'))
-  const { film, files, described } = await inTime(open(source, options.leavesAudio ?? false, cancel), signal, cancel).catch(error => {
+  const { film, files, described } = await inTime(
+    open(source, options.leavesAudio ?? false, cancel),
+    signal,
+    cancel,
+  ).catch(error => {
     throw explain(error)
   })
   source.limit.lift()
@@ -46,7 +50,10 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
     notes: film.notes,
     keepsSamples: film.keepsSamples,
     ...(film.uncopied.length > 0 && {
-      uncopied: { audio: film.uncopied, shiftSeconds: film.leadSeconds - film.originSeconds },
+      uncopied: {
+        audio: film.uncopied.map(({ begins: _begins, ...audio }) => audio),
+        shiftSeconds: film.leadSeconds - film.originSeconds,
+      },
     }),
   }
 }

@@ -66,7 +66,7 @@ async function begin(film: PackagedFilm, options: Partial<FilmMakerOptions> = {}
     ...options,
   })
   const begun = await maker.begin(NEVER)
-  if (!begun) throw new Error('It was sent as a plain file')
+  if (!begun?.film) throw new Error('It was sent as a plain file')
   return begun
 }
 
@@ -172,7 +172,10 @@ describe('what is no film', () => {
       input: () => Promise.resolve({ source: { sizeBytes: 1, read: () => Promise.reject(new Error('unused')) } }),
       onPlain: reason => reasons.push(reason),
     })
-    expect(await maker.begin(NEVER)).toBeNull()
+    expect(await maker.begin(NEVER)).toEqual({
+      film: null,
+      note: 'A plain file, which does not play while it comes. It holds no pictures.',
+    })
     expect(reasons).toEqual(['It holds no pictures.'])
   })
 
@@ -182,5 +185,7 @@ describe('what is no film', () => {
     expect(begun.isUnfit?.(new Error('network'))).toBe(false)
     expect(begun.isUnfit?.(new CannotPackage('It ends in the middle.'))).toBe(true)
     expect(reasons).toEqual(['It ends in the middle.'])
+    const note = begun.unfitNote?.(new CannotPackage('Of its 150 video frames, 25 would play'))
+    expect(note).toBe('A plain file, which does not play while it comes. Of its 150 video frames, 25 would play.')
   })
 })
