@@ -5,7 +5,12 @@ import type { FragmentSample, FragmentTrack } from './track-run.ts'
 
 const BOX_HEADER_BYTES = 8
 
-interface VideoClock {
+/** Audio whose times repeat, or go back by a little, is moved by no more than this. */
+const MAX_AUDIO_SHIFT_SECONDS = 0.1
+
+interface TrackClock {
+  readonly isVideo: boolean
+  readonly ticksPerSecond: number
   /** Ticks that a frame is decoded before its turn to be shown comes. */
   readonly delay: number
   /** When the last frame so far is decoded. */
@@ -23,7 +28,7 @@ interface VideoClock {
  */
 export class DecodeClock {
   readonly #leadSeconds: number
-  readonly #videos = new Map<number, VideoClock>()
+  readonly #clocks = new Map<number, TrackClock>()
 
   constructor(leadSeconds: number) {
     this.#leadSeconds = leadSeconds
@@ -31,18 +36,20 @@ export class DecodeClock {
 
   readMoov(moov: Uint8Array<ArrayBuffer>): void {
     for (const [id, { isVideo, ticksPerSecond }] of trackClocks(viewOf(moov.subarray(BOX_HEADER_BYTES)))) {
-      if (isVideo) this.#videos.set(id, { delay: Math.round(this.#leadSeconds * ticksPerSecond), last: -1 })
+      const delay = Math.round(this.#leadSeconds * ticksPerSecond)
+      this.#clocks.set(id, { isVideo, ticksPerSecond, delay, last: -1 })
     }
   }
 
   /** @param track of a segment, which begins where the last one ended */
   readonly retime = (track: FragmentTrack): FragmentTrack => {
-    const clock = this.#videos.get(track.trackId)
-    return clock && track.samples.length > 0 ? retimed(track, clock) : track
+    const clock = this.#clocks.get(track.trackId)
+    if (!clock || track.samples.length === 0) return track
+    return clock.isVideo ? retimed(track, clock) : straightened(track, clock)
   }
 }
 
-function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: VideoClock): FragmentTrack {
+function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: TrackClock): FragmentTrack {
   const shown = shownTimes(Number(decodeTime), samples)
   const decoded = shown.toSorted((a, b) => a - b).map(time => time - clock.delay)
   let next = Infinity
@@ -56,6 +63,24 @@ function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: VideoCl
     clock.last = Math.max(time, earliest)
     decoded[index] = clock.last
   }
+  return timed({ trackId, samples }, decoded, shown)
+}
+
+/** Audio is decoded in the order of its times; where a file repeats one, the next frame comes a tick later. */
+function straightened(track: FragmentTrack, clock: TrackClock): FragmentTrack {
+  const shown = shownTimes(Number(track.decodeTime), track.samples)
+  const moved = shown.map(time => (clock.last = Math.max(time, clock.last + 1)))
+  const shift = Math.max(...moved.map((time, index) => time - (shown[index] ?? 0)))
+  if (shift > MAX_AUDIO_SHIFT_SECONDS * clock.ticksPerSecond)
+    throw new CannotPackage('Its audio frames are out of order')
+  return shift === 0 ? track : timed(track, moved, moved)
+}
+
+function timed(
+  { trackId, samples }: Pick<FragmentTrack, 'trackId' | 'samples'>,
+  decoded: readonly number[],
+  shown: readonly number[],
+): FragmentTrack {
   const last = samples.at(-1)?.duration ?? 0
   return {
     trackId,
