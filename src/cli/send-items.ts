@@ -8,6 +8,7 @@ import { realPath } from '../client/node/held-folder.ts'
 import type { CliIo } from './cli-io.ts'
 import { explain } from './explain.ts'
 import { UsageError } from './exit-codes.ts'
+import { typedStream, type NamedStream } from './typed-stream.ts'
 
 /** The path that stands for standard input. */
 export const STDIN = '-'
@@ -28,7 +29,7 @@ export interface ItemsToSend {
  * @throws UsageError when there is no file at all; local_file
  */
 export async function itemsToSend(io: CliIo, paths: readonly string[], stdinName: string): Promise<ItemsToSend> {
-  const items: (FileItem | SendItem)[] = []
+  const items: (FileItem | NamedStream)[] = []
   const leftOut: string[] = []
   const renamed: string[] = []
   const problems: string[] = []
@@ -40,7 +41,9 @@ export async function itemsToSend(io: CliIo, paths: readonly string[], stdinName
   io.signal.throwIfAborted()
   if (problems.length > 0) throw notAllReadable(problems)
   if (items.length === 0) throw new UsageError('There is no file in what was named; nothing was sent.')
-  return { items, leftOut, renamed }
+  const typed: (FileItem | SendItem)[] = []
+  for (const item of items) typed.push('path' in item ? item : await typedStream(item, io.signal))
+  return { items: typed, leftOut, renamed }
 }
 
 interface Notes {

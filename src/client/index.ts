@@ -10,6 +10,7 @@ export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
 export type { KeepPlace, KeptBytes, RandomStore } from './kept-bytes.ts'
 export type { Preview } from './manifest.ts'
+export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
   CallOptions,
   DownloadOptions,

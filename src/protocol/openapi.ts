@@ -1,5 +1,5 @@
 /** OpenAPI 3.1, made from the route table and the schemas that check every request: it cannot say anything else. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { WIRE_ERRORS, type WireErrorCode } from './errors.ts'
 import { PROBLEM_HEADERS, REQUEST_HEADERS, RESPONSE_HEADERS } from './header-schemas.ts'

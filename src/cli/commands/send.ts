@@ -26,13 +26,13 @@ export interface SendCommandOptions extends ServerOptions, OutputOptions {
 export async function send(io: CliIo, paths: readonly string[], options: SendCommandOptions): Promise<number> {
   checkUsage(paths, options)
   const output = new Output(io, options)
+  if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
   const { items: found, leftOut, renamed } = await itemsToSend(io, paths, options.name ?? 'stdin')
   const { film: mode, previews } = options
   const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
   const items = await withFilms(io, found, { mode, previews, notes })
   tellLeftOut(output, leftOut)
   tellReadable(output, renamed)
-  if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
   const elapsedMs = performance.now() - startedAtMs

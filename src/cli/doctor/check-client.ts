@@ -1,7 +1,7 @@
 /** The way from this machine to a server, step by step. */
 import { randomBytes } from 'node:crypto'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 import type { NodeSealift } from '../../client/node/index.ts'
 import { routePath } from '../../protocol/routes.ts'

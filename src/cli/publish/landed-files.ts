@@ -2,8 +2,9 @@ import { watch } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { listFiles, type FileItem } from '../../client/node/index.ts'
+import type { FileItem } from '../../client/node/index.ts'
 import { realPath } from '../../client/node/held-folder.ts'
+import { findFiles, withType } from '../../client/node/list-files.ts'
 import { PassedOver, type PassedOverReason } from './passed-over.ts'
 
 /** A file that nobody has written to for a while. */
@@ -55,7 +56,7 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
       seen.set(item.path, entry)
       if (entry.given || now - entry.since < settleMs) continue
       entry.given = true
-      yield { item, state }
+      yield { item: await withType(item), state }
     }
     if (!options.watch && Array.from(seen.values()).every(({ given }) => given)) return
     await changes.wait(Math.max(MIN_LOOK_MS, settleMs), signal)
@@ -71,7 +72,7 @@ interface Look {
 async function list(folder: string, { first, signal, passedOver }: Look): Promise<FileItem[]> {
   passedOver.begin()
   try {
-    const items = await listFiles([folder], {
+    const items = await findFiles([folder], {
       signal,
       onLeftOut: path => passedOver.add(path, 'special'),
       onRenamed: ({ name }) => passedOver.renamed(name),

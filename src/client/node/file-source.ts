@@ -108,9 +108,10 @@ export function sameStamp(left: FileStamp, right: FileStamp): boolean {
   )
 }
 
-type Where = Pick<FileSource, 'path'> & { readonly listed?: ListedFile | undefined }
+/** WhereFile a file is, and which one has to stand there if it was listed. */
+export type WhereFile = Pick<FileSource, 'path'> & { readonly listed?: ListedFile | undefined }
 
-async function look(where: Where): Promise<{ stamp: FileStamp; sizeIsTrue: boolean }> {
+async function look(where: WhereFile): Promise<{ stamp: FileStamp; sizeIsTrue: boolean }> {
   const { path, listed } = where
   try {
     // Opening a device may already do something to it.
@@ -128,7 +129,8 @@ function notRegular(path: string): SealiftError {
   return new SealiftError('local_file', 'Only regular files can be sent', { context: { path } })
 }
 
-function openForReading({ path, listed }: Where): Promise<FileHandle> {
+/** For reading; the caller closes it. @throws file_changed; the system's error */
+export function openForReading({ path, listed }: WhereFile): Promise<FileHandle> {
   return listed ? openListed(listed) : open(path, READ_ONLY)
 }
 

@@ -10,7 +10,10 @@ import { HeldFolder, identityOf } from './held-folder.ts'
 import type { FileIdentity, FolderEntry, ListedFile } from './held-folder.ts'
 import { systemCode } from '../../files/system-failure.ts'
 import { localError } from './local-error.ts'
-import { mediaType } from './media-type.ts'
+import { fileMediaType } from './media-type.ts'
+
+/** Files whose beginning is read at once. */
+const LOOKED_AT_ONCE = 32
 
 /** A file to send. */
 export interface FileItem extends Omit<SendItem, 'source'> {
@@ -33,21 +36,37 @@ export interface ListFilesOptions extends CallOptions {
 /**
  * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
  * name are followed; those met inside a folder are left out, as is everything that is no regular file. Types are told
- * by the names' endings.
+ * by content and name.
  * @throws local_file when a path is not there, or is neither file nor folder
  */
 export async function listFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
+  const found = await findFiles(paths, options)
+  const typed: FileItem[] = []
+  for (let at = 0; at < found.length; at += LOOKED_AT_ONCE) {
+    throwIfAborted(options.signal ?? NO_SIGNAL)
+    typed.push(...(await Promise.all(found.slice(at, at + LOOKED_AT_ONCE).map(withType))))
+  }
+  return typed
+}
+
+/** As `listFiles`, without types: opens no file. */
+export async function findFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
   const { signal = NO_SIGNAL, onLeftOut = () => {}, onRenamed = () => {} } = options
   const lists: FileItem[][] = []
   for (const path of paths) lists.push(await filesBehind(path, { signal, onLeftOut, onRenamed }))
   return lists.flat()
 }
 
+/** The item with the type of its file, unless it has one. */
+export async function withType(item: FileItem): Promise<FileItem> {
+  return item.type === undefined ? { ...item, type: await fileMediaType(item) } : item
+}
+
 async function filesBehind(path: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
   const absolute = resolve(path)
   try {
     const found = await stat(absolute)
-    if (found.isFile()) return [fileItem(absolute, basename(absolute))]
+    if (found.isFile()) return [{ path: absolute, name: basename(absolute) }]
     if (found.isDirectory()) return await filesBelow(absolute, options)
   } catch (error) {
     throw localError('A file to send cannot be read', path, error)
@@ -104,7 +123,7 @@ async function takeEntry(
   // The root folder has no name of its own.
   const readable = place.map(readableName)
   const name = [basename(root), ...readable].filter(part => part !== '').join('/')
-  const item = { ...fileItem(join(root, ...readable), name), listed }
+  const item = { path: join(root, ...readable), name, listed }
   walk.found(item)
   if (place.some(part => typeof part !== 'string')) walk.onRenamed(item)
   return true
@@ -113,8 +132,4 @@ async function takeEntry(
 function leftOutWhenReplaced(error: unknown): null {
   if (isSealiftError(error, 'file_changed')) return null
   throw error
-}
-
-function fileItem(path: string, name: string): FileItem {
-  return { path, name, type: mediaType(name) }
 }

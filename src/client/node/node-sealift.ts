@@ -11,6 +11,7 @@ import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
 import { fileSource, fileStream } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
+import { withType } from './list-files.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
 import { OwnedParcels } from './owned-parcels.ts'
@@ -83,7 +84,7 @@ export class NodeSealift extends Sealift {
   }
 
   /**
-   * Sends files (and streams), as `send` does. When it was interrupted - by a crash, `kill -9` or an abort - calling it
+   * Sends files (and streams), as `send` does; a file without a `type` has that of its content. When it was interrupted - by a crash, `kill -9` or an abort - calling it
    * again with the same files goes on where it stopped: parts that the server has are not sent again. A file that
    * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
    * machine, except whole files that were sent.
@@ -215,7 +216,7 @@ async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepare
 
 async function prepareItem(item: FileItem | SendItem): Promise<Prepared> {
   if (!('path' in item)) return { item, file: null }
-  const { path, listed, film, pictures, ...described } = item
+  const { path, listed, film, pictures, ...described } = await withType(item)
   const file = await fileSource(path, listed)
   // What can only be read once, to its end, goes as the bytes it is.
   if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }

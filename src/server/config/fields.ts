@@ -6,7 +6,7 @@
  * In a file a duration is called `idleTimeout` and written `60s`; inside the program it is `idleTimeoutMs`: the suffix
  * is added while parsing. No message here ever repeats the value it refuses: it may be a secret.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { parseDuration, parseSize } from '../../protocol/units.ts'
 

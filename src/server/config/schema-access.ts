@@ -1,5 +1,5 @@
 /** The section `access` of the configuration: open mode, static tokens, signed tokens. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { choice, duration, list, optionalSection, optionalText, optionalValue, section, text } from './fields.ts'
 import { checkHttpUrl, DAY, HOUR, MINUTE, SECOND } from './schema-units.ts'

@@ -1,5 +1,5 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { choice, count, duration, flag, list, named, optionalText, section, size, text } from './fields.ts'
 import { access } from './schema-access.ts'

@@ -14,11 +14,7 @@ import { inTime } from './opening.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { TrackFile } from './track-file.ts'
 
-/** The mediabunny that the bytes of a film are due to. A test compares it with the one that is installed. */
-export const MEDIABUNNY_VERSION = '1.61.0'
-
-/** Names the bytes that a film is made into: see `way` of `MadeBytes`. Counts up with every change of the layout. */
-export const REMUX_WAY = `remux-3-${MEDIABUNNY_VERSION}`
+export { MEDIABUNNY_VERSION, REMUX_WAY } from './way.ts'
 
 /**
  * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and
