@@ -27,7 +27,7 @@ type End = { readonly error?: unknown } | null
 async function readBeginning(reader: Reader): Promise<{ chunks: Uint8Array[]; end: End }> {
   const chunks: Uint8Array[] = []
   try {
-    for (let bytes = 0; bytes < HEAD_BYTES; ) {
+    for (let bytes = 0; bytes < HEAD_BYTES;) {
       const { done, value } = await reader.read()
       if (done) return { chunks, end: {} }
       chunks.push(value)

@@ -156,9 +156,7 @@ async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepare
     prepared.push(
       ...(await Promise.all(
         some.map(async item =>
-          'path' in item
-            ? { file: await fileSource(item.path), item: await withType(item) }
-            : { file: null, item },
+          'path' in item ? { file: await fileSource(item.path), item: await withType(item) } : { file: null, item },
         ),
       )),
     )

@@ -13,7 +13,8 @@ const stop = new AbortController()
 setInterval(() => tell({ kind: 'alive' }), ALIVE_EVERY_MS).unref()
 let tracks: readonly TrackReader[] = []
 parentPort?.on('message', (call: ThreadCall) => {
-  if ('task' in call) packageFile(call.task).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
+  if ('task' in call)
+    packageFile(call.task).catch((error: unknown) => tell({ kind: 'failed', error: sentError(error) }))
   else if ('pull' in call) void tracks[call.pull]?.giveNext()
   else stop.abort()
 })

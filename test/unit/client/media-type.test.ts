@@ -65,7 +65,9 @@ describe('a type by content and name', () => {
   })
 
   test('by the name alone, whatever its case', () => {
-    expect(['A.3GP', 'a.m2ts', 'a.avi', 'a.mpg', 'a.ogv', 'a.flv', 'a.wmv', 'a.bmp', 'a/b.mkv', 'ts'].map(mediaType)).toEqual([
+    expect(
+      ['A.3GP', 'a.m2ts', 'a.avi', 'a.mpg', 'a.ogv', 'a.flv', 'a.wmv', 'a.bmp', 'a/b.mkv', 'ts'].map(mediaType),
+    ).toEqual([
       'video/3gpp',
       'video/mp2t',
       'video/x-msvideo',
