@@ -11,7 +11,17 @@ import { build, type Metafile } from 'esbuild'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Libraries of the client commands. All others are loaded from node_modules when a command needs them. */
-const BUNDLED = new Set(['@noble/hashes', 'commander', 'file-type', 'mediabunny', 'mime-types', 'p-limit', 'thumbhash', 'undici', 'zod'])
+const BUNDLED = new Set([
+  '@noble/hashes',
+  'commander',
+  'file-type',
+  'mediabunny',
+  'mime-types',
+  'p-limit',
+  'thumbhash',
+  'undici',
+  'zod',
+])
 
 /** Each is a file of its own, since Node starts it by its path: the command, and its threads beside it. */
 const ENTRIES = [
@@ -42,7 +52,9 @@ export async function bundleCommand(folder: string): Promise<void> {
     target: 'node24',
     external: Object.keys(dependencies).filter(name => !BUNDLED.has(name)),
     // CommonJS libraries call `require` for the modules of Node.
-    banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+    },
     logLevel: 'warning',
   })
   writeFileSync(join(folder, 'LICENSES.txt'), licences(metafile))
@@ -50,8 +62,13 @@ export async function bundleCommand(folder: string): Promise<void> {
 
 /** The licences of what was bundled ask to go with it. */
 function licences({ inputs }: Metafile): string {
-  const packages = new Set(Object.keys(inputs).flatMap(path => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []))
-  return [...packages].sort().map(licenceOf).join(`\n${'-'.repeat(80)}\n\n`)
+  const packages = new Set(
+    Object.keys(inputs).flatMap(path => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
+  )
+  return [...packages]
+    .sort()
+    .map(licenceOf)
+    .join(`\n${'-'.repeat(80)}\n\n`)
 }
 
 function licenceOf(folder: string): string {

@@ -102,7 +102,9 @@ test.each([[['--live']], [['--live', '--no-previews']]])(
     const start = await firstRequest(SOURCE, [...options, film])
     expect(start.request).toBe('POST /v1/parcels')
     expect(matching(start, SERVER)).toEqual([])
-    expect(matching(start, /\/src\/video\/ladder\/ladder-|\/node_modules\/(mediabunny|fluent-ffmpeg|hls\.js)\//)).toEqual([])
+    expect(
+      matching(start, /\/src\/video\/ladder\/ladder-|\/node_modules\/(mediabunny|fluent-ffmpeg|hls\.js)\//),
+    ).toEqual([])
     expect(start.ffmpeg).toBe(false)
   },
 )

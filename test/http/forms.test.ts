@@ -97,8 +97,16 @@ describe('the boundary of a form', () => {
   /** As it stands on the wire: HTTP clients check and rewrite the header. */
   async function sendRaw(contentType: string, body: Buffer) {
     const connection = await RawConnection.open(server.url)
-    const head = ['POST /v1/media HTTP/1.1', `Host: ${new URL(server.url).host}`, 'Connection: close', `Content-Length: ${body.length}`]
-    const answer = await connection.head(...head, `Content-Type: ${contentType}`).write(body).answer()
+    const head = [
+      'POST /v1/media HTTP/1.1',
+      `Host: ${new URL(server.url).host}`,
+      'Connection: close',
+      `Content-Length: ${body.length}`,
+    ]
+    const answer = await connection
+      .head(...head, `Content-Type: ${contentType}`)
+      .write(body)
+      .answer()
     return { status: answer?.status, json: JSON.parse(answer?.body.toString() ?? 'null') as FormResult }
   }
 

@@ -23,7 +23,18 @@ const AAC = ['-c:a', 'aac', '-b:a', '64k']
 const VP9 = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-g', '25', '-pix_fmt', 'yuv420p']
 const OPUS = ['-c:a', 'libopus', '-b:a', '48k']
 const HDR_COLOUR = 'colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=none'
-const HDR = ['-c:v', 'libx265', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p10le', '-x265-params', HDR_COLOUR, '-g', '25']
+const HDR = [
+  '-c:v',
+  'libx265',
+  '-preset',
+  'ultrafast',
+  '-pix_fmt',
+  'yuv420p10le',
+  '-x265-params',
+  HDR_COLOUR,
+  '-g',
+  '25',
+]
 
 const lavfi = (...sources: readonly string[]): string[] => sources.flatMap(each => ['-f', 'lavfi', '-i', each])
 const both = lavfi(PICTURES, TONE)
@@ -99,10 +110,15 @@ type VariantName = keyof typeof VARIANTS
 
 const EVERY = Object.keys(VARIANTS) as VariantName[]
 const NOT_TURNED = EVERY.filter(name => name !== 'turned by a quarter')
+const NOT_HDR = EVERY.filter(name => name !== 'HDR')
+/** An edit list that begins between two key frames hides frames that copying would show. */
+const CUT: readonly VariantName[] = ['cut by an edit list']
 const FEW: readonly VariantName[] = ['plain', 'of varying frame rate', 'of one frame', 'with late audio']
 
 interface Container {
   readonly ending: string
+  /** What of it goes as a file. */
+  readonly files?: readonly VariantName[]
   readonly options: readonly string[]
   readonly becomes: CorpusFilm['becomes']
   readonly variants: readonly VariantName[]
@@ -111,21 +127,27 @@ interface Container {
 const TS = ['-f', 'mpegts']
 /** By copying H.264 (or H.265) and AAC into them. */
 const CONTAINERS: readonly Container[] = [
-  { ending: 'mp4', options: [], becomes: 'copied', variants: EVERY },
-  { ending: 'mov', options: [], becomes: 'copied', variants: EVERY },
-  { ending: '3gp', options: [], becomes: 'copied', variants: EVERY.filter(name => name !== 'HDR') },
+  { ending: 'mp4', options: [], becomes: 'copied', variants: EVERY, files: CUT },
+  { ending: 'mov', options: [], becomes: 'copied', variants: EVERY, files: CUT },
+  { ending: '3gp', options: [], becomes: 'copied', variants: NOT_HDR, files: CUT },
   { ending: 'mkv', options: [], becomes: 'copied', variants: NOT_TURNED },
-  { ending: 'ts', options: TS, becomes: 'copied', variants: NOT_TURNED },
-  { ending: 'm2ts', options: [...TS, '-mpegts_m2ts_mode', '1'], becomes: 'copied', variants: NOT_TURNED },
+  { ending: 'ts', options: TS, becomes: 'copied', variants: NOT_TURNED, files: ['cut out of open GOPs'] },
+  {
+    ending: 'm2ts',
+    options: [...TS, '-mpegts_m2ts_mode', '1'],
+    becomes: 'copied',
+    variants: NOT_TURNED,
+    files: ['cut out of open GOPs', 'with late frames'],
+  },
   { ending: 'flv', options: [], becomes: 'encoded', variants: FEW },
 ]
 
-function copied({ ending, options, becomes, variants }: Container): CorpusFilm[] {
+function copied({ ending, options, becomes, variants, files = [] }: Container): CorpusFilm[] {
   return variants.map(name => {
     const { source, before = [], after = ['-map', '0'], inputs }: Variant = VARIANTS[name]
     return {
       name: `${ending}, ${name}`,
-      becomes,
+      becomes: files.includes(name) ? 'file' : becomes,
       make: async (path, sources) => {
         const from = await sources(source)
         const given = inputs?.(from) ?? ['-i', from]
@@ -150,10 +172,11 @@ const from = (
   name,
   becomes,
   make: async (path, sources) =>
-    void (await ffmpeg('-i', await sources(source), '-map', '0', '-c', 'copy', ...options, path)),
+    void (await ffmpeg('-i', await sources(source), ...COVER, '-map', '0', '-c', 'copy', ...options, path)),
 })
 
-const COVER = ['-f', 'lavfi', '-i', 'color=red:size=64x64:duration=0.04']
+const COVER = ['-f', 'lavfi', '-i', 'color=red:size=64x64:rate=25:duration=0.04']
+const COVER_BESIDE = ['-map', '1', '-c:v:1', 'png', '-disposition:v:1', 'attached_pic']
 
 /** The file's ending is the first word of its name. */
 export const CORPUS: readonly CorpusFilm[] = [
@@ -164,15 +187,11 @@ export const CORPUS: readonly CorpusFilm[] = [
   from('webm, without duration', 'copied', 'vp9', '-f', 'webm', '-live', '1'),
   from('webm, plain', 'copied', 'vp9'),
   from('webm, of varying frame rate', 'copied', 'vp9Vfr'),
-  from('webm, of one frame', 'copied', 'vp9One'),
+  from('webm, of one frame', 'file', 'vp9One'),
   from('webm, of 1000 frames a second', 'copied', 'vp9Fast'),
   from('webm, with two audio tracks', 'copied', 'vp9Two'),
-  film(
-    'mp4, with a cover',
-    'copied',
-    ...[...both, ...COVER, '-map', '0', '-map', '1', '-map', '2', ...H264, ...AAC],
-    ...['-c:v:1', 'mjpeg', '-disposition:v:1', 'attached_pic'],
-  ),
+  from('mp4, with a cover', 'copied', 'plain', ...COVER_BESIDE),
+  from('mkv, with a cover', 'copied', 'plain', ...COVER_BESIDE),
   film('avi, plain', 'encoded', ...both, '-c:v', 'mpeg4', '-c:a', 'libmp3lame'),
   film('avi, with two audio tracks', 'encoded', ...TWO_TONES, '-c:v', 'mpeg4', '-c:a', 'libmp3lame'),
   film('avi, of one frame', 'encoded', ...both, '-frames:v', '1', '-t', '0.04', '-c:v', 'mpeg4', '-c:a', 'libmp3lame'),

@@ -13,7 +13,8 @@ export interface Shown {
 
 /** Decodes all of it, edit lists applied; covers are no frames. */
 export async function shown(path: string): Promise<Shown> {
-  const entries = 'stream=index,codec_type:stream_disposition=attached_pic:frame=stream_index,pts_time,pkt_duration_time,nb_samples'
+  const entries =
+    'stream=index,codec_type:stream_disposition=attached_pic:frame=stream_index,pts_time,pkt_duration_time,nb_samples'
   const options = ['-v', 'error', '-show_streams', '-show_frames', '-show_entries', entries, '-of', 'json']
   const { stdout } = await run('ffprobe', [...options, path], { maxBuffer: 64 * 1024 * 1024 })
   const { streams, frames } = JSON.parse(stdout) as Probed
@@ -21,10 +22,16 @@ export async function shown(path: string): Promise<Shown> {
     frames.filter(frame => frame.stream_index === index && frame.pts_time !== undefined)
   const video = streams.find(each => each.codec_type === 'video' && each.disposition.attached_pic === 0)
   return {
-    frames: video ? timesOf(video.index).map(({ pts_time }) => Number(pts_time)).toSorted((a, b) => a - b) : null,
+    frames: video
+      ? timesOf(video.index)
+          .map(({ pts_time }) => Number(pts_time))
+          .toSorted((a, b) => a - b)
+      : null,
     audio: streams
       .filter(({ codec_type }) => codec_type === 'audio')
       .map(({ index }) => timesOf(index).map(timeOf))
+      // Too short for its decoder to give anything out.
+      .filter(times => times.length > 0)
       .map(times => [Math.min(...times.map(([at]) => at)), Math.max(...times.map(([, end]) => end))] as const),
   }
 }

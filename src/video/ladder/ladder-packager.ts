@@ -67,6 +67,7 @@ export class LadderPackager implements Packager {
       const facts = await this.#probe(folder, FILM_FORMATS, signal)
       const { format, seconds } = planOf(facts, this.#limits)
       const plans = audio.map(each => encodedPlan(facts, each))
+      for (const plan of plans) assertNotEarly(facts, plan, shiftSeconds)
       const jobs = plans.map(plan => ({
         options: audioOptions(plan, shiftSeconds),
         maxRate: 2 * AUDIO_BITS_PER_SECOND,
@@ -122,6 +123,16 @@ export class LadderPackager implements Packager {
       throw signal.aborted ? abortReason(signal) : error
     }
   }
+}
+
+/** Audio that begins this long before the film would lose what is more than a frame of it. */
+const EARLY_SECONDS = 0.05
+
+/** @throws CannotPackage when audio would be cut off: the copied tracks begin the film, and nothing comes before zero */
+function assertNotEarly({ streams }: FilmFacts, { stream }: AudioPlan, shiftSeconds: number): void {
+  const begins = streams.find(({ index }) => index === stream)?.start_time
+  if (begins !== undefined && begins + shiftSeconds < -EARLY_SECONDS)
+    throw new CannotPackage('it begins before the tracks that are copied')
 }
 
 /** Resolves once ffmpeg has made something of the film. */

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CannotPackage, createRemuxer, type Packager } from '../../../src/video/index.ts'
 import { createFilmPackager } from '../../../src/video/node.ts'
 import { CORPUS, sourcesIn, type CorpusFilm, type Sources } from '../../support/corpus.ts'
-import { ladder } from '../../support/ladder.ts'
+import { ladder } from '../../support/ffmpeg.ts'
 import { packaged } from '../../support/packaged.ts'
 import { fromBeginning, shown, type Shown } from '../../support/shown.ts'
 import { tempDirectory, type TempDirectory } from '../../support/temp-directory.ts'
@@ -42,10 +42,16 @@ afterAll(() => home[Symbol.asyncDispose]())
 const pathOf = ({ name }: CorpusFilm): string =>
   join(home.path, `${name.replaceAll(/\W+/g, '-')}.${name.split(',')[0] ?? ''}`)
 
+interface Played extends Shown {
+  /** Encoders fill what comes before late audio with silence. */
+  readonly isAudioEncoded: boolean
+}
+
 /** What the packaged film shows, all its files together; the reason, when it is none. */
-async function showPackaged(path: string): Promise<Shown | CannotPackage> {
+async function showPackaged(path: string): Promise<Played | CannotPackage> {
   try {
-    const { renditions, audio } = await packaged(packager, path)
+    const { film, renditions, audio } = await packaged(packager, path)
+    const isAudioEncoded = encoded > 0 || film.notes.some(note => /encoded/.test(note))
     const seen = await Promise.all(
       [...renditions.slice(0, 1), ...audio].map(async (file, index) => {
         const place = `${path}.${index}.mp4`
@@ -53,7 +59,7 @@ async function showPackaged(path: string): Promise<Shown | CannotPackage> {
         return shown(place)
       }),
     )
-    return { frames: seen[0]?.frames ?? null, audio: seen.flatMap(each => each.audio) }
+    return { frames: seen[0]?.frames ?? null, audio: seen.flatMap(each => each.audio), isAudioEncoded }
   } catch (error) {
     if (error instanceof CannotPackage) return error
     throw error
@@ -62,7 +68,7 @@ async function showPackaged(path: string): Promise<Shown | CannotPackage> {
 
 const largest = (numbers: readonly number[]): number => Math.max(0, ...numbers.map(Math.abs))
 
-function expectSame(played: Shown, source: Shown, frameSeconds: number): void {
+function expectSame(played: Played, source: Shown, frameSeconds: number): void {
   const [film, file] = [fromBeginning(played), fromBeginning(source)]
   expect(film.frames?.length).toBe(file.frames?.length)
   const begin = (film.frames?.[0] ?? 0) - (file.frames?.[0] ?? 0)
@@ -71,7 +77,10 @@ function expectSame(played: Shown, source: Shown, frameSeconds: number): void {
   expect(film.audio.length).toBe(file.audio.length)
   film.audio.forEach(([from, to], index) => {
     const [begins, ends] = file.audio[index] ?? [Number.NaN, Number.NaN]
-    expect(Math.abs(from - begin - begins), 'the audio begins elsewhere').toBeLessThanOrEqual(AUDIO_SECONDS)
+    const late = from - begin - begins
+    expect(played.isAudioEncoded ? late : Math.abs(late), 'the audio begins elsewhere').toBeLessThanOrEqual(
+      AUDIO_SECONDS,
+    )
     expect(Math.abs(to - begin - ends), 'the audio ends elsewhere').toBeLessThanOrEqual(AUDIO_SECONDS)
   })
 }
