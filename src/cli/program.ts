@@ -83,6 +83,7 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
     .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
     .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
     .addOption(filmOption('copy'))
+    .option('--no-times', 'do not tell when files were last changed')
     .option('--no-previews', 'make no small pictures of photos and films, which takes ffmpeg')
   addOutputOptions(command).action((paths, options) =>
     run({ ...options, resumes: !paths.includes('-') }, async () =>
@@ -123,6 +124,7 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
       'only items whose name matches, such as "*.jpg" or "holiday/**"; may be repeated',
       collect,
     )
+    .option('--no-times', 'leave the times of files as they come, instead of what the sender tells')
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())

@@ -15,6 +15,7 @@ export interface GetCommandOptions extends ServerOptions, OutputOptions {
   readonly output: string
   readonly only?: readonly string[]
   readonly stdout?: boolean
+  readonly times: boolean
 }
 
 /** `sealift get`: everything a link holds, into a folder (or one item to stdout). */
@@ -25,7 +26,14 @@ export async function get(io: CliIo, link: string, options: GetCommandOptions): 
   if (options.stdout) return await getToStdout(io, sealift, { link, only, retries, quiet: options.quiet ?? false })
   const output = new Output(io, options)
   const startedAtMs = performance.now()
-  const received = await receive(io, sealift, { link, only, output, retries, directory: options.output })
+  const received = await receive(io, sealift, {
+    link,
+    only,
+    output,
+    retries,
+    directory: options.output,
+    times: options.times,
+  })
   const elapsedMs = performance.now() - startedAtMs
   if (received.items.length === 0 && only) throw new UsageError('No item of this link has a name that matches --only.')
   tell(output, received, { elapsedMs, directory: options.output })
@@ -47,6 +55,7 @@ interface ReceiveCall {
   readonly only: ((item: ParcelItem) => boolean) | undefined
   readonly output: Output
   readonly retries: RetryNotes
+  readonly times: boolean
 }
 
 async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Promise<Received> {
@@ -56,6 +65,7 @@ async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Prom
     directory: call.directory,
     signal: io.signal,
     keepOnAbort: true,
+    times: call.times,
     onProgress: progress => view.update(progress),
     ...(call.only ? { only: call.only } : {}),
   })

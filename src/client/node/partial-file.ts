@@ -82,9 +82,14 @@ export class PartialFile implements RandomStore {
     }
   }
 
-  /** Closes it, once its bytes are on the disk if `sync`. Returns its inode. @throws local_file */
-  async finish(sync: boolean): Promise<string> {
+  /**
+   * Closes it, once its bytes are on the disk if `sync`. Returns its inode.
+   * @param modifiedAt what it shall say of when it was last changed; a file system may not take every time
+   * @throws local_file
+   */
+  async finish(sync: boolean, modifiedAt: Date | null = null): Promise<string> {
     try {
+      if (modifiedAt) await this.#handle.utimes(new Date(), modifiedAt).catch(() => undefined)
       if (sync) await this.#handle.datasync()
       return String((await this.#handle.stat({ bigint: true })).ino)
     } catch (error) {
