@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
 import { FILM_MODES, type FilmMode } from './film-mode.ts'
 import { packageVersion } from './package-version.ts'
-import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
+import { listenHost, nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
 
 /** Runs one command line (without `node` and the script) and returns the exit code. Never rejects. */
@@ -66,7 +66,7 @@ function createProgram(io: CliIo, run: Runner): Command {
 function addServe(program: Command, io: CliIo, run: Runner): void {
   describe(program.command('serve'), help.serve)
     .addOption(configOption())
-    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', nonEmpty)
+    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', listenHost)
     .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
     .option('--data <directory>', 'where everything is kept', nonEmpty)
     .action(options => run({}, async () => (await import('./commands/serve.ts')).serve(io, options)))

@@ -1,4 +1,5 @@
 import { isSealiftError } from '../protocol/errors.ts'
+import { formatSpan } from '../protocol/units.ts'
 import { type CliIo, writeAll } from './cli-io.ts'
 import { EXIT, Interrupted, OutputClosed, UsageError } from './exit-codes.ts'
 import { explain, stackOf, type Explanation } from './explain.ts'
@@ -38,7 +39,10 @@ async function reportInterrupted(reason: Interrupted, io: CliIo, options: Report
 }
 
 function sentencesOf({ message, hint, retryAfterSeconds }: Explanation): string {
-  const retry = retryAfterSeconds === undefined ? '' : `The server asks to wait ${retryAfterSeconds} s.\n`
+  const retry =
+    retryAfterSeconds === undefined
+      ? ''
+      : `The server asks to wait ${formatSpan(Math.max(1, Math.ceil(retryAfterSeconds)))}.\n`
   return `sealift: ${message}\n${hint === undefined ? '' : `${hint}\n`}${retry}`
 }
 

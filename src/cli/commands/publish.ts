@@ -133,7 +133,7 @@ class PublishRun {
   async #tell({ item: { name } }: LandedFile, { link, bytes, expiresAt }: SentFiles): Promise<void> {
     const { output } = this.#publishing
     output.note(`Published ${quoted(name)}:`)
-    await output.line(link)
+    await output.link(link)
     // Programs read a line for each as it comes: there may be no end.
     if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
   }

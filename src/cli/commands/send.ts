@@ -39,8 +39,9 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
-  if (!options.live) await output.line(sent.link)
-  await output.result(resultOf(sent, { items, leftOut, elapsedMs }))
+  const result = resultOf(sent, { items, leftOut, elapsedMs })
+  if (options.live) await output.result(result)
+  else await output.link(sent.link, result)
   return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
@@ -62,7 +63,12 @@ async function transfer(
   using view = output.progress('sending')
   retries.showOn(view)
   const printed: Promise<void>[] = []
-  const print = ({ link }: Published) => void printed.push(output.line(link))
+  const print = ({ link }: Published): void => {
+    const printing = output.link(link)
+    // It is heeded when all is sent: whoever reads standard error has the link.
+    printing.catch(() => undefined)
+    printed.push(printing)
+  }
   const sent = await sealift.sendFiles(items, {
     signal: io.signal,
     leaveOutRefused: true,

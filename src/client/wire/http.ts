@@ -198,7 +198,7 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
 }
 
 /** Nothing is sent to where a server points: a token must not follow, nor a request reach what only we can. */
-async function redirection(response: TransportResponse, base: string): Promise<SealiftError> {
+export async function redirection(response: TransportResponse, base: string): Promise<SealiftError> {
   const location = response.header('location') ?? ''
   await response.discard()
   const target = URL.canParse(location, base) ? new URL(location, base) : null
