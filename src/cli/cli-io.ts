@@ -1,12 +1,14 @@
 /** What a command may touch of the outside world. */
 import type { Readable } from 'node:stream'
 
+import { localError } from '../client/node/local-error.ts'
+import { OutputClosed } from './exit-codes.ts'
 import { printable } from './terminal/text.ts'
 import { createProgressView, type ProgressView, type TerminalStream } from './terminal/progress-view.ts'
 import { printJson, printLines, say } from './terminal/writer.ts'
 
 export interface CliIo {
-  readonly stdin: Readable & { readonly isTTY?: boolean }
+  readonly stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: TerminalStream
   readonly env: Readonly<Record<string, string | undefined>>
@@ -47,6 +49,22 @@ export class Output {
   /** The result for programs; left out without `--json`. */
   async result(value: object): Promise<void> {
     if (this.json) await printJson(this.#io.stdout, value)
+  }
+
+  /**
+   * A link, and what goes with it for programs. It is all that leads to what was sent, so standard error gets it where
+   * standard output does not take it.
+   * @throws what hindered standard output
+   */
+  async link(link: string, result?: object): Promise<void> {
+    try {
+      await this.line(link)
+      if (result) await this.result(result)
+    } catch (error) {
+      this.warn('Standard output does not take the link, which is:')
+      this.warn(link)
+      throw error instanceof OutputClosed ? error : localError('It cannot be written', 'standard output', error)
+    }
   }
 
   /** Something worth knowing, above the bars while there are any; left out with `--quiet`. */

@@ -18,11 +18,11 @@ export interface ServerOptions {
 
 /** The address that is meant: the command line's, else the environment's, else the default. */
 export function serverOf(io: Pick<CliIo, 'env'>, options: ServerOptions): string {
-  return options.server ?? (io.env['SEALIFT_SERVER'] || DEFAULT_SERVER)
+  return (options.server ?? (io.env['SEALIFT_SERVER'] || DEFAULT_SERVER)).trim()
 }
 
 /** Whom the client tells what happens on its way. */
-export type ClientEvents = Pick<NodeSealiftOptions, 'onRetry'>
+export type ClientEvents = Pick<NodeSealiftOptions, 'onRetry' | 'onStateFailure'>
 
 /** A client of that server. */
 export function openServer(io: Pick<CliIo, 'env'>, options: ServerOptions, events: ClientEvents = {}): NodeSealift {

@@ -21,6 +21,8 @@ export interface Explanation {
 
 const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
+  untrusted_server:
+    'Ask whoever runs the server for a valid certificate. One of an authority of your own is trusted with NODE_EXTRA_CA_CERTS=FILE.',
   unauthorized: 'Give a token with --token or SEALIFT_TOKEN.',
   forbidden: 'The server does not allow this to you; ask whoever runs it.',
   not_found: 'Check that the link is complete. It may also have been deleted long ago.',
@@ -42,6 +44,10 @@ const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   file_changed: 'Send it again once it no longer changes.',
   upload_in_progress: 'Its sender has not finished yet; try again later.',
 }
+
+const PROXY_413 =
+  'That is not a response of Sealift: a proxy before the server limits the size of a request. Whoever runs it raises ' +
+  'that limit to the size of a part and more (nginx: client_max_body_size 0), or lowers transfer.partBytes.'
 
 /** Explains any error. Never holds a key, a token or a stack. */
 export function explain(error: unknown): Explanation {
@@ -78,6 +84,9 @@ function explainSealiftError(error: SealiftError): Explanation {
 
 function hintFor(error: SealiftError): string | undefined {
   const { limit, value } = error.context
+  if (error.code === 'too_large' && (limit === 'items' || limit === 'manifestBytes'))
+    return 'Send them with several links, or as one archive: tar c FOLDER | sealift send - --name FOLDER.tar'
+  if (error.code === 'too_large' && limit === undefined && error.context['status'] === 413) return PROXY_413
   if (error.code === 'too_large' && value !== undefined)
     return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
   if (error.code === 'quota_exceeded' && value !== undefined)

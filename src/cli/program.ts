@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
 import { FILM_MODES, type FilmMode } from './film-mode.ts'
 import { packageVersion } from './package-version.ts'
-import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
+import { listenHost, nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
 import { sayBlock } from './terminal/writer.ts'
 
@@ -67,7 +67,7 @@ function createProgram(io: CliIo, run: Runner): Command {
 function addServe(program: Command, io: CliIo, run: Runner): void {
   describe(program.command('serve'), help.serve)
     .addOption(configOption())
-    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', nonEmpty)
+    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', listenHost)
     .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
     .option('--data <directory>', 'where everything is kept', nonEmpty)
     .action(options => run({}, async () => (await import('./commands/serve.ts')).serve(io, options)))
@@ -84,6 +84,7 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
     .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
     .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
     .addOption(filmOption('copy'))
+    .option('--no-times', 'do not tell when files were last changed')
     .option('--no-previews', 'make no small pictures of photos and films, which takes ffmpeg')
   addOutputOptions(command).action((paths, options) =>
     run({ ...options, resumes: !paths.includes('-') }, async () =>
@@ -125,6 +126,7 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
       collect,
     )
     .option('--hidden', 'keep names that begin with a dot; without it .ssh becomes _.ssh')
+    .option('--no-times', 'leave the times of files as they come, instead of what the sender tells')
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())

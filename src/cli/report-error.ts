@@ -1,4 +1,5 @@
 import { isSealiftError } from '../protocol/errors.ts'
+import { formatSpan } from '../protocol/units.ts'
 import type { CliIo } from './cli-io.ts'
 import { EXIT, Interrupted, OutputClosed, UsageError } from './exit-codes.ts'
 import { explain, stackOf, type Explanation } from './explain.ts'
@@ -39,7 +40,10 @@ async function reportInterrupted(reason: Interrupted, io: CliIo, options: Report
 }
 
 function sentencesOf({ message, hint, retryAfterSeconds }: Explanation): string[] {
-  const retry = retryAfterSeconds === undefined ? [] : [`The server asks to wait ${retryAfterSeconds} s.`]
+  const retry =
+    retryAfterSeconds === undefined
+      ? []
+      : [`The server asks to wait ${formatSpan(Math.max(1, Math.ceil(retryAfterSeconds)))}.`]
   return [`sealift: ${message}`, ...(hint === undefined ? [] : [hint]), ...retry]
 }
 

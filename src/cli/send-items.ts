@@ -1,6 +1,6 @@
 /** From the paths of a command line to everything there is to send: all of it, or an error that names what is wrong. */
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { constants, createReadStream, fstatSync } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 
 import { listFiles, SealiftError, type FileItem, type SendItem } from '../client/node/index.ts'
@@ -8,6 +8,7 @@ import { realPath } from '../client/node/held-folder.ts'
 import type { CliIo } from './cli-io.ts'
 import { explain } from './explain.ts'
 import { UsageError } from './exit-codes.ts'
+import { printable } from './terminal/text.ts'
 import { typedStream, type NamedStream } from './typed-stream.ts'
 
 /** The path that stands for standard input. */
@@ -36,6 +37,7 @@ export async function itemsToSend(io: CliIo, paths: readonly string[], stdinName
   const note = (error: unknown): void => void problems.push(explain(error).message)
   for (const path of paths) {
     if (path === STDIN) items.push({ name: stdinName, source: readStdin(io) })
+    else if (await isPipe(path)) problems.push(pipeAdvice(path))
     else items.push(...(await filesAt(path, { io, leftOut, renamed, note })))
   }
   io.signal.throwIfAborted()
@@ -75,6 +77,22 @@ function notAllReadable(problems: readonly string[]): SealiftError {
   return new SealiftError('local_file', message)
 }
 
+/** Such as `<(command)`: it can be read once, and nobody knows when it ends. */
+async function isPipe(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isFIFO() ?? false
+}
+
+function pipeAdvice(path: string): string {
+  const name = printable(path)
+  return `${name}: it is a pipe, which is sent as standard input: sealift send - --name NAME < ${name}`
+}
+
+/** @throws UsageError for what Node would take for an empty stream */
 function readStdin(io: CliIo): ReadableStream<Uint8Array> {
+  const { fd } = io.stdin
+  const found = fd === undefined ? null : fstatSync(fd)
+  if (found?.isDirectory())
+    throw new UsageError('Standard input is a folder, which cannot be read as a stream; name it instead of -.')
+  if (found?.isBlockDevice()) return Readable.toWeb(createReadStream('', { fd: fd ?? 0 })) as ReadableStream<Uint8Array>
   return Readable.toWeb(io.stdin, { type: 'bytes' }) as ReadableStream<Uint8Array>
 }

@@ -9,7 +9,8 @@ import { sealedFields, size } from './manifest-fields.ts'
 
 export const MANIFEST_VERSION = 1
 
-const MAX_ITEMS = 20_000
+/** As many media as a parcel may cover. */
+export const MAX_ITEMS = 20_000
 const MAX_NAME_CHARACTERS = 4096
 export const MAX_NOTE_CHARACTERS = 2000
 
@@ -35,6 +36,7 @@ const original = z.looseObject({
 const described = {
   name: z.string().min(1).max(MAX_NAME_CHARACTERS).describe('As its sender calls it; a slash parts folders'),
   type: mediaType.describe('Media type'),
+  modifiedAt: z.iso.datetime().optional().describe('When its file was last changed, as the sender says: RFC 3339, UTC'),
   preview: previewSchema.optional().describe('What to show before any bytes are there'),
   thumbnail: sealedMediaSchema.optional().describe('A small picture, JPEG, sealed as role `thumbnail`'),
   /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */

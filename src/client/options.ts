@@ -87,6 +87,8 @@ export interface SendItem {
   /** Media type; sealed too. Default `application/octet-stream`. */
   readonly type?: string
   readonly source: Source
+  /** When its file was last changed: RFC 3339, UTC. Sealed too. */
+  readonly modifiedAt?: string
   /** What to show before the bytes are there. */
   readonly preview?: Preview
   /** A small picture; sealed as a media of its own and sent first. At most one part. */
@@ -127,6 +129,8 @@ export interface SendOptions extends LeaseOptions, TransferOptions {
    * Of no effect with `publishFirst`: receivers have been promised every item by then.
    */
   readonly leaveOutRefused?: boolean
+  /** Whether `sendFiles` tells when files were last changed. Sealed. Default true. */
+  readonly times?: boolean
   /** Pads every item so that its size says little; costs at most 5%. Default true. */
   readonly padding?: boolean
 }

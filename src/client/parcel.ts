@@ -17,6 +17,8 @@ export interface ParcelItem {
   readonly bytes: number | null
   /** `sending`: can be downloaded already; the download follows the upload. */
   readonly state: 'sending' | 'complete'
+  /** When its file was last changed, as the sender says: RFC 3339, UTC. `null`: not told. */
+  readonly modifiedAt: string | null
   readonly preview: Preview | null
   readonly hasThumbnail: boolean
   /** How it differs from what one would expect, such as why a film is a plain file. Untrusted, like `name`. */

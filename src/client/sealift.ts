@@ -9,6 +9,7 @@ import { NO_SIGNAL } from './abort.ts'
 import { systemClock } from './clock.ts'
 import { StorePath } from './direct/store-path.ts'
 import { fetchTransport } from './fetch-transport.ts'
+import { credential } from './header-values.ts'
 import { forwardParcel } from './forward.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
 import type {
@@ -79,10 +80,11 @@ export class Sealift implements AsyncDisposable {
   /** Who hashes large media. */
   protected readonly hashing: PartHashing
 
-  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` */
+  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` or `token` */
   constructor(options: SealiftOptions = {}, hashing?: PartHashing) {
     if (options.server !== undefined) serverBase(options.server)
-    this.#options = options
+    this.#options =
+      options.token === undefined ? options : { ...options, token: credential('The token', options.token) }
     this.#parallel = bounded('parallel', options.parallel ?? 6, 64)
     this.#parallelSmall = bounded('parallelSmall', options.parallelSmall ?? 32, 128)
     this.#transport = options.transport ?? fetchTransport()
@@ -158,8 +160,9 @@ export class Sealift implements AsyncDisposable {
     const { server: base, parcelId } = parseLink(link)
     const { signal = NO_SIGNAL } = options
     const server = this.#serverOf(base)
+    const owner = ownerSecret === undefined ? undefined : credential('The owner secret', ownerSecret)
     try {
-      await endParcel(server, { parcelId, owner: ownerSecret }, signal)
+      await endParcel(server, { parcelId, owner }, signal)
       return true
     } catch (error) {
       // Whoever has forgotten the secret with the parcel may still ask whether it ended.

@@ -1,4 +1,5 @@
 /** Who asks for something, with all that decides what may be done: made once for each request, before any work. */
+import { formatSpan } from '../protocol/units.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Client, Tier } from './access/access.ts'
 import type { Claim, Idempotency, QuotaCaps } from './records/record-store.ts'
@@ -35,7 +36,7 @@ export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
 export function expiryOf(tier: Tier, ttlSeconds: number | undefined, now: number): number {
   const seconds = ttlSeconds ?? Math.min(tier.defaultTtlSeconds, tier.maxTtlSeconds)
   if (seconds > tier.maxTtlSeconds) {
-    throw new SealiftError('invalid_request', `Ask for at most ${tier.maxTtlSeconds} seconds to live`, {
+    throw new SealiftError('invalid_request', `Ask for at most ${formatSpan(tier.maxTtlSeconds)} to live`, {
       context: { limit: 'maxTtlSeconds', value: tier.maxTtlSeconds },
     })
   }

@@ -21,8 +21,7 @@ export async function forward(io: CliIo, given: string | undefined, options: For
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
   })
   output.note(`Whoever has the new link can read it until ${localTime(published.expiresAt)}:`)
-  await output.line(published.link)
-  const { parcelId, expiresAt } = published
-  await output.result({ ok: true, link: published.link, parcelId, expiresAt })
+  const { link: made, parcelId, expiresAt } = published
+  await output.link(made, { ok: true, link: made, parcelId, expiresAt })
   return EXIT.ok
 }

@@ -19,6 +19,7 @@ export interface GetCommandOptions extends ServerOptions, OutputOptions {
   readonly only?: readonly string[]
   readonly stdout?: boolean
   readonly hidden?: boolean
+  readonly times: boolean
 }
 
 /** `sealift get`: everything a link holds, into a folder (or one item to stdout). */
@@ -30,8 +31,8 @@ export async function get(io: CliIo, given: string | undefined, options: GetComm
   if (options.stdout) return await getToStdout(io, sealift, { link, only, retries, quiet: options.quiet ?? false })
   const output = new Output(io, options)
   const startedAtMs = performance.now()
-  const { output: directory, hidden = false } = options
-  const received = await receive(io, sealift, { link, only, output, retries, directory, hidden })
+  const { output: directory, hidden = false, times } = options
+  const received = await receive(io, sealift, { link, only, output, retries, directory, hidden, times })
   const elapsedMs = performance.now() - startedAtMs
   if (received.items.length === 0 && only) throw new UsageError('No item of this link has a name that matches --only.')
   tell(output, received, { elapsedMs, directory })
@@ -54,6 +55,7 @@ interface ReceiveCall {
   readonly hidden: boolean
   readonly output: Output
   readonly retries: RetryNotes
+  readonly times: boolean
 }
 
 async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Promise<Received> {
@@ -65,6 +67,7 @@ async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Prom
     keepOnAbort: true,
     hidden: call.hidden,
     onNoJournal: error => call.output.note(`${explain(error).message}. If this is interrupted, it begins anew.`),
+    times: call.times,
     onProgress: progress => view.update(progress),
     ...(call.only ? { only: call.only } : {}),
   })

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 
 import pLimit from 'p-limit'
 
-import type { SentFiles } from '../../client/node/index.ts'
+import { isSealiftError, type SentFiles } from '../../client/node/index.ts'
 import { defaultStateDirectory } from '../../client/node/state-directory.ts'
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
@@ -14,6 +14,7 @@ import type { PassedOverReason } from '../publish/passed-over.ts'
 import { Publications } from '../publish/publications.ts'
 import type { FilmMode } from '../film-mode.ts'
 import { FilmNotes } from '../film-notes.ts'
+import { tellNotKept } from './send.ts'
 import { withFilms } from '../send-films.ts'
 
 const PASSED_OVER: Readonly<Record<PassedOverReason, string>> = {
@@ -48,7 +49,13 @@ export async function publish(io: CliIo, folder: string, options: PublishOptions
     throw new UsageError('What is published is a folder; this is none, or cannot be read.')
   const output = new Output(io, options)
   const server = serverOf(io, options)
-  await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server)
+  await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server).catch(
+    (error: unknown) => {
+      if (!isSealiftError(error, 'local_file')) throw error
+      output.warn(`${explain(error).message}. What is published is not remembered: the next start publishes it again.`)
+      return Publications.forgetful()
+    },
+  )
   const run = new PublishRun(io, { options, output, publications })
   output.note(`Publishing ${quoted(folder)} to ${server}${options.watch ? '; Ctrl-C ends it' : ''}.`)
   const settled = {
@@ -127,7 +134,8 @@ class PublishRun {
     const { ttl, maxDownloads, film } = options
     const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
     const items = await withFilms(this.#io, [item], { mode: film, previews: true, notes })
-    await using sealift = openServer(this.#io, options)
+    const onStateFailure = tellNotKept(output)
+    await using sealift = openServer(this.#io, options, { onStateFailure })
     return await sealift.sendFiles(items, {
       signal: this.#io.signal,
       ...(ttl !== undefined && { ttlSeconds: ttl }),
@@ -138,7 +146,7 @@ class PublishRun {
   async #tell({ item: { name } }: LandedFile, { link, bytes, expiresAt }: SentFiles): Promise<void> {
     const { output } = this.#publishing
     output.note(`Published ${quoted(name)}:`)
-    await output.line(link)
+    await output.link(link)
     // Programs read a line for each as it comes: there may be no end.
     await output.result({ ok: true, name, link, bytes, expiresAt })
   }

@@ -1,4 +1,4 @@
-import type { FileItem, Published, SendItem, SentFiles } from '../../client/node/index.ts'
+import type { FileItem, Published, SealiftError, SendItem, SentFiles } from '../../client/node/index.ts'
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
@@ -20,6 +20,7 @@ export interface SendCommandOptions extends ServerOptions, OutputOptions {
   readonly live?: boolean
   readonly film: FilmMode
   readonly previews: boolean
+  readonly times: boolean
 }
 
 /** `sealift send`: the link is the last line on stdout. */
@@ -39,8 +40,9 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
-  if (!options.live) await output.line(sent.link)
-  await output.result(resultOf(sent, { items, leftOut, renamed, elapsedMs, notes }))
+  const result = resultOf(sent, { items, leftOut, renamed, elapsedMs, notes })
+  if (options.live) await output.result(result)
+  else await output.link(sent.link, result)
   return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
@@ -57,14 +59,21 @@ async function transfer(
   { options, output }: { options: SendCommandOptions; output: Output },
 ): Promise<SentFiles> {
   const retries = new RetryNotes()
-  await using sealift = openServer(io, options, retries)
+  const onStateFailure = tellNotKept(output)
+  await using sealift = openServer(io, options, { onRetry: retries.onRetry, onStateFailure })
   using view = output.progress('sending')
   retries.showOn(view)
   const printed: Promise<void>[] = []
-  const print = ({ link }: Published) => void printed.push(output.line(link))
+  const print = ({ link }: Published): void => {
+    const printing = output.link(link)
+    // It is heeded when all is sent: whoever reads standard error has the link.
+    printing.catch(() => undefined)
+    printed.push(printing)
+  }
   const sent = await sealift.sendFiles(items, {
     signal: io.signal,
     leaveOutRefused: true,
+    times: options.times,
     onProgress: progress => view.update(progress),
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
@@ -72,6 +81,15 @@ async function transfer(
   })
   await Promise.all(printed)
   return sent
+}
+
+/** Said always: it changes what the sender can do later. */
+export function tellNotKept(output: Output): (error: SealiftError) => void {
+  return error =>
+    output.warn(
+      `${explain(error).message}. Sending goes on, but it cannot be resumed, and \`sealift rm\` will not be able to ` +
+        'delete it unless it is sent with a token; otherwise it stays until it expires.',
+    )
 }
 
 /** What stays behind is said, so that nobody counts on it. */

@@ -20,7 +20,7 @@ interface SystemError extends Error {
 
 function messageFor(error: SystemError, config: ServerConfig): string | null {
   const { host, port } = config.listen
-  const place = error.port === undefined ? `${host}:${port}` : `${error.address ?? host}:${error.port}`
+  const place = placeOf(error.address ?? host, error.port ?? port)
   switch (error.code) {
     case 'EADDRINUSE':
       return `${place} is in use already: another server runs there. Stop it, or choose another port with ${portSetting(error, config)} (0: any free one).`
@@ -38,6 +38,10 @@ function messageFor(error: SystemError, config: ServerConfig): string | null {
   return reason === null
     ? null
     : `The data directory cannot be used: ${error.path ?? config.dataDirectory}: ${reason} (${error.code}). Choose one that this user may write with --data.`
+}
+
+function placeOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 function portSetting({ port }: SystemError, { admin, listen }: ServerConfig): string {

@@ -25,6 +25,8 @@ import { undiciTransport } from './undici-transport.ts'
 
 /** Connections beside those that carry bytes: half as many again for receiving; begin, complete, publish. */
 const SPARE_CONNECTIONS = 26
+/** The same send would end in the same way. */
+const REFUSED_FOR_GOOD = ['too_large', 'quota_exceeded', 'invalid_request', 'forbidden'] as const
 /** Files looked at once. */
 const STAT_AT_ONCE = 32
 
@@ -35,6 +37,11 @@ export interface NodeSealiftOptions extends SealiftOptions {
    * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes.
    */
   readonly stateDirectory?: string | false
+  /**
+   * Told that the state directory cannot be used. What is sent is sent all the same, but cannot be resumed, and its owner
+   * secret is only in what the call gives back. `context.path` says where.
+   */
+  readonly onStateFailure?: (error: SealiftError) => void
 }
 
 /** What `sendFiles` gives back. */
@@ -58,6 +65,8 @@ export class NodeSealift extends Sealift {
   readonly #stateDirectory: string | false
   readonly #owned: OwnedParcels | null
   readonly #thread: HashThread | null
+  readonly #onStateFailure: (error: SealiftError) => void
+  #toldStateFailure = false
 
   constructor(options: NodeSealiftOptions = {}) {
     const thread = threadFor(options)
@@ -69,6 +78,7 @@ export class NodeSealift extends Sealift {
     super(given, thread ?? hashingInNode(given.suite))
     this.#thread = thread
     this.#server = options.server
+    this.#onStateFailure = options.onStateFailure ?? (() => undefined)
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
   }
@@ -89,11 +99,12 @@ export class NodeSealift extends Sealift {
    * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
    * machine, except whole files that were sent.
    *
-   * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it.
+   * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it; but not one that
+   * would come again, such as a quota: then what was sent is deleted.
    * @throws as `send`; `local_file`
    */
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
-    const prepared = await prepare(items)
+    const prepared = await prepare(items, options.times ?? true)
     const journal = await this.#openJournal(prepared, options)
     if (!journal)
       return {
@@ -109,11 +120,7 @@ export class NodeSealift extends Sealift {
       parcelId: null,
       items: journal.stale.map(upload => ({ upload, stored: null })),
     })
-    const sent = await this.sendWith(
-      journal,
-      prepared.map(({ item }) => item),
-      options,
-    )
+    const sent = await this.#sendOrFree(journal, prepared, options)
     await this.#remembered(sent)
     await journal.remove()
     return { ...sent, resumed: journal.resumed }
@@ -175,12 +182,32 @@ export class NodeSealift extends Sealift {
     })
   }
 
+  async #sendOrFree(journal: FileSendJournal, prepared: readonly Prepared[], options: SendOptions): Promise<Sent> {
+    try {
+      const items = prepared.map(({ item }) => item)
+      return await this.sendWith(journal, items, options)
+    } catch (error) {
+      if (isSealiftError(error, ...REFUSED_FOR_GOOD)) {
+        const parcelId = journal.published?.parcelId ?? null
+        await this.undo({ owner: journal.parcel.owner, parcelId, items: journal.items })
+        await journal.remove()
+      }
+      throw error
+    }
+  }
+
   /** What is published can be read: a secret that cannot be kept must not hide its link. */
   async #remembered<T extends Published>(published: T): Promise<T> {
-    await this.#owned?.remember(published).catch((error: unknown) => {
-      if (!isSealiftError(error)) throw error
-    })
+    await this.#owned?.remember(published).catch(this.#stateFailed)
     return published
+  }
+
+  /** One message for one directory. */
+  readonly #stateFailed = (error: unknown): null => {
+    if (!isSealiftError(error, 'local_file')) throw error
+    if (!this.#toldStateFailure) this.#onStateFailure(error)
+    this.#toldStateFailure = true
+    return null
   }
 
   /** `null` when nothing is to be kept, nothing could be gone on with, or another process sends the same. */
@@ -190,7 +217,8 @@ export class NodeSealift extends Sealift {
     const { ttlSeconds = null, maxDownloads = null, padding = true } = options
     const files = prepared.map(({ item, file }) => file && { name: item.name, source: file })
     const identity = { server: serverBase(this.#server), files, terms: [ttlSeconds, maxDownloads, padding] }
-    return FileSendJournal.open(this.#stateDirectory, identity, this.suite)
+    const settings = { suite: this.suite, onFailure: this.#stateFailed }
+    return FileSendJournal.open(this.#stateDirectory, identity, settings).catch(this.#stateFailed)
   }
 }
 
@@ -205,23 +233,32 @@ interface Prepared {
   readonly file: FileSource | null
 }
 
-async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepared[]> {
+async function prepare(items: readonly (FileItem | SendItem)[], times: boolean): Promise<Prepared[]> {
   const prepared: Prepared[] = []
   for (let at = 0; at < items.length; at += STAT_AT_ONCE) {
     const some = items.slice(at, at + STAT_AT_ONCE)
-    prepared.push(...(await Promise.all(some.map(prepareItem))))
+    prepared.push(...(await Promise.all(some.map(item => prepareItem(item, times)))))
   }
   return prepared
 }
 
-async function prepareItem(item: FileItem | SendItem): Promise<Prepared> {
+async function prepareItem(item: FileItem | SendItem, times: boolean): Promise<Prepared> {
   if (!('path' in item)) return { item, file: null }
   const { path, listed, film, pictures, ...described } = await withType(item)
   const file = await fileSource(path, listed)
   // What can only be read once, to its end, goes as the bytes it is.
   if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }
-  const made = { ...(film && { film }), ...(pictures && { pictures }) }
+  const modifiedAt = times ? timeOf(file) : null
+  const told = modifiedAt === null ? {} : { modifiedAt }
+  const made = { ...told, ...(film && { film }), ...(pictures && { pictures }) }
   return { item: { ...described, ...made, source: file }, file }
+}
+
+/** `null` for times that no date can tell. */
+function timeOf({ stamp }: FileSource): string | null {
+  const date = new Date(Math.floor(Number(stamp.mtimeNs) / 1e6))
+  const isTold = Number.isFinite(date.getTime()) && /^\d{4}-/.test(date.toISOString())
+  return isTold ? date.toISOString() : null
 }
 
 /** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */

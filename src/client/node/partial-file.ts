@@ -116,9 +116,14 @@ export class PartialFile implements RandomStore {
     }
   }
 
-  /** Closes it, once its bytes are on the disk if `sync`. @throws local_file */
-  async finish(sync: boolean): Promise<void> {
+  /**
+   * Closes it, once its bytes are on the disk if `sync`.
+   * @param modifiedAt what it shall say of when it was last changed; a file system may not take every time
+   * @throws local_file
+   */
+  async finish(sync: boolean, modifiedAt: Date | null = null): Promise<void> {
     try {
+      if (modifiedAt) await this.#handle.utimes(new Date(), modifiedAt).catch(() => undefined)
       if (sync) await this.#handle.datasync()
     } catch (error) {
       throw localError('A file cannot be written', this.path, error)

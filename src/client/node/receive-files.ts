@@ -24,6 +24,8 @@ export interface ReceiveOptions extends TransferOptions {
   readonly only?: (item: ParcelItem) => boolean
   /** Keeps partial files when the signal aborts, to go on later. Default false: nothing is left behind. */
   readonly keepOnAbort?: boolean
+  /** Whether files get the time of their last change that the sender tells. Default true. */
+  readonly times?: boolean
   /**
    * Waits until everything is on the disk before it is given its name, so that no power cut can lose it. Default false:
    * as with any copy, the system writes it within seconds, and what is lost until then is still on the server.
@@ -261,7 +263,8 @@ class FileReceiver implements DownloadTarget {
     const { journal, folders } = this.#options
     try {
       const sync = this.#options.options.sync === true
-      await sink.finish(sync)
+      const { times = true } = this.#options.options
+      await sink.finish(sync, times && item.modifiedAt !== null ? new Date(item.modifiedAt) : null)
       const announce = (path: string): Promise<void> =>
         journal.naming(item.id, { ...sink.identity, path: relative(folders.root, path), sync })
       const path = await giveName({ ...place, partial: sink.path, announce })

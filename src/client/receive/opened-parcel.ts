@@ -205,6 +205,7 @@ function describe(item: ManifestItem): Omit<ParcelItem, 'index' | 'id'> {
     type: item.type,
     bytes: item.original?.bytes ?? item.bytes ?? null,
     state: isSent(item) ? 'complete' : 'sending',
+    modifiedAt: item.modifiedAt ?? null,
     preview: item.preview ?? null,
     hasThumbnail: item.thumbnail !== undefined,
     note: item.note ?? null,

@@ -1,3 +1,4 @@
+import { describedItem } from './described-item.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
@@ -58,7 +59,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options
-    this.#items = options.items.map(item => ({ ...described(item), state: 'sending' }))
+    this.#items = options.items.map(item => ({ ...describedItem(item), state: 'sending' }))
   }
 
   get published(): Published | null {
@@ -106,9 +107,10 @@ export class Publisher {
   filmDropped(index: number): void {
     this.#films.delete(index)
     const item = this.#items[index]
-    const { name, type, preview, thumbnail } = item ?? {}
+    const { name, type, preview, thumbnail, modifiedAt } = item ?? {}
     if (name !== undefined && type !== undefined) {
-      const shown = { ...(preview && { preview }), ...(thumbnail && { thumbnail }) }
+      const told = modifiedAt !== undefined && { modifiedAt }
+      const shown = { ...told, ...(preview && { preview }), ...(thumbnail && { thumbnail }) }
       this.#items[index] = { name, type, ...shown, state: 'sending' }
     }
     this.#changed = true
@@ -290,13 +292,5 @@ export class Publisher {
   #cover(media: string): void {
     this.#media.add(media)
     this.#changed = true
-  }
-}
-
-function described(item: SendItem): Pick<ManifestItem, 'name' | 'type' | 'preview'> {
-  return {
-    name: item.name,
-    type: item.type ?? 'application/octet-stream',
-    ...(item.preview && { preview: item.preview }),
   }
 }

@@ -6,6 +6,7 @@ import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
 import { problem } from '../../protocol/schemas.ts'
 import { lingering, throwIfAborted } from '../abort.ts'
 import type { StorePath } from '../direct/store-path.ts'
+import { assertHeaderValue } from '../header-values.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from '../retry.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
@@ -13,6 +14,7 @@ import type { Transport, TransportRequest, TransportResponse } from '../transpor
 /** An answer that is read into memory is cut off here: manifests are the largest. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const MAX_PROBLEM_BYTES = 64 * 1024
+const NOT_MODIFIED = 304
 /** Longest wait for the answer to a request that is not wanted any more. */
 const LINGER_MS = 2000
 
@@ -85,6 +87,7 @@ export class Server {
       ...(request.body && { body: request.body }),
     })
     if (response.status >= 400) throw await refusal(response)
+    if (response.status >= 300 && response.status !== NOT_MODIFIED) throw await redirection(response, this.base)
     return response
   }
 
@@ -115,7 +118,11 @@ export class Server {
 
   #headers(given: ServerRequest['headers'] = {}): Record<string, string> {
     const headers: Record<string, string> = {}
-    for (const [name, value] of Object.entries(given)) if (value !== undefined) headers[name] = value
+    for (const [name, value] of Object.entries(given)) {
+      if (value === undefined) continue
+      assertHeaderValue(name, value)
+      headers[name] = value
+    }
     if (this.#access.token !== null) headers['authorization'] = `Bearer ${this.#access.token}`
     return headers
   }
@@ -199,6 +206,19 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
     ([, fact]) => fact !== undefined,
   )
   return new SealiftError(code, detail, { context: { ...Object.fromEntries(facts), ...retryAfterSeconds } })
+}
+
+/** Nothing is sent to where a server points: a token must not follow, nor a request reach what only we can. */
+export async function redirection(response: TransportResponse, base: string): Promise<SealiftError> {
+  const location = response.header('location') ?? ''
+  await response.discard()
+  const target = URL.canParse(location, base) ? new URL(location, base) : null
+  const isUpgrade = target?.protocol === 'https:' && base.startsWith('http:')
+  const advice = isUpgrade
+    ? 'It wants TLS: give its address, or the link, with https:// instead of http://'
+    : 'Give the address of the server itself'
+  const to = target ? ` to ${target.origin}` : ''
+  return new SealiftError('redirected', `The server redirects${to}, which is not followed. ${advice}`)
 }
 
 /** What a proxy between us and the server may answer of its own. */

@@ -173,6 +173,14 @@ export function text(told: TextTold): Field<string> {
   }
 }
 
+/** A host to listen on. An IPv6 address may stand in brackets, as in a URL. */
+export function listenHost(told: TextTold): Field<string> {
+  const schema = checkedText(told)
+    .transform(host => host.trim().replace(/^\[(.*)\]$/, '$1'))
+    .prefault(told.written)
+  return { kind: 'field', schema, suffix: '', facts: facts('text', told.written, told) }
+}
+
 /** A text that may be left out: `null` then. */
 export function optionalText(told: Omit<TextTold, 'written'>): Field<string | null> {
   const schema = checkedText(told).nullable().prefault(null)

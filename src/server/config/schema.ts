@@ -1,7 +1,7 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
 import * as z from 'zod'
 
-import { choice, count, duration, flag, list, named, optionalText, section, size, text } from './fields.ts'
+import { choice, count, duration, flag, list, listenHost, named, optionalText, section, size, text } from './fields.ts'
 import { access } from './schema-access.ts'
 import { limits, records, storage } from './schema-stores.ts'
 import { tier } from './schema-tiers.ts'
@@ -21,7 +21,7 @@ const port = (written: number, about: string) =>
   count({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
 
 const listen = section('Where clients connect', {
-  host: text({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
+  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
   port: port(7325, 'Port to listen on.'),
   publicUrl: optionalText({
     about: 'The address clients use when a reverse proxy is in front; the only source of absolute URLs',
@@ -57,7 +57,7 @@ const listen = section('Where clients connect', {
 
 const admin = section('Metrics and health, on a listener of their own', {
   enabled: flag({ written: true, about: 'Whether that listener is opened' }),
-  host: text({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
+  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
   port: port(7326, 'Port to listen on.'),
 })
 
