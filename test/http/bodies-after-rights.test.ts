@@ -37,6 +37,9 @@ function typesOf(name: RouteName): readonly string[] {
   return [...streams, ...(json || streams.length === 0 ? ['application/json'] : [])]
 }
 
+/** Ending a direct transfer that is over, or never was, is no refusal; it asks for no body either. */
+const leastStatus = (name: RouteName) => (name === 'endDirect' ? 200 : 400)
+
 interface Attempt {
   readonly name: RouteName
   readonly type: string
@@ -89,9 +92,8 @@ describe.each(['off', 'everywhere'])('threat 78: with open mode %s, every route 
         const headers = { ...credential(), Expect: '100-continue' }
         if (!isRefused(name, headers)) continue
         const answer = await attempt(server.url, { name, type, headers })
-        // A repeatable DELETE of what may have been is no refusal; neither asks for a body.
         expect([answer.continued, answer.cut], type).toEqual([false, false])
-        if (name !== 'endDirect') expect(answer.status).toBeGreaterThanOrEqual(400)
+        expect(answer.status).toBeGreaterThanOrEqual(leastStatus(name))
       }
     })
 
@@ -104,7 +106,7 @@ describe.each(['off', 'everywhere'])('threat 78: with open mode %s, every route 
             if (!isRefused(name, credential())) continue
             const sent = { sentBytes: 64 * 1024, lengthBytes: 64 * 1024 + 1 }
             const answer = await attempt(server.url, { name, type, headers: credential(), ...sent })
-            if (name !== 'endDirect') expect(answer.status).toBeGreaterThanOrEqual(400)
+            expect(answer.status).toBeGreaterThanOrEqual(leastStatus(name))
           }
           expect(parse.mock.calls.filter(([text]) => text.includes('[['))).toEqual([])
         } finally {
@@ -190,7 +192,7 @@ describe('threat 78: what has a right, but is not sound', () => {
       'Transfer-Encoding: chunked',
     )
     const body = `{"sizeBytes":1${' '.repeat(2000)}}`
-    connection.write([...body].map(byte => `1\r\n${byte}\r\n`).join('') + '0\r\n\r\n')
+    connection.write(`${body.replaceAll(/[^]/g, byte => `1\r\n${byte}\r\n`)}0\r\n\r\n`)
     expect(await connection.answer()).toMatchObject({ status: 201 })
   })
 })
