@@ -82,7 +82,8 @@ export const UPLOADS = `## Uploads
 **In one request**: \`POST /v1/media\` with a raw body makes one complete media (\`kind\`, \`ttlSeconds\` and \`maxDownloads\` go into
 the query). As \`multipart/form-data\` it makes one media of each file, and answers 200 with a result for each, in order:
 \`media\` or \`problem\`. One bad file does not lose the others. **The name of a file's field may tell its kind** (\`image\`,
-\`video\`, \`audio\`, \`document\`); any other name takes \`kind\` from the query. Other fields and file names are ignored.
+\`video\`, \`audio\`, \`document\`); any other name takes \`kind\` from the query. A \`Content-Digest\` covers the
+whole form: on 422 \`digest_mismatch\` repeat it, with its \`Idempotency-Key\`, or what was stored expires with its lease. Other fields and file names are ignored.
 
 **Idempotency**: with \`Idempotency-Key\` (1 to 128 printable characters, kept for a day, per client) a repeated POST answers
 with what the first one made; the same key with another request is 409 \`idempotency_conflict\`. A request that failed may be

@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { formatContentDigest } from '../../src/protocol/headers.ts'
 import type { FormResult, Limits } from '../../src/protocol/schemas.ts'
 import { createApi, type Api, type Answer } from '../support/api.ts'
 import { BOUNDARY, FORM, formBody, type FormPart } from '../support/form.ts'
@@ -38,6 +39,15 @@ describe('a form', () => {
     expect(answer.status).toBe(200)
     expect(resultsOf(answer).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4])
     expect(await readAll(answer)).toEqual(files)
+  })
+
+  test('is held against its Content-Digest, which covers the whole body', async () => {
+    const parts = [file('one'), file(randomBytes(PART + 1))]
+    const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')
+    const digest = (bytes: Uint8Array) => ({ 'content-digest': formatContentDigest(sha256(bytes)) })
+    expect((await send(parts, digest(formBody(parts)))).status).toBe(200)
+    expect(await send(parts, digest(Buffer.from('one')))).toMatchObject({ status: 422, code: 'digest_mismatch' })
+    expect(await send(parts, { 'content-digest': '0' })).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('stores the good files although some are bad, and says of each why', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -12,10 +12,12 @@ import { KINDS } from '../../src/protocol/schemas.ts'
 import { schemathesisPath } from '../support/requirements.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 
-const CONFIG_FILE = join(import.meta.dirname, '../support/schemathesis.toml')
-const EXAMPLES = process.env['SEALIFT_FUZZ_EXAMPLES'] ?? '100'
+const SUPPORT = join(import.meta.dirname, '../support')
+/** Read from the folder that it runs in, which it also writes to. */
+const FILES = ['schemathesis.toml', 'schemathesis_hooks.py']
+const EXAMPLES = process.env['SEALIFT_TEST_FUZZ_EXAMPLES'] ?? '100'
 /** For sequences along the links: most operations need what several others made. */
-const STATEFUL_SECONDS = process.env['SEALIFT_FUZZ_SECONDS'] ?? '120'
+const STATEFUL_SECONDS = process.env['SEALIFT_TEST_FUZZ_SECONDS'] ?? '120'
 
 /** No request is refused for its rate, and no size or time to live that the document allows is above the tier's. */
 const TIER = {
@@ -70,7 +72,8 @@ describe('the API and its OpenAPI document', () => {
   })
 
   async function fuzz(url: string, options: readonly string[]): Promise<{ code: number | null; report: string }> {
-    const args = ['--config-file', CONFIG_FILE, 'run', `${url}/openapi.json`, '--checks', 'all', '--no-color']
+    for (const file of FILES) copyFileSync(join(SUPPORT, file), join(directory, file))
+    const args = ['run', `${url}/openapi.json`, '--checks', 'all', '--no-color']
     args.push('-n', EXAMPLES, '-H', `Authorization: Bearer ${token}`, ...options)
     const child = spawn(schemathesisPath() ?? 'schemathesis', args, { cwd: directory })
     let report = ''

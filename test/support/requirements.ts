@@ -27,9 +27,9 @@ export function chromiumPath(): string | null {
   return findOnPath('chromium') ?? findOnPath('chromium-browser')
 }
 
-/** The path of schemathesis, or of the one named by `SEALIFT_SCHEMATHESIS`; `null` when there is none. */
+/** The path of schemathesis, or of the one named by `SEALIFT_TEST_SCHEMATHESIS`; `null` when there is none. */
 export function schemathesisPath(): string | null {
-  const named = process.env['SEALIFT_SCHEMATHESIS']
+  const named = process.env['SEALIFT_TEST_SCHEMATHESIS']
   if (named !== undefined) return isExecutable(named) ? named : null
   return findOnPath('schemathesis')
 }

@@ -5,6 +5,7 @@ import type { Caller } from '../caller.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
 import { describeComplete } from '../media/describe-media.ts'
 import { slotRequest } from '../transfer-slot.ts'
+import { verifyDigest } from '../uploads/byte-source.ts'
 import { storeForm } from '../uploads/store-form.ts'
 import { storeWhole, type StoreWhole } from '../uploads/store-whole.ts'
 import { sendJson } from './answers.ts'
@@ -51,15 +52,17 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
 
 async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
   const query = queryOf(exchange, ROUTES.storeMedia.query)
+  const sha256 = digestOf(exchange)
   const maker = asMaker(exchange, caller, query, deps.clock)
   const { formMaxFiles } = deps.terms()
   const totalBytes = contentLength(exchange)
   const results = await receive(deps, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     using _memory = await takeMemory(deps, exchange, caller, Math.min(totalBytes ?? Infinity, FORM_BYTES))
-    const files = formFiles(exchange.req.headers, source, { maxFiles: formMaxFiles, totalBytes })
-    const form = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
-    return await storeForm(deps, maker, form, AbortSignal.any([exchange.signal, slot.signal]))
+    const form = sha256 === null ? source : verifyDigest(source, sha256)
+    const files = formFiles(exchange.req.headers, form, { maxFiles: formMaxFiles, totalBytes })
+    const toStore = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
+    return await storeForm(deps, maker, toStore, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 200, {
     results: results.map(({ index, field, outcome }) => ({
