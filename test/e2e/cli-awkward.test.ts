@@ -120,7 +120,10 @@ test('times are carried and restored, unless either side does not want it', asyn
 
 test('a proxy that takes no whole part is found by doctor, and its 413 told as what it is', async () => {
   const proxy = createServer((request, response) => {
-    if (Number(request.headers['content-length'] ?? 0) > 1_000_000) return response.writeHead(413).end('too large')
+    if (Number(request.headers['content-length'] ?? 0) > 1_000_000) {
+      response.writeHead(413).end('too large')
+      return
+    }
     const onward = { method: request.method, headers: request.headers }
     request.pipe(
       ask(new URL(request.url ?? '', serving.url), onward, answer => {
@@ -143,7 +146,8 @@ test.each(['::1', '[::1]'])('serve listens on --host %s', async host => {
   await using running = startCli(['serve', '--host', host, '--port', '0', '--data', join(home, `data ${host}`)], {
     env: { ...env, SEALIFT_ADMIN_PORT: '0' },
   })
-  await until('it listens', () => running.stdout().includes('http://[::1]:'))
+  await until('it listens', () => running.stdout().includes('Metrics'))
+  expect(running.stdout()).toContain('Sealift listens on http://[::1]:')
 })
 
 test('durations in messages are for people', async () => {
