@@ -185,24 +185,6 @@ describe('the bytes of large items', () => {
     expect(passedBytes()).toBeGreaterThan(2 * FILM)
   })
 
-  test('threat: of a link to a server that is not one of ours pass that server, unless we wish otherwise', async () => {
-    await start()
-    const link = await sendFilm(content('film', FILM))
-    const elsewhere = { server: 'http://127.0.0.1:9' }
-    const gets = (): number => storeProxy.requests.filter(line => line.startsWith('GET ')).length
-    await using stranger = clientIn(home.path, elsewhere)
-    await using unnamed = clientIn(home.path)
-    // `fetch` does not tell where it connects, so a wish is not enough.
-    await using blind = new Sealift({ ...elsewhere, direct: true })
-    for (const client of [stranger, unnamed, blind]) expect(await downloadFilm(link, client)).toBe(film())
-    expect(gets()).toBe(0)
-    expect(asked()).toBe(0)
-    await using wishing = clientIn(home.path, { ...elsewhere, direct: true })
-    expect(await downloadFilm(link, wishing)).toBe(film())
-    expect(gets()).toBeGreaterThan(0)
-    await idle()
-  })
-
   test('cannot be changed by the store unnoticed', async () => {
     await start()
     const before = new Set(await objectsIn(bucket))
