@@ -22,7 +22,16 @@ const place = (name: string): string => join(home.path, name)
 beforeAll(async () => {
   home = await tempDirectory()
   serving = await startServe(home.path)
-  const source = ['-f', 'lavfi', '-i', 'testsrc2=size=128x72:rate=25:duration=1', '-f', 'lavfi', '-i', 'sine=duration=1']
+  const source = [
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=128x72:rate=25:duration=1',
+    '-f',
+    'lavfi',
+    '-i',
+    'sine=duration=1',
+  ]
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-c:a', 'aac']
   await ffmpeg(...source, ...h264, place('phone.3gp'))
   for (const [name, ...options] of [
@@ -94,7 +103,9 @@ test.each([['clip.ts'], ['clip'], ['clip.mp4']])(
     const film = await readFile(place('recording.ts'))
     const { items, stderr } = await sent(['-', '--name', name], {}, film)
     expect(stderr).toMatch(/is sent as a file: .*standard input/)
-    expect(items).toMatchObject([{ type: 'video/mp2t', isFilm: false, note: expect.stringMatching(/standard input/) as string }])
+    expect(items).toMatchObject([
+      { type: 'video/mp2t', isFilm: false, note: expect.stringMatching(/standard input/) as string },
+    ])
   },
 )
 
