@@ -116,6 +116,21 @@ export class Publisher {
     this.#changed = true
   }
 
+  /**
+   * Names media no more that no version covers yet, so that they can be deleted.
+   * @returns those of `media` that may be deleted
+   */
+  async uncover(media: readonly string[]): Promise<readonly string[]> {
+    // A version on its way may name them.
+    for (let updating = null; updating !== this.#updating;) {
+      updating = this.#updating
+      await updating
+    }
+    const uncovered = media.filter(id => !this.#options.journal.coveredMedia.has(id))
+    for (const id of uncovered) this.#media.delete(id)
+    return uncovered
+  }
+
   trackBegun({ index, track }: TrackPlace, begun: Begun): void {
     this.#films.get(index)?.trackBegun(track, begun)
     this.#cover(begun.media)

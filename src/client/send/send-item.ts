@@ -142,12 +142,11 @@ export class ItemSend {
     publisher.filmDropped(index)
     const things = thingsOf(film.tracks.length, own?.way)
     const journals = things.map(thing => journal.item(index, thing))
+    const mediaOf = ({ upload, stored }: (typeof journals)[number]) => stored?.media ?? upload?.mediaId
     // What a readable version covers stays until the parcel ends.
-    const uncovered = journals.filter(({ upload, stored }) => {
-      const media = stored?.media ?? upload?.mediaId
-      return media !== undefined && !journal.coveredMedia.has(media)
-    })
-    await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items: uncovered })
+    const uncovered = await publisher.uncover(journals.flatMap(each => mediaOf(each) ?? []))
+    const items = journals.filter(each => uncovered.includes(mediaOf(each) ?? ''))
+    await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items })
     for (const each of journals) await each.restart()
   }
 
