@@ -35,6 +35,7 @@ import { MemoryJournal } from './send/send-journal.ts'
 import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport.ts'
+import { fixedCredential, type Credential } from './wire/credential.ts'
 import { Server } from './wire/http.ts'
 import { endParcel, hasEnded, noServer, readLimits } from './wire/parcels.ts'
 
@@ -209,14 +210,22 @@ export class Sealift implements AsyncDisposable {
     return this.#serverOf(this.#options.server)
   }
 
+  /** What proves to a server, by its base URL, who sends. */
+  protected credentialOf(server: string): Credential {
+    return fixedCredential(this.tokenFor(server))
+  }
+
   /** The token is for the server it was given with, and never follows a link to another. */
+  protected tokenFor(server: string): string | null {
+    const { server: own, token } = this.#options
+    return own !== undefined && serverBase(own) === server ? (token ?? null) : null
+  }
+
   #serverOf(server: string): Server {
-    const own = this.#options.server
-    const isOwn = own !== undefined && serverBase(own) === serverBase(server)
     return new Server({
       store: this.#options.direct === false ? null : this.#storeOf(serverBase(server)),
       server,
-      token: isOwn ? (this.#options.token ?? null) : null,
+      credential: this.credentialOf(serverBase(server)),
       transport: this.#transport,
       retrier: this.#retrier,
       stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,

@@ -9,10 +9,12 @@ import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
+import type { Credential } from '../wire/credential.ts'
 import { fileSource } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
+import { LocalCredential } from './local-credential.ts'
 import { OwnedParcels } from './owned-parcels.ts'
 import { receiveFiles } from './receive-files.ts'
 import type { Received, ReceiveOptions } from './receive-files.ts'
@@ -46,6 +48,8 @@ export class NodeSealift extends Sealift {
   readonly #stateDirectory: string | false
   readonly #owned: OwnedParcels | null
   readonly #thread: HashThread | null
+  /** One for each server, so that its file is read once. */
+  readonly #local = new Map<string, LocalCredential | null>()
 
   constructor(options: NodeSealiftOptions = {}) {
     const thread = threadFor(options)
@@ -59,6 +63,14 @@ export class NodeSealift extends Sealift {
     this.#server = options.server
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
+  }
+
+  /** A server on this machine, started by this user, takes requests without a token that was given: see `server`. */
+  protected override credentialOf(server: string): Credential {
+    if (this.tokenFor(server) !== null) return super.credentialOf(server)
+    const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)
+    this.#local.set(server, known)
+    return known ?? super.credentialOf(server)
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
