@@ -20,7 +20,8 @@ export interface Explanation {
 
 const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
-  unauthorized: 'Give a token with --token or SEALIFT_TOKEN.',
+  unauthorized:
+    'Give a token with --token or SEALIFT_TOKEN. A server on this machine takes the user that runs it without one, if XDG_STATE_HOME is the same for both.',
   forbidden: 'The server does not allow this to you; ask whoever runs it.',
   not_found: 'Check that the link is complete. It may also have been deleted long ago.',
   gone: 'It has expired or its sender deleted it; ask for a new link.',

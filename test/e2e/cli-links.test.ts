@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf } from '../support/stored-bytes.ts'
@@ -30,7 +31,7 @@ const file = join(home, 'file.bin')
 writeFileSync(file, bytes)
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = mine) {
-  const { code, stdout, stderr } = await runCli(args, { env: { SEALIFT_SERVER: serving.url, ...env } })
+  const { code, stdout, stderr } = await runCli(args, { env: { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...env } })
   return { code, out: stdout.toString().trim(), stderr }
 }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, it } from 'vitest'
 
+import { localAuth, localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until, type RunningCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf, storedMedia, type Places } from '../support/stored-bytes.ts'
@@ -27,7 +28,7 @@ const tiers = (over: object) => ({ tiers: { default: over } })
 const slowly = tiers({ downloadBytesPerSecond: '2MiB', queue: 7 })
 
 async function send(url: string, directory: string): Promise<string> {
-  const env = { XDG_STATE_HOME: join(directory, 'state') }
+  const env = { XDG_STATE_HOME: join(directory, 'state'), ...localEnv(url) }
   const { code, stdout, stderr } = await runCli(['send', file, '--server', url], { env })
   expect(code, stderr).toBe(0)
   return stdout.toString().trim()
@@ -61,7 +62,7 @@ interface Limits {
 }
 
 async function limitsOf(serving: Serving): Promise<Limits> {
-  return (await (await fetch(`${serving.url}/v1/limits`)).json()) as Limits
+  return (await (await fetch(`${serving.url}/v1/limits`, { headers: localAuth(serving.url) })).json()) as Limits
 }
 
 const logged = (serving: Serving, text: string) => () => serving.running.logged(text)

@@ -3,9 +3,11 @@
  * process share one token; `sealift serve` makes its own, which `startServe` and `startServerProcess` read from its file.
  */
 import { readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 import { defaultStateDirectory } from '../../src/client/node/state-directory.ts'
-import { localTokenFile } from '../../src/client/node/local-token.ts'
+import { localTokenFile, localTokenHeader } from '../../src/client/node/local-token.ts'
 import { hashToken } from '../../src/server/access/tokens.ts'
 
 /** Of every server that `startTestServer` starts. */
@@ -38,6 +40,15 @@ export function localAuth(url: string): { readonly authorization?: string } {
 export function localEnv(url: string): { readonly SEALIFT_TOKEN?: string } {
   const token = localTokenOf(url)
   return token === null ? {} : { SEALIFT_TOKEN: token }
+}
+
+/** Leaves the file that a server of this process would have, were it `sealift serve`. @param stateHome `XDG_STATE_HOME` */
+export async function leaveLocalToken(stateHome: string, url: string): Promise<string> {
+  const file = localTokenFile(join(stateHome, 'sealift'), url)
+  if (file === null) throw new Error('This server is not on loopback')
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await writeFile(file, localTokenHeader(LOCAL_TOKEN), { mode: 0o600 })
+  return file
 }
 
 /** Reads the token that `sealift serve` wrote when it told `url`; `null` when its open mode is another one. */
