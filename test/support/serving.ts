@@ -28,6 +28,8 @@ export interface Serving extends AsyncDisposable {
   /** Where the first process listens itself. */
   readonly ownUrl: string
   readonly running: ServingProcess
+  /** How many processes serve at `url`, in turn. */
+  readonly nodes: number
   readonly configFile: string
   readonly dataDirectory: string
   /** Replaces what the configuration file says; a reload is the caller's. */
@@ -57,6 +59,7 @@ export async function startServe(directory: string, config: object = {}): Promis
     url,
     ownUrl,
     running: asOne(processes),
+    nodes: processes.length,
     configFile,
     dataDirectory,
     writeConfig,

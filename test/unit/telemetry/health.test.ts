@@ -1,7 +1,9 @@
 import { request } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
 
-import type { AdminPlace } from '../../../src/server/telemetry/admin-place.ts'
+import { parseConfig } from '../../../src/server/config/parse-config.ts'
+import type { RawMap } from '../../../src/server/config/raw.ts'
+import { adminPlace, type AdminPlace } from '../../../src/server/telemetry/admin-place.ts'
 import { startAdminServer, type AdminServer } from '../../../src/server/telemetry/admin-server.ts'
 import { createHealth, type HealthOptions } from '../../../src/server/telemetry/health.ts'
 
@@ -160,6 +162,13 @@ describe('the admin listener', () => {
     expect((await fetch(`${moved.url}/healthz`)).status).toBe(200)
   })
 
+  test("its port is the default one, or any where that is the server's own; one that is set stays", () => {
+    const placeOf = (raw: RawMap) => adminPlace(parseConfig(raw))
+    expect(placeOf({})).toMatchObject({ port: 7326, mayMove: true })
+    expect(placeOf({ listen: { port: 7326 } })).toMatchObject({ port: 0, mayMove: true })
+    expect(placeOf({ admin: { port: 7326 } })).toMatchObject({ port: 7326, mayMove: false })
+  })
+
   async function statusFor(url: string, host: string): Promise<number> {
     const { statusCode, body } = await request(`${url}/metrics`, { headers: { host } })
     const text = await body.text()
@@ -170,7 +179,14 @@ describe('the admin listener', () => {
   test('DNS rebinding: a page that names this machine by a name of its own gets nothing', async () => {
     const { url } = await start()
     const { port } = new URL(url)
-    for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1', '']) {
+    for (const host of [
+      'evil.example',
+      `evil.example:${port}`,
+      'localhost.evil.example',
+      '127.0.0.1.evil.example',
+      '10.0.0.1',
+      '',
+    ]) {
       expect(await statusFor(url, host), host).toBe(421)
     }
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, 'LOCALHOST', '[::1]', '127.8.9.10']) {
