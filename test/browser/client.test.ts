@@ -26,7 +26,9 @@ beforeAll(async () => {
   server = await startTestServer({ transfer: { partBytes: '2MiB' } })
   home = await tempDirectory()
   opened = await openTestPage({ entry: 'test/browser/client-page.ts' })
-  const sent = await opened.page.evaluate<Answer<'send'>>(`client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`)
+  const sent = await opened.page.evaluate<Answer<'send'>>(
+    `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
+  )
   link = sent.link
   reports = sent.reports
 })

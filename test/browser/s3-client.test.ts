@@ -50,7 +50,9 @@ async function movedByServer(): Promise<number> {
 }
 
 const send = async (): Promise<string> => {
-  const { link } = await opened.page.evaluate<Answer<'send'>>(`client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`)
+  const { link } = await opened.page.evaluate<Answer<'send'>>(
+    `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
+  )
   return link
 }
 

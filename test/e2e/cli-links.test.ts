@@ -31,7 +31,9 @@ const file = join(home, 'file.bin')
 writeFileSync(file, bytes)
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = mine) {
-  const { code, stdout, stderr } = await runCli(args, { env: { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...env } })
+  const { code, stdout, stderr } = await runCli(args, {
+    env: { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...env },
+  })
   return { code, out: stdout.toString().trim(), stderr }
 }
 

@@ -123,7 +123,7 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
     }
   })
 
-  test('a client on the proxy\'s machine that goes past it gets bytes, whatever it forwards', async () => {
+  test("a client on the proxy's machine that goes past it gets bytes, whatever it forwards", async () => {
     const { mediaId } = await straight.store(bytes)
     for (const headers of [{}, { 'x-forwarded-for': '203.0.113.7' }, { 'sealift-accelerate': 'yes' }]) {
       const answer = await straight.read(mediaId, headers)

@@ -25,7 +25,9 @@ const OF_CLIENTS = (Object.keys(ROUTES) as RouteName[]).filter(name =>
 )
 
 test('there are routes that take a client', () => {
-  expect(OF_CLIENTS).toEqual(expect.arrayContaining(['storeMedia', 'beginUpload', 'putPart', 'publishParcel', 'limits']))
+  expect(OF_CLIENTS).toEqual(
+    expect.arrayContaining(['storeMedia', 'beginUpload', 'putPart', 'publishParcel', 'limits']),
+  )
 })
 
 describe.each(OF_CLIENTS)('threat 51: %s', name => {

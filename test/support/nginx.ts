@@ -28,7 +28,8 @@ export interface NginxOptions {
 export async function startNginx({ example, upstream, replace = [] }: NginxOptions): Promise<Nginx> {
   const home = await mkdtemp(join(tmpdir(), 'sealift-nginx-'))
   const port = await freePort()
-  const text = typeof example === 'string' ? await readExample(example) : example.text.replaceAll('{port}', String(port))
+  const text =
+    typeof example === 'string' ? await readExample(example) : example.text.replaceAll('{port}', String(port))
   const site = [
     [/127\.0\.0\.1:7325/, new URL(upstream).host] as const,
     [/listen 443 ssl;/, `listen 127.0.0.1:${port};`] as const,

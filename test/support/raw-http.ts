@@ -48,7 +48,8 @@ export class RawConnection implements AsyncDisposable {
 
   /** Lines are joined with CRLF; an empty line ends the headers. */
   head(...lines: string[]): this {
-    const local = this.#localLine !== null && !lines.some(line => /^authorization:/i.test(line)) ? [this.#localLine] : []
+    const local =
+      this.#localLine !== null && !lines.some(line => /^authorization:/i.test(line)) ? [this.#localLine] : []
     this.socket.write(`${[...lines, ...local].join('\r\n')}\r\n\r\n`)
     return this
   }

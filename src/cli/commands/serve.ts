@@ -86,7 +86,8 @@ async function announce(
   await output.line(`Sealift listens on ${server.url}`)
   if (tokenFile !== null) await output.line(`The token of this user is in ${tokenFile} (curl -H @FILE)`)
   await output.line(`Data is in ${placesOf(config)}`)
-  if (server.adminUrl !== null) await output.line(`Metrics and health are on ${server.adminUrl}${movedNote(server.adminUrl, config)}`)
+  if (server.adminUrl !== null)
+    await output.line(`Metrics and health are on ${server.adminUrl}${movedNote(server.adminUrl, config)}`)
 }
 
 /** An admin port that nobody set gives way to another server's. */

@@ -35,7 +35,9 @@ export async function serveWorkers(
     hangups.tellTo(() => {
       supervisor.reload()
       // What is wrong with it, the workers say.
-      void reread().then(next => access.follow(supervisor.url, next)).catch(() => undefined)
+      void reread()
+        .then(next => access.follow(supervisor.url, next))
+        .catch(() => undefined)
     })
     await announce(supervisor)
     if (!io.signal.aborted) await once(io.signal, 'abort')

@@ -31,7 +31,8 @@ const STAT_AT_ONCE = 32
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
    * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
-   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes.
+   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes. The token of
+   * a server on this machine is read from the default in any case.
    */
   readonly stateDirectory?: string | false
 }
@@ -65,7 +66,7 @@ export class NodeSealift extends Sealift {
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
   }
 
-  /** A server on this machine, started by this user, takes requests without a token that was given: see `server`. */
+  /** Without a token that was given: what a server on this machine left for the user that runs it, which is this one. */
   protected override credentialOf(server: string): Credential {
     if (this.tokenFor(server) !== null) return super.credentialOf(server)
     const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)

@@ -80,7 +80,9 @@ async function tokenClient(deps: Deps, sent: SentToken): Promise<Client> {
 }
 
 function isLocalToken({ localTokenSha256 }: Deps, { hash }: SentToken): boolean {
-  return localTokenSha256 !== undefined && timingSafeEqual(Buffer.from(localTokenSha256, 'hex'), Buffer.from(hash, 'hex'))
+  return (
+    localTokenSha256 !== undefined && timingSafeEqual(Buffer.from(localTokenSha256, 'hex'), Buffer.from(hash, 'hex'))
+  )
 }
 
 async function refuse(): Promise<never> {

@@ -67,7 +67,12 @@ function settingsIn(environment: Environment, problems: ConfigProblem[]): [strin
 }
 
 function isForOthers(name: string): boolean {
-  return OTHER_VARIABLES.includes(name) || name === WORKER_TOKEN_VARIABLE || TOOL_VARIABLE.test(name) || SERVICE_LINK.test(name)
+  return (
+    OTHER_VARIABLES.includes(name) ||
+    name === WORKER_TOKEN_VARIABLE ||
+    TOOL_VARIABLE.test(name) ||
+    SERVICE_LINK.test(name)
+  )
 }
 
 function unknownVariable(name: string): ConfigProblem {

@@ -1,7 +1,19 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
 import { z } from 'zod'
 
-import { choice, count, duration, flag, list, named, optionalCount, optionalText, section, size, text } from './fields.ts'
+import {
+  choice,
+  count,
+  duration,
+  flag,
+  list,
+  named,
+  optionalCount,
+  optionalText,
+  section,
+  size,
+  text,
+} from './fields.ts'
 import { access } from './schema-access.ts'
 import { limits, records, storage } from './schema-stores.ts'
 import { tier } from './schema-tiers.ts'

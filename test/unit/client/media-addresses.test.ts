@@ -42,7 +42,13 @@ function scene(): Scene {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   const retrier = new Retrier({ clock: systemClock, random: () => 0 })
-  const server = new Server({ server: 'http://media', credential: fixedCredential(null), transport, retrier, stallTimeoutMs: 1000 })
+  const server = new Server({
+    server: 'http://media',
+    credential: fixedCredential(null),
+    transport,
+    retrier,
+    stallTimeoutMs: 1000,
+  })
   const ask = (start: number, end: number): Promise<DirectRead> => {
     made.asked.push([start, end])
     made.nowMs += made.answerMs

@@ -134,7 +134,10 @@ describe('rules between values', () => {
   test.each([
     [{ publicUrl: 'https://media.example' }, ['listen.publicUrl']],
     [{ trustedProxies: ['loopback'] }, ['listen.trustedProxies']],
-    [{ publicUrl: 'https://media.example', trustedProxies: ['private'] }, ['listen.publicUrl', 'listen.trustedProxies']],
+    [
+      { publicUrl: 'https://media.example', trustedProxies: ['private'] },
+      ['listen.publicUrl', 'listen.trustedProxies'],
+    ],
   ])('open mode loopback refuses to stand behind a proxy, and says what to set: %j', (listen, named) => {
     const told = problemsOf({ listen })['access.openMode'] ?? ''
     for (const word of [...named, 'off', 'everywhere']) expect(told).toContain(word)
