@@ -186,7 +186,7 @@ describe('doctor', () => {
         ? ['data', 'storage', 'disk', 'workers', 'records']
         : ['s3', 'workers', 'valkey', 'postgres', 'pg']
     const areas = new Set(checks.map(({ name }) => name.split(' ')[0]))
-    expect([...areas]).toEqual(['configuration', ...ofStores, 'port'])
+    expect([...areas]).toEqual(['configuration', ...ofStores, 'port', 'backlog'])
     expect(
       checks.filter(({ name, status }) => status === 'fail' && name !== 'disk'),
       out + stderr,
