@@ -11,21 +11,24 @@ gets 429 takes the node out of service. What the bytes are made of is in [format
 
 ## Sending and receiving, in six calls
 
+\`FILE\` is what \`sealift serve\` prints below its address: the header that proves that you are the user who runs it.
+
 \`\`\`sh
-curl -sX POST localhost:7325/v1/uploads -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'  # uploadId, mediaId
-curl -sX PUT localhost:7325/v1/uploads/$uploadId/parts/0 -H 'Content-Type: application/octet-stream' -d hello
-curl -sX POST localhost:7325/v1/uploads/$uploadId/complete -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'
-curl -s localhost:7325/v1/media/$mediaId -H 'Range: bytes=1-3'                                       # ell
-curl -sX POST localhost:7325/v1/media -H 'Content-Type: application/octet-stream' -d hello          # all in one
-curl -sX POST localhost:7325/v1/media -F image=@sealed-1.bin -F video=@sealed-2.bin                 # many in one form
+at=http://127.0.0.1:7325/v1
+curl -s -H @FILE $at/uploads -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'  # uploadId, mediaId
+curl -s -H @FILE -X PUT $at/uploads/$uploadId/parts/0 -H 'Content-Type: application/octet-stream' -d hello
+curl -s -H @FILE $at/uploads/$uploadId/complete -H 'Content-Type: application/json' -d '{"sizeBytes": 5}'
+curl -s $at/media/$mediaId -H 'Range: bytes=1-3'                                       # ell: reading takes the id alone
+curl -s -H @FILE $at/media -H 'Content-Type: application/octet-stream' -d hello         # all in one
+curl -s -H @FILE $at/media -F image=@sealed-1.bin -F video=@sealed-2.bin                # many in one form
 \`\`\`
 
 ## Who may call
 
 - **Token**: \`Authorization: Bearer TOKEN\`, static or signed ([configuration.md](configuration.md#tokens)). A token that is
   sent must be valid, also where none is needed. Cookies and tokens in URLs are never taken.
-- **Open mode**: without a token, where the operator allows it; by default only from the server's own machine. The client is
-  then the address.
+- **Open mode**: without a token of its own, where the operator allows it. By default that is the user that runs the server, on the
+  server's own machine: it proves itself with the token that the server left in a file of that user. The client is then the address.
 - **Ids** match \`^[a-z2-7]{26}$\`: 130 random bits, chosen by the server. Who knows the id of a media or a parcel may read
   it (unless \`access.downloads\` is \`token\`). An upload's id is told to its sender alone, and is the right to add parts;
   one begun with a token also takes that client's token.

@@ -23,7 +23,8 @@ const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
   untrusted_server:
     'Ask whoever runs the server for a valid certificate. One of an authority of your own is trusted with NODE_EXTRA_CA_CERTS=FILE.',
-  unauthorized: 'Give a token with --token or SEALIFT_TOKEN.',
+  unauthorized:
+    'Give a token with --token or SEALIFT_TOKEN. A server on this machine takes the user that runs it without one, if XDG_STATE_HOME is the same for both.',
   forbidden: 'The server does not allow this to you; ask whoever runs it.',
   not_found: 'Check that the link is complete. It may also have been deleted long ago.',
   gone: 'It has expired or its sender deleted it; ask for a new link.',

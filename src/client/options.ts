@@ -31,7 +31,10 @@ export interface RetryEvent {
 export interface SealiftOptions {
   /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
   readonly server?: string
-  /** Bearer token. Sent to `server` alone, never to the server of a foreign link. */
+  /**
+   * Bearer token. Sent to `server` alone, never to the server of a foreign link. `sealift/node` needs none for a server on
+   * this machine that the same user runs.
+   */
   readonly token?: string
   /** How requests travel. Default: `fetch`. */
   readonly transport?: Transport

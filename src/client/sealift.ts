@@ -36,6 +36,7 @@ import { MemoryJournal } from './send/send-journal.ts'
 import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport.ts'
+import { fixedCredential, type Credential } from './wire/credential.ts'
 import { Server } from './wire/http.ts'
 import { endParcel, hasEnded, noServer, readLimits } from './wire/parcels.ts'
 
@@ -213,14 +214,28 @@ export class Sealift implements AsyncDisposable {
     return this.#serverOf(this.#options.server)
   }
 
+  /** What proves to a server, by its base URL, who sends. */
+  protected credentialOf(server: string): Credential {
+    return fixedCredential(this.tokenFor(server))
+  }
+
   /** The token is for the server it was given with, and never follows a link to another. */
-  #serverOf(server: string): Server {
+  protected tokenFor(server: string): string | null {
+    return this.#isOwn(server) ? (this.#options.token ?? null) : null
+  }
+
+  /** True for the server that the options name, by its base URL. */
+  #isOwn(server: string): boolean {
     const own = this.#options.server
-    const isOwn = own !== undefined && serverBase(own) === serverBase(server)
+    return own !== undefined && serverBase(own) === server
+  }
+
+  #serverOf(server: string): Server {
+    const base = serverBase(server)
     return new Server({
-      store: this.#mayGoDirectly(isOwn) ? this.#storeOf(serverBase(server)) : null,
+      store: this.#mayGoDirectly(this.#isOwn(base)) ? this.#storeOf(base) : null,
       server,
-      token: isOwn ? (this.#options.token ?? null) : null,
+      credential: this.credentialOf(base),
       transport: this.#transport,
       retrier: this.#retrier,
       jsonOnly: this.#jsonOnly,

@@ -13,6 +13,7 @@ import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
 import { checkStorage } from './check-storage.ts'
 import type { Clock } from './clock.ts'
+import { isLoopbackHost } from './config/cross-checks.ts'
 import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { DirectSlots } from './direct/direct-slots.ts'
@@ -31,6 +32,7 @@ import { RequestMemory } from './memory/request-memory.ts'
 import { followOthers, openClock, sweepLease } from './among-others.ts'
 import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
 import { isOnlyProcess, openStores, type Stores } from './open-stores.ts'
+import { adminPlace } from './telemetry/admin-place.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
@@ -72,6 +74,8 @@ export interface ServerOptions {
   readonly wrap?: (stores: Stores) => Stores
   /** Metrics of the process itself; off where several servers share one. */
   readonly processMetrics?: boolean
+  /** SHA-256 (hex) of the token that the user of this machine proves itself with in the open mode `loopback`. */
+  readonly localTokenSha256?: string | undefined
   /** Whether it opens the admin listener that the configuration asks for; a worker leaves that to its supervisor. */
   readonly ownAdmin?: boolean
 }
@@ -106,7 +110,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
     watch: resources.use(new StallWatch()),
     manifests: resources.use(new ManifestThread()),
   })
-  const http = createListener(live, services, events)
+  const http = createListener(live, services, { events, localTokenSha256: options.localTokenSha256 })
   const sweeper = resources.use(
     createSweeper({
       blobs,
@@ -120,12 +124,14 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer =
     admin.enabled && options.ownAdmin !== false
-      ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
+      ? resources.use(await startAdminServer({ place: adminPlace(live.current), metrics, health, onError }))
       : null
   if (limits.node) resources.use(await followOthers({ live, node: limits.node, sessions, events, readAtMs, reread }))
-  const port = await http.listen(listen.host, listen.port)
+  const { address, port } = await http.listen(listen)
   sweeper.start()
-  const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
+  // A name such as localhost may mean several addresses; only one of them is this server's.
+  const host = isLoopbackHost(listen.host) ? address : listen.host
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   const adminUrl = adminServer?.url ?? null
   events.serverStarted({ url, adminUrl, version: serverVersion(), openMode: live.current.access.openMode })
   const owned = resources.move()
@@ -241,12 +247,16 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
   }
 }
 
-function createListener(live: LiveConfig, services: Services, events: Events): HttpServer {
+function createListener(
+  live: LiveConfig,
+  services: Services,
+  { events, localTokenSha256 }: Pick<ServerOptions, 'localTokenSha256'> & { readonly events: Events },
+): HttpServer {
   const { clock, records, rates } = services
   const proxies = createProxyTrust(live)
   const identify = createIdentify({
     live,
-    authenticator: createAuthenticator({ live, clock, proxies }),
+    authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256 }),
     devices: new DeviceGate({ live, records, clock }),
     rates,
   })

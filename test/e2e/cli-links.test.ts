@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf } from '../support/stored-bytes.ts'
@@ -30,7 +31,9 @@ const file = join(home, 'file.bin')
 writeFileSync(file, bytes)
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = mine) {
-  const { code, stdout, stderr } = await runCli(args, { env: { SEALIFT_SERVER: serving.url, ...env } })
+  const { code, stdout, stderr } = await runCli(args, {
+    env: { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...env },
+  })
   return { code, out: stdout.toString().trim(), stderr }
 }
 
@@ -183,7 +186,7 @@ describe('doctor', () => {
         ? ['data', 'storage', 'disk', 'workers', 'records']
         : ['s3', 'workers', 'valkey', 'postgres', 'pg']
     const areas = new Set(checks.map(({ name }) => name.split(' ')[0]))
-    expect([...areas]).toEqual(['configuration', ...ofStores, 'port'])
+    expect([...areas]).toEqual(['configuration', ...ofStores, 'port', 'backlog'])
     expect(
       checks.filter(({ name, status }) => status === 'fail' && name !== 'disk'),
       out + stderr,

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until, type CliOptions } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf, storedMedia } from '../support/stored-bytes.ts'
@@ -59,7 +60,7 @@ function sizeOfPartial(directory: string): number {
 }
 
 const sealift = (args: readonly string[], options: CliOptions = {}) =>
-  runCli(args, { ...options, env: { ...env, SEALIFT_SERVER: serving.url, ...options.env } })
+  runCli(args, { ...options, env: { ...env, SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...options.env } })
 
 async function send(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await sealift(['send', ...args])
@@ -184,7 +185,7 @@ describe('the main job', () => {
 
   it('prints the link at once with --live, and a receiver follows', async () => {
     await using sender = startCli(['send', '-', '--name', 'live.bin', '--live', '--server', serving.url], {
-      env,
+      env: { ...env, ...localEnv(serving.url) },
       keepStdinOpen: true,
     })
     const first = randomBytes(9 * MiB)

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSealift, type Film } from '../../src/client/node/index.ts'
 import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
 import { films, type Films } from '../support/films.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
@@ -33,7 +34,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   cases += 1
-  env = { XDG_STATE_HOME: join(home.path, `state-${cases}`), SEALIFT_SERVER: proxy.url }
+  env = { XDG_STATE_HOME: join(home.path, `state-${cases}`), SEALIFT_SERVER: proxy.url, ...localEnv(serving.url) }
   proxy.resetCounts()
 })
 

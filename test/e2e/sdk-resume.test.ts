@@ -11,6 +11,7 @@ import type { Transport } from '../../src/client/transport.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import type { FlakyProxy } from '../support/flaky-proxy.ts'
 import { eventually } from '../support/eventually.ts'
+import { localAuth } from '../support/local-token.ts'
 import { clientIn, content, digest, digests, MemorySink, writeFiles } from '../support/sdk.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
 import { runChild } from '../support/run-sdk-child.ts'
@@ -304,7 +305,12 @@ describe('a send that is gone on with', () => {
     await unanswered(paths)
     const [key = ''] = (await readFile(await journalPath(), 'utf8')).match(/(?<="idempotencyKey":")[^"]+/) ?? []
     const otherKey = key.split('').toReversed().join('')
-    const headers = { 'content-type': 'application/json', 'idempotency-key': otherKey, 'sealift-owner': 'x'.repeat(43) }
+    const headers = {
+      ...localAuth(server.url),
+      'content-type': 'application/json',
+      'idempotency-key': otherKey,
+      'sealift-owner': 'x'.repeat(43),
+    }
     const other = await fetch(`${server.url}/v1/uploads`, { method: 'POST', headers, body: '{"sizeBytes":5}' })
     expect(other.status).toBe(201)
     await writeFile(await journalPath(), (await readFile(await journalPath(), 'utf8')).replace(key, otherKey))
@@ -318,7 +324,7 @@ describe('a send that is gone on with', () => {
     const state = join(home.path, 'state', 'sends')
     const journal = await readFile(join(state, (await readdir(state))[0] ?? ''), 'utf8')
     const uploadId = /"uploadId":"([a-z2-7]{26})"/.exec(journal)?.[1] ?? ''
-    await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE' })
+    await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE', headers: localAuth(server.url) })
     const sent = await again(paths)
     expect(await received(sent.link)).toEqual(expected())
   })

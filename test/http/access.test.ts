@@ -67,7 +67,7 @@ beforeAll(async () => {
   server = await startTestServer({ access: TOKENS })
   alice = createApi(server.url, { token: ALICE })
   bob = createApi(server.url, { token: BOB })
-  nobody = createApi(server.url)
+  nobody = createApi(server.url, { token: null })
 })
 afterAll(() => server.stop())
 
@@ -75,7 +75,7 @@ async function statusOf(name: RouteName, headers: Record<string, string>): Promi
   const lines = Object.entries({ host: 'test', 'content-length': '0', ...headers }).map(
     ([key, value]) => `${key}: ${value}`,
   )
-  await using connection = await RawConnection.open(server.url)
+  await using connection = await RawConnection.open(server.url, { bare: true })
   connection.head(`${ROUTES[name].method} ${routePath(name, PARAMETERS as never)} HTTP/1.1`, ...lines)
   return (await connection.answer({ head: ROUTES[name].method === 'HEAD' }))?.status ?? 0
 }
@@ -107,7 +107,7 @@ describe('threat 64: every route × every bad credential', () => {
 
   test('where downloads take a token too, no route is open without one', async () => {
     await using strict = await startTestServer({ access: { ...TOKENS, downloads: 'token' } })
-    const anonymous = createApi(strict.url)
+    const anonymous = createApi(strict.url, { token: null })
     for (const name of ['readMedia', 'mediaInfo', 'readParcel', 'headMedia'] as const) {
       expect((await anonymous.call(name, PARAMETERS)).status).toBe(401)
     }

@@ -8,6 +8,8 @@ export const CLUSTER_SUITES = ['test/{http,e2e}/**/*.test.ts']
 export const NOT_ON_CLUSTER: Readonly<Record<string, string>> = {
   'test/e2e/chaos-*.test.ts': 'starts engines of its own, to break them',
   'test/e2e/{s3,postgres}-{doctor,fsck,restore}.test.ts': 'chooses its stores itself',
+  'test/e2e/cli-backup.test.ts': 'is about files and SQLite',
+  'test/e2e/cli-{local-token,ports}.test.ts': 'is about the user of one machine',
   'test/e2e/{cli-old-node,ffmpeg-cli-start}.test.ts': 'starts no server',
   'test/e2e/{cli-play,ffmpeg-play,mpv-play,play-*}.test.ts': 'is about what players of this machine are given',
   'test/e2e/cli-fsck-sqlite.test.ts': 'is about an older SQLite file',

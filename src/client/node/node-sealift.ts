@@ -9,11 +9,13 @@ import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
+import type { Credential } from '../wire/credential.ts'
 import { fileSource, fileStream } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
 import { withType } from './list-files.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
+import { LocalCredential } from './local-credential.ts'
 import { OwnedParcels } from './owned-parcels.ts'
 import type { OwnedPlace } from './owned-parcels.ts'
 import { receiveFiles } from './receive-files.ts'
@@ -34,7 +36,8 @@ const STAT_AT_ONCE = 32
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
    * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
-   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes.
+   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes. The token of
+   * a server on this machine is read from the default in any case.
    */
   readonly stateDirectory?: string | false
   /**
@@ -67,6 +70,8 @@ export class NodeSealift extends Sealift {
   readonly #thread: HashThread | null
   readonly #onStateFailure: (error: SealiftError) => void
   #toldStateFailure = false
+  /** One for each server, so that its file is read once. */
+  readonly #local = new Map<string, LocalCredential | null>()
 
   constructor(options: NodeSealiftOptions = {}) {
     const thread = threadFor(options)
@@ -81,6 +86,14 @@ export class NodeSealift extends Sealift {
     this.#onStateFailure = options.onStateFailure ?? (() => undefined)
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
+  }
+
+  /** Without a token that was given: what a server on this machine left for the user that runs it, which is this one. */
+  protected override credentialOf(server: string): Credential {
+    if (this.tokenFor(server) !== null) return super.credentialOf(server)
+    const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)
+    this.#local.set(server, known)
+    return known ?? super.credentialOf(server)
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

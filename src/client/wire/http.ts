@@ -10,6 +10,7 @@ import { assertHeaderValue } from '../header-values.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from '../retry.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
+import type { Credential, SentToken } from './credential.ts'
 
 /** An answer that is read into memory is cut off here: manifests are the largest. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -21,7 +22,7 @@ const LINGER_MS = 2000
 export interface ServerAccess {
   /** Base URL. */
   readonly server: string
-  readonly token: string | null
+  readonly credential: Credential
   readonly transport: Transport
   readonly retrier: Retrier
   /** Longest silence of the server that is not taken for a broken connection. */
@@ -41,7 +42,7 @@ export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' 
   readonly stallTimeoutMs?: number
 }
 
-/** One server: adds its address and token to requests, turns refusals into errors, repeats what is worth it. */
+/** One server: adds its address and credential to requests, turns refusals into errors, repeats what is worth it. */
 export class Server {
   readonly base: string
   readonly retrier: Retrier
@@ -77,18 +78,32 @@ export class Server {
   }
 
   async #exchange(request: ServerRequest, sent: SentBytes): Promise<TransportResponse> {
-    const response = await this.#access.transport.request({
+    const { credential } = this.#access
+    const current = credential.current()
+    // A turn of the event loop only where there is something to wait for.
+    const token = current instanceof Promise ? await current : current
+    let response = await this.#send(request, token, sent)
+    if (response.status === 401 && token && credential.instead) {
+      const other = await credential.instead(token)
+      await response.discard()
+      sent.takeBack()
+      response = await this.#send(request, other, sent)
+    }
+    if (response.status >= 400) throw await refusal(response)
+    if (response.status >= 300 && response.status !== NOT_MODIFIED) throw await redirection(response, this.base)
+    return response
+  }
+
+  #send(request: ServerRequest, token: SentToken | null, sent: SentBytes): Promise<TransportResponse> {
+    return this.#access.transport.request({
       method: request.method,
-      url: `${this.base}${request.path}${queryString(request.query)}`,
-      headers: this.#headers(request.headers),
+      url: `${token?.base ?? this.base}${request.path}${queryString(request.query)}`,
+      headers: requestHeaders(request.headers, token),
       signal: request.signal,
       stallTimeoutMs: request.stallTimeoutMs ?? this.#access.stallTimeoutMs,
       onSent: bytes => sent.add(bytes),
       ...(request.body && { body: request.body }),
     })
-    if (response.status >= 400) throw await refusal(response)
-    if (response.status >= 300 && response.status !== NOT_MODIFIED) throw await redirection(response, this.base)
-    return response
   }
 
   /**
@@ -115,17 +130,17 @@ export class Server {
   async done(request: ServerRequest): Promise<void> {
     await this.retrier.run(request.signal, async () => (await this.attempt(request)).discard())
   }
+}
 
-  #headers(given: ServerRequest['headers'] = {}): Record<string, string> {
-    const headers: Record<string, string> = {}
-    for (const [name, value] of Object.entries(given)) {
-      if (value === undefined) continue
-      assertHeaderValue(name, value)
-      headers[name] = value
-    }
-    if (this.#access.token !== null) headers['authorization'] = `Bearer ${this.#access.token}`
-    return headers
+function requestHeaders(given: ServerRequest['headers'] = {}, sent: SentToken | null): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    assertHeaderValue(name, value)
+    headers[name] = value
   }
+  if (sent !== null) headers['authorization'] = `Bearer ${sent.token}`
+  return headers
 }
 
 /** Reads an answer and checks its shape. @throws invalid_response */

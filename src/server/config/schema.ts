@@ -1,11 +1,25 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
 import * as z from 'zod'
 
-import { choice, count, duration, flag, list, listenHost, named, optionalText, section, size, text } from './fields.ts'
+import {
+  choice,
+  count,
+  duration,
+  flag,
+  list,
+  listenHost,
+  named,
+  optionalCount,
+  optionalText,
+  section,
+  size,
+  text,
+} from './fields.ts'
 import { access } from './schema-access.ts'
 import { limits, records, storage } from './schema-stores.ts'
 import { tier } from './schema-tiers.ts'
 import {
+  checkHostName,
   checkHttpUrl,
   checkProxy,
   checkPublicUrl,
@@ -37,6 +51,14 @@ const listen = section('Where clients connect', {
     range: 'addresses, networks such as 10.0.0.0/8, loopback, private',
     live: true,
   }),
+  backlog: count({
+    written: 4096,
+    min: 1,
+    max: 65_535,
+    about:
+      'Connections that the system holds until the server accepts them; a burst beyond is cut. The system caps it (net.core.somaxconn)',
+    unit: 'connections',
+  }),
   maxConnections: count({
     written: 10_000,
     min: 1,
@@ -45,7 +67,7 @@ const listen = section('Where clients connect', {
     unit: 'connections',
   }),
   maxConnectionsPerAddress: count({
-    written: 4096,
+    written: 512,
     min: 0,
     max: 1_000_000,
     about:
@@ -58,7 +80,21 @@ const listen = section('Where clients connect', {
 const admin = section('Metrics and health, on a listener of their own', {
   enabled: flag({ written: true, about: 'Whether that listener is opened' }),
   host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
-  port: port(7326, 'Port to listen on.'),
+  port: optionalCount({
+    min: 0,
+    max: 65_535,
+    about: 'Port to listen on. null: 7326, or any free one where that is taken; 0: any free one',
+    unit: 'port',
+  }),
+  hosts: list({
+    written: [],
+    item: z
+      .string({ error: 'must be a text' })
+      .refine(checkHostName, 'must be a host name such as metrics.internal, without a port'),
+    about:
+      'Names by which it may be called, beside localhost and addresses. Any other name in Host is refused, so that no web page can reach it by a name of its own',
+    range: 'host names',
+  }),
 })
 
 const transfer = section('How bytes move', {
