@@ -12,7 +12,9 @@ export interface FilmRecipe {
   /** `null`: no pictures. */
   readonly video?: 'libx264' | 'libx265' | 'libvpx-vp9' | 'mpeg4' | 'mpeg2video' | null
   /** One per sound track, each in another pitch; languages `eng`, `deu`, `fra`. Empty: no sound. */
-  readonly audio?: readonly ('aac' | 'libmp3lame' | 'libopus' | 'flac' | 'ac3' | 'eac3' | 'dca' | 'alac' | 'mp2' | 'pcm_s16le')[]
+  readonly audio?: readonly (
+    'aac' | 'libmp3lame' | 'libopus' | 'flac' | 'ac3' | 'eac3' | 'dca' | 'alac' | 'mp2' | 'pcm_s16le'
+  )[]
   readonly size?: `${number}x${number}`
   readonly seconds?: number
   /** Of the sound, when it differs. */
