@@ -10,7 +10,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024
 export interface FileBox extends BoxHeader {
   readonly startsAt: number
   /** What is in it; `null` when it is cut off or too large to be held. */
-  body(): Promise<DataView | null>
+  readonly body: () => Promise<DataView | null>
 }
 
 /** The boxes of a file from front to back, no more than `most` of them. Ends early at nonsense. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { array, assert, integer, property, shuffledSubarray } from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { DecodeClock } from '../../../src/video/remux/decode-clock.ts'
@@ -50,9 +50,9 @@ function timesOf({ decodeTime, samples }: FragmentTrack): Times {
 }
 
 /** Segments of shuffled frames; some of them need far more delay than the film's. */
-const shuffled = fc.array(
-  fc.integer({ min: 1, max: 12 }).chain(frames =>
-    fc.shuffledSubarray(
+const shuffled = array(
+  integer({ min: 1, max: 12 }).chain(frames =>
+    shuffledSubarray(
       Array.from({ length: frames }, (_, place) => place),
       { minLength: frames, maxLength: frames },
     ),
@@ -61,8 +61,8 @@ const shuffled = fc.array(
 )
 
 test('whatever the order of frames, decode times grow, and every frame is shown when it was', () => {
-  fc.assert(
-    fc.property(shuffled, segments => {
+  assert(
+    property(shuffled, segments => {
       const retime = clock().retime
       let [from, last] = [0, -1]
       for (const places of segments) {

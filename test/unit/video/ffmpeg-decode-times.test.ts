@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { factsOf } from '../../../src/video/checks/package-facts.ts'
-import { createRemuxer } from '../../../src/video/index.ts'
+import { CannotPackage, createRemuxer } from '../../../src/video/index.ts'
 import { ffmpeg as lenientFfmpeg } from '../../support/ffmpeg-film.ts'
 import { ffmpeg, films, frameHashes } from '../../support/films.ts'
 import type { Films } from '../../support/films.ts'
@@ -50,7 +50,7 @@ test.each(['mp4', 'mov', 'mkv'] as const)(
         films += 1
       } catch (error) {
         // A cut that hides frames between key frames behind an edit list is sent as a file.
-        expect(error).toMatchObject({ name: 'CannotPackage', message: expect.stringMatching(/edit list/) })
+        if (!(error instanceof CannotPackage) || !error.message.includes('edit list')) throw error
       }
     }
     expect(films).toBeGreaterThan(0)

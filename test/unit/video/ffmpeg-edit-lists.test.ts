@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { factsOf } from '../../../src/video/checks/package-facts.ts'
-import { createRemuxer } from '../../../src/video/index.ts'
+import { CannotPackage, createRemuxer } from '../../../src/video/index.ts'
 import { withEdits, type EditedTracks, type TestEdit } from '../../support/edit-lists.ts'
 import { films, frameHashes } from '../../support/films.ts'
 import type { Films } from '../../support/films.ts'
@@ -128,7 +128,7 @@ test('wherever an edit list cuts, no frame plays that was trimmed off', async ()
       expect(await shown(out)).toEqual(whole.slice(25, 75 + frame))
     } catch (error) {
       // A frame that is left out may be needed by others.
-      expect(error).toMatchObject({ name: 'CannotPackage', message: expect.stringMatching(/edit list/) })
+      if (!(error instanceof CannotPackage) || !error.message.includes('edit list')) throw error
       refused += 1
     }
   }
