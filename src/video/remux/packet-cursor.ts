@@ -138,7 +138,17 @@ async function beginVideo(sink: EncodedPacketSink, span: ShownSpan): Promise<Fir
     if (packet.timestamp >= span.start) return NOT_ON_KEY_FRAME
     packet = await sink.getNextPacket(packet, METADATA)
   }
-  return { first, trimmed }
+  return (await hasLeading(sink, first, span)) ? NOT_ON_KEY_FRAME : { first, trimmed }
+}
+
+/** Whether frames that are shown before the key frame are decoded after it: they are made of what is trimmed off. */
+async function hasLeading(sink: EncodedPacketSink, first: EncodedPacket, span: ShownSpan): Promise<boolean> {
+  let packet = await sink.getNextPacket(first, METADATA)
+  for (let count = 0; packet && count < REORDER_FRAMES; count++) {
+    if (packet.timestamp < first.timestamp && isInside(packet.timestamp, span)) return true
+    packet = await sink.getNextPacket(packet, METADATA)
+  }
+  return false
 }
 
 /** The first key frame that is shown. */
