@@ -8,7 +8,7 @@ import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { makeOldSchema } from '../support/old-schema.ts'
 import { bytesFor } from '../support/random.ts'
-import { LATER, NOW } from '../support/record-fixtures.ts'
+import { LATER, NOW, PLENTY } from '../support/record-fixtures.ts'
 
 export interface EmptyDatabase extends AsyncDisposable {
   open(): RecordDatabase
@@ -55,7 +55,7 @@ export function migrationsContract(name: string, create: () => Promise<EmptyData
           expect(Buffer.from((await records.readManifest(live, 7)) ?? []).equals(manifest)).toBe(true)
           expect(await records.findParcelFacts(ended)).toMatchObject({ ...facts, manifestBytes: 0, endedAt: NOW })
           expect(await records.readManifest(ended, 7)).toBeNull()
-          const next = { ifVersion: 7, manifest: Buffer.from('next'), media: [] }
+          const next = { ifVersion: 7, manifest: Buffer.from('next'), media: [], caps: PLENTY }
           expect(await records.replaceManifest(live, next, ALICE, NOW)).toMatchObject({ version: 8, manifestBytes: 4 })
         },
       )

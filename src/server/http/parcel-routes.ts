@@ -8,7 +8,7 @@ import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
-import { replaceManifest } from '../parcels/replace-manifest.ts'
+import { replaceManifest, type ReplaceManifest } from '../parcels/replace-manifest.ts'
 import { waitForVersion } from '../parcels/wait-for-version.ts'
 import type { ParcelFacts } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
@@ -19,7 +19,7 @@ import { asMaker } from './gate.ts'
 import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
 import { sendManifest, type SendManifest } from './send-manifest.ts'
 
-export interface ParcelRoutes extends PublishParcel, EndParcel, SendManifest {
+export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, SendManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
   readonly places: SlotLimiter
   readonly jsonBody: (limitBytes: number) => JsonBodyOptions
