@@ -17,6 +17,7 @@ export type {
   ItemPictures,
   LeaseOptions,
   PlainRange,
+  Forwarded,
   Published,
   RefusedItem,
   RetryEvent,

@@ -267,6 +267,7 @@ export const ROUTES = {
       'downloads_exhausted',
       'upload_in_progress',
       'quota_exceeded',
+      'storage_full',
       'idempotency_conflict',
     ],
   },
@@ -287,7 +288,7 @@ export const ROUTES = {
     json: schemas.publishParcelRequest,
     headers: ['Sealift-Owner', 'Idempotency-Key'],
     answers: [{ status: 201, description: 'Version 1 is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'too_large', 'idempotency_conflict'],
+    errors: ['not_found', 'too_large', 'quota_exceeded', 'storage_full', 'idempotency_conflict'],
   },
   replaceManifest: {
     method: 'PUT',
@@ -297,7 +298,15 @@ export const ROUTES = {
     json: schemas.replaceManifestRequest,
     headers: ['Sealift-Owner', 'If-Match'],
     answers: [{ status: 200, description: 'The new version is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'gone', 'too_large', 'version_mismatch', 'precondition_required'],
+    errors: [
+      'not_found',
+      'gone',
+      'too_large',
+      'quota_exceeded',
+      'storage_full',
+      'version_mismatch',
+      'precondition_required',
+    ],
   },
   readParcel: {
     method: 'GET',

@@ -141,6 +141,10 @@ export const media = z.object({
   expiresAt: instant('When this lease ends'),
   maxDownloads: z.int().optional().describe('As given when the lease was made'),
   downloadsLeft: z.int().optional().describe('Downloads that may still begin; absent when unlimited'),
+  endsWithSource: z
+    .literal(true)
+    .optional()
+    .describe('A forward of a media whose downloads are counted: it shares that count, and ends with that media'),
 })
 
 export const leaseRequest = z

@@ -1,3 +1,4 @@
+import type { Forwarded } from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -18,9 +19,19 @@ export async function forward(io: CliIo, link: string, options: ForwardCommandOp
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
   })
-  output.note(`Whoever has the new link can read it until ${localTime(published.expiresAt)}:`)
+  for (const line of termsOf(published)) output.note(line)
   await output.line(published.link)
-  const { parcelId, expiresAt } = published
-  await output.result({ ok: true, link: published.link, parcelId, expiresAt })
+  const { link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads } = published
+  await output.result({ ok: true, link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads })
   return EXIT.ok
+}
+
+/** What the new link can and cannot outlive. */
+function termsOf({ itemsExpireAt, endsWithSource, maxDownloads }: Forwarded): readonly string[] {
+  const downloads = maxDownloads === null ? '' : `, ${maxDownloads} times`
+  const shared = [
+    'Its downloads are counted together with those of the link that it was made from.',
+    'It gives nothing any more once the sender of that link deletes it.',
+  ]
+  return [...(endsWithSource ? shared : []), `The new link can be read until ${localTime(itemsExpireAt)}${downloads}:`]
 }

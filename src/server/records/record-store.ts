@@ -97,6 +97,8 @@ export interface MediaRecord {
   readonly expiresAt: number
   readonly maxDownloads: number | null
   readonly downloadsUsed: number
+  /** The counted lease that this one was forwarded from, and ends with. */
+  readonly sourceId: string | null
   /** Set once the lease has ended (deleted, expired, exhausted and swept, or its upload given up). */
   readonly endedAt: number | null
   readonly blobId: BlobId

@@ -23,6 +23,7 @@ export interface MediaRow {
   ended_at: number | null
   counter_id: string | null
   above_id: string | null
+  source_id: string | null
   blob_id: string
   part_bytes: number
   state: BlobState
@@ -106,6 +107,7 @@ function toMedia(row: MediaRow): MediaRecord {
     expiresAt: row.expires_at,
     maxDownloads: row.max_downloads,
     downloadsUsed: Math.max(0, (row.max_downloads ?? 0) - (row.downloads_left ?? 0)),
+    sourceId: row.source_id,
     endedAt: row.ended_at,
     blobId: row.blob_id,
     partBytes: row.part_bytes,
