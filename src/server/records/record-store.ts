@@ -243,6 +243,11 @@ export interface RecallsMedia {
   recallMedia(mediaId: string): MediaRecord | null
 }
 
+/** Optional power: records on a disk of this machine. */
+export interface MeasuresRecordSpace {
+  freeSpace(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+}
+
 /** Optional power: records that tell at once whether anything in them has changed, whichever process changed it. */
 export interface MarksChanges {
   /** Another number after every change: seen from when the change is durable, and before whoever made it is told. */
