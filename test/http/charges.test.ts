@@ -17,7 +17,10 @@ let now = Date.now()
 
 beforeEach(async () => {
   server = await startTestServer(
-    { tiers: { default: { storedBytes: QUOTA, queue: 200, pendingUploads: 1000 } }, upkeep: { sweepEvery: '100ms' } },
+    {
+      tiers: { default: { storedBytes: QUOTA, queue: 200, pendingUploads: 1000 } },
+      upkeep: { sweepEvery: '100ms', keepEnded: '1h' },
+    },
     { clock: () => now },
   )
   api = createApi(server.url, { owner: newOwner() })
@@ -77,6 +80,8 @@ describe('every route that makes a row', () => {
     })
     now += 400 * 86_400_000
     await eventually('all of it is swept', async () => {
+      // What has ended is purged an hour later.
+      now += 7_200_000
       const { usage } = await limits()
       return usage.storedRows === 0 && usage.storedBytes === 0 && usage.reservedBytes === 0
     })
