@@ -32,7 +32,7 @@ export function rowsContract(records: Records): void {
     readonly name: string
     readonly rows: number
     /** Makes what the route needs, charged to others where that can be, and gives the call. */
-    prepare(): Promise<(storedRows: number) => Promise<unknown>>
+    readonly prepare: () => Promise<(storedRows: number) => Promise<unknown>>
   }
   const routes: readonly Route[] = [
     { name: 'an upload', rows: 1, prepare: async () => cap => begin(cap, { declaredBytes: 1 }) },
@@ -49,7 +49,7 @@ export function rowsContract(records: Records): void {
     {
       name: 'a part of an upload of unknown size',
       rows: 1,
-      async prepare() {
+      prepare: async () => {
         const upload = await begin(PLENTY.storedRows)
         let index = 0
         return storedRows =>
@@ -60,7 +60,7 @@ export function rowsContract(records: Records): void {
     {
       name: 'a parcel with an idempotency key that covers two media',
       rows: 4,
-      async prepare() {
+      prepare: async () => {
         const media = await Promise.all([1, 2].map(async () => (await completeMedia(records(), 1)).mediaId))
         return cap => publish(cap, media, true)
       },
@@ -68,7 +68,7 @@ export function rowsContract(records: Records): void {
     {
       name: 'a forward',
       rows: 1,
-      async prepare() {
+      prepare: async () => {
         const { mediaId } = await completeMedia(records(), 1, { lease: { clientId: 'bob' } })
         return storedRows => records().addLease(mediaId, newLease(), { ...PLENTY, storedRows }, null)
       },
@@ -76,7 +76,7 @@ export function rowsContract(records: Records): void {
     {
       name: 'a forward of its own count, with an idempotency key',
       rows: 5,
-      async prepare() {
+      prepare: async () => {
         const { mediaId } = await completeMedia(records(), 1, { lease: { clientId: 'bob' } })
         const lease = () => newLease({ maxDownloads: 3 })
         return storedRows => records().addLease(mediaId, lease(), { ...PLENTY, storedRows }, key())
