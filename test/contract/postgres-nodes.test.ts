@@ -9,7 +9,7 @@ import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, type PostgresFacts, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { completeMedia, LATER, newLease, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newParcel, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
 const settingsOf = (url: string) => ({ url, poolSize: 8, connectTimeoutMs: 60_000, statementTimeoutMs: 10_000 })
 const open = (url: string) => openPostgresRecordStore(settingsOf(url))
@@ -122,14 +122,7 @@ describe('two nodes on one PostgreSQL', () => {
       const lease = { ...newUpload().lease, mediaId: freshId(), clientId }
       await node.addLease(from, lease, PLENTY, null)
       const parcelId = freshId()
-      const parcel = {
-        ...lease,
-        parcelId,
-        manifest: Buffer.alloc(1),
-        media: [lease.mediaId],
-        caps: PLENTY,
-        idempotency: null,
-      }
+      const parcel = newParcel([lease.mediaId], { parcelId, clientId })
       await node.publishParcel(parcel, { clientId, ownerHash: null })
       await node.endParcel(parcelId, { clientId, ownerHash: null }, NOW)
     })
