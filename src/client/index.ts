@@ -18,6 +18,7 @@ export type {
   ItemPictures,
   LeaseOptions,
   PlainRange,
+  Forwarded,
   Published,
   RefusedItem,
   RetryEvent,

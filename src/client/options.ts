@@ -158,6 +158,19 @@ export interface Published {
   readonly expiresAt: string
 }
 
+/** What a forward is. Of an item whose downloads are counted it is never more than is left of it. */
+export interface Forwarded extends Published {
+  /**
+   * True when downloads of an item are counted: those that begin by the new link are taken from the same count, and the
+   * new link gives nothing of that item once its sender ends it.
+   */
+  readonly endsWithSource: boolean
+  /** How often every item can still be downloaded by the new link; `null`: not counted. */
+  readonly maxDownloads: number | null
+  /** When the first of the items ends. The link itself is there until `expiresAt`. */
+  readonly itemsExpireAt: string
+}
+
 /** How `download` fetches. */
 export interface DownloadOptions extends TransferOptions {
   /** Goes on with an earlier download of this item into the same sink. */

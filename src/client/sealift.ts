@@ -15,6 +15,7 @@ import { isUnprotected, parseLink, serverBase } from './link.ts'
 import type {
   CallOptions,
   LeaseOptions,
+  Forwarded,
   Published,
   RefusedItem,
   SealiftOptions,
@@ -139,10 +140,11 @@ export class Sealift implements AsyncDisposable {
 
   /**
    * Makes a new link to the same items: new leases, a new manifest under a new key, no bytes moved.
-   * All items must be complete.
+   * All items must be complete. Items whose downloads are counted are forwarded with what is left of them, in downloads and
+   * in time, and end with what they were forwarded from; all others outlive it.
    * @throws as `open`; `upload_in_progress`, `downloads_exhausted`, `quota_exceeded`
    */
-  async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+  async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
     const { server: base, parcelId, key } = parseLink(link)
     const server = this.#serverOf(base)
     const { signal = NO_SIGNAL, ...lease } = options

@@ -22,7 +22,7 @@ export const COMMON_ERRORS = [
 
 const QUOTA_ERRORS = ['too_large', 'quota_exceeded', 'too_many_pending', 'storage_full'] as const
 
-const MANIFEST_ERRORS = ['too_large', 'storage_full', 'length_required', 'too_many_uploads'] as const
+const MANIFEST_ERRORS = ['too_large', 'quota_exceeded', 'storage_full', 'length_required', 'too_many_uploads'] as const
 
 export const ROUTES = {
   beginUpload: {
@@ -233,6 +233,7 @@ export const ROUTES = {
       'downloads_exhausted',
       'upload_in_progress',
       'quota_exceeded',
+      'storage_full',
       'idempotency_conflict',
     ],
   },

@@ -141,6 +141,10 @@ export const media = z.object({
   expiresAt: instant('When this lease ends'),
   maxDownloads: z.int().optional().describe('As given when the lease was made'),
   downloadsLeft: z.int().optional().describe('Downloads that may still begin; absent when unlimited'),
+  endsWithSource: z
+    .literal(true)
+    .optional()
+    .describe('A forward of a media whose downloads are counted: it shares that count, and ends with that media'),
 })
 
 export const leaseRequest = z
@@ -200,7 +204,8 @@ export const tierLimits = z
     uploadBytesPerSecond: z.number().describe('0: no limit'),
     downloadBytesPerSecond: z.number().describe('0: no limit'),
     maxBytes: z.record(z.enum(KINDS), z.int()).describe('Largest media of each kind'),
-    storedBytes: z.int().describe('Bytes kept at once, reserved ones included'),
+    storedBytes: z.int().describe('Bytes kept at once, reserved ones and manifests included'),
+    storedRows: z.int().describe('Records kept at once: media, forwards, parcels and what belongs to them'),
     pendingUploads: z.int().describe('Unfinished uploads at once'),
     pendingBytes: z.int().describe('Bytes in unfinished uploads'),
     manifestBytes: z.int().describe('Largest sealed manifest'),
@@ -221,11 +226,17 @@ export const limits = z.object({
     uploads: z.int().describe('In flight now, on this node'),
     downloads: z.int().describe('In flight now, on this node'),
     storedBytes: bytes('Kept now, or still to be expected by addresses of uploads that are over'),
+    storedRows: z.int().describe('Kept now; what has ended counts until the server forgets it'),
     reservedBytes: bytes('Reserved by unfinished uploads'),
     pendingUploads: z.int(),
     devices: z.int(),
   }),
-  remaining: z.object({ storedBytes: bytes('Still free'), pendingUploads: z.int(), pendingBytes: bytes('Still free') }),
+  remaining: z.object({
+    storedBytes: bytes('Still free'),
+    storedRows: z.int(),
+    pendingUploads: z.int(),
+    pendingBytes: bytes('Still free'),
+  }),
 })
 
 export const health = z.object({

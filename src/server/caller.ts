@@ -2,7 +2,7 @@
 import { formatSpan } from '../protocol/units.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Client, Tier } from './access/access.ts'
-import type { Claim, Idempotency, QuotaCaps } from './records/record-store.ts'
+import type { Claim, Idempotency, QuotaCaps, StorageCaps } from './records/record-store.ts'
 import type { Kind } from '../protocol/schemas.ts'
 
 export interface Caller {
@@ -25,11 +25,16 @@ export function claimOf(caller: Caller): Claim {
 /** The caps of a tier that hold for one media of `kind`. */
 export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
   return {
-    storedBytes: tier.storedBytes,
+    ...storageCaps(tier),
     pendingUploads: tier.pendingUploads,
     pendingBytes: tier.pendingBytes,
     maxBytes: tier.maxBytes[kind],
   }
+}
+
+/** The caps of a tier on what is kept. */
+export function storageCaps({ storedBytes, storedRows }: Tier): StorageCaps {
+  return { storedBytes, storedRows }
 }
 
 /** When something made at `now` ends. @throws invalid_request (limit `maxTtlSeconds`) when longer than the tier allows */

@@ -231,7 +231,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     storedManifests: new StoredManifests(records),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
-    admitNewBytes: createRoomGuard({ store: blobs, refuseAbovePercent }),
+    admitNewBytes: createRoomGuard({ stores: [blobs, records], refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
     accelerate: createAccelerate({
       blobs,

@@ -8,7 +8,7 @@ import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
 import { socketsFor } from './sockets-for.ts'
 import { openFileLimit } from './open-file-limit.ts'
-import type { MarksChanges, RecordStore } from './records/record-store.ts'
+import type { MarksChanges, MeasuresRecordSpace, RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 
@@ -17,7 +17,7 @@ export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & Loc
 
 export interface Stores {
   readonly blobs: AnyBlobStore
-  readonly records: RecordStore & Partial<MarksChanges>
+  readonly records: RecordStore & Partial<MarksChanges & MeasuresRecordSpace>
 }
 
 export interface OpenStores {
@@ -64,7 +64,7 @@ async function openRecords(
   { records }: ServerConfig,
   resources: AsyncDisposableStack,
   reserved: boolean,
-): Promise<RecordStore & Partial<MarksChanges>> {
+): Promise<Stores['records']> {
   if (records.kind === 'postgres') {
     const { openPostgresRecordStore } = await import('./records/postgres.ts')
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))

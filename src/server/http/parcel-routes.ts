@@ -9,7 +9,7 @@ import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
 import { assertMayReplace } from '../parcels/parcel-rights.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
-import { replaceManifest } from '../parcels/replace-manifest.ts'
+import { admitGrowth, replaceManifest, type ReplaceManifest } from '../parcels/replace-manifest.ts'
 import { waitForVersion } from '../parcels/wait-for-version.ts'
 import type { ParcelFacts } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
@@ -21,7 +21,7 @@ import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.
 import { queryOf } from './query.ts'
 import { sendManifest, type SendManifest } from './send-manifest.ts'
 
-export interface ParcelRoutes extends PublishParcel, EndParcel, ReceiveManifest, SendManifest {
+export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, ReceiveManifest, SendManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
   readonly places: SlotLimiter
   readonly waitMaxMs: () => number
@@ -32,7 +32,8 @@ export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange,
   // What the headers alone show to be wrong is refused before the body.
   idempotencyKeyOf(exchange)
   expiryOf(caller.tier, query.ttlSeconds, deps.clock())
-  const parcel = await receiveManifest(deps, exchange, { caller, route: 'publishParcel' }, sent => {
+  const expected = { caller, route: 'publishParcel', admit: () => deps.admitNewBytes() } as const
+  const parcel = await receiveManifest(deps, exchange, expected, sent => {
     const { manifest, media, sha256, ttlSeconds = query.ttlSeconds } = sent
     const maker = asMaker(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
     return publishParcel(deps, maker, { manifest, media, ttlSeconds })
@@ -48,7 +49,9 @@ export async function replaceManifestRoute(
 ): Promise<void> {
   const ifVersion = requireVersion(exchange.req.headers['if-match'])
   await assertMayReplace(deps.records, caller, { parcelId, ifVersion, now: deps.clock() })
-  const parcel = await receiveManifest(deps, exchange, { caller, route: 'replaceManifest' }, ({ manifest, media }) =>
+  const admit = (manifestBytes: number | null) => admitGrowth(deps, parcelId, manifestBytes ?? 0)
+  const expected = { caller, route: 'replaceManifest', admit } as const
+  const parcel = await receiveManifest(deps, exchange, expected, ({ manifest, media }) =>
     replaceManifest(deps, caller, { manifest, media, parcelId, ifVersion }),
   )
   sendJson(exchange, 200, describeParcel(parcel), ['ETag', versionTag(parcel.version)])

@@ -1,5 +1,5 @@
 import { newId } from '../../protocol/ids.ts'
-import { claimOf, expiryOf, type Maker } from '../caller.ts'
+import { claimOf, expiryOf, storageCaps, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
@@ -8,6 +8,8 @@ export interface PublishParcel {
   readonly records: ParcelRecords
   readonly clock: Clock
   readonly random: (byteCount: number) => Uint8Array
+  /** @throws storage_full */
+  readonly admitNewBytes: () => Promise<void>
 }
 
 export interface NewManifest {
@@ -16,13 +18,17 @@ export interface NewManifest {
   readonly ttlSeconds: number | undefined
 }
 
-/** Publishes version 1 of a parcel. @throws not_found (a covered media is not the caller's), too_large, idempotency_conflict */
+/**
+ * Publishes version 1 of a parcel.
+ * @throws not_found (a covered media is not the caller's), too_large, quota_exceeded, storage_full, idempotency_conflict
+ */
 export async function publishParcel(
-  { records, clock, random }: PublishParcel,
+  { records, clock, random, admitNewBytes }: PublishParcel,
   maker: Maker,
   { manifest, media, ttlSeconds }: NewManifest,
 ): Promise<ParcelFacts> {
   assertManifestFits(manifest, maker.tier)
+  await admitNewBytes()
   const now = clock()
   const parcel = {
     parcelId: newId(random),
@@ -32,6 +38,7 @@ export async function publishParcel(
     media,
     createdAt: now,
     expiresAt: expiryOf(maker.tier, ttlSeconds, now),
+    caps: storageCaps(maker.tier),
     idempotency: maker.idempotency,
   }
   return records.publishParcel(parcel, claimOf(maker))

@@ -3,11 +3,12 @@ import type { Selectable } from 'kysely'
 import { SealiftError } from '../../protocol/errors.ts'
 import { owns } from './claims.ts'
 import type { Db, RecordDatabase } from './database.ts'
-import { endLeases } from './end-leases.ts'
+import { endLeases, free, type Freed } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
 import { prepared } from './prepared.ts'
-import { putManifest, readManifest, dropManifests, holdsManifest } from './manifests.ts'
-import type { Claim, NewParcel, ParcelFacts, ParcelRecords } from './record-store.ts'
+import { chargeStored, NO_USAGE } from './ledger.ts'
+import { dropManifests, holdsManifest, putManifest, readManifest } from './manifests.ts'
+import type { Claim, NewParcel, NextManifest, ParcelFacts, ParcelRecords } from './record-store.ts'
 import { toParcel } from './rows.ts'
 import type { ParcelsTable } from './schema.ts'
 
@@ -15,12 +16,6 @@ import type { ParcelsTable } from './schema.ts'
 const STEP = 500
 
 type ParcelRow = Selectable<ParcelsTable>
-
-interface NextManifest {
-  readonly ifVersion: number
-  readonly manifest: Uint8Array
-  readonly media: readonly string[]
-}
 
 export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const { read } = database
@@ -47,7 +42,7 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
 }
 
 async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelFacts> {
-  const madeId = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
+  const { madeId, rows } = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
   if (madeId !== null) return existingParcel(db, madeId)
   const published = again ? await findParcel(db, parcel.parcelId) : null
   if (published) return published
@@ -59,6 +54,7 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boo
     owner_hash: parcel.ownerHash,
     version: 1,
     manifest_bytes: parcel.manifest.length,
+    media_count: media.length,
     created_at: parcel.createdAt,
     expires_at: parcel.expiresAt,
     ended_at: null,
@@ -66,6 +62,8 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boo
   await db.insertInto('parcels').values(row).execute()
   await putManifest(db, { parcelId: parcel.parcelId, version: 1, bytes: parcel.manifest })
   await cover(db, parcel.parcelId, media)
+  const added = { bytes: parcel.manifest.length, rows: rows + 1 + media.length }
+  await chargeStored(db, parcel.clientId, added, parcel.caps)
   return toParcel(row)
 }
 
@@ -104,9 +102,15 @@ async function replaceManifest(
   const added = [...media]
   await assertOwnLive(db, added, claim)
   await cover(db, parcel.parcel_id, added)
-  const change = { version: parcel.version + 1, manifest_bytes: next.manifest.length }
+  const change = {
+    version: parcel.version + 1,
+    manifest_bytes: next.manifest.length,
+    media_count: parcel.media_count + added.length,
+  }
   await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
   await putManifest(db, { parcelId: parcel.parcel_id, version: change.version, bytes: next.manifest })
+  const more = { bytes: change.manifest_bytes - parcel.manifest_bytes, rows: added.length }
+  await chargeStored(db, parcel.client_id, more, next.caps)
   return toParcel({ ...parcel, ...change })
 }
 
@@ -163,11 +167,25 @@ async function coveredMedia(db: Db, parcelIds: readonly string[]): Promise<reado
 /** Ends live parcels, whose rows are locked, and the leases they cover; their manifests are forgotten at once. */
 export async function endParcels(db: Db, parcelIds: readonly string[], now: number): Promise<void> {
   if (parcelIds.length === 0) return
-  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now)
+  const freed = await heldByParcels(db, parcelIds)
+  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now, { freed })
   await db
     .updateTable('parcels')
     .set({ ended_at: now, manifest_bytes: 0 })
     .where('parcel_id', 'in', parcelIds)
     .execute()
   await dropManifests(db, parcelIds)
+}
+
+/** The manifests' bytes, by who is charged for them. */
+async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Freed> {
+  const rows = await db
+    .selectFrom('parcels')
+    .select(['client_id', 'manifest_bytes'])
+    .where('parcel_id', 'in', parcelIds)
+    .where('ended_at', 'is', null)
+    .execute()
+  const freed: Freed = new Map()
+  for (const row of rows) free(freed, row.client_id, { ...NO_USAGE, storedBytes: row.manifest_bytes })
+  return freed
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import { freshId } from '../../support/blob-bytes.ts'
 import { bytesFor } from '../../support/random.ts'
-import { completeMedia, LATER, newParcel, newUpload, NOW } from '../../support/record-fixtures.ts'
+import { completeMedia, LATER, newParcel, newUpload, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
 
 const ALICE = { clientId: 'alice', ownerHash: null }
@@ -16,6 +16,7 @@ export function parcelsContract(records: Records): void {
       ifVersion,
       manifest: Buffer.from(text),
       media,
+      caps: PLENTY,
     })
     const manifestOf = async (parcelId: string, version: number) =>
       Buffer.from((await records().readManifest(parcelId, version)) ?? []).toString()
@@ -149,7 +150,12 @@ export function parcelsContract(records: Records): void {
       const { blobId, mediaId } = await completeMedia(records(), 10)
       const leases = await Promise.all(
         Array.from({ length: 1200 }, () =>
-          records().addLease(mediaId, { ...newParcelLease(), mediaId: freshId() }, { storedBytes: 1000 }, null),
+          records().addLease(
+            mediaId,
+            { ...newParcelLease(), mediaId: freshId() },
+            { ...PLENTY, storedBytes: 2000 },
+            null,
+          ),
         ),
       )
       const covered = leases.map(lease => lease.mediaId)

@@ -16,8 +16,13 @@ import { ID_BYTES, type SentManifest } from './sent-manifest.ts'
 export interface ReceiveManifest extends Buffering {
   readonly slots: SlotLimiter
   readonly manifests: ManifestThread
-  /** Refuses when the storage is too full for anything new. @throws storage_full */
-  readonly admitNewBytes: () => Promise<void>
+}
+
+export interface ExpectedManifest {
+  readonly caller: Caller
+  readonly route: ManifestRoute
+  /** Refuses what the disk has no room for. `null`: the size is not known before the body is read. @throws storage_full */
+  readonly admit: (manifestBytes: number | null) => Promise<void>
 }
 
 /**
@@ -29,11 +34,11 @@ export interface ReceiveManifest extends Buffering {
 export async function receiveManifest<T>(
   deps: ReceiveManifest,
   exchange: Exchange,
-  { caller, route }: { readonly caller: Caller; readonly route: ManifestRoute },
+  { caller, route, admit }: ExpectedManifest,
   use: (manifest: SentManifest) => Promise<T>,
 ): Promise<T> {
   const form = formOf(exchange, caller, route)
-  await deps.admitNewBytes()
+  await admit(form.manifestBytes)
   using slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal))
   using _memory = await takeMemory(deps, exchange, caller, form.mostBytes)
   const signal = AbortSignal.any([exchange.signal, slot.signal])
@@ -43,6 +48,8 @@ export async function receiveManifest<T>(
 }
 
 interface ManifestForm {
+  /** `null`: known only when the body is parsed. */
+  readonly manifestBytes: number | null
   readonly mostBytes: number
   readonly look: (piece: Uint8Array) => void
   readonly tooLarge: () => Error
@@ -68,13 +75,15 @@ function octetsForm(exchange: Exchange, manifestBytes: number): ManifestForm {
   if (sizeBytes < 1) throw new SealiftError('invalid_request', 'The body ends before its manifest')
   const hash = new OctetsHash()
   const parse = (body: Uint8Array<ArrayBuffer>) => cutOctets(body, mediaCount, hash.digest())
-  return { mostBytes, look: hash.look, tooLarge: () => manifestTooLarge(sizeBytes, manifestBytes), parse }
+  const refusal = () => manifestTooLarge(sizeBytes, manifestBytes)
+  return { manifestBytes: sizeBytes, mostBytes, look: hash.look, tooLarge: refusal, parse }
 }
 
 function jsonForm(exchange: Exchange, limitBytes: number, route: ManifestRoute): ManifestForm {
   const length = contentLength(exchange)
   if (length !== null && length > limitBytes) throw tooLarge(limitBytes)
   return {
+    manifestBytes: null,
     mostBytes: length ?? JSON_BYTES,
     look: boundedBy(MANIFEST_BOUNDS),
     tooLarge: () => new SealiftError('length_required', `Send the size of a body over ${JSON_BYTES} bytes beforehand`),
