@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 import { missingRequirements } from './test/support/requirements.ts'
+import { STATE_HOME } from './test/support/state-home.ts'
 import { CLUSTER_SUITES, NOT_ON_CLUSTER } from './test/support/suites.ts'
 
 const long = process.env['SEALIFT_TEST_LONG'] === 'true'
@@ -10,6 +11,8 @@ const suites = onCluster ? CLUSTER_SUITES : ['test/{unit,contract,http,e2e,brows
 export default defineConfig({
   test: {
     include: long ? ['test/long/**/*.test.ts'] : suites,
+    // The servers and commands of tests leave the state of the user who runs them alone.
+    env: { XDG_STATE_HOME: STATE_HOME },
     globalSetup: 'test/support/engines/setup.ts',
     exclude: [
       ...missingRequirements().flatMap(({ files }) => files),

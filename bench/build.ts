@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { bundleCommand } from '../scripts/bundle-command.ts'
 import { run } from './processes.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -26,6 +27,7 @@ export async function buildInto(folder: string): Promise<Build> {
     command: tsc,
     args: ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist, '--declaration', 'false'],
   })
+  await bundleCommand(join(dist, 'cli'))
   const cli = join(dist, 'cli/main.js')
   return { cli: [...(await flagsOf(cli)), cli], sdk: join(dist, 'client/node/index.js'), dist }
 }

@@ -8,8 +8,9 @@ import { gatherFacts } from './facts.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { drawReport } from './report/svg.ts'
 import { type Report, type RowSummary, summarize } from './report/summary.ts'
-import { factLines, rowLines } from './report/text.ts'
+import { factLines, failureLines, rowLines } from './report/text.ts'
 import { ROWS } from './rows/index.ts'
+import { runEachRow, type RowFailure } from './run-rows.ts'
 import { openWorkspace, type Workspace } from './workspace.ts'
 
 const FULL_RUN_BYTES = 10 * 1024 ** 3
@@ -26,7 +27,9 @@ async function main(): Promise<void> {
   if (!options.quick && workspace.freeBytes < FULL_RUN_BYTES) {
     throw new Error('A full run needs 10 GiB of free disk: choose another folder with --dir, or run with --quick.')
   }
-  await runRows(rows, await makeContext(options, workspace, stopping.signal), report => save(report, options))
+  const context = await makeContext(options, workspace, stopping.signal)
+  const failures = await runRows(rows, context, report => save(report, options))
+  if (failures.length > 0) throw new Error(failureLines(failures).join('\n'))
 }
 
 /** After every row: a run that is stopped keeps what it has. */
@@ -60,18 +63,25 @@ async function runRows(
   rows: readonly Row[],
   context: BenchContext,
   keep: (report: Report) => Promise<void>,
-): Promise<void> {
+): Promise<readonly RowFailure[]> {
   const facts = await gatherFacts(context.workspace)
   const done: RowSummary[] = []
   const report = { madeAt: new Date().toISOString(), quick: context.quick, rounds: context.rounds, facts, rows: done }
   console.log(`${factLines(report).join('\n')}\n`)
-  for (const row of rows) {
-    context.progress(`-- ${row.title}`)
-    const summary = summarize(await row.run(context))
-    done.push(summary)
-    await keep(report)
-    console.log(`${rowLines(summary).join('\n')}\n`)
-  }
+  return runEachRow({
+    rows,
+    signal: context.signal,
+    async run(row: Row) {
+      context.progress(`-- ${row.title}`)
+      return summarize(await row.run(context))
+    },
+    async onDone(summary) {
+      done.push(summary)
+      await keep(report)
+      console.log(`${rowLines(summary).join('\n')}\n`)
+    },
+    onFailed: failure => console.log(`${failure.title} (${failure.row})\n  FAILED: ${failure.message}\n`),
+  })
 }
 
 try {

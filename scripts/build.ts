@@ -6,21 +6,24 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { bundleCommand } from './bundle-command.ts'
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
 const stamp = join(dist, '.sources')
 
 const sources = hashOfSources()
-if (!isUpToDate()) build()
+if (!isUpToDate()) await build()
 linkCommand()
 
 function isUpToDate(): boolean {
   return existsSync(stamp) && readFileSync(stamp, 'utf8') === sources
 }
 
-function build(): void {
+async function build(): Promise<void> {
   rmSync(dist, { recursive: true, force: true })
   execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+  await bundleCommand(join(dist, 'cli'))
   chmodSync(join(dist, 'cli/main.js'), 0o755)
   writeFileSync(stamp, sources)
 }
@@ -32,7 +35,7 @@ function hashOfSources(): string {
     name.endsWith('.ts'),
   )
   for (const name of names.sort()) hash.update(`${name}\0`).update(readFileSync(join(root, 'src', name)))
-  for (const name of ['tsconfig.json', 'tsconfig.build.json', 'package.json'])
+  for (const name of ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'scripts/bundle-command.ts'])
     hash.update(readFileSync(join(root, name)))
   return hash.digest('hex')
 }

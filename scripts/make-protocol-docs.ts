@@ -48,18 +48,19 @@ function routeTable(): string {
     '## Routes\n',
     '| route | who | does | answers | refusals |\n|---|---|---|---|---|',
     ...names.map(routeRow),
-    `\nEvery route that is not public may also answer ${common}, and those with a JSON body \`too_large\`,`,
-    '`unsupported_media_type` and `stalled`. Another method answers 405 with `Allow`, another path 404; `OPTIONS` answers',
+    `\nEvery route that is not public may also answer ${common}, and those with a JSON body \`too_large\``,
+    'and `stalled`. Another method answers 405 with `Allow`, another path 404; `OPTIONS` answers',
     'preflights: any origin in `cors.origins` may call, with bearer tokens, never with credentials.\n',
   ].join('\n')
 }
 
 function routeRow(name: RouteName): string {
   const route: Route = ROUTES[name]
+  const deprecated = route.jsonDeprecated ? ' The JSON body is deprecated.' : ''
   const headers = route.headers ? ` (${route.headers.map(header => `\`${header}\``).join(', ')})` : ''
   const answers = route.answers.map(({ status, description }) => `${status} ${description}`).join('; ')
   const refusals = route.errors.map(code => `\`${code}\``).join(' ')
-  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers} | ${answers} | ${refusals} |`
+  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers}${deprecated} | ${answers} | ${refusals} |`
 }
 
 function limitTable(): string {

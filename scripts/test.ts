@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { missingRequirements } from '../test/support/requirements.ts'
+import { missingFor } from '../test/support/requirements.ts'
 import { missingEngines, NOT_ON_CLUSTER } from '../test/support/suites.ts'
 import { readTestReport } from './test-report.ts'
 
@@ -35,9 +35,9 @@ process.exitCode = failed === 0 ? 0 : 1
 
 function runOnFiles(): Counts {
   const counts = runSuites('files', [])
-  const missing = missingRequirements()
-  for (const { name, packages, files } of missing)
-    console.log(`Left out, because ${name} is missing (Debian: ${packages.join(' ')}): ${files.join(', ')}`)
+  const missing = missingFor(long ? 'long' : 'short')
+  for (const { name, packages, otherwise = `Debian: ${packages.join(' ')}`, files } of missing)
+    console.log(`Left out, because ${name} is missing (${otherwise}): ${files.join(', ')}`)
   return withLeftOut(counts, missing.length)
 }
 

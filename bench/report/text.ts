@@ -1,4 +1,5 @@
 /** Figures as lines for a terminal. */
+import type { RowFailure } from '../run-rows.ts'
 import type { AimSummary, Report, RowSummary } from './summary.ts'
 
 export function figure(value: number): string {
@@ -29,6 +30,12 @@ export function rowLines(row: RowSummary): string[] {
     }),
     ...row.notes.map(note => `  ${note}`),
   ]
+}
+
+/** What the whole run says at its end, when it is no success. */
+export function failureLines(failures: readonly RowFailure[]): string[] {
+  const many = failures.length === 1 ? '1 row failed' : `${failures.length} rows failed`
+  return [`${many}; the others were measured:`, ...failures.map(({ row, message }) => `  ${row}: ${message}`)]
 }
 
 export function factLines({ facts, rounds, quick }: Report): string[] {

@@ -1,12 +1,14 @@
 /** What a command may touch of the outside world. */
 import type { Readable } from 'node:stream'
 
-import { printable, safeJson } from './terminal/text.ts'
-import { createProgressView, type ProgressView, type TerminalStream } from './terminal/progress-view.ts'
+import { localError } from '../client/node/local-error.ts'
 import { OutputClosed } from './exit-codes.ts'
+import { printable } from './terminal/text.ts'
+import { createProgressView, type ProgressView, type TerminalStream } from './terminal/progress-view.ts'
+import { printJson, printLines, say } from './terminal/writer.ts'
 
 export interface CliIo {
-  readonly stdin: Readable & { readonly isTTY?: boolean }
+  readonly stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: TerminalStream
   readonly env: Readonly<Record<string, string | undefined>>
@@ -35,26 +37,45 @@ export class Output {
     this.#quiet = options.quiet ?? false
   }
 
-  /** A result for people; left out with `--json`. */
+  /** A result for people, in one line; left out with `--json`. */
   async line(text: string): Promise<void> {
-    if (!this.json) await writeAll(this.#io.stdout, `${text}\n`)
+    await this.lines([text])
+  }
+
+  async lines(texts: readonly string[]): Promise<void> {
+    if (!this.json && texts.length > 0) await printLines(this.#io.stdout, texts)
   }
 
   /** The result for programs; left out without `--json`. */
   async result(value: object): Promise<void> {
-    if (this.json) await writeAll(this.#io.stdout, `${safeJson(value)}\n`)
+    if (this.json) await printJson(this.#io.stdout, value)
+  }
+
+  /**
+   * A link, and what goes with it for programs. It is all that leads to what was sent, so standard error gets it where
+   * standard output does not take it.
+   * @throws what hindered standard output
+   */
+  async link(link: string, result?: object): Promise<void> {
+    try {
+      await this.line(link)
+      if (result) await this.result(result)
+    } catch (error) {
+      this.warn('Standard output does not take the link, which is:')
+      this.warn(link)
+      throw error instanceof OutputClosed ? error : localError('It cannot be written', 'standard output', error)
+    }
   }
 
   /** Something worth knowing, above the bars while there are any; left out with `--quiet`. */
   note(text: string): void {
-    if (this.#quiet) return
-    if (this.#view) this.#view.note(text)
-    else this.#io.stderr.write(`${text}\n`)
+    if (!this.#quiet) this.warn(text)
   }
 
   /** Something that went wrong; always said. */
   warn(text: string): void {
-    this.#io.stderr.write(`${text}\n`)
+    if (this.#view) this.#view.note(text)
+    else say(this.#io.stderr, text)
   }
 
   /** Bars or lines about what moves. Dispose it before printing anything else. */
@@ -74,20 +95,6 @@ export class Output {
       },
     }
   }
-}
-
-/** Resolves when the stream took the text. @throws OutputClosed when nobody reads it any more */
-export function writeAll(stream: NodeJS.WritableStream, chunk: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(chunk, error => {
-      if (!error) resolve()
-      else reject(isBrokenPipe(error) ? new OutputClosed('stdout was closed') : error)
-    })
-  })
-}
-
-export function isBrokenPipe(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED')
 }
 
 function canShowUnicode(env: CliIo['env']): boolean {

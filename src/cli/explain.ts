@@ -1,4 +1,5 @@
 /** The one place that turns an error into words for people: what happened, and what to do about it. */
+import { systemReason } from '../files/system-failure.ts'
 import { isSealiftError, type SealiftError, type SealiftErrorCode } from '../protocol/errors.ts'
 import { formatSize } from '../protocol/units.ts'
 import { printable } from './terminal/text.ts'
@@ -20,7 +21,10 @@ export interface Explanation {
 
 const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
-  unauthorized: 'Give a token with --token or SEALIFT_TOKEN.',
+  untrusted_server:
+    'Ask whoever runs the server for a valid certificate. One of an authority of your own is trusted with NODE_EXTRA_CA_CERTS=FILE.',
+  unauthorized:
+    'Give a token with --token or SEALIFT_TOKEN. A server on this machine takes the user that runs it without one, if XDG_STATE_HOME is the same for both.',
   forbidden: 'The server does not allow this to you; ask whoever runs it.',
   not_found: 'Check that the link is complete. It may also have been deleted long ago.',
   gone: 'It has expired or its sender deleted it; ask for a new link.',
@@ -42,20 +46,9 @@ const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   upload_in_progress: 'Its sender has not finished yet; try again later.',
 }
 
-const SYSTEM_MESSAGES: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be used by this user (permission denied)',
-  EPERM: 'may not be used by this user (operation not permitted)',
-  EISDIR: 'is a folder',
-  ENOTDIR: 'is no folder',
-  EEXIST: 'exists already',
-  ENOSPC: 'could not be written: the disk is full',
-  EDQUOT: 'could not be written: the disk quota is used up',
-  EROFS: 'could not be written: the file system is read-only',
-  EMFILE: 'could not be opened: too many files are open',
-  ENAMETOOLONG: 'has a name that is too long',
-  EIO: 'could not be read or written: the disk reports an error',
-}
+const PROXY_413 =
+  'That is not a response of Sealift: a proxy before the server limits the size of a request. Whoever runs it raises ' +
+  'that limit to the size of a part and more (nginx: client_max_body_size 0), or lowers transfer.partBytes.'
 
 /** Explains any error. Never holds a key, a token or a stack. */
 export function explain(error: unknown): Explanation {
@@ -92,10 +85,15 @@ function explainSealiftError(error: SealiftError): Explanation {
 
 function hintFor(error: SealiftError): string | undefined {
   const { limit, value } = error.context
+  if (error.code === 'too_large' && (limit === 'items' || limit === 'manifestBytes'))
+    return 'Send them with several links, or as one archive: tar c FOLDER | sealift send - --name FOLDER.tar'
+  if (error.code === 'too_large' && limit === undefined && error.context['status'] === 413) return PROXY_413
   if (error.code === 'too_large' && value !== undefined)
     return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
   if (error.code === 'quota_exceeded' && value !== undefined)
     return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
+  if (error.context['ownedBy'] !== undefined)
+    return 'Give the link of the server that it was sent to; for a secret of an earlier version also --server URL.'
   return HINTS[error.code]
 }
 
@@ -111,9 +109,9 @@ interface SystemError extends Error {
 
 function explainSystemError(error: unknown): Explanation | null {
   if (!isSystemError(error)) return null
-  const what = SYSTEM_MESSAGES[error.code]
-  if (what === undefined) return null
-  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')} ${what}.` }
+  const reason = systemReason(error.code)
+  if (reason === null) return null
+  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')}: ${reason}.` }
 }
 
 function isSystemError(error: unknown): error is SystemError {

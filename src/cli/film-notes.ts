@@ -13,6 +13,7 @@ export interface FilmNotesOptions {
 /** What is said of films while they are packaged. */
 export class FilmNotes {
   readonly #options: FilmNotesOptions
+  readonly #notes = new Map<string, readonly string[]>()
   readonly #toldAtMs = new Map<string, number>()
 
   constructor(options: FilmNotesOptions) {
@@ -20,6 +21,17 @@ export class FilmNotes {
   }
 
   readonly tell = (note: string): void => this.#options.say(note)
+
+  /** What differs about an item. @param line what is said of it at once */
+  readonly about = (name: string, note: string, line: string): void => {
+    this.#notes.set(name, [...(this.#notes.get(name) ?? []), note])
+    this.#options.say(line)
+  }
+
+  /** All that was said about an item. */
+  of(name: string): readonly string[] {
+    return this.#notes.get(name) ?? []
+  }
 
   /** Seconds of the film that are packaged, of all of them (`null`: not known). */
   readonly packaged = (name: string, seconds: number, total: number | null): void => {

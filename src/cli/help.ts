@@ -24,6 +24,7 @@ First steps:
 
 Environment:
   SEALIFT_SERVER, SEALIFT_TOKEN   defaults of --server and --token
+  SEALIFT_LINK                    the link of get, ls, play, forward and rm; other users see arguments
   SEALIFT_CONFIG                  default of --config
   SEALIFT_DEBUG=1                 print where an error came from
   NO_COLOR=1                      no colours

@@ -9,6 +9,8 @@
 const OLDEST_NODE = 24
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) {
+  const { keepCompiledCode } = await import('./compile-cache.ts')
+  keepCompiledCode(process.env)
   const { runProcess } = await import('./run-process.ts')
   process.exitCode = await runProcess()
 } else {

@@ -1,4 +1,6 @@
 /** Reads the values of options. What is wrong is a usage error, told before anything is done. */
+import { isIPv6 } from 'node:net'
+
 import { InvalidArgumentError } from 'commander'
 
 import { parseDuration } from '../protocol/units.ts'
@@ -26,6 +28,13 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function nonEmpty(text: string): string {
   if (text !== '') return text
   throw new InvalidArgumentError('It must not be empty.')
+}
+
+/** A host to listen on; an IPv6 address also as it stands in a URL. */
+export function listenHost(text: string): string {
+  const bare = text.trim().replace(/^\[(.*)\]$/, '$1')
+  if (bare !== '' && (!text.trim().startsWith('[') || isIPv6(bare))) return bare
+  throw new InvalidArgumentError('It must be an address or a name: 127.0.0.1, 0.0.0.0, ::1, [::1], localhost.')
 }
 
 /** Small items travel many at once, the ranges of large ones few: what one number means for both. */

@@ -9,8 +9,9 @@ import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
 import { FILM_MODES, type FilmMode } from './film-mode.ts'
 import { packageVersion } from './package-version.ts'
-import { nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
+import { listenHost, nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
+import { sayBlock } from './terminal/writer.ts'
 
 /** Runs one command line (without `node` and the script) and returns the exit code. Never rejects. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
@@ -48,7 +49,7 @@ function createProgram(io: CliIo, run: Runner): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
-    .configureOutput({ writeOut: text => void io.stdout.write(text), writeErr: text => void io.stderr.write(text) })
+    .configureOutput({ writeOut: text => sayBlock(io.stdout, text), writeErr: text => sayBlock(io.stderr, text) })
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText('after', help.program.after)
@@ -66,7 +67,7 @@ function createProgram(io: CliIo, run: Runner): Command {
 function addServe(program: Command, io: CliIo, run: Runner): void {
   describe(program.command('serve'), help.serve)
     .addOption(configOption())
-    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', nonEmpty)
+    .option('--host <host>', 'address to listen on; 0.0.0.0 for all', listenHost)
     .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
     .option('--data <directory>', 'where everything is kept', nonEmpty)
     .action(options => run({}, async () => (await import('./commands/serve.ts')).serve(io, options)))
@@ -83,6 +84,7 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
     .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
     .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
     .addOption(filmOption('copy'))
+    .option('--no-times', 'do not tell when files were last changed')
     .option('--no-previews', 'make no small pictures of photos and films, which takes ffmpeg')
   addOutputOptions(command).action((paths, options) =>
     run({ ...options, resumes: !paths.includes('-') }, async () =>
@@ -116,16 +118,19 @@ function addPublish(program: Command, io: CliIo, run: Runner): void {
 
 function addGet(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('get'), help.get)
-    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .argument('[link]', LINK_ABOUT)
     .addOption(new Option('-o, --output <directory>', 'where the files go').default('.').conflicts('stdout'))
     .option(
       '--only <pattern>',
       'only items whose name matches, such as "*.jpg" or "holiday/**"; may be repeated',
       collect,
     )
+    .option('--hidden', 'keep names that begin with a dot; without it .ssh becomes _.ssh')
+    .option('--no-times', 'leave the times of files as they come, instead of what the sender tells')
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())
+    .addOption(directOption())
     .addOption(parallelOption())
   addOutputOptions(command).action((link, options) =>
     run({ ...options, resumes: !options.stdout }, async () =>
@@ -136,24 +141,25 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
 
 function addPlay(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('play'), help.play)
-    .argument('<link>', 'what `sealift send` printed; put it between quotes')
+    .argument('[link]', LINK_ABOUT)
     .argument('[item]', 'its number, from 1, or a pattern for its name (default: the first film)')
     .option('--open <program>', 'start this player with the address, and end with it', nonEmpty)
     .option('--port <port>', 'port to listen on, on this machine alone (default: any free one)', wholeNumber(0, 65_535))
     .addOption(serverOption())
     .addOption(tokenOption())
+    .addOption(directOption())
   addOutputOptions(command).action((link, item, options) =>
     run(options, async () => (await import('./commands/play.ts')).play(io, { link, item }, options)),
   )
 }
 
 function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
-  const ls = describe(program.command('ls'), help.ls).argument('<link>', 'what `sealift send` printed')
+  const ls = describe(program.command('ls'), help.ls).argument('[link]', LINK_ABOUT)
   addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options) =>
     run(options, async () => (await import('./commands/ls.ts')).ls(io, link, options)),
   )
   const forward = describe(program.command('forward'), help.forward)
-    .argument('<link>', 'the link to forward')
+    .argument('[link]', LINK_ABOUT)
     .addOption(serverOption())
     .addOption(tokenOption())
     .addOption(ttlOption())
@@ -162,7 +168,7 @@ function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
     run(options, async () => (await import('./commands/forward.ts')).forward(io, link, options)),
   )
   const rm = describe(program.command('rm'), help.rm)
-    .argument('<links...>', 'links of what was sent or forwarded from here')
+    .argument('[links...]', `links of what was sent or forwarded from here; ${LINK_SOURCES}`)
     .addOption(serverOption())
     .addOption(tokenOption())
   addOutputOptions(rm).action((links, options) =>
@@ -215,12 +221,17 @@ function describe(command: Command, text: help.HelpText): Command {
   return text.after === '' ? command : command.addHelpText('after', text.after)
 }
 
+const LINK_SOURCES = '- for standard input, @FILE for a file (default: SEALIFT_LINK)'
+const LINK_ABOUT = `what \`sealift send\` printed, between quotes; ${LINK_SOURCES}`
+
 const serverOption = () =>
   new Option('--server <url>', 'address of the server (env: SEALIFT_SERVER)').argParser(nonEmpty)
 const tokenOption = () =>
   new Option('--token <token>', 'proves who you are; better in SEALIFT_TOKEN than in sight of others').argParser(
     nonEmpty,
   )
+const directOption = () =>
+  new Option('--direct', "straight from the store of the link's server, though it is not yours (--server)")
 const configOption = () =>
   new Option('-c, --config <file>', 'configuration file (env: SEALIFT_CONFIG)').argParser(nonEmpty)
 const ttlOption = () =>

@@ -1,8 +1,9 @@
 import { isSealiftError } from '../protocol/errors.ts'
-import { type CliIo, writeAll } from './cli-io.ts'
+import { formatSpan } from '../protocol/units.ts'
+import type { CliIo } from './cli-io.ts'
 import { EXIT, Interrupted, OutputClosed, UsageError } from './exit-codes.ts'
 import { explain, stackOf, type Explanation } from './explain.ts'
-import { safeJson } from './terminal/text.ts'
+import { printJson, say } from './terminal/writer.ts'
 
 export interface ReportOptions {
   readonly json: boolean
@@ -19,32 +20,36 @@ export async function reportError(error: unknown, io: CliIo, options: ReportOpti
   const reason: unknown = io.signal.aborted ? io.signal.reason : null
   const closed = [reason, error].find(each => each instanceof OutputClosed)
   if (closed) {
-    io.stderr.write(`sealift: ${explain(closed).message}\n`)
+    say(io.stderr, `sealift: ${explain(closed).message}`)
     return EXIT.failed
   }
   if (reason instanceof Interrupted) return reportInterrupted(reason, io, options)
-  if (io.env['SEALIFT_DEBUG']) io.stderr.write(`${stackOf(error)}\n`)
+  if (io.env['SEALIFT_DEBUG']) say(io.stderr, stackOf(error))
   const explanation = explain(error)
   const again = options.resumes && isSealiftError(error, ...PASSING)
-  io.stderr.write(sentencesOf(explanation) + (again ? `${RESUME_HINT}\n` : ''))
+  for (const sentence of sentencesOf(explanation)) say(io.stderr, sentence)
+  if (again) say(io.stderr, RESUME_HINT)
   if (options.json) await writeJson(io, explanation)
   return error instanceof UsageError ? EXIT.usage : EXIT.failed
 }
 
 async function reportInterrupted(reason: Interrupted, io: CliIo, options: ReportOptions): Promise<number> {
-  io.stderr.write(`Stopped.${options.resumes ? ` ${RESUME_HINT}` : ''}\n`)
+  say(io.stderr, `Stopped.${options.resumes ? ` ${RESUME_HINT}` : ''}`)
   if (options.json) await writeJson(io, { code: 'aborted', message: 'Stopped.' })
   return reason.exitCode
 }
 
-function sentencesOf({ message, hint, retryAfterSeconds }: Explanation): string {
-  const retry = retryAfterSeconds === undefined ? '' : `The server asks to wait ${retryAfterSeconds} s.\n`
-  return `sealift: ${message}\n${hint === undefined ? '' : `${hint}\n`}${retry}`
+function sentencesOf({ message, hint, retryAfterSeconds }: Explanation): string[] {
+  const retry =
+    retryAfterSeconds === undefined
+      ? []
+      : [`The server asks to wait ${formatSpan(Math.max(1, Math.ceil(retryAfterSeconds)))}.`]
+  return [`sealift: ${message}`, ...(hint === undefined ? [] : [hint]), ...retry]
 }
 
 async function writeJson(io: CliIo, error: Explanation): Promise<void> {
   try {
-    await writeAll(io.stdout, `${safeJson({ ok: false, error })}\n`)
+    await printJson(io.stdout, { ok: false, error })
   } catch {
     // Whoever read the output has gone; the exit code still says it.
   }

@@ -1,6 +1,8 @@
 /** Joins the process (arguments, streams, signals) to the program. */
-import { isBrokenPipe, type CliIo } from './cli-io.ts'
+import type { CliIo } from './cli-io.ts'
+import { isBrokenPipe } from './terminal/writer.ts'
 import { Interrupted, OutputClosed } from './exit-codes.ts'
+import { keepLibrariesQuiet } from './library-words.ts'
 import { runCli } from './program.ts'
 
 /** Runs the command line of this process; resolves with the exit code. */
@@ -19,7 +21,9 @@ export function runProcess(): Promise<number> {
   })
   // A message that nobody can read must not hide the exit code.
   process.stderr.on('error', () => {})
-  return runCli(process.argv.slice(2), processIo(stop.signal))
+  const io = processIo(stop.signal)
+  keepLibrariesQuiet(io)
+  return runCli(process.argv.slice(2), io)
 }
 
 function processIo(signal: AbortSignal): CliIo {

@@ -2,7 +2,6 @@
 import type { FileItem, SendItem } from '../client/node/index.ts'
 import { fileSource } from '../client/node/index.ts'
 import type { LadderPackager } from '../video/node.ts'
-import type { Packager } from '../video/index.ts'
 import { quoted, type CliIo } from './cli-io.ts'
 import type { FilmMode } from './film-mode.ts'
 import type { FilmNotes } from './film-notes.ts'
@@ -16,10 +15,10 @@ const NO_FFMPEG =
 export interface FilmOptions {
   readonly mode: FilmMode
   readonly previews: boolean
-  readonly notes: Pick<FilmNotes, 'tell' | 'packaged'>
+  readonly notes: Pick<FilmNotes, 'tell' | 'about' | 'packaged'>
 }
 
-/** The same items, films among them with their makers. Programs are looked for only when there is something for them. */
+/** The same items, films among them with their makers. Programs are looked for only when a film or picture needs them. */
 export async function withFilms<T extends FileItem | SendItem>(
   io: Pick<CliIo, 'env' | 'signal'>,
   items: readonly T[],
@@ -27,10 +26,12 @@ export async function withFilms<T extends FileItem | SendItem>(
 ): Promise<T[]> {
   const films = items.some(isFilm) && options.mode !== 'file'
   const shown = options.previews ? items.filter(isShown).slice(0, MAX_PICTURES) : []
-  if (!films && shown.length === 0) return [...items]
+  const sent = options.mode === 'file' ? items : items.map(item => withReason(item, options.notes))
+  if (!films && shown.length === 0) return [...sent]
   const tools = await openTools(io, options)
+  if (films) tools.prepare()
   const pictured = new Set<FileItem | SendItem>(shown)
-  return items.map(item => {
+  return sent.map(item => {
     if (!('path' in item)) return item
     const film = films && isFilm(item) ? { film: tools.filmOf(item) } : {}
     const pictures = pictured.has(item) ? tools.picturesOf(item) : {}
@@ -38,55 +39,97 @@ export async function withFilms<T extends FileItem | SendItem>(
   })
 }
 
+const NO_STREAMS = 'What comes from standard input is not packaged; a film that is named as a file is.'
+
+/** A film from a stream, with the reason for which it is a plain file. */
+function withReason<T extends FileItem | SendItem>(item: T, { about }: FilmOptions['notes']): T {
+  if ('path' in item || !isMoving(item)) return item
+  about(item.name, NO_STREAMS, `${quoted(item.name)} is sent as a file: ${NO_STREAMS}`)
+  return { ...item, film: { begin: () => Promise.resolve({ film: null, note: NO_STREAMS }) } }
+}
+
 interface Tools {
+  /** Gets ready for the first film. */
+  prepare(): void
   filmOf(item: FileItem): NonNullable<FileItem['film']>
   picturesOf(item: FileItem): Pick<FileItem, 'pictures'>
 }
 
 async function openTools(
   io: Pick<CliIo, 'env' | 'signal'>,
-  { mode, notes: { tell, packaged } }: FilmOptions,
+  { mode, notes: { tell, about, packaged } }: FilmOptions,
 ): Promise<Tools> {
-  const { filmMaker, originalMaker, REMUX_WAY } = await import('../video/index.ts')
-  const { createRemuxThread, findFfmpeg, LadderPackager } = await import('../video/node.ts')
-  const program = io.env['SEALIFT_FFMPEG']
-  const ffmpeg = await findFfmpeg({
-    ...(program ? { program } : {}),
-    searchPath: io.env['PATH'] ?? '',
-    signal: io.signal,
-  })
-  if (!ffmpeg && mode === 'ladder') tell(NO_FFMPEG)
-  const ladder = ffmpeg && new LadderPackager(ffmpeg)
-  const isCopied = !ladder || mode === 'copy'
-  const packager: Packager = isCopied ? createRemuxThread() : ladder
+  // One by one: the index of the room would load what only the packaging thread needs.
+  const { filmMaker } = await import('../video/film-maker.ts')
+  const { originalMaker } = await import('../video/original/original-maker.ts')
+  const { REMUX_WAY } = await import('../video/remux/way.ts')
+  const { createRemuxThread } = await import('../video/remux-thread/remux-thread.ts')
+  const { createFilmPackager } = await import('../video/film-packager.ts')
   const { nodeSuite } = await import('../sealing/node-suite.ts')
+  const findLadder = ladderFinder(io)
+  const ladder = mode === 'ladder' ? await findLadder() : null
+  if (mode === 'ladder' && !ladder) tell(NO_FFMPEG)
+  const copier = createRemuxThread()
   return {
-    filmOf: item =>
-      filmMaker({
-        packager,
-        input: async () => ({ source: await fileSource(item.path), path: item.path }),
-        ...(isCopied && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
-        onNote: note => tell(`${quoted(item.name)}: ${note}`),
+    prepare: () => ladder ?? copier.prepare(),
+    filmOf: item => {
+      let isEncoded = ladder !== null
+      const onEncode = (container: string): void => {
+        isEncoded = true
+        tell(`${quoted(item.name)} is encoded, since ${container} cannot be copied. --film file sends the file alone.`)
+      }
+      return filmMaker({
+        packager: ladder ?? createFilmPackager({ copier, findLadder, onEncode }),
+        input: async () => ({ source: await fileSource(item.path, item.listed) }),
+        ...(!ladder && { instead: { original: originalMaker(nodeSuite), way: REMUX_WAY } }),
+        onNote: note => about(item.name, note, `${quoted(item.name)}: ${note}`),
         // Copying is as fast as sending, and the bars tell of that.
-        ...(!isCopied && { onProgress: (seconds, total) => packaged(item.name, seconds, total) }),
-        onPlain: reason => tell(`${quoted(item.name)} is sent as a file: ${reason}`),
-      }),
-    picturesOf: item => (ladder ? pictures(ladder, item) : {}),
+        onProgress: (seconds, total) => isEncoded && packaged(item.name, seconds, total),
+        onPlain: reason => about(item.name, reason, `${quoted(item.name)} is sent as a file: ${sentence(reason)}`),
+      })
+    },
+    picturesOf: item => pictures(findLadder, item),
   }
 }
 
-function pictures(ladder: LadderPackager, { path }: FileItem): Pick<FileItem, 'pictures'> {
+/** Reasons may come without their full stop. */
+function sentence(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`
+}
+
+/** Looks for ffmpeg once, when it is first asked for: nothing waits for it before that. */
+function ladderFinder({ env, signal }: Pick<CliIo, 'env' | 'signal'>): () => Promise<LadderPackager | null> {
+  const find = async (): Promise<LadderPackager | null> => {
+    const { findFfmpeg } = await import('../video/ladder/find-ffmpeg.ts')
+    const { LadderPackager } = await import('../video/ladder/ladder-packager.ts')
+    const program = env['SEALIFT_FFMPEG']
+    const place = { ...(program ? { program } : {}), searchPath: env['PATH'] ?? '', signal }
+    const ffmpeg = await findFfmpeg(place)
+    return ffmpeg && new LadderPackager(ffmpeg)
+  }
+  let found: Promise<LadderPackager | null> | null = null
+  return () => (found ??= find())
+}
+
+function pictures(
+  findLadder: () => Promise<LadderPackager | null>,
+  { path, listed }: FileItem,
+): Pick<FileItem, 'pictures'> {
   return {
     pictures: async signal => {
-      const { preview, poster } = await ladder.pictures({ source: await fileSource(path), path }, signal)
+      const ladder = await findLadder()
+      if (!ladder) return null
+      const { preview, poster } = await ladder.pictures({ source: await fileSource(path, listed) }, signal)
       return { preview, thumbnail: poster }
     },
   }
 }
 
 function isFilm(item: FileItem | SendItem): item is FileItem {
-  return 'path' in item && item.type?.startsWith('video/') === true
+  return 'path' in item && isMoving(item)
 }
+
+const isMoving = ({ type }: FileItem | SendItem): boolean => type?.startsWith('video/') === true
 
 function isShown(item: FileItem | SendItem): item is FileItem {
   return 'path' in item && /^(video|image)\/(?!svg)/.test(item.type ?? '')

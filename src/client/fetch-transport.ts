@@ -5,6 +5,9 @@ import type { Transport, TransportRequest, TransportResponse } from './transport
 /** Slowest upload that is not taken for a stalled one: `fetch` does not tell how far a body has come. */
 const SLOWEST_BYTES_PER_MS = 16
 
+/** Stands for whichever it is. */
+const HIDDEN_REDIRECT = 302
+
 /** A body that is as good as sent when the request is. */
 const SMALL_BYTES = 256 * 1024
 
@@ -27,8 +30,8 @@ async function send(fetch: Fetch, request: TransportRequest): Promise<TransportR
       headers: request.headers,
       ...(request.body && { body: request.body }),
       signal: watchdog.signal,
-      // Nothing of Sealift is behind a redirect, and a token must not follow one.
-      redirect: 'error',
+      // A token must not follow a redirect. Browsers hide where it leads.
+      redirect: 'manual',
       cache: 'no-store',
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
@@ -45,7 +48,7 @@ function answer(response: Response, watchdog: Watchdog): TransportResponse {
   const body = response.body
   if (!body) watchdog.stop()
   return {
-    status: response.status,
+    status: response.type === 'opaqueredirect' ? HIDDEN_REDIRECT : response.status,
     header: name => response.headers.get(name),
     body: body ? readBody(body, watchdog) : nothing(),
     discard: async () => {

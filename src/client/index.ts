@@ -10,6 +10,7 @@ export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
 export type { KeepPlace, KeptBytes, RandomStore } from './kept-bytes.ts'
 export type { Preview } from './manifest.ts'
+export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
   CallOptions,
   DownloadOptions,
@@ -17,6 +18,7 @@ export type {
   ItemPictures,
   LeaseOptions,
   PlainRange,
+  Forwarded,
   Published,
   RefusedItem,
   RetryEvent,
@@ -26,7 +28,15 @@ export type {
   SendOptions,
   TransferOptions,
 } from './options.ts'
-export type { BegunFilm, FilmMaker, MadeBytes, OutgoingFilm, OutgoingOriginal, TrackProgress } from './outgoing-film.ts'
+export type {
+  BegunFilm,
+  FilmMaker,
+  MadeBytes,
+  OutgoingFilm,
+  OutgoingOriginal,
+  PlainFile,
+  TrackProgress,
+} from './outgoing-film.ts'
 export type {
   DownloadTarget,
   Film,

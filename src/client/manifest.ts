@@ -9,8 +9,10 @@ import { sealedFields, size } from './manifest-fields.ts'
 
 export const MANIFEST_VERSION = 1
 
-const MAX_ITEMS = 20_000
+/** As many media as a parcel may cover. */
+export const MAX_ITEMS = 20_000
 const MAX_NAME_CHARACTERS = 4096
+export const MAX_NOTE_CHARACTERS = 2000
 
 const mediaType = z.string().min(1).max(255)
 
@@ -34,10 +36,17 @@ const original = z.looseObject({
 const described = {
   name: z.string().min(1).max(MAX_NAME_CHARACTERS).describe('As its sender calls it; a slash parts folders'),
   type: mediaType.describe('Media type'),
+  modifiedAt: z.iso.datetime().optional().describe('When its file was last changed, as the sender says: RFC 3339, UTC'),
   preview: previewSchema.optional().describe('What to show before any bytes are there'),
   thumbnail: sealedMediaSchema.optional().describe('A small picture, JPEG, sealed as role `thumbnail`'),
   /** Read by `film.ts`, leniently: an item whose film cannot be understood is still a file. */
   video: z.looseObject({}).optional().describe('How it is played'),
+  note: z
+    .string()
+    .min(1)
+    .max(MAX_NOTE_CHARACTERS)
+    .optional()
+    .describe('How it differs from what one would expect, such as why a film is a plain file: sentences in English'),
   original: original.optional().describe('The file that it was made of, when its own bytes are another layout of that'),
 }
 

@@ -31,7 +31,10 @@ export interface RetryEvent {
 export interface SealiftOptions {
   /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
   readonly server?: string
-  /** Bearer token. Sent to `server` alone, never to the server of a foreign link. */
+  /**
+   * Bearer token. Sent to `server` alone, never to the server of a foreign link. `sealift/node` needs none for a server on
+   * this machine that the same user runs.
+   */
   readonly token?: string
   /** How requests travel. Default: `fetch`. */
   readonly transport?: Transport
@@ -58,7 +61,10 @@ export interface SealiftOptions {
   readonly digests?: boolean
   /**
    * Whether parts of large items may go straight to and from the store behind the server, where the server offers it.
-   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default true.
+   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default: only
+   * where the server is the one given as `server`. A link to another server may name any place as its store, so `true`
+   * is heeded there only by transports that know where connections lead (Node's, without a proxy), which refuse a store
+   * in a more private network than its server.
    */
   readonly direct?: boolean
   /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
@@ -84,6 +90,8 @@ export interface SendItem {
   /** Media type; sealed too. Default `application/octet-stream`. */
   readonly type?: string
   readonly source: Source
+  /** When its file was last changed: RFC 3339, UTC. Sealed too. */
+  readonly modifiedAt?: string
   /** What to show before the bytes are there. */
   readonly preview?: Preview
   /** A small picture; sealed as a media of its own and sent first. At most one part. */
@@ -124,6 +132,8 @@ export interface SendOptions extends LeaseOptions, TransferOptions {
    * Of no effect with `publishFirst`: receivers have been promised every item by then.
    */
   readonly leaveOutRefused?: boolean
+  /** Whether `sendFiles` tells when files were last changed. Sealed. Default true. */
+  readonly times?: boolean
   /** Pads every item so that its size says little; costs at most 5%. Default true. */
   readonly padding?: boolean
 }
@@ -146,6 +156,19 @@ export interface Published {
   readonly ownerSecret: string
   /** When the server will drop the parcel: RFC 3339, UTC. */
   readonly expiresAt: string
+}
+
+/** What a forward is. Of an item whose downloads are counted it is never more than is left of it. */
+export interface Forwarded extends Published {
+  /**
+   * True when downloads of an item are counted: those that begin by the new link are taken from the same count, and the
+   * new link gives nothing of that item once its sender ends it.
+   */
+  readonly endsWithSource: boolean
+  /** How often every item can still be downloaded by the new link; `null`: not counted. */
+  readonly maxDownloads: number | null
+  /** When the first of the items ends. The link itself is there until `expiresAt`. */
+  readonly itemsExpireAt: string
 }
 
 /** How `download` fetches. */

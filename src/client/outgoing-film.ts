@@ -34,10 +34,17 @@ export interface OutgoingFilm {
 /** Makes the film of an item when its turn comes. */
 export interface FilmMaker {
   /**
-   * @returns `null` when the item is sent as the plain file it is
+   * @returns the film; what has none, or `null`, is sent as the plain file it is
    * @throws the abort; any other error fails the item
    */
-  begin(signal: AbortSignal): Promise<BegunFilm | null>
+  begin(signal: AbortSignal): Promise<BegunFilm | PlainFile | null>
+}
+
+/** An item that is sent as the plain file it is. */
+export interface PlainFile {
+  readonly film: null
+  /** Tells receivers why: `note` of the manifest's item. */
+  readonly note: string
 }
 
 /** A film whose tracks are being made. */
@@ -45,8 +52,12 @@ export interface BegunFilm {
   readonly film: OutgoingFilm
   /** The item's own bytes instead of those of its source: the same ones in another layout. */
   readonly own?: MadeBytes
+  /** Tells receivers how the film differs from its file: `note` of the manifest's item. */
+  readonly note?: string
   /** Whether an error says that this is no film after all: then the item is sent as the plain file it is. */
   readonly isUnfit?: (error: unknown) => boolean
+  /** As `note` of `PlainFile`, for an error that `isUnfit` is true of. */
+  readonly unfitNote?: (error: unknown) => string
 }
 
 /** Bytes that were made of a file and of nothing else. */

@@ -17,14 +17,23 @@ export interface ParcelItem {
   readonly bytes: number | null
   /** `sending`: can be downloaded already; the download follows the upload. */
   readonly state: 'sending' | 'complete'
+  /** When its file was last changed, as the sender says: RFC 3339, UTC. `null`: not told. */
+  readonly modifiedAt: string | null
   readonly preview: Preview | null
   readonly hasThumbnail: boolean
+  /** How it differs from what one would expect, such as why a film is a plain file. Untrusted, like `name`. */
+  readonly note: string | null
   readonly video: Readonly<Record<string, unknown>> | null
 }
 
 /** How one item of `downloadAll` ended. */
 export type ItemResult =
-  | { readonly item: ParcelItem; readonly ok: true }
+  | {
+      readonly item: ParcelItem
+      readonly ok: true
+      /** How long it is, also when that was not known at the beginning; `null` for what was there already (`have`). */
+      readonly bytes: number | null
+    }
   | { readonly item: ParcelItem; readonly ok: false; readonly error: Error }
 
 /** Which bytes of an item `stream` gives. */

@@ -9,11 +9,13 @@ import { NO_SIGNAL } from './abort.ts'
 import { systemClock } from './clock.ts'
 import { StorePath } from './direct/store-path.ts'
 import { fetchTransport } from './fetch-transport.ts'
+import { credential } from './header-values.ts'
 import { forwardParcel } from './forward.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
 import type {
   CallOptions,
   LeaseOptions,
+  Forwarded,
   Published,
   RefusedItem,
   SealiftOptions,
@@ -35,6 +37,7 @@ import { MemoryJournal } from './send/send-journal.ts'
 import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport.ts'
+import { fixedCredential, type Credential } from './wire/credential.ts'
 import { Server } from './wire/http.ts'
 import { endParcel, hasEnded, noServer, readLimits } from './wire/parcels.ts'
 
@@ -73,15 +76,17 @@ export class Sealift implements AsyncDisposable {
   readonly #parallel: number
   readonly #parallelSmall: number
   readonly #stores = new Map<string, StorePath>()
+  readonly #jsonOnly = new Set<string>()
   /** Who seals. */
   protected readonly suite: CryptoSuite
   /** Who hashes large media. */
   protected readonly hashing: PartHashing
 
-  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` */
+  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` or `token` */
   constructor(options: SealiftOptions = {}, hashing?: PartHashing) {
     if (options.server !== undefined) serverBase(options.server)
-    this.#options = options
+    this.#options =
+      options.token === undefined ? options : { ...options, token: credential('The token', options.token) }
     this.#parallel = bounded('parallel', options.parallel ?? 6, 64)
     this.#parallelSmall = bounded('parallelSmall', options.parallelSmall ?? 32, 128)
     this.#transport = options.transport ?? fetchTransport()
@@ -135,10 +140,11 @@ export class Sealift implements AsyncDisposable {
 
   /**
    * Makes a new link to the same items: new leases, a new manifest under a new key, no bytes moved.
-   * All items must be complete.
+   * All items must be complete. Items whose downloads are counted are forwarded with what is left of them, in downloads and
+   * in time, and end with what they were forwarded from; all others outlive it.
    * @throws as `open`; `upload_in_progress`, `downloads_exhausted`, `quota_exceeded`
    */
-  async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+  async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
     const { server: base, parcelId, key } = parseLink(link)
     const server = this.#serverOf(base)
     const { signal = NO_SIGNAL, ...lease } = options
@@ -157,8 +163,9 @@ export class Sealift implements AsyncDisposable {
     const { server: base, parcelId } = parseLink(link)
     const { signal = NO_SIGNAL } = options
     const server = this.#serverOf(base)
+    const owner = ownerSecret === undefined ? undefined : credential('The owner secret', ownerSecret)
     try {
-      await endParcel(server, { parcelId, owner: ownerSecret }, signal)
+      await endParcel(server, { parcelId, owner }, signal)
       return true
     } catch (error) {
       // Whoever has forgotten the secret with the parcel may still ask whether it ended.
@@ -209,18 +216,39 @@ export class Sealift implements AsyncDisposable {
     return this.#serverOf(this.#options.server)
   }
 
+  /** What proves to a server, by its base URL, who sends. */
+  protected credentialOf(server: string): Credential {
+    return fixedCredential(this.tokenFor(server))
+  }
+
   /** The token is for the server it was given with, and never follows a link to another. */
-  #serverOf(server: string): Server {
+  protected tokenFor(server: string): string | null {
+    return this.#isOwn(server) ? (this.#options.token ?? null) : null
+  }
+
+  /** True for the server that the options name, by its base URL. */
+  #isOwn(server: string): boolean {
     const own = this.#options.server
-    const isOwn = own !== undefined && serverBase(own) === serverBase(server)
+    return own !== undefined && serverBase(own) === server
+  }
+
+  #serverOf(server: string): Server {
+    const base = serverBase(server)
     return new Server({
-      store: this.#options.direct === false ? null : this.#storeOf(serverBase(server)),
+      store: this.#mayGoDirectly(this.#isOwn(base)) ? this.#storeOf(base) : null,
       server,
-      token: isOwn ? (this.#options.token ?? null) : null,
+      credential: this.credentialOf(base),
       transport: this.#transport,
       retrier: this.#retrier,
+      jsonOnly: this.#jsonOnly,
       stallTimeoutMs: this.#options.stallTimeoutMs ?? STALL_TIMEOUT_MS,
     })
+  }
+
+  /** A server that is not one's own may name any place as its store: that takes a wish, and a look at where it leads. */
+  #mayGoDirectly(isOwn: boolean): boolean {
+    const { direct = isOwn } = this.#options
+    return direct && (isOwn || this.#transport.judgesConnections === true)
   }
 
   /** One for each server, so that what one send has found out of a store, the next one knows. */

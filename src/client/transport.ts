@@ -3,6 +3,8 @@
  * `node/undici-transport.ts` is faster in Node.
  */
 export interface Transport extends AsyncDisposable {
+  /** Whether it knows where connections lead, and so heeds `noNearerThan`. `fetch` does not. */
+  readonly judgesConnections?: boolean
   /**
    * Sends one request. Resolves with the answer's head, whatever its status.
    * @throws `network` when no answer came or the connection broke (also while reading the body); the signal's reason
@@ -20,6 +22,11 @@ export interface TransportRequest {
   /** Told how many more bytes of the body have left, as far as the transport can see; of a small body at once. */
   readonly onSent?: (bytes: number) => void
   readonly signal: AbortSignal
+  /**
+   * URL of a server that has been reached before: fails with `not_direct`, before anything is sent, where the connection
+   * leads to a more private network than those to that server. Of no effect without `judgesConnections`.
+   */
+  readonly noNearerThan?: string
   /** Longest silence of the other side before the request is given up as `network`. */
   readonly stallTimeoutMs: number
 }

@@ -46,6 +46,8 @@ export type WireErrorCode = keyof typeof WIRE_ERRORS
 export const CLIENT_ERRORS = {
   network: 'The server could not be reached, or the connection broke',
   aborted: 'Stopped by the caller',
+  untrusted_server: 'The certificate of the server is not trusted',
+  redirected: 'The server sends requests elsewhere',
   damaged_media: 'The bytes were altered, cut or are not what the manifest describes',
   unsupported_version: 'Made by a newer version of Sealift',
   invalid_link: 'Not a Sealift link',

@@ -10,6 +10,8 @@ export const HEADER = {
   state: 'sealift-state',
   /** `direct` on a manifest whose media may be fetched straight from the store. */
   transfer: 'sealift-transfer',
+  /** How many media ids a raw manifest body begins with. */
+  mediaCount: 'sealift-media-count',
   contentDigest: 'content-digest',
   idempotencyKey: 'idempotency-key',
   requestId: 'sealift-request-id',
@@ -20,9 +22,17 @@ export const PROBLEM_JSON = 'application/problem+json'
 
 /** An owner secret: at least 128 bits as base64url. */
 export const OWNER_PATTERN = /^[A-Za-z0-9_-]{22,128}$/
+/** A number of media, without leading zeros. */
+export const MEDIA_COUNT_PATTERN = /^(?:0|[1-9]\d{0,4})$/
 export const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,128}$/
 
-const DIGEST_PATTERN = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)/
+/** `Content-Digest` with one well-formed SHA-256, alone or among other digests; canonical base64 alone, as for every digest. */
+export const DIGEST_PATTERN =
+  /^(?:[!-+\--~][ -+\--~]{0,127},[ \t]*){0,3}sha-256=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):(?:[ \t]*,[ -~]{0,256}[!-~])?$/
+export const DIGEST_MAX_LENGTH = 512
+
+/** The ETag of a parcel's version, as `If-Match` takes it. */
+export const VERSION_TAG_PATTERN = /^"([1-9][0-9]{0,14})"$/
 
 /** `Content-Digest` (RFC 9530) for a SHA-256 given as base64. */
 export function formatContentDigest(sha256Base64: string): string {
@@ -31,7 +41,7 @@ export function formatContentDigest(sha256Base64: string): string {
 
 /** The SHA-256 (base64) of a `Content-Digest` header; `null` when the header names no well-formed SHA-256. */
 export function parseContentDigest(header: string): string | null {
-  return header.length > 512 ? null : (DIGEST_PATTERN.exec(header)?.[1] ?? null)
+  return header.length > DIGEST_MAX_LENGTH ? null : (DIGEST_PATTERN.exec(header)?.[1] ?? null)
 }
 
 /** A `Content-Range` of an answer. `size` is `null` while the total is not known yet (`*`). */

@@ -1,6 +1,9 @@
 /** Public and internal ids: 130 random bits as 26 characters of lower-case base32 (RFC 4648 alphabet). */
 export const ID_PATTERN = /^[a-z2-7]{26}$/
 
+/** Parts of an upload are numbered from 0 up to this, whatever their size. */
+export const MAX_PART_INDEX = 9_999_999
+
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 const ID_LENGTH = 26
 

@@ -1,8 +1,11 @@
 /** OpenAPI 3.1, made from the route table and the schemas that check every request: it cannot say anything else. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { WIRE_ERRORS, type WireErrorCode } from './errors.ts'
+import { PROBLEM_HEADERS, REQUEST_HEADERS, RESPONSE_HEADERS } from './header-schemas.ts'
 import { OCTET_STREAM, PROBLEM_JSON } from './headers.ts'
+import { ID_PATTERN, MAX_PART_INDEX } from './ids.ts'
+import { LINKS } from './links.ts'
 import { COMMON_ERRORS, ROUTES, type Access, type Route, type RouteAnswer, type RouteName } from './routes.ts'
 import * as schemas from './schemas.ts'
 
@@ -25,7 +28,8 @@ const SCHEMAS: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
 ])
 
 const ACCESS: Readonly<Record<Access, string>> = {
-  public: 'Anyone.',
+  public: 'Anyone, at any rate.',
+  anyone: 'Anyone, within the request rate of the client or address.',
   client: 'A client: a bearer token, or open mode.',
   uploader: 'The client that began the upload; in open mode whoever knows its secret id.',
   reader: 'Whoever knows the unguessable id; where the operator wants it, with a token.',
@@ -35,8 +39,8 @@ const ACCESS: Readonly<Record<Access, string>> = {
 /** Every code a route may answer with, the common ones included. */
 export function errorsOf(name: RouteName): readonly WireErrorCode[] {
   const route: Route = ROUTES[name]
-  if (route.access === 'public') return ['invalid_request', 'internal']
-  const body = route.json ? (['too_large', 'unsupported_media_type', 'stalled'] as const) : []
+  if (route.access === 'public') return ['invalid_request', 'headers_too_large', 'internal']
+  const body = route.json ? (['too_large', 'stalled'] as const) : []
   return [...new Set<WireErrorCode>([...COMMON_ERRORS, ...body, ...route.errors])]
 }
 
@@ -73,7 +77,7 @@ function operation(name: RouteName): Json {
     ...(route.access === 'public' ? {} : { security: [{}, { bearer: [] }] }),
     parameters: parameters(route),
     ...requestBody(route),
-    responses: { ...answers(route), ...problems(name) },
+    responses: { ...answers(name), ...problems(name) },
   }
 }
 
@@ -82,7 +86,7 @@ function parameters(route: Route): Json[] {
     name,
     in: 'path',
     required: true,
-    schema: name === 'index' ? { type: 'integer', minimum: 0 } : { type: 'string', pattern: '^[a-z2-7]{26}$' },
+    schema: name === 'index' ? PART_INDEX : { type: 'string', pattern: ID_PATTERN.source },
   }))
   const inQuery = Object.entries(route.query?.shape ?? {}).map(([name, schema]) => ({
     name,
@@ -92,30 +96,72 @@ function parameters(route: Route): Json[] {
   }))
   // OpenAPI describes Content-Length and Authorization by other means.
   const inHeader = (route.headers ?? []).filter(name => name !== 'Content-Length')
-  return [
-    ...inPath,
-    ...inQuery,
-    ...inHeader.map(name => ({ name, in: 'header', required: name === 'If-Match', schema: { type: 'string' } })),
-  ]
+  return [...inPath, ...inQuery, ...inHeader.map(headerParameter)]
+}
+
+const PART_INDEX = { type: 'integer', minimum: 0, maximum: MAX_PART_INDEX }
+
+function headerParameter(name: string): Json {
+  const { schema, description, required = false, example } = known(REQUEST_HEADERS, name)
+  return { name, in: 'header', required, description, schema: jsonSchema(schema), example }
+}
+
+function responseHeaders(names: readonly string[]): Json {
+  return Object.fromEntries(
+    ['Sealift-Request-Id', ...names].map(name => {
+      const { schema, description, optional = false } = known(RESPONSE_HEADERS, name)
+      return [name, { description, required: !optional, schema: jsonSchema(schema) }]
+    }),
+  )
+}
+
+/** A header that a route names is in the table, or the document cannot be made. */
+function known<T>(table: Readonly<Record<string, T>>, name: string): T {
+  const entry = table[name]
+  if (entry === undefined) throw new Error(`The header ${name} is in no table of header-schemas.ts`)
+  return entry
+}
+
+const FILE = { type: 'string', format: 'binary', contentMediaType: OCTET_STREAM }
+/** Any bytes, but not none. */
+const BYTES = { schema: { ...FILE, minLength: 1 } }
+/** Names travel in headers, so they hold no control characters. */
+const FORM = {
+  schema: {
+    type: 'object',
+    propertyNames: { pattern: '^[^\\x00-\\x1f\\x7f]*$' },
+    properties: Object.fromEntries(schemas.KINDS.map(kind => [kind, FILE])),
+    anyOf: schemas.KINDS.map(kind => ({ required: [kind] })),
+    description:
+      'At least one file, each under the name of its kind; a field may come several times, and one that is no file is ignored',
+  },
 }
 
 function requestBody(route: Route): Json {
-  if (route.json) return { requestBody: { required: true, content: jsonContent(route.json) } }
-  if (!route.streams) return {}
-  const content = route.streams.map(type => [type, type === OCTET_STREAM ? {} : { schema: { type: 'object' } }])
-  return { requestBody: { required: true, content: Object.fromEntries(content) } }
+  if (!route.json && !route.streams) return {}
+  const streams = (route.streams ?? []).map(type => [type, type === OCTET_STREAM ? BYTES : FORM])
+  const content = { ...Object.fromEntries(streams), ...(route.json ? jsonRequest(route, route.json) : {}) }
+  return { requestBody: { required: true, content } }
 }
 
-function answers(route: Route): Json {
-  return Object.fromEntries(route.answers.map(answer => [String(answer.status), response(answer)]))
+function jsonRequest({ jsonDeprecated }: Route, schema: z.ZodType): Json {
+  if (!jsonDeprecated) return jsonContent(schema)
+  return { 'application/json': { schema: { allOf: [reference(schema)], deprecated: true } } }
 }
 
-function response({ description, headers, json, bytes }: RouteAnswer): Json {
+function answers(name: RouteName): Json {
+  const route: Route = ROUTES[name]
+  return Object.fromEntries(route.answers.map(answer => [String(answer.status), response(name, answer)]))
+}
+
+function response(name: RouteName, { status, description, headers = [], json, bytes }: RouteAnswer): Json {
+  const links = LINKS[name]?.[status]
   return {
     description,
-    ...(headers ? { headers: Object.fromEntries(headers.map(name => [name, { schema: { type: 'string' } }])) } : {}),
+    headers: responseHeaders(headers),
     ...(json ? { content: jsonContent(json) } : {}),
     ...(bytes ? { content: { [OCTET_STREAM]: {} } } : {}),
+    ...(links ? { links: Object.fromEntries(links.map(({ to, ...link }) => [to, { operationId: to, ...link }])) } : {}),
   }
 }
 
@@ -124,7 +170,9 @@ function problems(name: RouteName): Json {
   const codes = errorsOf(name)
   const good = new Set<number>(ROUTES[name].answers.map(answer => answer.status))
   const statuses = [...new Set(codes.map(code => WIRE_ERRORS[code].status))].filter(status => !good.has(status))
-  const content = { [PROBLEM_JSON]: { schema: reference(schemas.problem) } }
+  // A response to HEAD has no body.
+  const content =
+    ROUTES[name].method === 'HEAD' ? {} : { content: { [PROBLEM_JSON]: { schema: reference(schemas.problem) } } }
   return Object.fromEntries(
     statuses
       .toSorted((one, other) => one - other)
@@ -135,7 +183,8 @@ function problems(name: RouteName): Json {
             .filter(code => WIRE_ERRORS[code].status === status)
             .map(code => `\`${code}\`: ${WIRE_ERRORS[code].title}`)
             .join('; '),
-          content,
+          headers: responseHeaders(PROBLEM_HEADERS[status] ?? []),
+          ...content,
         },
       ]),
   )
@@ -151,6 +200,15 @@ function reference(schema: z.ZodType): Json {
 }
 
 function jsonSchema(schema: z.ZodType): Json {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', override: simplifyTuple })
   return rest
+}
+
+/** A tuple of equals is a list of fixed length: it says the same, also to generators that know no `prefixItems`. */
+function simplifyTuple({ jsonSchema: made }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+  const { prefixItems } = made
+  if (!prefixItems || new Set(prefixItems.map(item => JSON.stringify(item))).size !== 1) return
+  const [item] = prefixItems
+  delete made.prefixItems
+  if (item !== undefined) made.items = item
 }

@@ -2,61 +2,27 @@
  * The wire contract as one table. The server mounts it (and reads its access policy from it), the client builds its
  * URLs from it, and the OpenAPI document and docs/protocol.md are made from it.
  */
-import type { z } from 'zod'
-
-import type { WireErrorCode } from './errors.ts'
+import type { Route } from './route.ts'
 import * as schemas from './schemas.ts'
 
-/**
- * Who may call a route.
- * - `public`: anyone, without any limit but the listener's
- * - `client`: a bearer token, or open mode
- * - `uploader`: `client`, and the one who began this upload
- * - `reader`: whoever knows the unguessable id (and, where the operator wants it, has a token)
- * - `owner`: the client that made it, or the holder of its owner secret
- */
-export type Access = 'public' | 'client' | 'uploader' | 'reader' | 'owner'
-
-export interface RouteAnswer {
-  readonly status: number
-  readonly description: string
-  readonly json?: z.ZodType
-  /** A body of opaque bytes. */
-  readonly bytes?: boolean
-  /** Response headers worth naming. */
-  readonly headers?: readonly string[]
-}
-
-export interface Route {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
-  /** `{name}` stands for one path segment. */
-  readonly path: string
-  readonly access: Access
-  readonly summary: string
-  /** Query parameters; all optional. */
-  readonly query?: z.ZodObject
-  readonly json?: z.ZodType
-  /** Content types of a body that is streamed, never parsed as JSON. */
-  readonly streams?: readonly string[]
-  /** Request headers worth naming. */
-  readonly headers?: readonly string[]
-  readonly answers: readonly RouteAnswer[]
-  /** Codes this route may answer with, besides those every route may. */
-  readonly errors: readonly WireErrorCode[]
-}
+export type { Access, Route, RouteAnswer } from './route.ts'
 
 /** Codes that any route may answer with. */
 export const COMMON_ERRORS = [
   'invalid_request',
   'unauthorized',
   'too_many_devices',
+  'unsupported_media_type',
   'rate_limited',
+  'headers_too_large',
   'unavailable',
   'shutting_down',
   'internal',
 ] as const
 
 const QUOTA_ERRORS = ['too_large', 'quota_exceeded', 'too_many_pending', 'storage_full'] as const
+
+const MANIFEST_ERRORS = ['too_large', 'quota_exceeded', 'storage_full', 'length_required', 'too_many_uploads'] as const
 
 export const ROUTES = {
   beginUpload: {
@@ -243,7 +209,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'Free the slot of a direct transfer that is over before its addresses expire',
     answers: [{ status: 204, description: 'Free, now or earlier' }],
-    errors: [],
+    errors: ['not_found'],
   },
   mediaInfo: {
     method: 'GET',
@@ -267,6 +233,7 @@ export const ROUTES = {
       'downloads_exhausted',
       'upload_in_progress',
       'quota_exceeded',
+      'storage_full',
       'idempotency_conflict',
     ],
   },
@@ -284,10 +251,13 @@ export const ROUTES = {
     path: '/v1/parcels',
     access: 'client',
     summary: 'Publish a sealed manifest and the media it covers',
+    query: schemas.publishParcelRequest.pick({ ttlSeconds: true }),
     json: schemas.publishParcelRequest,
-    headers: ['Sealift-Owner', 'Idempotency-Key'],
+    jsonDeprecated: true,
+    streams: ['application/octet-stream'],
+    headers: ['Sealift-Owner', 'Idempotency-Key', 'Sealift-Media-Count', 'Content-Length'],
     answers: [{ status: 201, description: 'Version 1 is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'too_large', 'idempotency_conflict'],
+    errors: [...MANIFEST_ERRORS, 'not_found', 'idempotency_conflict'],
   },
   replaceManifest: {
     method: 'PUT',
@@ -295,9 +265,11 @@ export const ROUTES = {
     access: 'owner',
     summary: 'Publish the next version of a parcel',
     json: schemas.replaceManifestRequest,
-    headers: ['Sealift-Owner', 'If-Match'],
+    jsonDeprecated: true,
+    streams: ['application/octet-stream'],
+    headers: ['Sealift-Owner', 'If-Match', 'Sealift-Media-Count', 'Content-Length'],
     answers: [{ status: 200, description: 'The new version is readable', json: schemas.parcel, headers: ['ETag'] }],
-    errors: ['not_found', 'gone', 'too_large', 'version_mismatch', 'precondition_required'],
+    errors: [...MANIFEST_ERRORS, 'not_found', 'gone', 'version_mismatch', 'precondition_required'],
   },
   readParcel: {
     method: 'GET',
@@ -355,9 +327,13 @@ export const ROUTES = {
   openapi: {
     method: 'GET',
     path: '/openapi.json',
-    access: 'public',
+    access: 'anyone',
     summary: 'This table, as OpenAPI 3.1',
-    answers: [{ status: 200, description: 'The document' }],
+    headers: ['If-None-Match'],
+    answers: [
+      { status: 200, description: 'The document', json: schemas.openapi, headers: ['ETag', 'Cache-Control'] },
+      { status: 304, description: 'The validator still holds', headers: ['ETag'] },
+    ],
     errors: [],
   },
 } as const satisfies Record<string, Route>

@@ -88,7 +88,7 @@ export const directPartRequest = z
     sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Exact size of the part'),
     md5: z
       .string()
-      .regex(/^[A-Za-z0-9+/]{22}==$/)
+      .regex(/^[A-Za-z0-9+/]{21}[AQgw]==$/)
       .describe('MD5 of the part, base64: an S3 service checks it, so the address takes these bytes and no others'),
   })
   .describe('A part that goes straight to the store')
@@ -141,6 +141,10 @@ export const media = z.object({
   expiresAt: instant('When this lease ends'),
   maxDownloads: z.int().optional().describe('As given when the lease was made'),
   downloadsLeft: z.int().optional().describe('Downloads that may still begin; absent when unlimited'),
+  endsWithSource: z
+    .literal(true)
+    .optional()
+    .describe('A forward of a media whose downloads are counted: it shares that count, and ends with that media'),
 })
 
 export const leaseRequest = z
@@ -200,7 +204,8 @@ export const tierLimits = z
     uploadBytesPerSecond: z.number().describe('0: no limit'),
     downloadBytesPerSecond: z.number().describe('0: no limit'),
     maxBytes: z.record(z.enum(KINDS), z.int()).describe('Largest media of each kind'),
-    storedBytes: z.int().describe('Bytes kept at once, reserved ones included'),
+    storedBytes: z.int().describe('Bytes kept at once, reserved ones and manifests included'),
+    storedRows: z.int().describe('Records kept at once: media, forwards, parcels and what belongs to them'),
     pendingUploads: z.int().describe('Unfinished uploads at once'),
     pendingBytes: z.int().describe('Bytes in unfinished uploads'),
     manifestBytes: z.int().describe('Largest sealed manifest'),
@@ -221,17 +226,25 @@ export const limits = z.object({
     uploads: z.int().describe('In flight now, on this node'),
     downloads: z.int().describe('In flight now, on this node'),
     storedBytes: bytes('Kept now, or still to be expected by addresses of uploads that are over'),
+    storedRows: z.int().describe('Kept now; what has ended counts until the server forgets it'),
     reservedBytes: bytes('Reserved by unfinished uploads'),
     pendingUploads: z.int(),
     devices: z.int(),
   }),
-  remaining: z.object({ storedBytes: bytes('Still free'), pendingUploads: z.int(), pendingBytes: bytes('Still free') }),
+  remaining: z.object({
+    storedBytes: bytes('Still free'),
+    storedRows: z.int(),
+    pendingUploads: z.int(),
+    pendingBytes: bytes('Still free'),
+  }),
 })
 
 export const health = z.object({
   status: z.enum(['ok', 'failing']),
   checks: z.record(z.string(), z.enum(['ok', 'degraded', 'failing'])).optional(),
 })
+
+export const openapi = z.looseObject({ openapi: z.string().describe('3.1.0') }).describe('An OpenAPI document')
 
 /** The type of each schema above, under the same name. */
 export type Kind = z.infer<typeof kind>

@@ -52,6 +52,20 @@ export function formatSize(bytes: number): string {
   return `${step === 0 || Number.isInteger(value) ? value : value.toFixed(1)} ${steps[step]}`
 }
 
+const SPANS = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+] as const
+
+/** `7776000` as `90 days`, `5400` as `90 minutes`: exact, in the largest unit that divides it. For people. */
+export function formatSpan(seconds: number): string {
+  const [unit, size] = SPANS.find(([, size]) => seconds >= size && seconds % size === 0) ?? ['second', 1]
+  const count = seconds / size
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}
+
 /** `90_000` as `1m 30s`: for people, never for parsing. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000)

@@ -1,7 +1,8 @@
 /** Who asks for something, with all that decides what may be done: made once for each request, before any work. */
+import { formatSpan } from '../protocol/units.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { Client, Tier } from './access/access.ts'
-import type { Claim, Idempotency, QuotaCaps } from './records/record-store.ts'
+import type { Claim, Idempotency, QuotaCaps, StorageCaps } from './records/record-store.ts'
 import type { Kind } from '../protocol/schemas.ts'
 
 export interface Caller {
@@ -24,18 +25,23 @@ export function claimOf(caller: Caller): Claim {
 /** The caps of a tier that hold for one media of `kind`. */
 export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
   return {
-    storedBytes: tier.storedBytes,
+    ...storageCaps(tier),
     pendingUploads: tier.pendingUploads,
     pendingBytes: tier.pendingBytes,
     maxBytes: tier.maxBytes[kind],
   }
 }
 
+/** The caps of a tier on what is kept. */
+export function storageCaps({ storedBytes, storedRows }: Tier): StorageCaps {
+  return { storedBytes, storedRows }
+}
+
 /** When something made at `now` ends. @throws invalid_request (limit `maxTtlSeconds`) when longer than the tier allows */
 export function expiryOf(tier: Tier, ttlSeconds: number | undefined, now: number): number {
   const seconds = ttlSeconds ?? Math.min(tier.defaultTtlSeconds, tier.maxTtlSeconds)
   if (seconds > tier.maxTtlSeconds) {
-    throw new SealiftError('invalid_request', `Ask for at most ${tier.maxTtlSeconds} seconds to live`, {
+    throw new SealiftError('invalid_request', `Ask for at most ${formatSpan(tier.maxTtlSeconds)} to live`, {
       context: { limit: 'maxTtlSeconds', value: tier.maxTtlSeconds },
     })
   }

@@ -13,6 +13,7 @@ import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
 import { checkStorage } from './check-storage.ts'
 import type { Clock } from './clock.ts'
+import { isLoopbackHost } from './config/cross-checks.ts'
 import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { DirectSlots } from './direct/direct-slots.ts'
@@ -20,20 +21,25 @@ import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
 import { Gate } from './http/gate.ts'
+import { ManifestThread } from './http/manifest/manifest-thread.ts'
+import { renderContract } from './http/public-routes.ts'
 import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { rememberMedia } from './media/remember-media.ts'
+import { RequestMemory } from './memory/request-memory.ts'
 import { followOthers, openClock, sweepLease } from './among-others.ts'
 import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
 import { isOnlyProcess, openStores, type Stores } from './open-stores.ts'
+import { adminPlace } from './telemetry/admin-place.ts'
 import { startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { PartsInFlight } from './uploads/parts-in-flight.ts'
+import { StoredManifests } from './parcels/stored-manifests.ts'
 import { createRoomGuard } from './uploads/room-guard.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
@@ -68,6 +74,8 @@ export interface ServerOptions {
   readonly wrap?: (stores: Stores) => Stores
   /** Metrics of the process itself; off where several servers share one. */
   readonly processMetrics?: boolean
+  /** SHA-256 (hex) of the token that the user of this machine proves itself with in the open mode `loopback`. */
+  readonly localTokenSha256?: string | undefined
   /** Whether it opens the admin listener that the configuration asks for; a worker leaves that to its supervisor. */
   readonly ownAdmin?: boolean
 }
@@ -100,8 +108,9 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
     health,
     clock,
     watch: resources.use(new StallWatch()),
+    manifests: resources.use(new ManifestThread()),
   })
-  const http = createListener(live, services, events)
+  const http = createListener(live, services, { events, localTokenSha256: options.localTokenSha256 })
   const sweeper = resources.use(
     createSweeper({
       blobs,
@@ -115,12 +124,14 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer =
     admin.enabled && options.ownAdmin !== false
-      ? resources.use(await startAdminServer({ host: admin.host, port: admin.port, metrics, health, onError }))
+      ? resources.use(await startAdminServer({ place: adminPlace(live.current), metrics, health, onError }))
       : null
   if (limits.node) resources.use(await followOthers({ live, node: limits.node, sessions, events, readAtMs, reread }))
-  const port = await http.listen(listen.host, listen.port)
+  const { address, port } = await http.listen(listen)
   sweeper.start()
-  const url = `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`
+  // A name such as localhost may mean several addresses; only one of them is this server's.
+  const host = isLoopbackHost(listen.host) ? address : listen.host
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   const adminUrl = adminServer?.url ?? null
   events.serverStarted({ url, adminUrl, version: serverVersion(), openMode: live.current.access.openMode })
   const owned = resources.move()
@@ -182,11 +193,12 @@ interface ServiceParts extends Stores {
   readonly health: HealthCheck
   readonly clock: Clock
   readonly watch: StallWatch
+  readonly manifests: ManifestThread
 }
 
 /** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
 function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, directSlots, health, clock, watch } = parts
+  const { blobs, records, directSlots, health, clock, watch, manifests } = parts
   const { slots, places, rates, feed } = parts.limits
   const pace = () => ({
     idleMs: live.current.transfer.idleTimeoutMs,
@@ -198,7 +210,9 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     enabled: live.current.storage.transfer === 'direct',
     ttlMs: live.current.storage.directUrlTtlMs,
   })
-  const openapi = openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl })
+  const contract = renderContract(
+    openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl }),
+  )
   return {
     records,
     blobs,
@@ -214,9 +228,10 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     direct,
     transferMode: () => (direct().enabled ? 'direct' : 'proxy'),
     inFlight: new PartsInFlight(),
+    storedManifests: new StoredManifests(records),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
-    admitNewBytes: createRoomGuard({ store: blobs, refuseAbovePercent }),
+    admitNewBytes: createRoomGuard({ stores: [blobs, records], refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
     accelerate: createAccelerate({
       blobs,
@@ -225,18 +240,23 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     }),
     capability: () => live.current.access.downloads === 'capability',
     waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
-    jsonBody: limitBytes => ({ watch, pace: pace(), limitBytes }),
+    memory: new RequestMemory(() => live.current.buffers),
+    manifests,
     readiness: () => health.readiness(),
-    openapi: () => openapi,
+    contract,
   }
 }
 
-function createListener(live: LiveConfig, services: Services, events: Events): HttpServer {
+function createListener(
+  live: LiveConfig,
+  services: Services,
+  { events, localTokenSha256 }: Pick<ServerOptions, 'localTokenSha256'> & { readonly events: Events },
+): HttpServer {
   const { clock, records, rates } = services
   const proxies = createProxyTrust(live)
   const identify = createIdentify({
     live,
-    authenticator: createAuthenticator({ live, clock, proxies }),
+    authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256 }),
     devices: new DeviceGate({ live, records, clock }),
     rates,
   })

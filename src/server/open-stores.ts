@@ -1,14 +1,14 @@
 /** Opens the stores that the configuration names; the libraries of the others are not even loaded. */
-import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import { makeFolder } from '../files/make-folder.ts'
 import { SealiftError } from '../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from './blobs/blob-store.ts'
 import { openFileBlobStore } from './blobs/file-blob-store.ts'
 import type { S3Config, ServerConfig } from './config/schema.ts'
 import { socketsFor } from './sockets-for.ts'
 import { openFileLimit } from './open-file-limit.ts'
-import type { MarksChanges, RecordStore } from './records/record-store.ts'
+import type { MarksChanges, MeasuresRecordSpace, RecordStore } from './records/record-store.ts'
 import { openSpaceReserve, withSpaceReserve } from './records/space-reserve.ts'
 import { openSqliteRecordStore } from './records/sqlite.ts'
 
@@ -17,7 +17,7 @@ export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & Loc
 
 export interface Stores {
   readonly blobs: AnyBlobStore
-  readonly records: RecordStore & Partial<MarksChanges>
+  readonly records: RecordStore & Partial<MarksChanges & MeasuresRecordSpace>
 }
 
 export interface OpenStores {
@@ -64,13 +64,13 @@ async function openRecords(
   { records }: ServerConfig,
   resources: AsyncDisposableStack,
   reserved: boolean,
-): Promise<RecordStore & Partial<MarksChanges>> {
+): Promise<Stores['records']> {
   if (records.kind === 'postgres') {
     const { openPostgresRecordStore } = await import('./records/postgres.ts')
     return resources.use(await openPostgresRecordStore(required(records.postgres, 'records.postgres')))
   }
   if (!reserved) return resources.use(await openSqliteRecordStore({ file: records.file }))
-  await mkdir(dirname(records.file), { recursive: true })
+  await makeFolder(dirname(records.file))
   const reserve = resources.use(await openSpaceReserve(`${records.file}.reserve`))
   return withSpaceReserve(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
 }

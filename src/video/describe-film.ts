@@ -3,6 +3,11 @@ import type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMe
 import type { TrackProgress } from '../client/outgoing-film.ts'
 import type { PackagedFilm, PackagedStoryboard, PackagedSubtitles, PackagedTrack, Segment } from './packager.ts'
 
+/** Tracks seldom end at the same time; below this, no player waits for more. */
+const WORTH_TELLING_SECONDS = 0.1
+/** What a manifest may say. */
+const MAX_SEGMENT_SECONDS = 3600
+
 /** A track and how much of it receivers can read. `progress.media` is left out where it is the item's own. */
 export interface SentTrack {
   readonly track: PackagedTrack
@@ -29,11 +34,11 @@ export function describeFilm({ film, renditions, audio, subtitles, storyboard }:
   // A quality that appears later would be missed by who has begun to play: all of them at once, or none.
   if (described.length < renditions.length || sound.length < audio.length) return null
   const complete = tracks.every(({ progress }) => progress.media?.state === 'complete')
-  const seconds = complete ? durationOf(first.track.layout.segments) : film.seconds
+  const seconds = complete ? Math.max(...tracks.map(({ track }) => durationOf(track.layout.segments))) : film.seconds
   return {
     state: complete ? 'complete' : 'sending',
     ...(seconds !== null && { seconds }),
-    renditions: described,
+    renditions: complete && seconds !== null ? described.map(track => upTo(track, seconds)) : described,
     ...(sound.length > 0 && { audio: sound }),
     ...withSubtitles(subtitles),
     ...(storyboard && withStoryboard(storyboard)),
@@ -58,6 +63,18 @@ function describeTrack({ track, progress, isOwn }: SentTrack): FilmTrack | null 
     init: [...init],
     segments: segments.map(([offset, length, seconds]) => [offset, length, seconds]),
   }
+}
+
+/** The playlist of a rendition is as long as the film: audio apart from it may go on behind its video. */
+function upTo(track: FilmTrack, seconds: number): FilmTrack {
+  const missing = seconds - track.segments.reduce((sum, segment) => sum + segment[2], 0)
+  if (missing < WORTH_TELLING_SECONDS) return track
+  const longer = ([offset, length, own]: FilmTrack['segments'][number]): FilmTrack['segments'][number] => [
+    offset,
+    length,
+    Math.min(MAX_SEGMENT_SECONDS, own + missing),
+  ]
+  return { ...track, segments: [...track.segments.slice(0, -1), ...track.segments.slice(-1).map(longer)] }
 }
 
 /** As RFC 8216 4.3.4.2 defines them: of the densest segment, and of all. */

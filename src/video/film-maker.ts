@@ -22,8 +22,8 @@ export interface FilmMakerOptions {
   /** Called when the film's turn has come. */
   readonly input: () => Promise<FilmInput>
   /**
-   * With it, a film of one track is the item's own bytes, and the file is rebuilt from them: nothing is sent twice.
-   * Without it, for films of several tracks, and for those that hold little of the file, the film goes beside the file.
+   * With it, a film of one rendition is the item's own bytes, and the file is rebuilt from them: no video is sent twice.
+   * Without it, for films of several renditions, and for those that hold little of the file, the film goes beside the file.
    */
   readonly instead?: {
     readonly original: OriginalMaker
@@ -48,13 +48,19 @@ export function filmMaker(options: FilmMakerOptions): FilmMaker {
   return {
     begin: async signal => {
       try {
-        return { ...(await begin(options, signal)), isUnfit: tellPlain }
+        return { ...(await begin(options, signal)), isUnfit: tellPlain, unfitNote }
       } catch (error) {
-        if (tellPlain(error)) return null
+        if (tellPlain(error)) return { film: null, note: unfitNote(error) }
         throw error
       }
     },
   }
+}
+
+/** For receivers, who only see that there is nothing to play at once. */
+function unfitNote(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error)
+  return `A plain file, which does not play while it comes. ${/[.!?]$/.test(why) ? why : `${why}.`}`
 }
 
 async function begin(options: FilmMakerOptions, signal: AbortSignal): Promise<BegunFilm> {
@@ -66,9 +72,11 @@ async function begin(options: FilmMakerOptions, signal: AbortSignal): Promise<Be
   for (const note of film.notes) onNote?.(note)
   const [rendition, ...others] = film.renditions
   if (!rendition) throw new CannotPackage('There is nothing to play in it.')
-  return instead && film.keepsSamples !== false && others.length + film.audio.length === 0
+  const isInstead = instead && film.keepsSamples !== false && others.length === 0
+  const begun = isInstead
     ? insteadOfFile(film, rendition, { ...instead, file: input.source, signal })
     : { film: besideFile(film) }
+  return { ...begun, ...(film.notes.length > 0 && { note: film.notes.join(' ') }) }
 }
 
 interface Instead extends NonNullable<FilmMakerOptions['instead']> {
@@ -83,18 +91,20 @@ function insteadOfFile(
 ): BegunFilm {
   const { bytes, runs } = original.watch(rendition.bytes, file, signal)
   const extras = extrasOf(film)
+  const { audio } = film
   const state = (own: TrackProgress, tracks: readonly TrackProgress[]): FilmState => ({
     film,
     renditions: [{ track: rendition, progress: own, isOwn: true }],
-    audio: [],
-    ...extras.state(tracks),
+    audio: audio.map((track, at) => ({ track, progress: tracks[at] ?? NOTHING, isOwn: false })),
+    ...extras.state(tracks.slice(audio.length)),
   })
   return {
-    own: { bytes: checked(bytes, file), way },
+    // With audio in it or without: other bytes, which must not go under the same key.
+    own: { bytes: checked(bytes, file), way: audio.length > 0 ? `${way}-apart` : way },
     film: {
-      tracks: [...extras.sources, runs],
+      tracks: [...audio.map(track => track.bytes), ...extras.sources, runs],
       describe: (own, tracks) => describeFilm(state(own, tracks)),
-      original: { bytes: file.sizeBytes, runs: extras.sources.length },
+      original: { bytes: file.sizeBytes, runs: audio.length + extras.sources.length },
     },
   }
 }

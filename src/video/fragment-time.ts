@@ -27,18 +27,35 @@ export function trackClocks(moov: DataView): TrackClocks {
   )
 }
 
-/** Seconds of a fragment: those of its pictures, or, without any, of its longest track. */
-export function secondsOfFragment(moof: DataView, clocks: TrackClocks): number {
-  const lengths = allBoxes(moof, 'traf').map(traf => {
+/** How long a fragment lasts, and when the last of its tracks ends: both in seconds. */
+export interface FragmentTimes {
+  /** Of its video; without any, of its longest track. */
+  readonly seconds: number
+  readonly end: number
+}
+
+export function fragmentTimes(moof: DataView, clocks: TrackClocks): FragmentTimes {
+  const tracks = allBoxes(moof, 'traf').map(traf => {
     const tfhd = needed(findBox(traf, 'tfhd'))
     const clock = clocks.get(tfhd.getUint32(4))
     if (!clock) throw new BrokenBoxes('A fragment is of an unknown track')
     const defaultTicks = defaultTicksOf(tfhd) ?? clock.defaultTicks
     const ticks = allBoxes(traf, 'trun').reduce((sum, trun) => sum + ticksOf(trun, defaultTicks), 0)
-    return { isVideo: clock.isVideo, seconds: ticks / clock.ticksPerSecond }
+    const { isVideo, ticksPerSecond } = clock
+    return { isVideo, seconds: ticks / ticksPerSecond, end: (decodeTimeOf(traf) + ticks) / ticksPerSecond }
   })
-  const ofPictures = lengths.filter(each => each.isVideo)
-  return Math.max(0, ...(ofPictures.length > 0 ? ofPictures : lengths).map(each => each.seconds))
+  const videos = tracks.filter(each => each.isVideo)
+  return {
+    seconds: Math.max(0, ...(videos.length > 0 ? videos : tracks).map(each => each.seconds)),
+    end: Math.max(0, ...tracks.map(each => each.end)),
+  }
+}
+
+/** When the first sample of a `traf` is decoded; 0 when it does not say. */
+export function decodeTimeOf(traf: DataView): number {
+  const tfdt = findBox(traf, 'tfdt')
+  if (!tfdt) return 0
+  return tfdt.getUint8(0) === VERSION_1 ? Number(tfdt.getBigUint64(4)) : tfdt.getUint32(4)
 }
 
 const VERSION_1 = 1
@@ -51,10 +68,10 @@ function timescaleOf(mdhd: DataView): number {
 }
 
 const flagsOf = (fullBox: DataView): number => fullBox.getUint32(0) & 0xff_ff_ff
-const has = (flags: number, flag: number): boolean => (flags & flag) !== 0
+export const has = (flags: number, flag: number): boolean => (flags & flag) !== 0
 
 /** `default-sample-duration` of a `tfhd`, which lies behind the fields that its flags announce. */
-function defaultTicksOf(tfhd: DataView): number | null {
+export function defaultTicksOf(tfhd: DataView): number | null {
   const flags = flagsOf(tfhd)
   if (!has(flags, 0x08)) return null
   return tfhd.getUint32(8 + (has(flags, 0x01) ? 8 : 0) + (has(flags, 0x02) ? 4 : 0))
@@ -72,7 +89,7 @@ function ticksOf(trun: DataView, defaultTicks: number): number {
   return ticks
 }
 
-function needed(box: DataView | null): DataView {
+export function needed(box: DataView | null): DataView {
   if (!box) throw new BrokenBoxes('A box is missing')
   return box
 }

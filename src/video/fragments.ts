@@ -3,12 +3,14 @@
  * segment is all that comes up to the end of the media data of one fragment. Holds one `moov` or `moof` at most.
  */
 import { boxLength, BrokenBoxes, typeAt, viewOf } from './boxes.ts'
-import { secondsOfFragment, trackClocks, type TrackClocks } from './fragment-time.ts'
+import { fragmentTimes, trackClocks, type FragmentTimes, type TrackClocks } from './fragment-time.ts'
 import type { Segment, TrackLayout } from './packager.ts'
 
 /** Of boxes that are looked into. */
 const MAX_BOX_BYTES = 8 * 1024 * 1024
 const LONGEST_HEADER = 16
+/** Tracks seldom end at the same time; below this, no player waits for more. */
+const WORTH_TELLING_SECONDS = 0.1
 
 /** A box that is going by. */
 interface Passing {
@@ -20,17 +22,30 @@ interface Passing {
   readonly kept: Uint8Array[] | null
 }
 
+/** Gets what is in each box of facts that goes by. */
+export interface FragmentWatcher {
+  readMoov(moov: DataView): void
+  readMoof(moof: DataView): void
+}
+
 export class FragmentScanner implements TrackLayout {
   readonly segments: Segment[] = []
   init: readonly [offset: number, length: number] | null = null
   /** Bytes that went by. */
   bytes = 0
 
+  readonly #watcher: FragmentWatcher | null
   #head = new Uint8Array(0)
   #passing: Passing | null = null
   #clocks: TrackClocks | null = null
   #segmentStart = 0
-  #seconds: number | null = null
+  #times: FragmentTimes | null = null
+  /** When the last of all tracks ends so far. */
+  #end = 0
+
+  constructor(watcher: FragmentWatcher | null = null) {
+    this.#watcher = watcher
+  }
 
   /** Seconds of all segments. */
   get seconds(): number {
@@ -51,9 +66,17 @@ export class FragmentScanner implements TrackLayout {
     }
   }
 
-  /** @throws BrokenBoxes when the file ends in the middle of a box */
+  /**
+   * Lengthens the last segment when a track goes on behind the video: a fragment is as long as its video.
+   * @throws BrokenBoxes when the file ends in the middle of a box
+   */
   end(): void {
     if (this.#passing || this.#head.byteLength > 0) throw new BrokenBoxes('The file ends in the middle of a box')
+    const [last, rest] = [this.segments.at(-1), this.#end - this.#sum]
+    if (!last || rest < WORTH_TELLING_SECONDS) return
+    const [offset, length, seconds] = last
+    this.segments[this.segments.length - 1] = [offset, length, seconds + rest]
+    this.#sum += rest
   }
 
   /** Collects a header, byte ranges of it as they come. */
@@ -100,22 +123,26 @@ export class FragmentScanner implements TrackLayout {
   #readMoov(moov: DataView): void {
     if (this.init) throw new BrokenBoxes('It begins twice')
     this.#clocks = trackClocks(moov)
+    this.#watcher?.readMoov(moov)
     this.init = [0, this.bytes]
     this.#segmentStart = this.bytes
   }
 
   #readMoof(moof: DataView): void {
     if (!this.#clocks) throw new BrokenBoxes('A fragment comes before the facts of its tracks')
-    this.#seconds = secondsOfFragment(moof, this.#clocks)
+    this.#times = fragmentTimes(moof, this.#clocks)
+    this.#watcher?.readMoof(moof)
   }
 
   #endSegment(): void {
     // Media data without a fragment belongs to no segment of its own: it goes with the next one.
-    if (this.#seconds === null) return
-    this.segments.push([this.#segmentStart, this.bytes - this.#segmentStart, this.#seconds])
-    this.#sum += this.#seconds
+    if (this.#times === null) return
+    const { seconds, end } = this.#times
+    this.segments.push([this.#segmentStart, this.bytes - this.#segmentStart, seconds])
+    this.#sum += seconds
+    this.#end = Math.max(this.#end, end)
     this.#segmentStart = this.bytes
-    this.#seconds = null
+    this.#times = null
   }
 }
 

@@ -12,7 +12,10 @@ import type { RandomSource } from '../client/source.ts'
 /** What a packager reads. */
 export interface FilmInput {
   readonly source: RandomSource
-  /** Where it is on this machine; adapters that start a program need it. */
+  /**
+   * Where it is on this machine; adapters that start a program or a thread need it, unless `source` is a `FileSource`,
+   * which says so itself and is read as the very file it was.
+   */
   readonly path?: string
 }
 
@@ -40,6 +43,14 @@ export interface PackagedTrack {
   /** The file, once. Cancelling it ends the packaging of the whole film. */
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   readonly layout: TrackLayout
+}
+
+/** A track of audio that can only be encoded anew. */
+export interface UncopiedAudio extends Pick<PackagedTrack, 'language' | 'name' | 'isDefault'> {
+  /** Among the audio tracks of the file, in its order. */
+  readonly place: number
+  /** In a few words. */
+  readonly reason: string
 }
 
 /** Subtitles as WebVTT, whole. */
@@ -86,10 +97,18 @@ export interface PackagedFilm {
    * be told by what the film lacks. False: they are cut up, rewritten or left out. Absent: not known, and tried.
    */
   readonly keepsSamples?: boolean
+  /** Audio that belongs to the film and is still to be made, by a packager that was asked to leave it. */
+  readonly uncopied?: {
+    readonly audio: readonly UncopiedAudio[]
+    /** Times of the package, less those of the file. */
+    readonly shiftSeconds: number
+  }
 }
 
 export interface PackageOptions {
   readonly signal: AbortSignal
+  /** What audio cannot be copied is told in `uncopied`, instead of being refused or left out. */
+  readonly leavesAudio?: boolean
   /** Seconds of the film that are packaged. */
   readonly onProgress?: (seconds: number) => void
 }

@@ -3,7 +3,7 @@ import { Sealift } from '../../src/client/index.ts'
 
 export interface ClientPage {
   /** Sends a picture, a large file and a stream; gives the link. */
-  send(server: string): Promise<{ link: string; reports: number }>
+  send(server: string, token: string): Promise<{ link: string; reports: number }>
   /** Opens a link and downloads everything; gives the SHA-256 of each item by name. */
   receive(link: string): Promise<Record<string, string>>
   /** Begins to download and aborts; gives the code of the error. */
@@ -23,8 +23,8 @@ async function sha256(pieces: Uint8Array<ArrayBuffer>[]): Promise<string> {
 }
 
 const page: ClientPage = {
-  async send(server) {
-    await using sealift = new Sealift({ server })
+  async send(server, token) {
+    await using sealift = new Sealift({ server, token })
     let reports = 0
     const items = [
       { name: 'photo.jpg', type: 'image/jpeg', source: new File([pattern(300_000, 3)], 'photo.jpg') },

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { openTestPage } from '../support/chromium.ts'
 import type { TestPage } from '../support/chromium.ts'
+import { LOCAL_TOKEN } from '../support/local-token.ts'
 import { clientIn } from '../support/sdk.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
@@ -25,7 +26,9 @@ beforeAll(async () => {
   server = await startTestServer({ transfer: { partBytes: '2MiB' } })
   home = await tempDirectory()
   opened = await openTestPage({ entry: 'test/browser/client-page.ts' })
-  const sent = await opened.page.evaluate<Answer<'send'>>(`client.send(${JSON.stringify(server.url)})`)
+  const sent = await opened.page.evaluate<Answer<'send'>>(
+    `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
+  )
   link = sent.link
   reports = sent.reports
 })

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { bundled, startChromium } from '../support/chromium.ts'
 import { eventually } from '../support/eventually.ts'
 import { ffmpeg } from '../support/films.ts'
+import { localEnv } from '../support/local-token.ts'
 import { FRAMES_PER_SECOND, numberedPictures } from '../support/numbered-film.ts'
 import { startPlay, type Playing } from '../support/playing.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
@@ -118,7 +119,7 @@ async function playingOf({ name, size, mode, sounds }: Asked): Promise<Playing> 
   const languages = ['-metadata:s:a:0', 'language=eng', ...(sounds > 1 ? ['-metadata:s:a:1', 'language=deu'] : [])]
   const encoding = '-pix_fmt yuv420p -c:v libx264 -preset veryfast -c:a aac'.split(' ')
   await ffmpeg(...inputs, ...maps, ...languages, ...encoding, '-g', String(KEY_FRAMES_EVERY), path)
-  const env = { SEALIFT_SERVER: server.url, XDG_STATE_HOME: join(home.path, 'state') }
+  const env = { SEALIFT_SERVER: server.url, ...localEnv(server.url), XDG_STATE_HOME: join(home.path, 'state') }
   const sent = await runCli(['send', '--film', mode, path], { env })
   expect(sent.code, sent.stderr).toBe(0)
   return await startPlay([sent.stdout.toString().trim()], { env })

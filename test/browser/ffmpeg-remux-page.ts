@@ -6,7 +6,7 @@ import { createRemuxer, filmMaker, originalMaker, REMUX_WAY } from '../../src/vi
 
 export interface RemuxPage {
   /** Sends the file that was chosen in the page as a film. */
-  send(server: string): Promise<{ link: string; notes: string[] }>
+  send(server: string, token: string): Promise<{ link: string; notes: string[] }>
 }
 
 function sourceOf(file: File): RandomSource {
@@ -17,7 +17,7 @@ function sourceOf(file: File): RandomSource {
 }
 
 const page: RemuxPage = {
-  async send(server) {
+  async send(server, token) {
     const file = document.querySelector('input')?.files?.[0]
     if (!file) throw new Error('No file was chosen')
     const notes: string[] = []
@@ -28,7 +28,7 @@ const page: RemuxPage = {
       onNote: note => notes.push(note),
       onPlain: reason => notes.push(reason),
     })
-    await using sealift = new Sealift({ server })
+    await using sealift = new Sealift({ server, token })
     const { link } = await sealift.send([{ name: file.name, type: file.type, source: file, film }])
     return { link, notes }
   },

@@ -12,6 +12,7 @@ import type { TestPage } from '../support/chromium.ts'
 import { concat } from '../support/concat.ts'
 import { films, frameHashes } from '../support/films.ts'
 import type { FilmRecipe, Films } from '../support/films.ts'
+import { LOCAL_TOKEN } from '../support/local-token.ts'
 import { clientIn, digest } from '../support/sdk.ts'
 import { startTestServer } from '../support/test-server.ts'
 import type { TestServer } from '../support/test-server.ts'
@@ -39,7 +40,7 @@ test.each(RECIPES)('a film that a browser packages and sends is the film and the
   const path = await home.make(recipe)
   await opened.page.setInputFiles('input', path)
   const { link, notes } = await opened.page.evaluate<Awaited<ReturnType<RemuxPage['send']>>>(
-    `remux.send(${JSON.stringify(server.url)})`,
+    `remux.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
   )
   expect(notes).toEqual([])
   await using sealift = clientIn(home.folder)

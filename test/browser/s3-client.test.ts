@@ -8,6 +8,7 @@ import { allowWebPages } from '../../src/server/blobs/s3/bucket-cors.ts'
 import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { openTestPage, type TestPage } from '../support/chromium.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
+import { LOCAL_TOKEN } from '../support/local-token.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { makeBucket, s3Settings } from '../support/s3-bucket.ts'
 import { clientIn } from '../support/sdk.ts'
@@ -49,7 +50,9 @@ async function movedByServer(): Promise<number> {
 }
 
 const send = async (): Promise<string> => {
-  const { link } = await opened.page.evaluate<Answer<'send'>>(`client.send(${JSON.stringify(server.url)})`)
+  const { link } = await opened.page.evaluate<Answer<'send'>>(
+    `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
+  )
   return link
 }
 

@@ -57,7 +57,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const caps = { ...PLENTY, pendingUploads: 1, storedBytes: 100 }
       const upload = newUpload({ declaredBytes: 100, caps, lease: { clientId } })
       expect(await lose(() => records.beginUpload(upload))).toMatchObject({ uploadId: upload.uploadId })
-      expect(await records.usage(clientId)).toEqual({ storedBytes: 0, reservedBytes: 100, pendingUploads: 1 })
+      expect(await records.usage(clientId)).toMatchObject({ storedBytes: 0, reservedBytes: 100, pendingUploads: 1 })
       await records.abortUpload(upload.uploadId, NOW)
       const idempotency = { clientId, key: 'k', fingerprint: 'f', expiresAt: LATER }
       const keyed = { ...upload, uploadId: freshId(), blobId: freshId(), lease: newLease({ clientId }), idempotency }
@@ -74,7 +74,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       await lose(() => records.recordPart(uploadId, part, LATER))
       expect(await lose(() => records.sealUpload(uploadId, PART))).toMatchObject({ state: 'completing' })
       expect(await lose(() => records.finishUpload(uploadId, NOW))).toMatchObject({ state: 'complete' })
-      expect(await records.usage(clientId)).toEqual({ storedBytes: PART, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records.usage(clientId)).toMatchObject({ storedBytes: PART, reservedBytes: 0, pendingUploads: 0 })
       await expectClean()
     })
 
@@ -84,14 +84,14 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const other = await records.beginUpload(newUpload({ declaredBytes: 50, lease: { clientId } }))
       await lose(() => records.finishWhole(whole.uploadId, 70, PLENTY, NOW))
       await lose(() => records.abortUpload(other.uploadId, NOW))
-      expect(await records.usage(clientId)).toEqual({ storedBytes: 70, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records.usage(clientId)).toMatchObject({ storedBytes: 70, reservedBytes: 0, pendingUploads: 0 })
       await expectClean()
     })
 
     it('forwards once, and charges once', async () => {
       const media = await completeMedia(records, 40)
       const lease = newLease({ clientId: freshId() })
-      const caps = { storedBytes: 40 }
+      const caps = { ...PLENTY, storedBytes: 40 }
       expect(await lose(() => records.addLease(media.mediaId, lease, caps, null))).toMatchObject(lease)
       expect(await records.usage(lease.clientId)).toMatchObject({ storedBytes: 40 })
       await lose(() => records.endLease(lease.mediaId, { clientId: lease.clientId, ownerHash: null }, NOW))
@@ -118,7 +118,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const media = await completeMedia(records, 10)
       const parcel = newParcel([media.mediaId])
       expect(await lose(() => records.publishParcel(parcel, ALICE))).toMatchObject({ version: 1 })
-      const next = { ifVersion: 1, manifest: Buffer.from('the next one'), media: [media.mediaId] }
+      const next = { ifVersion: 1, manifest: Buffer.from('the next one'), media: [media.mediaId], caps: PLENTY }
       expect(await lose(() => records.replaceManifest(parcel.parcelId, next, ALICE, NOW))).toMatchObject({ version: 2 })
       await lose(() => records.endParcel(parcel.parcelId, ALICE, NOW))
       expect(await records.findMedia(media.mediaId)).toMatchObject({ endedAt: NOW })
@@ -156,7 +156,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
     expect(new Set(outcomes)).toEqual(new Set(['done', 'quota_exceeded']))
     expect(downloads.filter(outcome => outcome === 'done')).toHaveLength(17)
     expect(new Set(downloads)).toEqual(new Set(['done', 'downloads_exhausted']))
-    expect(await records.usage(clientId)).toEqual({ storedBytes: 2000, reservedBytes: 0, pendingUploads: 0 })
+    expect(await records.usage(clientId)).toMatchObject({ storedBytes: 2000, reservedBytes: 0, pendingUploads: 0 })
     await expectClean()
   })
 })

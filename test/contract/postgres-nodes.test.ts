@@ -9,7 +9,7 @@ import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, type PostgresFacts, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
-import { completeMedia, LATER, newLease, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
+import { completeMedia, LATER, newLease, newParcel, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
 const settingsOf = (url: string) => ({ url, poolSize: 8, connectTimeoutMs: 60_000, statementTimeoutMs: 10_000 })
 const open = (url: string) => openPostgresRecordStore(settingsOf(url))
@@ -49,8 +49,8 @@ describe('two nodes on one PostgreSQL', () => {
     const stored = (await Promise.allSettled(tries)).flatMap(each => (each.status === 'fulfilled' ? each.value : []))
     const storedBytes = stored.reduce((sum, sizeBytes) => sum + sizeBytes, 0)
     const usage = { storedBytes, reservedBytes: 0, pendingUploads: 0 }
-    expect(await nodes[0].usage(clientId)).toEqual(usage)
-    expect(await nodes[1].usage(clientId)).toEqual(usage)
+    expect(await nodes[0].usage(clientId)).toMatchObject(usage)
+    expect(await nodes[1].usage(clientId)).toMatchObject(usage)
     expect(storedBytes).toBeLessThanOrEqual(10_007)
     for (const sizeBytes of sizes.filter(each => !stored.includes(each))) {
       expect(storedBytes + sizeBytes).toBeGreaterThan(10_007)
@@ -107,7 +107,7 @@ describe('two nodes on one PostgreSQL', () => {
       while ((await node.purgeEnded(NOW + 2, NOW + 2, 7)) > 0);
     }
     await Promise.all([...nodes, ...nodes].map(sweep))
-    expect(await nodes[0].usage(clientId)).toEqual({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
+    expect(await nodes[0].usage(clientId)).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
     expect(await nodes[0].listTombstones(1000)).toEqual([])
     expect(await nodes[0].auditUsage(false)).toEqual([])
   })
@@ -122,7 +122,7 @@ describe('two nodes on one PostgreSQL', () => {
       const lease = { ...newUpload().lease, mediaId: freshId(), clientId }
       await node.addLease(from, lease, PLENTY, null)
       const parcelId = freshId()
-      const parcel = { ...lease, parcelId, manifest: Buffer.alloc(1), media: [lease.mediaId], idempotency: null }
+      const parcel = newParcel([lease.mediaId], { parcelId, clientId })
       await node.publishParcel(parcel, { clientId, ownerHash: null })
       await node.endParcel(parcelId, { clientId, ownerHash: null }, NOW)
     })

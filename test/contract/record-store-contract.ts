@@ -6,10 +6,12 @@ import { addressesContract } from './records/addresses-contract.ts'
 import { chargingContract } from './records/charging-contract.ts'
 import { clientsContract } from './records/clients-contract.ts'
 import { downloadsContract } from './records/downloads-contract.ts'
+import { forwardsContract } from './records/forwards-contract.ts'
 import { leasesContract } from './records/leases-contract.ts'
 import { namedLeasesContract } from './records/named-leases-contract.ts'
 import { parcelsContract } from './records/parcels-contract.ts'
 import { partsContract } from './records/parts-contract.ts'
+import { rowsContract } from './records/rows-contract.ts'
 import { upkeepContract } from './records/upkeep-contract.ts'
 import { uploadsContract } from './records/uploads-contract.ts'
 
@@ -42,11 +44,13 @@ export function recordStoreContract(name: string, open: () => Promise<OpenedReco
     partsContract(records)
     leasesContract(records)
     downloadsContract(records)
+    forwardsContract(records)
     parcelsContract(records)
     clientsContract(records)
     upkeepContract(records)
     addressesContract(records)
     chargingContract(records)
+    rowsContract(records)
     namedLeasesContract(records)
   })
 }

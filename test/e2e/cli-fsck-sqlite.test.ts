@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 
+import { openSqliteDatabase } from '../../src/server/records/sqlite-database.ts'
+import { makeOldSchema } from '../support/old-schema.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe } from '../support/serving.ts'
 
@@ -20,13 +22,19 @@ describe('fsck of SQLite', () => {
     const serving = await startServe(directory)
     serving.running.child.kill('SIGTERM')
     await serving.running.result
-    const database = new BetterSqlite3(join(directory, 'data', 'records.sqlite'))
-    const steps = () => database.prepare('select count(*) from kysely_migration').pluck().get()
-    const known = steps()
-    database.exec(`drop table named_leases; drop index client_usage_idle; alter table client_usage drop column idle;
-      drop index leases_held; drop index leases_over; create index leases_of_blob on leases (blob_id);
-      drop index uploads_held; alter table blobs drop column addresses_until;
-      delete from kysely_migration where name > '0001_first'`)
+    const file = join(directory, 'data', 'records.sqlite')
+    const stepsIn = (database: BetterSqlite3.Database) =>
+      database.prepare('select count(*) from kysely_migration').pluck().get()
+    const made = new BetterSqlite3(file)
+    const known = stepsIn(made)
+    made.close()
+    rmSync(file)
+    {
+      await using old = openSqliteDatabase({ file, busyTimeoutMs: 5000, cacheBytes: 2 ** 20 })
+      await old.exclusively(db => makeOldSchema(db, 'sqlite', '0001_first'))
+    }
+    const database = new BetterSqlite3(file)
+    const steps = () => stepsIn(database)
     const refused = await runCli(['fsck', '-c', serving.configFile])
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('older version of Sealift')

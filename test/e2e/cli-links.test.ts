@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf } from '../support/stored-bytes.ts'
@@ -30,7 +31,9 @@ const file = join(home, 'file.bin')
 writeFileSync(file, bytes)
 
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = mine) {
-  const { code, stdout, stderr } = await runCli(args, { env: { SEALIFT_SERVER: serving.url, ...env } })
+  const { code, stdout, stderr } = await runCli(args, {
+    env: { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...env },
+  })
   return { code, out: stdout.toString().trim(), stderr }
 }
 
@@ -162,7 +165,7 @@ describe('doctor', () => {
     const { checks } = JSON.parse(out) as { checks: { name: string; status: string }[] }
     expect(code, out + stderr).toBe(0)
     expect(checks.map(({ name, status }) => `${name} ${status}`)).toEqual(
-      ['server', 'clock', 'ready', 'version', 'access', 'round trip'].map(name => `${name} ok`),
+      ['server', 'clock', 'ready', 'version', 'access', 'round trip', 'whole part'].map(name => `${name} ok`),
     )
   })
 
@@ -183,7 +186,7 @@ describe('doctor', () => {
         ? ['data', 'storage', 'disk', 'workers', 'records']
         : ['s3', 'workers', 'valkey', 'postgres', 'pg']
     const areas = new Set(checks.map(({ name }) => name.split(' ')[0]))
-    expect([...areas]).toEqual(['configuration', ...ofStores, 'port'])
+    expect([...areas]).toEqual(['configuration', ...ofStores, 'port', 'backlog'])
     expect(
       checks.filter(({ name, status }) => status === 'fail' && name !== 'disk'),
       out + stderr,
@@ -199,6 +202,78 @@ describe('doctor', () => {
     expect(bad.out).toContain('listen.port')
     const noFolder = await run(['doctor', '--data', join(file, 'inside-a-file')])
     expect(noFolder.code).toBe(1)
-    expect(noFolder.out).toContain('is no folder')
+    expect(noFolder.out).toContain('a folder was expected')
+  })
+})
+
+describe('a link that is no argument, where other users could see it', () => {
+  const inbox = (name: string): string => join(home, `inbox ${name}`)
+
+  it.each([
+    ['a variable', () => ({ args: [], env: true })],
+    ['standard input', () => ({ args: ['-'], stdin: (link: string) => `\n  ${link}\r\n` })],
+    ['a file', () => ({ args: [`@${join(home, 'link.txt')}`], file: (link: string) => `\ufeff${link}\n` })],
+  ] as const)('comes from %s, for get, ls, forward, play and rm', async (name, how) => {
+    const { args, ...from } = how() as {
+      args: string[]
+      env?: boolean
+      stdin?: (link: string) => string
+      file?: (link: string) => string
+    }
+    const link = await send()
+    if (from.file) writeFileSync(join(home, 'link.txt'), from.file(link))
+    const options = {
+      env: { SEALIFT_SERVER: serving.url, ...mine, ...(from.env ? { SEALIFT_LINK: link } : {}) },
+      ...(from.stdin && { stdin: Buffer.from(from.stdin(link)) }),
+    }
+    const got = await runCli(['get', ...args, '-o', inbox(name)], options)
+    expect(got.code, got.stderr).toBe(0)
+    expect(readFileSync(join(inbox(name), 'file.bin')).equals(bytes)).toBe(true)
+    const listed = await runCli(['ls', ...args], options)
+    expect(listed.stdout.toString()).toContain('file.bin')
+    expect((await runCli(['forward', ...args], options)).stdout.toString()).toMatch(/^http\S+#\S+\n$/)
+    const item = from.env ? ['nothing-of-this-name'] : [...args, 'nothing-of-this-name']
+    const played = await runCli(['play', ...item], options)
+    expect([played.code, played.stderr]).toEqual([2, expect.stringContaining('No item of this link')])
+    const removed = await runCli(['rm', ...args], options)
+    expect(removed.code, removed.stderr).toBe(0)
+  })
+
+  it('rm takes a list of them', async () => {
+    const links = [await send(), await send()]
+    writeFileSync(join(home, 'links.txt'), `${links.join('\n')}\n`)
+    const { code, out } = await run(['rm', `@${join(home, 'links.txt')}`, '--json'])
+    expect([code, (JSON.parse(out) as { parcels: unknown[] }).parcels]).toEqual([
+      0,
+      [{}, {}].map(() => expect.anything()),
+    ])
+  })
+
+  it('is asked for where there is none, one of several, or no file', async () => {
+    writeFileSync(join(home, 'two.txt'), 'http://a\nhttp://b\n')
+    writeFileSync(join(home, 'none.txt'), '\n')
+    const cases: [string[], number, string][] = [
+      [['get'], 2, 'SEALIFT_LINK'],
+      [['rm'], 2, 'SEALIFT_LINK'],
+      [['ls', '-'], 2, 'no link in standard input'],
+      [['ls', `@${join(home, 'two.txt')}`], 2, '2 links'],
+      [['ls', `@${join(home, 'none.txt')}`], 2, 'no link in the file'],
+      [['ls', `@${join(home, 'absent.txt')}`], 1, 'does not exist'],
+      [['rm', '-', '-'], 2, 'only once'],
+    ]
+    for (const [args, wanted, says] of cases) {
+      const { code, stderr } = await run(args)
+      expect([args, code]).toEqual([args, wanted])
+      expect(stderr).toContain(says)
+    }
+  })
+
+  it('does not reach the player', async () => {
+    const link = await send()
+    const program = join(home, 'player.sh')
+    writeFileSync(program, '#!/bin/sh\nenv >&2\n', { mode: 0o755 })
+    const { stderr } = await run(['play', '--open', program], { ...mine, SEALIFT_LINK: link, SEALIFT_TOKEN: TOKEN })
+    expect(stderr).toContain('XDG_STATE_HOME')
+    expect(stderr).not.toMatch(/SEALIFT_LINK|SEALIFT_TOKEN/)
   })
 })

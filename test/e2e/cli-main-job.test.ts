@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until, type CliOptions } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf, storedMedia } from '../support/stored-bytes.ts'
@@ -59,7 +60,7 @@ function sizeOfPartial(directory: string): number {
 }
 
 const sealift = (args: readonly string[], options: CliOptions = {}) =>
-  runCli(args, { ...options, env: { ...env, SEALIFT_SERVER: serving.url, ...options.env } })
+  runCli(args, { ...options, env: { ...env, SEALIFT_SERVER: serving.url, ...localEnv(serving.url), ...options.env } })
 
 async function send(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await sealift(['send', ...args])
@@ -96,7 +97,12 @@ describe('the main job', () => {
     const got = await sealift(['get', link.trim(), '-o', inbox])
     expect(got.code, got.stderr).toBe(0)
     expect(got.stdout.toString()).toBe('')
-    expect(tree(join(inbox, 'album'))).toEqual(tree(directory))
+    const { '.hidden': hidden = '', ...others } = tree(directory)
+    expect(tree(join(inbox, 'album'))).toEqual({ ...others, '_.hidden': hidden })
+
+    const asSent = join(home, 'inbox-as-sent')
+    expect((await sealift(['get', link.trim(), '-o', asSent, '--hidden'])).code).toBe(0)
+    expect(tree(join(asSent, 'album'))).toEqual(tree(directory))
   })
 
   it('receives again beside what is there already', async () => {
@@ -179,7 +185,7 @@ describe('the main job', () => {
 
   it('prints the link at once with --live, and a receiver follows', async () => {
     await using sender = startCli(['send', '-', '--name', 'live.bin', '--live', '--server', serving.url], {
-      env,
+      env: { ...env, ...localEnv(serving.url) },
       keepStdinOpen: true,
     })
     const first = randomBytes(9 * MiB)

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 
 import { startCountingProxy } from '../support/counting-proxy.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until, type RunningCli } from '../support/running-cli.ts'
 import { content } from '../support/sdk.ts'
 import { startServe, type Serving } from '../support/serving.ts'
@@ -34,7 +35,7 @@ afterAll(async () => {
 beforeEach(async () => {
   const own = mkdtempSync(join(home, 'case-'))
   folder = join(own, 'films')
-  env = { XDG_STATE_HOME: join(own, 'state'), SEALIFT_SERVER: serving.url }
+  env = { XDG_STATE_HOME: join(own, 'state'), SEALIFT_SERVER: serving.url, ...localEnv(serving.url) }
   await mkdir(folder)
 })
 

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
 import { paddedLength } from '../../src/sealing/index.ts'
 import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 
@@ -37,7 +38,7 @@ beforeAll(async () => {
 beforeEach(() => {
   const own = mkdtempSync(join(home, 'case-'))
   inbox = join(own, 'inbox')
-  env = { XDG_STATE_HOME: join(own, 'state'), SEALIFT_SERVER: proxy.url }
+  env = { XDG_STATE_HOME: join(own, 'state'), SEALIFT_SERVER: proxy.url, ...localEnv(serving.url) }
   proxy.resetCounts()
 })
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, it } from 'vitest'
 
+import { localAuth, localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until, type RunningCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { placesOf, storedMedia, type Places } from '../support/stored-bytes.ts'
@@ -27,7 +28,7 @@ const tiers = (over: object) => ({ tiers: { default: over } })
 const slowly = tiers({ downloadBytesPerSecond: '2MiB', queue: 7 })
 
 async function send(url: string, directory: string): Promise<string> {
-  const env = { XDG_STATE_HOME: join(directory, 'state') }
+  const env = { XDG_STATE_HOME: join(directory, 'state'), ...localEnv(url) }
   const { code, stdout, stderr } = await runCli(['send', file, '--server', url], { env })
   expect(code, stderr).toBe(0)
   return stdout.toString().trim()
@@ -61,7 +62,7 @@ interface Limits {
 }
 
 async function limitsOf(serving: Serving): Promise<Limits> {
-  return (await (await fetch(`${serving.url}/v1/limits`)).json()) as Limits
+  return (await (await fetch(`${serving.url}/v1/limits`, { headers: localAuth(serving.url) })).json()) as Limits
 }
 
 const logged = (serving: Serving, text: string) => () => serving.running.logged(text)
@@ -76,13 +77,17 @@ describe('serve', () => {
     const directory = newHome()
     await using serving = await startServe(directory, { admin: { port: 0 } })
     await until('all is told', () => serving.running.stdout().includes('Metrics'))
-    const [first, second, third, ...rest] = serving.running.stdout().split('\n')
+    const [first, ...others] = serving.running.stdout().split('\n')
+    // Nodes of a cluster are no user's own (see test/support/serving.ts).
+    const own = others.filter(line => /^The token of this user is in \/\S+ \(curl -H @FILE\)$/.test(line))
+    expect(own).toHaveLength(serving.nodes === 1 ? 1 : 0)
+    const [second, third, ...rest] = others.slice(own.length)
     expect(first).toBe(`Sealift listens on ${serving.ownUrl}`)
     expect(second).toBe(`Data is in ${describePlaces(await placesOf(serving.dataDirectory))}`)
     expect(third).toMatch(/^Metrics and health are on http:\/\/127\.0\.0\.1:\d+$/)
     expect(rest).toEqual([''])
     await send(serving.url, directory)
-    expect(serving.running.stdout().split('\n')).toHaveLength(4)
+    expect(serving.running.stdout().split('\n')).toHaveLength(serving.nodes === 1 ? 5 : 4)
     expect(serving.running.stderr()).not.toContain('private-name')
   })
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 
@@ -24,7 +25,7 @@ beforeAll(async () => {
   writeFileSync(note, randomBytes(1000))
   const limits = { maxBytes: { other: '10MiB' }, storedBytes: '8MiB' }
   serving = await startServe(home, { tiers: { default: limits } })
-  env = { XDG_STATE_HOME: join(home, 'state'), SEALIFT_SERVER: serving.url }
+  env = { XDG_STATE_HOME: join(home, 'state'), SEALIFT_SERVER: serving.url, ...localEnv(serving.url) }
 })
 
 afterAll(async () => {

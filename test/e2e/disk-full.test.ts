@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
+import { localAuth } from '../support/local-token.ts'
 import { bytesFor } from '../support/random.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 import { fillDisk, onSmallDisk } from '../support/small-disk.ts'
@@ -36,6 +37,7 @@ describe('a full disk', () => {
     fetch(`${server.url}${path}`, {
       method,
       headers: {
+        ...localAuth(server.url),
         'sealift-owner': OWNER,
         'content-type': typeof body === 'string' ? 'application/json' : 'application/octet-stream',
       },

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 
 import { expect, it } from 'vitest'
 
+import { localAuth } from '../support/local-token.ts'
 import { bytesFor } from '../support/random.ts'
 import { startServerProcess } from '../support/server-process.ts'
 
@@ -34,7 +35,7 @@ it('acknowledges nothing while syncs fail, still serves older media, and works a
   const store = (): Promise<Response> =>
     fetch(`${server.url}/v1/media`, {
       method: 'POST',
-      headers: { 'content-type': 'application/octet-stream' },
+      headers: { ...localAuth(server.url), 'content-type': 'application/octet-stream' },
       body: bytes,
     })
   const read = async (mediaId: string): Promise<Buffer> =>

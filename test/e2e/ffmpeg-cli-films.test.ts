@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSealift, type Film } from '../../src/client/node/index.ts'
 import { startCountingProxy, type CountingProxy } from '../support/counting-proxy.ts'
 import { films, type Films } from '../support/films.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
@@ -33,7 +34,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   cases += 1
-  env = { XDG_STATE_HOME: join(home.path, `state-${cases}`), SEALIFT_SERVER: proxy.url }
+  env = { XDG_STATE_HOME: join(home.path, `state-${cases}`), SEALIFT_SERVER: proxy.url, ...localEnv(serving.url) }
   proxy.resetCounts()
 })
 
@@ -161,4 +162,68 @@ describe('a send that is killed', () => {
     expect((await filmsOf(link))[0]?.description.state).toBe('complete')
     await expectBack(link, [path])
   })
+})
+
+/** What receivers are told of the one item of a link. */
+async function noteOf(link: string): Promise<string | null> {
+  const listed = await runCli(['ls', link, '--json'], { env })
+  const { items } = JSON.parse(listed.stdout.toString()) as { items: readonly { readonly note?: string }[] }
+  const inbox = join(home.path, `noted-${cases}`)
+  const got = await runCli(['get', link, '-o', inbox, '--json'], { env })
+  const received = JSON.parse(got.stdout.toString()) as { items: readonly { readonly note?: string }[] }
+  expect(received.items[0]?.note).toBe(items[0]?.note)
+  const note = items[0]?.note ?? null
+  expect(listed.stderr).toContain(note ?? '')
+  expect(got.stderr).toContain(note ?? '')
+  return note
+}
+
+describe('a film that is not packaged', () => {
+  test('for its codec: sender and receiver read why', async () => {
+    const path = await made.make({ video: 'mpeg4', seconds: 2 })
+    const { link, stderr } = await send('--no-previews', path)
+    expect(stderr).toContain('is sent as a file: Its video is in a format (mp4v) that cannot be copied.')
+    expect(await noteOf(link)).toMatch(/^A plain file.*Its video is in a format \(mp4v\) that cannot be copied\.$/)
+    expect(await filmsOf(link)).toEqual([null])
+    await expectBack(link, [path])
+  })
+
+  test('since it turned out to be shorter than its file: the same, once that is known', async () => {
+    const bytes = await readFile(await made.make({ container: 'mkv', seconds: 5 }))
+    bytes.writeDoubleBE(20_000, bytes.indexOf(Buffer.from([0x44, 0x89, 0x88])) + 3)
+    const path = join(home.path, 'longer.mkv')
+    await writeFile(path, bytes)
+    for (const live of [[], ['--live']]) {
+      const { link, stderr } = await send('--no-previews', ...live, path)
+      expect(stderr).toContain('is sent as a file: Of its 20.0 s, 5.0 s would play.')
+      expect(await noteOf(link)).toMatch(/^A plain file.*Of its 20\.0 s, 5\.0 s would play\.$/)
+      expect(await filmsOf(link)).toEqual([null])
+    }
+  })
+
+  test('is told of by play, in words and to programs', async () => {
+    const path = await made.make({ video: 'mpeg4', seconds: 2 })
+    const { link } = await send('--no-previews', path)
+    await using playing = startCli(['play', link, '--json'], { env })
+    await until('the note', () => playing.stdout().includes('"note"'))
+    expect(playing.stderr()).toContain('Its video is in a format (mp4v)')
+  })
+})
+
+test('a film whose audio cannot be copied goes once, with audio that plays, and comes back as it was', async () => {
+  const path = await made.make({
+    container: 'mov',
+    audio: ['pcm_s16le'],
+    seconds: 8,
+    size: '1280x720',
+    options: ['-qp', '12'],
+  })
+  const { byteLength } = await readFile(path)
+  const { link, stderr } = await send('--no-previews', path)
+  expect(proxy.sentBytes()).toBeLessThan(byteLength * 1.15 + 200_000)
+  expect(stderr).toContain('Sound track 1 was encoded as AAC')
+  const [film] = await filmsOf(link)
+  expect(film?.description.audio?.map(({ codecs }) => codecs)).toEqual(['mp4a.40.2'])
+  expect(await noteOf(link)).toContain('Sound track 1 was encoded as AAC')
+  await expectBack(link, [path])
 })

@@ -123,6 +123,25 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
     }
   })
 
+  test("a client on the proxy's machine that goes past it gets bytes, whatever it forwards", async () => {
+    const { mediaId } = await straight.store(bytes)
+    for (const headers of [{}, { 'x-forwarded-for': '203.0.113.7' }, { 'sealift-accelerate': 'yes' }]) {
+      const answer = await straight.read(mediaId, headers)
+      expect(answer.headers).not.toHaveProperty('x-accel-redirect')
+      expect(answer.body.equals(bytes)).toBe(true)
+    }
+    const ranged = await straight.read(mediaId, { range: 'bytes=7-16' })
+    expect(ranged).toMatchObject({ status: 206 })
+    expect(ranged.body.equals(bytes.subarray(7, 17))).toBe(true)
+  })
+
+  test('a client cannot ask nginx to pass on where files lie', async () => {
+    const { mediaId } = await through.store(bytes)
+    const answer = await through.read(mediaId, { 'sealift-accelerate': 'nonsense' })
+    expect(Object.keys(answer.headers).filter(name => name.startsWith('x-accel'))).toEqual([])
+    expect(answer.body.equals(bytes)).toBe(true)
+  })
+
   test('a client that is no trusted proxy gets bytes, not a place', async () => {
     const { mediaId } = await straight.store(bytes)
     await server.reconfigure({

@@ -7,6 +7,7 @@ import { Sealift } from '../../src/client/index.ts'
 import * as schemas from '../../src/protocol/schemas.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
+import { LOCAL_TOKEN } from '../support/local-token.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
 import { makeBucket, s3Settings } from '../support/s3-bucket.ts'
@@ -69,7 +70,7 @@ test('a part that would take longer goes through the server', async () => {
 test('the SDK sends and fetches such parts, without being told', async () => {
   const film = content('film', 11 * MIB)
   await limitTo(4 * MIB, 10 * MIB)
-  await using sealift = new Sealift({ server: server.url })
+  await using sealift = new Sealift({ server: server.url, token: LOCAL_TOKEN })
   const { link } = await sealift.send([{ name: 'film', source: film }])
   const parcel = await sealift.open(link)
   const sink = new MemorySink()

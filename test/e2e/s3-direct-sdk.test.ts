@@ -10,6 +10,7 @@ import type { NodeSealift } from '../../src/client/node/index.ts'
 import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { freePort } from '../support/engines/free-port.ts'
+import { LOCAL_TOKEN } from '../support/local-token.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../support/flaky-proxy.ts'
@@ -169,7 +170,7 @@ describe('the bytes of large items', () => {
 
   test('pass the store with fetch too, as in a browser', async () => {
     await start()
-    await using web = new Sealift({ server: proxy.url })
+    await using web = new Sealift({ server: proxy.url, token: LOCAL_TOKEN })
     const { link } = await web.send([{ name: 'film', source: content('film', FILM) }])
     expect(await downloadFilm(link, web)).toBe(film())
     expect(await movedByServer()).toBe(0)

@@ -10,6 +10,7 @@ import { isSealiftError } from '../../src/protocol/errors.ts'
 import { toBase64Url } from '../../src/client/base64url.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
 import { nodeSuite as suite } from '../../src/sealing/node-suite.ts'
+import { localAuth } from '../support/local-token.ts'
 import { clientIn, content, digest, digests, MemorySink, only } from '../support/sdk.ts'
 import { storedMedia, type StoredBytes } from '../support/stored-bytes.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
@@ -65,7 +66,7 @@ async function publish(items: readonly object[]): Promise<string> {
   const key = suite.randomBytes(32)
   const manifest = { v: 1, createdAt: new Date().toISOString(), items } as unknown as Manifest
   const body = JSON.stringify({ manifest: toBase64Url(await sealManifest(manifest, { suite, key })), media: [] })
-  const headers = { 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
+  const headers = { ...localAuth(server.url), 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
   const answer = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
   const { parcelId } = (await answer.json()) as { parcelId: string }
   return `${server.url}/p/${parcelId}#${toBase64Url(key)}`
@@ -180,7 +181,7 @@ describe('a manifest that lies', () => {
     const key = suite.randomBytes(32)
     const newer = { v: 2 } as unknown as Manifest
     const body = JSON.stringify({ manifest: toBase64Url(await sealManifest(newer, { suite, key })), media: [] })
-    const headers = { 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
+    const headers = { ...localAuth(server.url), 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
     const answer = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
     const { parcelId } = (await answer.json()) as { parcelId: string }
     const link = `${server.url}/p/${parcelId}#${toBase64Url(key)}`

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { leaveLocalToken, LOCAL_TOKEN } from '../support/local-token.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import type { TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer } from '../support/test-server.ts'
@@ -27,6 +28,7 @@ let home: TempDirectory
 beforeAll(async () => {
   server = await startTestServer()
   home = await tempDirectory()
+  await leaveLocalToken(join(home.path, 'state'), server.url)
   await mkdir(join(home.path, 'album'))
   for (const name of ['photo.jpg', 'album/one.png', 'album/two.png']) await writeFile(join(home.path, name), name)
   const all = [...examples, ...pageExamples]
@@ -52,6 +54,7 @@ function runnable(example: string): string {
     .replaceAll("'sealift/node'", `'${ROOT}/src/client/node/index.ts'`)
     .replaceAll("'sealift'", `'${ROOT}/src/client/index.ts'`)
     .replaceAll('http://127.0.0.1:7325', server.url)
+    .replaceAll("token: 'TOKEN'", `token: '${LOCAL_TOKEN}'`)
 }
 
 function tsconfig(): object {

@@ -11,6 +11,7 @@ import type { Transport } from '../../src/client/transport.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
 import type { FlakyProxy } from '../support/flaky-proxy.ts'
 import { eventually } from '../support/eventually.ts'
+import { localAuth } from '../support/local-token.ts'
 import { clientIn, content, digest, digests, MemorySink, writeFiles } from '../support/sdk.ts'
 import { runSeed, seededRandom } from '../support/random.ts'
 import { runChild } from '../support/run-sdk-child.ts'
@@ -125,10 +126,15 @@ async function interruptedReceive(link: string, directory: string): Promise<void
   proxy.delayMs = 0
 }
 
-/** Plaintext bytes that the journal in a folder says are there. */
-async function finishedBytes(folder: string): Promise<number> {
-  const journal = (await readdir(folder)).find(name => name.endsWith('.sealift-journal')) ?? ''
-  const ranges = (await readFile(join(folder, journal), 'utf8')).matchAll(/"range":\[(\d+),(\d+)\]/g)
+/** The journal of the one receive that is not done. */
+async function receiveJournal(): Promise<string> {
+  const folder = join(home.path, 'state', 'receives')
+  return join(folder, (await readdir(folder))[0] ?? '')
+}
+
+/** Plaintext bytes that the journal says are there. */
+async function finishedBytes(): Promise<number> {
+  const ranges = (await readFile(await receiveJournal(), 'utf8')).matchAll(/"range":\[(\d+),(\d+)\]/g)
   return Array.from(ranges, ([, start, end]) => Number(end) - Number(start)).reduce((sum, bytes) => sum + bytes, 0)
 }
 
@@ -137,7 +143,7 @@ test('ranges that are finished are not fetched again, and finished items neither
   const sent = await sealift.sendFiles(paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' })))
   const into = join(home.path, 'in')
   await interruptedReceive(sent.link, into)
-  const finished = await finishedBytes(into)
+  const finished = await finishedBytes()
   expect(finished).toBeGreaterThan(MIB)
   proxy.resetCounts()
   const second = await sealift.receive(sent.link, { directory: into })
@@ -161,7 +167,7 @@ describe('after the machine was started anew in the middle of a receive', () => 
     await runChild(['receive', home.path, proxy.url, link, into()], smallOnes)
     proxy.delayMs = 0
     proxy.resetCounts()
-    const journal = join(into(), (await readdir(into())).find(name => name.endsWith('.sealift-journal')) ?? '')
+    const journal = await receiveJournal()
     const text = await readFile(journal, 'utf8')
     await writeFile(journal, text.replaceAll(/"boot":"[^"]*"/g, '"boot":"another"'))
   })
@@ -191,7 +197,7 @@ test('a journal of another run of the system is not trusted: the item begins ane
   const sent = await sealift.sendFiles(film.map(path => ({ path, name: 'film' })))
   const into = join(home.path, 'in')
   await interruptedReceive(sent.link, into)
-  const journal = join(into, (await readdir(into)).find(name => name.endsWith('.sealift-journal')) ?? '')
+  const journal = await receiveJournal()
   const text = await readFile(journal, 'utf8')
   await writeFile(journal, text.replaceAll(/"boot":"[^"]*"/g, '"boot":"another"'))
   // What the crash left on the disk is not what was written.
@@ -299,7 +305,12 @@ describe('a send that is gone on with', () => {
     await unanswered(paths)
     const [key = ''] = (await readFile(await journalPath(), 'utf8')).match(/(?<="idempotencyKey":")[^"]+/) ?? []
     const otherKey = key.split('').toReversed().join('')
-    const headers = { 'content-type': 'application/json', 'idempotency-key': otherKey, 'sealift-owner': 'x'.repeat(43) }
+    const headers = {
+      ...localAuth(server.url),
+      'content-type': 'application/json',
+      'idempotency-key': otherKey,
+      'sealift-owner': 'x'.repeat(43),
+    }
     const other = await fetch(`${server.url}/v1/uploads`, { method: 'POST', headers, body: '{"sizeBytes":5}' })
     expect(other.status).toBe(201)
     await writeFile(await journalPath(), (await readFile(await journalPath(), 'utf8')).replace(key, otherKey))
@@ -313,7 +324,7 @@ describe('a send that is gone on with', () => {
     const state = join(home.path, 'state', 'sends')
     const journal = await readFile(join(state, (await readdir(state))[0] ?? ''), 'utf8')
     const uploadId = /"uploadId":"([a-z2-7]{26})"/.exec(journal)?.[1] ?? ''
-    await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE' })
+    await fetch(`${server.url}/v1/uploads/${uploadId}`, { method: 'DELETE', headers: localAuth(server.url) })
     const sent = await again(paths)
     expect(await received(sent.link)).toEqual(expected())
   })

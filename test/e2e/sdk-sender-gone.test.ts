@@ -8,6 +8,7 @@ import { formatLink, parseLink } from '../../src/client/link.ts'
 import type { SendingItem } from '../../src/client/manifest.ts'
 import { openManifest, sealManifest } from '../../src/client/manifest-codec.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
+import { localAuth } from '../support/local-token.ts'
 import { only } from '../support/sdk.ts'
 import { sdkPerTest } from '../support/sdk-per-test.ts'
 
@@ -21,7 +22,7 @@ async function abandoned(begun: Partial<SendingItem> = {}): Promise<string> {
   const sealed = await sealManifest({ v: 1, createdAt, everySeconds: 1, items }, { suite: nodeSuite, key })
   const answer = await fetch(`${stage.server.url}/v1/parcels`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...localAuth(stage.server.url), 'content-type': 'application/json' },
     body: JSON.stringify({ manifest: toBase64Url(sealed), media: [] }),
   })
   const { parcelId } = (await answer.json()) as { parcelId: string }
@@ -39,7 +40,7 @@ test('a sender that shows no life is gone, for those who wait and those who down
 test('a sender that dies while its film is followed leaves nothing behind', async () => {
   const answer = await fetch(`${stage.server.url}/v1/uploads`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...localAuth(stage.server.url), 'content-type': 'application/json' },
     body: '{}',
   })
   const { mediaId: media } = (await answer.json()) as { mediaId: string }

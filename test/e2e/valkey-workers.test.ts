@@ -4,9 +4,11 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { acceptQueueOf, systemAcceptQueue } from '../support/accept-queue.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'
+import { localTokenOf } from '../support/local-token.ts'
 import { bytesFor } from '../support/random.ts'
 import { childrenOf } from '../support/process-facts.ts'
 import { startCli, until } from '../support/running-cli.ts'
@@ -62,6 +64,15 @@ describe('several processes on one machine, files and SQLite', () => {
     expect((await metric('sealift_transfer_bytes_total{direction="download"}')) - before).toBe(CAP * bytes.length)
     expect(await metric('sealift_storage_blobs')).toBe(1)
     expect(await metric('sealift_ready')).toBe(1)
+  })
+
+  it('share the token of their user, and a queue of connections that wait', async () => {
+    const token = localTokenOf(serving.url)
+    expect(token).toMatch(/^sealift_/)
+    const answers = await Promise.all(Array.from({ length: 8 }, () => createApi(serving.url).call('limits', {})))
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200))
+    expect((await createApi(serving.url, { token: null }).call('limits', {})).status).toBe(401)
+    expect(await acceptQueueOf(serving.url)).toBe(Math.min(4096, systemAcceptQueue()))
   })
 
   it('keep a cap together', async () => {

@@ -1,10 +1,12 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { formatContentDigest } from '../../src/protocol/headers.ts'
 import type { FormResult, Limits } from '../../src/protocol/schemas.ts'
 import { createApi, type Api, type Answer } from '../support/api.ts'
 import { BOUNDARY, FORM, formBody, type FormPart } from '../support/form.ts'
+import { RawConnection } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -37,6 +39,15 @@ describe('a form', () => {
     expect(answer.status).toBe(200)
     expect(resultsOf(answer).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4])
     expect(await readAll(answer)).toEqual(files)
+  })
+
+  test('is held against its Content-Digest, which covers the whole body', async () => {
+    const parts = [file('one'), file(randomBytes(PART + 1))]
+    const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')
+    const digest = (bytes: Uint8Array) => ({ 'content-digest': formatContentDigest(sha256(bytes)) })
+    expect((await send(parts, digest(formBody(parts)))).status).toBe(200)
+    expect(await send(parts, digest(Buffer.from('one')))).toMatchObject({ status: 422, code: 'digest_mismatch' })
+    expect(await send(parts, { 'content-digest': '0' })).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('stores the good files although some are bad, and says of each why', async () => {
@@ -89,6 +100,65 @@ describe('a form', () => {
   test('reserves nothing once it is through', async () => {
     const { usage } = (await api.call('limits', {})).json as Limits
     expect(usage).toMatchObject({ reservedBytes: 0, pendingUploads: 0, uploads: 0 })
+  })
+})
+
+describe('the boundary of a form', () => {
+  /** As it stands on the wire: HTTP clients check and rewrite the header. */
+  async function sendRaw(contentType: string, body: Buffer) {
+    const connection = await RawConnection.open(server.url)
+    const head = [
+      'POST /v1/media HTTP/1.1',
+      `Host: ${new URL(server.url).host}`,
+      'Connection: close',
+      `Content-Length: ${body.length}`,
+    ]
+    const answer = await connection
+      .head(...head, `Content-Type: ${contentType}`)
+      .write(body)
+      .answer()
+    return { status: answer?.status, json: JSON.parse(answer?.body.toString() ?? 'null') as FormResult }
+  }
+
+  const boundaries = [
+    '----=_Part_5_123.456',
+    'Boundary+8A1F/zz',
+    'a:b',
+    'a,b',
+    'a?b',
+    "a'b",
+    'a(b)',
+    'a b c',
+    'a+b_c.d',
+    'X'.repeat(70),
+  ]
+  const forms = boundaries.flatMap(boundary => [
+    [boundary, `multipart/form-data; boundary=${boundary}`] as const,
+    [boundary, `multipart/form-data; boundary="${boundary}"`] as const,
+    [boundary, `Multipart/Form-Data;charset=utf-8;BOUNDARY=${boundary} ; boundary=other`] as const,
+  ])
+
+  test.each(forms)('%j is found in %s', async (boundary, contentType) => {
+    const { status, json } = await sendRaw(contentType, formBody([file('hello', 'image')], { boundary }))
+    expect({ status, fields: json.results.map(({ field }) => field) }).toEqual({ status: 200, fields: ['image'] })
+  })
+
+  test.each(['multipart/form-data; boundary=', 'multipart/form-data; boundary=""', 'multipart/form-data; boundary'])(
+    'is missing in %s',
+    async contentType => {
+      expect((await sendRaw(contentType, formBody([file('hello')]))).status).toBe(400)
+    },
+  )
+})
+
+describe('the name of a field', () => {
+  test.each(['Größe', '写真', 'снимок', '🎞️', 'plain'])('comes back as it was sent: %s', async name => {
+    expect(resultsOf(await send([file('abc', name)]))).toMatchObject([{ field: name }])
+  })
+
+  test('that is cut inside a character stays well-formed', async () => {
+    const [result] = resultsOf(await send([file('abc', `${'a'.repeat(99)}🎞️`)]))
+    expect(result?.field).toBe(`${'a'.repeat(99)}\uFFFD`)
   })
 })
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
-import type { Limits, TierLimits } from '../../src/protocol/schemas.ts'
+import type { Limits, Parcel, TierLimits } from '../../src/protocol/schemas.ts'
 import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { replaceMethods } from '../support/replace-methods.ts'
@@ -52,32 +52,55 @@ describe('quota', () => {
   })
 })
 
-test('threat 51: nothing new is taken when the disk is nearly full, and all else goes on', async () => {
-  let freeBytes = 50
-  await using server = await startTestServer(
-    { storage: { refuseAbovePercent: 90 } },
-    {
-      wrap: stores => ({
-        ...stores,
-        blobs: replaceMethods(stores.blobs, { freeSpace: async () => ({ freeBytes, totalBytes: 100 }) }),
-      }),
-    },
-  )
-  const api = createApi(server.url)
-  const bytes = randomBytes(1000)
-  const { mediaId } = await api.store(bytes)
-  const { uploadId } = await api.begin({ json: { sizeBytes: 1000 } })
-  freeBytes = 5
-  const refuses = async () => (await api.call('beginUpload', {}, { json: {} })).status === 507
-  await eventually('it is noticed', () => onEveryNode(server, refuses))
-  const refused = await api.call('storeMedia', {}, { body: bytes, headers: OCTETS })
-  expect(refused).toMatchObject({ status: 507, code: 'storage_full', json: { limit: 'disk', value: 90 } })
-  expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
-  expect((await api.complete(uploadId, 1000)).status).toBe(200)
-  expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
-  freeBytes = 50
-  await eventually('there is room again', async () => (await api.call('beginUpload', {}, { json: {} })).status === 201)
-})
+test.each(['blobs', 'records'])(
+  'threat 51: nothing new is taken when the disk of %s is nearly full, and all else goes on',
+  async full => {
+    let freeBytes = 50
+    const spaceOf = (store: string) => async () => ({ freeBytes: store === full ? freeBytes : 50, totalBytes: 100 })
+    await using server = await startTestServer(
+      { storage: { refuseAbovePercent: 90 } },
+      {
+        wrap: stores => ({
+          ...stores,
+          blobs: replaceMethods(stores.blobs, { freeSpace: spaceOf('blobs') }),
+          records: { ...stores.records, freeSpace: spaceOf('records') },
+        }),
+      },
+    )
+    const api = createApi(server.url)
+    const bytes = randomBytes(1000)
+    const { mediaId } = await api.store(bytes)
+    const { uploadId } = await api.begin({ json: { sizeBytes: 1000 } })
+    const mine = createApi(server.url, { owner: newOwner() })
+    const publish = () => mine.call('publishParcel', {}, { json: { manifest: 'YWJj', media: [] } })
+    const { parcelId } = (await publish()).json as Parcel
+    const replace = (version: number, manifest: string) => {
+      const headers = { 'if-match': `"${version}"` }
+      return mine.call('replaceManifest', { parcelId }, { json: { manifest, media: [] }, headers })
+    }
+    freeBytes = 5
+    const refuses = async () => (await api.call('beginUpload', {}, { json: {} })).status === 507
+    await eventually('it is noticed', () => onEveryNode(server, refuses))
+    const refused = await api.call('storeMedia', {}, { body: bytes, headers: OCTETS })
+    expect(refused).toMatchObject({ status: 507, code: 'storage_full', json: { limit: 'disk', value: 90 } })
+    expect(await publish()).toMatchObject({ status: 507, code: 'storage_full' })
+    expect(await replace(1, 'YWJjZA')).toMatchObject({ status: 507, code: 'storage_full' })
+    expect(await api.call('forwardMedia', { mediaId }, { json: {} })).toMatchObject({
+      status: 507,
+      code: 'storage_full',
+    })
+    expect(await replace(1, 'ZGVm')).toMatchObject({ status: 200 })
+    expect((await mine.call('endParcel', { parcelId })).status).toBe(204)
+    expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
+    expect((await api.complete(uploadId, 1000)).status).toBe(200)
+    expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
+    freeBytes = 50
+    await eventually(
+      'there is room again',
+      async () => (await api.call('beginUpload', {}, { json: {} })).status === 201,
+    )
+  },
+)
 
 describe('rates', () => {
   test('of requests are held, client by client', async () => {

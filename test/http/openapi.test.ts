@@ -29,7 +29,10 @@ let server: TestServer
 let document: Document
 
 beforeAll(async () => {
-  server = await startTestServer({ listen: { publicUrl: 'https://media.example/sealift' } })
+  server = await startTestServer({
+    listen: { publicUrl: 'https://media.example/sealift' },
+    access: { openMode: 'off' },
+  })
   document = (await request(server.url).get('/openapi.json').expect(200)).body as Document
 })
 afterAll(() => server.stop())

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { runCli } from '../support/cli-process.ts'
 import { drop, holdDownload, holdUpload, type HeldTransfer } from '../support/held-transfers.ts'
+import { localAuth, localEnv } from '../support/local-token.ts'
 import { peakResidentBytes, residentBytes } from '../support/process-facts.ts'
 import { bytesFor } from '../support/random.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
@@ -43,7 +44,7 @@ describe('memory is bounded by concurrency, not by size', () => {
   it('sends and gets 2 GiB with client and server each under 250 MB', async () => {
     const file = join(directory, 'two-gibibytes.bin')
     await writeBigFile(file, 2 * 1024)
-    const env = { SEALIFT_SERVER: server.url, XDG_STATE_HOME: join(directory, 'state') }
+    const env = { SEALIFT_SERVER: server.url, ...localEnv(server.url), XDG_STATE_HOME: join(directory, 'state') }
 
     const sent = await runCli(['send', file], { env })
     expect(sent.exitCode, sent.stderr).toBe(0)
@@ -132,7 +133,7 @@ async function warmUp(url: string, mediaId: string): Promise<void> {
 async function storeMedia(url: string, sizeBytes: number): Promise<string> {
   const answer = await request(`${url}/v1/media`, {
     method: 'POST',
-    headers: { 'content-type': 'application/octet-stream' },
+    headers: { ...localAuth(url), 'content-type': 'application/octet-stream' },
     body: bytesFor('held', sizeBytes),
     reset: true,
   })
@@ -144,7 +145,7 @@ async function beginUploads(url: string, count: number): Promise<string[]> {
   for (let index = 0; index < count; index += 1) {
     const answer = await request(`${url}/v1/uploads`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { ...localAuth(url), 'content-type': 'application/json' },
       body: '{}',
       reset: true,
     })
@@ -154,7 +155,7 @@ async function beginUploads(url: string, count: number): Promise<string[]> {
 }
 
 async function end(url: string, path: string): Promise<void> {
-  const answer = await request(`${url}${path}`, { method: 'DELETE', reset: true })
+  const answer = await request(`${url}${path}`, { method: 'DELETE', headers: localAuth(url), reset: true })
   await answer.body.dump()
 }
 

@@ -11,6 +11,7 @@ import { WIRE_ERRORS, type WireErrorCode } from '../../src/protocol/errors.ts'
 import { errorsOf } from '../../src/protocol/openapi.ts'
 import { ROUTES, routePath, type Route, type RouteName, type RouteParameters } from '../../src/protocol/routes.ts'
 import * as schemas from '../../src/protocol/schemas.ts'
+import { localAuth } from './local-token.ts'
 
 export interface CallOptions {
   readonly json?: unknown
@@ -42,13 +43,14 @@ export interface Api {
 }
 
 export interface ApiOptions {
-  readonly token?: string
+  /** The default is the token of the user that runs the server; `null`: none. */
+  readonly token?: string | null
   readonly owner?: string
 }
 
 export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
   const always = {
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(token === undefined ? localAuth(url) : token === null ? {} : { authorization: `Bearer ${token}` }),
     ...(owner === undefined ? {} : { 'sealift-owner': owner }),
   }
   const call: Api['call'] = async (name, parameters, { json, body, headers, query, signal } = {}) => {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 
 import { expect } from 'vitest'
 
+import { localAuth } from './local-token.ts'
 import { bytesFor } from './random.ts'
 
 export type Told = 'no' | 'asked' | 'acknowledged'
@@ -40,7 +41,7 @@ async function auditOne(url: string, upload: UploadHistory): Promise<void> {
     expect([404, 410], `${upload.name}: ended, yet answered`).toContain(answer.status)
     return
   }
-  const info = await fetch(`${url}/v1/media/${upload.mediaId}/info`)
+  const info = await fetch(`${url}/v1/media/${upload.mediaId}/info`, { headers: localAuth(url) })
   const facts = (await info.json()) as { state?: string; sizeBytes?: number }
   if (upload.deleted === 'asked' || upload.aborted === 'asked') {
     if (info.status !== 200) return
@@ -60,7 +61,7 @@ async function auditComplete(url: string, upload: UploadHistory): Promise<void> 
 
 async function auditUnfinished(url: string, upload: UploadHistory): Promise<void> {
   if (upload.uploadId === null) throw new Error(`${upload.name}: a one-request media is served unfinished`)
-  const answer = await fetch(`${url}/v1/uploads/${upload.uploadId}`)
+  const answer = await fetch(`${url}/v1/uploads/${upload.uploadId}`, { headers: localAuth(url) })
   const status = (await answer.json()) as { parts: [number, number][] }
   expect(answer.status, upload.name).toBe(200)
   const durable = new Set(status.parts.flatMap(([first, last]) => range(first, last)))

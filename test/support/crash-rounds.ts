@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { expect } from 'vitest'
 
+import { localAuth } from './local-token.ts'
 import { audit, type UploadHistory } from './crash-history.ts'
 import { onCluster } from './cluster-stores.ts'
 import { type Creation, type CrashSender, endEverything, keepSending, PART_BYTES } from './crash-sender.ts'
@@ -84,7 +85,7 @@ async function expectCleanEnd(
   await audit(server.url, history)
   for (const sender of sendersAt(server.url)) await endEverything(sender)
   const usage = async (): Promise<Record<string, number>> => {
-    const answer = await fetch(`${server.url}/v1/limits`)
+    const answer = await fetch(`${server.url}/v1/limits`, { headers: localAuth(server.url) })
     return ((await answer.json()) as { usage: Record<string, number> }).usage
   }
   const places = await placesOf(join(directory, 'data'))

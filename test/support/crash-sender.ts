@@ -1,4 +1,5 @@
 /** One sender of the crash tests: it does random things to a server that may die at any moment, and notes what it was told. */
+import { localAuth } from './local-token.ts'
 import { contentOf, partCount, type UploadHistory } from './crash-history.ts'
 import { bytesFor, type Random } from './random.ts'
 
@@ -125,7 +126,11 @@ export async function endEverything(sender: CrashSender): Promise<void> {
     })
     if (![204, 404, 410].includes(answer.status)) throw new Error(`DELETE ${path} answered ${answer.status}`)
     if (upload.uploadId !== null)
-      await fetch(`${sender.url}/v1/uploads/${upload.uploadId}`, { method: 'DELETE', signal }).then(each => each.text())
+      await fetch(`${sender.url}/v1/uploads/${upload.uploadId}`, {
+        method: 'DELETE',
+        headers: localAuth(sender.url),
+        signal,
+      }).then(each => each.text())
   }
 }
 
@@ -138,6 +143,7 @@ async function call(
   const answer = await fetch(`${sender.url}${path}`, {
     method,
     headers: {
+      ...localAuth(sender.url),
       'sealift-owner': sender.owner,
       ...(request.key === undefined ? {} : { 'idempotency-key': request.key }),
       ...(request.json === undefined ? {} : { 'content-type': 'application/json' }),

@@ -10,9 +10,11 @@ const run = promisify(execFile)
 export interface FilmRecipe {
   readonly container?: 'mp4' | 'mov' | 'mkv' | 'webm' | 'ts' | 'avi' | 'mp3' | 'flac' | 'm4a' | 'ogg' | 'wav'
   /** `null`: no pictures. */
-  readonly video?: 'libx264' | 'libx265' | 'libvpx-vp9' | 'mpeg4' | null
+  readonly video?: 'libx264' | 'libx265' | 'libvpx-vp9' | 'mpeg4' | 'mpeg2video' | null
   /** One per sound track, each in another pitch; languages `eng`, `deu`, `fra`. Empty: no sound. */
-  readonly audio?: readonly ('aac' | 'libmp3lame' | 'libopus' | 'flac' | 'ac3' | 'pcm_s16le')[]
+  readonly audio?: readonly (
+    'aac' | 'libmp3lame' | 'libopus' | 'flac' | 'ac3' | 'eac3' | 'dca' | 'alac' | 'mp2' | 'pcm_s16le'
+  )[]
   readonly size?: `${number}x${number}`
   readonly seconds?: number
   /** Of the sound, when it differs. */

@@ -11,13 +11,13 @@ export const BOUNDARY = 'sealift-test-boundary'
 
 export const FORM = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
 
-export function formBody(parts: readonly FormPart[], { end = true } = {}): Buffer {
+export function formBody(parts: readonly FormPart[], { end = true, boundary = BOUNDARY } = {}): Buffer {
   const pieces = parts.flatMap(({ name = 'file', fileName, bytes, headers }) => [
-    Buffer.from(`--${BOUNDARY}\r\n${(headers ?? usualHeaders(name, fileName)).join('\r\n')}\r\n\r\n`),
+    Buffer.from(`--${boundary}\r\n${(headers ?? usualHeaders(name, fileName)).join('\r\n')}\r\n\r\n`),
     Buffer.from(bytes as Uint8Array),
     Buffer.from('\r\n'),
   ])
-  return Buffer.concat([...pieces, Buffer.from(end ? `--${BOUNDARY}--\r\n` : '')])
+  return Buffer.concat([...pieces, Buffer.from(end ? `--${boundary}--\r\n` : '')])
 }
 
 function usualHeaders(name: string, fileName: string | undefined): string[] {

@@ -1,6 +1,7 @@
 /** Transfers over bare sockets that are held half-way, dripped, or dropped: the worst clients a server meets. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { localAuth } from './local-token.ts'
 
 export interface HeldTransfer {
   readonly socket: Socket
@@ -19,6 +20,12 @@ async function open(url: string, request: string): Promise<HeldTransfer> {
   return transfer
 }
 
+/** The header of the server's own user, where it has one. */
+function localLine(url: string): string {
+  const { authorization } = localAuth(url)
+  return authorization === undefined ? '' : `Authorization: ${authorization}\r\n`
+}
+
 /** A PUT of one part that sends its headers and the first `bytes`, then holds. */
 export async function holdUpload(
   url: string,
@@ -28,7 +35,7 @@ export async function holdUpload(
   const path = `/v1/uploads/${part.uploadId}/parts/${part.index}`
   const transfer = await open(
     url,
-    `PUT ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: ${part.sizeBytes}\r\n\r\n`,
+    `PUT ${path} HTTP/1.1\r\nHost: localhost\r\n${localLine(url)}Content-Type: application/octet-stream\r\nContent-Length: ${part.sizeBytes}\r\n\r\n`,
   )
   transfer.socket.write(Buffer.alloc(bytes, 7))
   return transfer

@@ -16,8 +16,8 @@ export interface Nginx extends AsyncDisposable {
 }
 
 export interface NginxOptions {
-  /** Name of the example. */
-  readonly example: string
+  /** Name of the example; or the text of another configuration, with `{port}` for the port to listen on. */
+  readonly example: string | { readonly text: string }
   /** Where Sealift listens. */
   readonly upstream: string
   /** Put for parts of the example that differ here. */
@@ -28,7 +28,8 @@ export interface NginxOptions {
 export async function startNginx({ example, upstream, replace = [] }: NginxOptions): Promise<Nginx> {
   const home = await mkdtemp(join(tmpdir(), 'sealift-nginx-'))
   const port = await freePort()
-  const text = await readFile(fileURLToPath(new URL(`../../deploy/${example}`, import.meta.url)), 'utf8')
+  const text =
+    typeof example === 'string' ? await readExample(example) : example.text.replaceAll('{port}', String(port))
   const site = [
     [/127\.0\.0\.1:7325/, new URL(upstream).host] as const,
     [/listen 443 ssl;/, `listen 127.0.0.1:${port};`] as const,
@@ -60,6 +61,10 @@ export async function startNginx({ example, upstream, replace = [] }: NginxOptio
       await rm(home, { recursive: true, force: true })
     },
   }
+}
+
+function readExample(name: string): Promise<string> {
+  return readFile(fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url)), 'utf8')
 }
 
 function around(home: string, site: string): string {

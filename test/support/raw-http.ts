@@ -1,6 +1,8 @@
 /** HTTP by hand, over a bare socket: for requests that no client would send, and connections that are cut. */
 import { connect, type Socket } from 'node:net'
 
+import { localAuth } from './local-token.ts'
+
 export interface RawAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -17,8 +19,12 @@ export class RawConnection implements AsyncDisposable {
   #ended = false
   #wake: () => void = () => undefined
 
-  private constructor(socket: Socket) {
+  /** The line that `head` adds, so that the server knows its own user. */
+  readonly #localLine: string | null
+
+  private constructor(socket: Socket, localLine: string | null) {
     this.socket = socket
+    this.#localLine = localLine
     socket.on('data', (chunk: Buffer) => {
       this.#append(chunk)
       this.#wake()
@@ -30,17 +36,21 @@ export class RawConnection implements AsyncDisposable {
     socket.on('end', end).on('close', end).on('error', end)
   }
 
-  static async open(url: string): Promise<RawConnection> {
+  /** `bare`: nothing is sent but what the test says. Else a head without `Authorization` gets that of the server's user. */
+  static async open(url: string, { bare = false } = {}): Promise<RawConnection> {
     const { hostname, port } = new URL(url)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const socket = connect({ host: hostname, port: Number(port) }, resolve).once('error', reject)
     await promise
-    return new RawConnection(socket)
+    const { authorization } = localAuth(url)
+    return new RawConnection(socket, bare || !authorization ? null : `Authorization: ${authorization}`)
   }
 
   /** Lines are joined with CRLF; an empty line ends the headers. */
   head(...lines: string[]): this {
-    this.socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    const local =
+      this.#localLine !== null && !lines.some(line => /^authorization:/i.test(line)) ? [this.#localLine] : []
+    this.socket.write(`${[...lines, ...local].join('\r\n')}\r\n\r\n`)
     return this
   }
 

@@ -16,6 +16,7 @@ export const PART = 100
 
 export const PLENTY: QuotaCaps = {
   storedBytes: Number.MAX_SAFE_INTEGER,
+  storedRows: Number.MAX_SAFE_INTEGER,
   pendingUploads: 1_000_000,
   pendingBytes: Number.MAX_SAFE_INTEGER,
   maxBytes: Number.MAX_SAFE_INTEGER,
@@ -62,6 +63,7 @@ export function newParcel(media: readonly string[], parcel: Partial<NewParcel> =
     media,
     createdAt: NOW,
     expiresAt: LATER,
+    caps: PLENTY,
     idempotency: null,
     ...parcel,
   }

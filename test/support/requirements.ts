@@ -13,6 +13,8 @@ export interface Requirement {
   readonly name: string
   /** Debian packages that bring it; `.ci/run` installs them. */
   readonly packages: readonly string[]
+  /** How to get what no Debian package brings. Only long suites may need it. */
+  readonly otherwise?: string
   /** Globs of the test files that cannot run without it. */
   readonly files: readonly string[]
   readonly present: () => boolean
@@ -23,6 +25,13 @@ export function chromiumPath(): string | null {
   const named = process.env['SEALIFT_CHROMIUM']
   if (named !== undefined) return isExecutable(named) ? named : null
   return findOnPath('chromium') ?? findOnPath('chromium-browser')
+}
+
+/** The path of schemathesis, or of the one named by `SEALIFT_TEST_SCHEMATHESIS`; `null` when there is none. */
+export function schemathesisPath(): string | null {
+  const named = process.env['SEALIFT_TEST_SCHEMATHESIS']
+  if (named !== undefined) return isExecutable(named) ? named : null
+  return findOnPath('schemathesis')
 }
 
 /** Suites that need all three services of a cluster. */
@@ -85,9 +94,20 @@ export const requirements: readonly Requirement[] = [
     files: ['test/**/valkey-*.test.ts', CLUSTER],
     present: () => (findOnPath('valkey-server') ?? findOnPath('redis-server')) !== null,
   },
+  {
+    name: 'schemathesis',
+    packages: [],
+    otherwise: 'pip install schemathesis',
+    files: ['test/long/schemathesis-*.test.ts'],
+    present: () => schemathesisPath() !== null,
+  },
 ]
 
 export const missingRequirements = (): readonly Requirement[] => requirements.filter(each => !each.present())
+
+/** Of those, what a run lacks: the short one does without what only long suites need. */
+export const missingFor = (run: 'short' | 'long'): readonly Requirement[] =>
+  missingRequirements().filter(({ otherwise }) => run === 'long' || otherwise === undefined)
 
 /** The full path of a program on the PATH, or `null`. */
 export function findOnPath(program: string): string | null {

@@ -69,7 +69,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
 
 /** Nothing of the settings of whoever runs the tests. */
 export function cleanEnvironment(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'NODE_OPTIONS']
+  const kept = ['PATH', 'HOME', 'XDG_STATE_HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'NODE_OPTIONS']
   const values = kept.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]))
   return { ...Object.fromEntries(values), NODE_COMPILE_CACHE: COMPILE_CACHE }
 }

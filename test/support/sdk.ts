@@ -13,14 +13,17 @@ import type {
   RandomSink,
 } from '../../src/client/node/index.ts'
 import { release } from '../../src/client/release.ts'
+import { localTokenOf } from './local-token.ts'
 import { bytesFor } from './random.ts'
 
 /** Repeats without the pauses that people would not notice, but tests would. */
 export const QUICK_RETRY = { baseMs: 20, capMs: 200, patienceMs: 20_000 }
 
-/** A client whose state lies in `home`. */
+/** A client whose state lies in `home`, and that is the user of a server of these tests. */
 export function clientIn(home: string, options: NodeSealiftOptions = {}): NodeSealift {
-  return createSealift({ stateDirectory: join(home, 'state'), retry: QUICK_RETRY, ...options })
+  const token = options.server === undefined ? null : localTokenOf(options.server)
+  const local = token === null ? {} : { token }
+  return createSealift({ stateDirectory: join(home, 'state'), retry: QUICK_RETRY, ...local, ...options })
 }
 
 /** Bytes that only this name and length have. */

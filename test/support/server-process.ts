@@ -14,6 +14,7 @@ import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
 import { startBalancer } from './balancer.ts'
 import { cliCommand } from './cli-command.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
+import { OPEN_NODES, readServeToken, useLocalToken } from './local-token.ts'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string
@@ -48,9 +49,11 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   const [first] = nodes
   if (!first) throw new Error('There is no process')
   const balancer = onCluster ? resources.use(await startBalancer(() => nodes.map(({ url }) => url))) : null
+  const url = balancer?.url ?? first.url
+  useLocalToken(url, balancer ? null : readServeToken(url))
   const owned = resources.move()
   return {
-    url: balancer?.url ?? first.url,
+    url,
     pid: first.pid,
     log: () => nodes.map(({ log }) => log()).join(''),
     kill: async () => void (await Promise.all(nodes.map(node => node.kill()))),
@@ -89,7 +92,8 @@ async function startOne(configFile: string, { wrapper = [] }: ServerProcessOptio
 async function mergeConfig({ directory, config = {} }: ServerProcessOptions): Promise<RawMap> {
   const section = (name: string): object => config[name] ?? {}
   const dataDirectory = join(directory, 'data')
-  return mergeRaw(onCluster ? await clusterStores(dataDirectory) : {}, {
+  const base = onCluster ? mergeRaw(OPEN_NODES, await clusterStores(dataDirectory)) : {}
+  return mergeRaw(base, {
     ...config,
     dataDirectory,
     listen: { port: 0, ...section('listen') },

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 import { request } from 'undici'
 
+import { localAuth } from './local-token.ts'
 import { openDescriptors } from './process-facts.ts'
 import type { ServerProcess } from './server-process.ts'
 
@@ -19,7 +20,7 @@ export interface ServerState {
 export async function readState(server: ServerProcess, directory: string): Promise<ServerState> {
   // Counted before asking: the connection of the question itself takes a moment to go.
   const descriptors = openDescriptors(server.pid)
-  const answer = await request(`${server.url}/v1/limits`, { reset: true })
+  const answer = await request(`${server.url}/v1/limits`, { reset: true, headers: localAuth(server.url) })
   const { usage } = (await answer.body.json()) as { usage: Omit<ServerState, 'descriptors' | 'files'> }
   const { uploads, downloads, reservedBytes, pendingUploads } = usage
   return {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
 import { startBalancer } from './balancer.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
+import { OPEN_NODES, readServeToken, useLocalToken } from './local-token.ts'
 import { startCli, until, type CliResult, type RunningCli } from './running-cli.ts'
 
 /** The process that serves. Where there are two, both as one: a signal goes to each, and the result waits for each. */
@@ -27,6 +28,8 @@ export interface Serving extends AsyncDisposable {
   /** Where the first process listens itself. */
   readonly ownUrl: string
   readonly running: ServingProcess
+  /** How many processes serve at `url`, in turn. */
+  readonly nodes: number
   readonly configFile: string
   readonly dataDirectory: string
   /** Replaces what the configuration file says; a reload is the caller's. */
@@ -40,9 +43,9 @@ export async function startServe(directory: string, config: object = {}): Promis
   await using resources = new AsyncDisposableStack()
   const configFile = join(directory, 'sealift.yaml')
   const dataDirectory = join(directory, 'data')
-  const stores = onCluster ? await clusterStores(dataDirectory) : {}
+  const base = onCluster ? mergeRaw(OPEN_NODES, await clusterStores(dataDirectory)) : {}
   const writeConfig = (next: object): void =>
-    writeFileSync(configFile, JSON.stringify({ ...BASE_CONFIG, dataDirectory, ...mergeRaw(stores, next as RawMap) }))
+    writeFileSync(configFile, JSON.stringify({ ...BASE_CONFIG, dataDirectory, ...mergeRaw(base, next as RawMap) }))
   writeConfig(config)
   const processes = Array.from({ length: onCluster ? 2 : 1 }, () =>
     resources.use(startCli(['serve', '--config', configFile])),
@@ -50,11 +53,13 @@ export async function startServe(directory: string, config: object = {}): Promis
   const urls = await Promise.all(processes.map(addressOf))
   const [ownUrl = ''] = urls
   const { url } = onCluster ? resources.use(await startBalancer(() => urls)) : { url: ownUrl }
+  useLocalToken(url, onCluster ? null : readServeToken(url))
   const owned = resources.move()
   return {
     url,
     ownUrl,
     running: asOne(processes),
+    nodes: processes.length,
     configFile,
     dataDirectory,
     writeConfig,

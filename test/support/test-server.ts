@@ -12,6 +12,7 @@ import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
 import { startServer, type ServerOptions } from '../../src/server/main.ts'
 import { startBalancer } from './balancer.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
+import { LOCAL_TOKEN_SHA256 } from './local-token.ts'
 
 export interface TestServer extends AsyncDisposable {
   readonly url: string
@@ -50,7 +51,7 @@ export async function startTestServer(overrides: RawMap = {}, options: TestServe
   const configured = (over: RawMap) =>
     loadConfig({ environment: {}, overrides: mergeRaw(mergeRaw(stores, base), over) })
   const live = createLiveConfig(await configured(overrides))
-  const nodes = await startNodes(live, serverOptions)
+  const nodes = await startNodes(live, { localTokenSha256: LOCAL_TOKEN_SHA256, ...serverOptions })
   const stop = async ({ keepData = false } = {}) => {
     await nodes.stop()
     if (!keepData) await rm(dataDirectory, { recursive: true, force: true })

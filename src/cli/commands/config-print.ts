@@ -9,7 +9,7 @@ export async function configPrint(io: CliIo, file: string | undefined, options: 
   const output = new Output(io, options)
   const config = await loadConfig({ file: file ?? configFileOf(io.env), environment: io.env })
   const yaml = printConfig(config)
-  await output.line(yaml.trimEnd())
+  await output.lines(yaml.trimEnd().split('\n'))
   if (options.json) {
     const { parse } = await import('yaml')
     await output.result({ ok: true, config: parse(yaml) as unknown })

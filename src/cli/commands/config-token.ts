@@ -31,7 +31,11 @@ export async function configToken(io: CliIo, options: TokenCommandOptions): Prom
   output.note(`The token of ${subject}, shown this once:`)
   await output.line(token)
   output.note('Its entry for the configuration (then reload the server with SIGHUP):')
-  await output.line(stringify({ access: { tokens: [entry] } }).trimEnd())
+  await output.lines(
+    stringify({ access: { tokens: [entry] } })
+      .trimEnd()
+      .split('\n'),
+  )
   await output.result({ ok: true, token, entry })
   return EXIT.ok
 }

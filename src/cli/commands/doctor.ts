@@ -1,4 +1,5 @@
 import { serverBase } from '../../client/link.ts'
+import { undiciTransport } from '../../client/node/index.ts'
 import { configFileOf } from '../../server/config/environment.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
@@ -46,5 +47,6 @@ async function* checksOf(io: CliIo, options: DoctorOptions): AsyncGenerator<Chec
   }
   const server = serverBase(serverOf(io, options))
   await using sealift = openServer(io, options)
-  yield* checkClient({ server, sealift, version: packageVersion(), signal: io.signal })
+  await using transport = undiciTransport({ connections: 2, environment: io.env })
+  yield* checkClient({ server, sealift, transport, version: packageVersion(), signal: io.signal })
 }

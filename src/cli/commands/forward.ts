@@ -1,6 +1,8 @@
+import type { Forwarded } from '../../client/node/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
+import { linkFrom } from '../link-argument.ts'
 import { localTime } from '../words.ts'
 
 export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
@@ -10,7 +12,8 @@ export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
 }
 
 /** `sealift forward`: the new link is the last line on stdout. */
-export async function forward(io: CliIo, link: string, options: ForwardCommandOptions): Promise<number> {
+export async function forward(io: CliIo, given: string | undefined, options: ForwardCommandOptions): Promise<number> {
+  const link = await linkFrom(io, given)
   const output = new Output(io, options)
   await using sealift = openForLink(io, link, options)
   const published = await sealift.forward(link, {
@@ -18,9 +21,18 @@ export async function forward(io: CliIo, link: string, options: ForwardCommandOp
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
   })
-  output.note(`Whoever has the new link can read it until ${localTime(published.expiresAt)}:`)
-  await output.line(published.link)
-  const { parcelId, expiresAt } = published
-  await output.result({ ok: true, link: published.link, parcelId, expiresAt })
+  for (const line of termsOf(published)) output.note(line)
+  const { link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads } = published
+  await output.link(made, { ok: true, link: made, parcelId, expiresAt, itemsExpireAt, endsWithSource, maxDownloads })
   return EXIT.ok
+}
+
+/** What the new link can and cannot outlive. */
+function termsOf({ itemsExpireAt, endsWithSource, maxDownloads }: Forwarded): readonly string[] {
+  const downloads = maxDownloads === null ? '' : `, ${maxDownloads} times`
+  const shared = [
+    'Its downloads are counted together with those of the link that it was made from.',
+    'It gives nothing any more once the sender of that link deletes it.',
+  ]
+  return [...(endsWithSource ? shared : []), `The new link can be read until ${localTime(itemsExpireAt)}${downloads}:`]
 }

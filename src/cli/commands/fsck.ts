@@ -7,6 +7,7 @@ import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { openStores } from '../../server/open-stores.ts'
+import type { Usage } from '../../server/records/record-store.ts'
 import { canCheck } from '../../server/upkeep/check-blobs.ts'
 import {
   fsck as compare,
@@ -45,7 +46,7 @@ export async function fsck(io: CliIo, options: FsckCommandOptions): Promise<numb
   const report = await run(io, await configOf(io, options), options)
   for (const finding of report.findings) await output.line(lineOf(finding))
   for (const { clientId, charged, actual, repaired } of report.wrongCharges) {
-    const sizes = `charged ${formatSize(charged.storedBytes)}, holds ${formatSize(actual.storedBytes)}`
+    const sizes = `charged ${sizeOf(charged)}, holds ${sizeOf(actual)}`
     await output.line(`charge     ${clientId}: ${sizes}${repaired ? ' (repaired)' : ''}`)
   }
   for (const held of report.heldBack) await output.line(HELD_BACK[held])
@@ -82,6 +83,10 @@ async function run(
   await (repair ? records.migrate() : records.checkSchema())
   const modifiedBefore = Date.now() - config.upkeep.orphanGraceMs
   return await compare({ records, blobs, repair, force, modifiedBefore }, io.signal)
+}
+
+function sizeOf({ storedBytes, storedRows }: Usage): string {
+  return `${formatSize(storedBytes)} and ${storedRows} records`
 }
 
 function lineOf({ kind, blobId, expectedBytes, storedBytes, repaired }: Finding): string {

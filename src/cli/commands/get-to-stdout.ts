@@ -1,8 +1,9 @@
 import type { NodeSealift, Parcel, ParcelItem } from '../../client/node/index.ts'
-import { Output, writeAll, type CliIo } from '../cli-io.ts'
+import { Output, type CliIo } from '../cli-io.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import type { RetryNotes } from '../retry-notes.ts'
 import { printable } from '../terminal/text.ts'
+import { printBytes } from '../terminal/writer.ts'
 
 interface StdoutCall {
   readonly link: string
@@ -20,7 +21,7 @@ export async function getToStdout(io: CliIo, sealift: NodeSealift, call: StdoutC
   const startedAtMs = performance.now()
   let bytes = 0
   for await (const chunk of parcel.stream(item, { signal: io.signal })) {
-    await writeAll(io.stdout, chunk)
+    await printBytes(io.stdout, chunk)
     bytes += chunk.byteLength
     view.update(progressOf(item, bytes, performance.now() - startedAtMs))
   }

@@ -4,6 +4,8 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT, Interrupted } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
+import { noted, tellNotes } from '../item-notes.ts'
+import { isLinkArgument, linkFrom } from '../link-argument.ts'
 import { chooseItem } from '../play/choose-item.ts'
 import { Gateway } from '../play/gateway.ts'
 import { runPlayer } from '../play/run-player.ts'
@@ -18,13 +20,16 @@ export interface PlayCommandOptions extends ServerOptions, OutputOptions {
   readonly open?: string
 }
 
+/** As given on the command line. */
 export interface Played {
-  readonly link: string
+  readonly link: string | undefined
   readonly item: string | undefined
 }
 
 /** `sealift play`: real HLS, and plain files, on loopback for any player. */
-export async function play(io: CliIo, { link, item: wanted }: Played, options: PlayCommandOptions): Promise<number> {
+export async function play(io: CliIo, given: Played, options: PlayCommandOptions): Promise<number> {
+  const { link: from, item: wanted } = meant(io, given)
+  const link = await linkFrom(io, from)
   const output = new Output(io, options)
   await using sealift = openForLink(io, link, options)
   const parcel = await sealift.open(link, { signal: io.signal })
@@ -42,6 +47,12 @@ export async function play(io: CliIo, { link, item: wanted }: Played, options: P
     output.warn('Stopped.')
     return io.signal.reason.exitCode
   }
+}
+
+/** With `SEALIFT_LINK`, the only argument may be the item. */
+function meant(io: CliIo, { link, item }: Played): Played {
+  const isItem = link !== undefined && item === undefined && io.env['SEALIFT_LINK'] && !isLinkArgument(link)
+  return isItem ? { link: undefined, item: link } : { link, item }
 }
 
 /** What went wrong, in one line each, once: players ask for the same bytes again and again. */
@@ -110,19 +121,21 @@ async function choose({ followed }: Gateway, wanted: string | undefined, signal:
 
 async function tell(output: Output, gateway: Gateway, item: ParcelItem): Promise<void> {
   const { followed } = gateway
-  const items = followed.parcel.items.map(({ index, name, type, state }) => {
+  const items = followed.parcel.items.map(each => {
+    const { index, name, type, state } = each
     const film = followed.film(index) !== null
-    return { index, name, type, state, film, url: gateway.urlOf(index) }
+    return { index, name, type, state, film, url: gateway.urlOf(index), ...noted(each) }
   })
   const url = gateway.urlOf(item.index)
   const films = items.filter(({ film }) => film)
   if (films.length > 1)
-    await output.line(
+    await output.lines(
       table(
         films.map(film => [String(film.index + 1), film.url, printable(film.name)]),
         [0],
-      ).join('\n'),
+      ),
     )
+  tellNotes(output, [item])
   output.note(`Plays ${printable(item.name)} until Ctrl-C, in any player on this machine that is given this address:`)
   await output.line(url)
   await output.result({ ok: true, url, item: item.index, items })

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 
 import pLimit from 'p-limit'
 
-import type { SentFiles } from '../../client/node/index.ts'
+import { isSealiftError, type SentFiles } from '../../client/node/index.ts'
 import { defaultStateDirectory } from '../../client/node/state-directory.ts'
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
@@ -10,12 +10,18 @@ import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
 import { untilDone } from '../publish/attempts.ts'
 import { landedFiles, type LandedFile } from '../publish/landed-files.ts'
+import type { PassedOverReason } from '../publish/passed-over.ts'
 import { Publications } from '../publish/publications.ts'
 import type { FilmMode } from '../film-mode.ts'
 import { FilmNotes } from '../film-notes.ts'
+import { tellNotKept } from './send.ts'
 import { withFilms } from '../send-films.ts'
-import { safeJson } from '../terminal/text.ts'
-import { writeAll } from '../cli-io.ts'
+
+const PASSED_OVER: Readonly<Record<PassedOverReason, string>> = {
+  unfinished: 'which has a hidden or temporary name',
+  special: 'which is a symbolic link or no file',
+  unreadable: 'which cannot be read',
+}
 
 const RETRY_BASE_MS = 5000
 const RETRY_CAP_MS = 5 * 60_000
@@ -43,10 +49,24 @@ export async function publish(io: CliIo, folder: string, options: PublishOptions
     throw new UsageError('What is published is a folder; this is none, or cannot be read.')
   const output = new Output(io, options)
   const server = serverOf(io, options)
-  await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server)
+  await using publications = await Publications.open(defaultStateDirectory(io.env), folder, server).catch(
+    (error: unknown) => {
+      if (!isSealiftError(error, 'local_file')) throw error
+      output.warn(`${explain(error).message}. What is published is not remembered: the next start publishes it again.`)
+      return Publications.forgetful()
+    },
+  )
   const run = new PublishRun(io, { options, output, publications })
   output.note(`Publishing ${quoted(folder)} to ${server}${options.watch ? '; Ctrl-C ends it' : ''}.`)
-  const settled = { settleMs: options.settle * 1000, watch: options.watch ?? false, signal: io.signal }
+  const settled = {
+    settleMs: options.settle * 1000,
+    watch: options.watch ?? false,
+    signal: io.signal,
+    onPassedOver: (path: string, reason: PassedOverReason) =>
+      output.note(`Passed over ${quoted(path)}, ${PASSED_OVER[reason]}.`),
+    onRenamed: (name: string) =>
+      output.note(`The name of ${quoted(name)} is not UTF-8; it is published in this readable form.`),
+  }
   for await (const landed of landedFiles(folder, settled)) run.add(landed)
   await run.finish()
   if (io.signal.aborted) throw io.signal.reason
@@ -114,7 +134,8 @@ class PublishRun {
     const { ttl, maxDownloads, film } = options
     const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
     const items = await withFilms(this.#io, [item], { mode: film, previews: true, notes })
-    await using sealift = openServer(this.#io, options)
+    const onStateFailure = tellNotKept(output)
+    await using sealift = openServer(this.#io, options, { onStateFailure })
     return await sealift.sendFiles(items, {
       signal: this.#io.signal,
       ...(ttl !== undefined && { ttlSeconds: ttl }),
@@ -125,9 +146,9 @@ class PublishRun {
   async #tell({ item: { name } }: LandedFile, { link, bytes, expiresAt }: SentFiles): Promise<void> {
     const { output } = this.#publishing
     output.note(`Published ${quoted(name)}:`)
-    await output.line(link)
+    await output.link(link)
     // Programs read a line for each as it comes: there may be no end.
-    if (output.json) await writeAll(this.#io.stdout, `${safeJson({ ok: true, name, link, bytes, expiresAt })}\n`)
+    await output.result({ ok: true, name, link, bytes, expiresAt })
   }
 }
 

@@ -3,6 +3,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explain, type Explanation } from '../explain.ts'
+import { linksFrom } from '../link-argument.ts'
 
 interface Removal {
   readonly parcelId: string
@@ -13,8 +14,9 @@ interface Removal {
 }
 
 /** `sealift rm`: deletes what each link holds; one that fails leaves the others alone, one that is gone is no failure. */
-export async function rm(io: CliIo, links: readonly string[], options: ServerOptions & OutputOptions): Promise<number> {
+export async function rm(io: CliIo, given: readonly string[], options: ServerOptions & OutputOptions): Promise<number> {
   const output = new Output(io, options)
+  const links = await linksFrom(io, given)
   const ids = links.map(link => parseLink(link).parcelId)
   const removals: Removal[] = []
   for (const [index, link] of links.entries()) {
@@ -36,7 +38,9 @@ async function removeOne(
 ): Promise<Removal> {
   try {
     await using sealift = openForLink(io, link, options)
-    const deleted = await sealift.delete(link, undefined, { signal: io.signal })
+    // Only a server that the user named: a default says nothing of where this was sent.
+    const server = options.server ?? (io.env['SEALIFT_SERVER'] || undefined)
+    const deleted = await sealift.delete(link, undefined, { signal: io.signal, ...(server && { server }) })
     return deleted ? { parcelId, ok: true } : { parcelId, ok: true, already: true }
   } catch (error) {
     if (io.signal.aborted) throw error

@@ -1,5 +1,5 @@
-import type { FileItem, Published, SendItem, SentFiles } from '../../client/node/index.ts'
-import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
+import type { FileItem, Published, SealiftError, SendItem, SentFiles } from '../../client/node/index.ts'
+import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { explain } from '../explain.ts'
@@ -20,26 +20,29 @@ export interface SendCommandOptions extends ServerOptions, OutputOptions {
   readonly live?: boolean
   readonly film: FilmMode
   readonly previews: boolean
+  readonly times: boolean
 }
 
 /** `sealift send`: the link is the last line on stdout. */
 export async function send(io: CliIo, paths: readonly string[], options: SendCommandOptions): Promise<number> {
   checkUsage(paths, options)
   const output = new Output(io, options)
-  const { items: found, leftOut } = await itemsToSend(io, paths, options.name ?? 'stdin')
+  if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
+  const { items: found, leftOut, renamed } = await itemsToSend(io, paths, options.name ?? 'stdin')
   const { film: mode, previews } = options
   const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
   const items = await withFilms(io, found, { mode, previews, notes })
   tellLeftOut(output, leftOut)
-  if (paths.includes(STDIN) && io.stdin.isTTY === true) output.note('Reading what you type; end with Ctrl-D.')
+  tellReadable(output, renamed)
   const startedAtMs = performance.now()
   const sent = await transfer(io, items, { options, output })
   const elapsedMs = performance.now() - startedAtMs
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
   output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
-  if (!options.live) await output.line(sent.link)
-  await output.result(resultOf(sent, { items, leftOut, elapsedMs }))
+  const result = resultOf(sent, { items, leftOut, renamed, elapsedMs, notes })
+  if (options.live) await output.result(result)
+  else await output.link(sent.link, result)
   return sent.refused.length === 0 ? EXIT.ok : EXIT.failed
 }
 
@@ -56,14 +59,21 @@ async function transfer(
   { options, output }: { options: SendCommandOptions; output: Output },
 ): Promise<SentFiles> {
   const retries = new RetryNotes()
-  await using sealift = openServer(io, options, retries)
+  const onStateFailure = tellNotKept(output)
+  await using sealift = openServer(io, options, { onRetry: retries.onRetry, onStateFailure })
   using view = output.progress('sending')
   retries.showOn(view)
   const printed: Promise<void>[] = []
-  const print = ({ link }: Published) => void printed.push(output.line(link))
+  const print = ({ link }: Published): void => {
+    const printing = output.link(link)
+    // It is heeded when all is sent: whoever reads standard error has the link.
+    printing.catch(() => undefined)
+    printed.push(printing)
+  }
   const sent = await sealift.sendFiles(items, {
     signal: io.signal,
     leaveOutRefused: true,
+    times: options.times,
     onProgress: progress => view.update(progress),
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
     ...(options.maxDownloads === undefined ? {} : { maxDownloads: options.maxDownloads }),
@@ -73,12 +83,29 @@ async function transfer(
   return sent
 }
 
+/** Said always: it changes what the sender can do later. */
+export function tellNotKept(output: Output): (error: SealiftError) => void {
+  return error =>
+    output.warn(
+      `${explain(error).message}. Sending goes on, but it cannot be resumed, and \`sealift rm\` will not be able to ` +
+        'delete it unless it is sent with a token; otherwise it stays until it expires.',
+    )
+}
+
 /** What stays behind is said, so that nobody counts on it. */
 function tellLeftOut(output: Output, leftOut: readonly string[]): void {
   const [first] = leftOut
   if (first === undefined) return
   const others = leftOut.length > 1 ? ` and ${leftOut.length - 1} more` : ''
   output.note(`Left out, as symbolic links and special files inside folders are: ${printable(first)}${others}`)
+}
+
+/** Receivers see another name than the sender's folder shows. */
+function tellReadable(output: Output, renamed: readonly string[]): void {
+  const [first] = renamed
+  if (first === undefined) return
+  const others = renamed.length > 1 ? ` and ${renamed.length - 1} more` : ''
+  output.note(`Sent under a readable form of their names, which are not UTF-8: ${quoted(first)}${others}`)
 }
 
 /** The others were sent: the link stands for them. */
@@ -93,16 +120,19 @@ function tellRefused(output: Output, { refused }: SentFiles): void {
 interface Told {
   readonly items: readonly (FileItem | SendItem)[]
   readonly leftOut: readonly string[]
+  readonly renamed: readonly string[]
   readonly elapsedMs: number
+  readonly notes: Pick<FilmNotes, 'of'>
 }
 
-function resultOf(sent: SentFiles, { items, leftOut, elapsedMs }: Told): object {
+function resultOf(sent: SentFiles, { items, leftOut, renamed, elapsedMs, notes }: Told): object {
   const { link, parcelId, expiresAt, bytes, resumed } = sent
   const seconds = Math.round(elapsedMs) / 1000
   const errors = new Map(sent.refused.map(({ index, error }) => [index, explain(error)]))
   const names = items.map(({ name }, index) => {
     const error = errors.get(index)
-    return error ? { name, ok: false, error } : { name }
+    const noted = notes.of(name).length > 0 ? { notes: notes.of(name) } : {}
+    return error ? { name, ok: false, error } : { name, ...noted }
   })
-  return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut }
+  return { ok: errors.size === 0, link, parcelId, expiresAt, bytes, seconds, resumed, items: names, leftOut, renamed }
 }

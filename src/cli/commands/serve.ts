@@ -3,13 +3,14 @@ import { resolve } from 'node:path'
 
 import { pino } from 'pino'
 
-import { configFileOf } from '../../server/config/environment.ts'
+import { configFileOf, workerTokenHash } from '../../server/config/environment.ts'
 import { createLiveConfig, type LiveConfigHolder } from '../../server/config/live-config.ts'
 import { loadConfig, type ConfigSources } from '../../server/config/load-config.ts'
 import { configWarnings } from '../../server/config/print-config.ts'
 import { createReloader, type ReloadResult } from '../../server/config/reload.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { startServer, type RunningServer, type ServerOptions } from '../../server/main.ts'
+import { DEFAULT_ADMIN_PORT } from '../../server/telemetry/admin-place.ts'
 import type { Events } from '../../server/telemetry/events.ts'
 import { linkToSupervisor } from '../../server/workers/worker-link.ts'
 import { Output, type CliIo } from '../cli-io.ts'
@@ -17,6 +18,7 @@ import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
 import { explainStart } from '../server/explain-start.ts'
 import { Hangups } from '../server/hangups.ts'
+import { LocalAccess } from '../server/local-access.ts'
 import { serveWorkers } from '../server/serve-workers.ts'
 
 export interface ServeOptions {
@@ -36,17 +38,27 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const sources = sourcesOf(io, options)
   const readAtMs = performance.now()
   const live = createLiveConfig(await loadConfig(sources))
-  if (live.current.workers > 1 && !supervisor)
-    return await serveWorkers(io, { live, hangups }, at => announce(output, at, live.current))
+  const reread = () => loadConfig(sources)
+  await using access = new LocalAccess(output, io.env)
+  if (live.current.workers > 1 && !supervisor) {
+    const announceAll = (at: Addresses) => announce(output, at, { config: live.current, access })
+    return await serveWorkers(io, { live, hangups, access, reread }, announceAll)
+  }
+  const localTokenSha256 = supervisor ? workerTokenHash(io.env) : access.sha256
+  await using server = await start(live, { ownAdmin: !supervisor, readAtMs, reread, localTokenSha256 })
   const reload = createReloader(live, sources)
-  await using server = await start(live, { ownAdmin: !supervisor, readAtMs, reread: () => loadConfig(sources) })
   hangups.tellTo(() => void reloadAndTell(live, reload, server.events))
+  using _ = live.subscribe(next => void (supervisor ?? access.follow(server.url, next)))
   if (supervisor) supervisor.tell(server.url, () => server.report())
-  else await announce(output, server, live.current)
+  else await announce(output, server, { config: live.current, access })
   if (!io.signal.aborted) await once(io.signal, 'abort')
+  // Before the port is free: its next server writes a file of the same name.
+  await access[Symbol.asyncDispose]()
   await server.stop()
   return EXIT.ok
 }
+
+type Addresses = Pick<RunningServer, 'url' | 'adminUrl'>
 
 /** What the command line says wins over file and environment, now and at every reload. */
 function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): ConfigSources {
@@ -66,13 +78,22 @@ async function start(live: LiveConfigHolder, options: ServerOptions): Promise<Ru
 /** The address comes first: programs that start a server read it. */
 async function announce(
   output: Output,
-  server: Pick<RunningServer, 'url' | 'adminUrl'>,
-  config: ServerConfig,
+  server: Addresses,
+  { config, access }: { readonly config: ServerConfig; readonly access: LocalAccess },
 ): Promise<void> {
   for (const warning of configWarnings(config)) output.warn(`warning: ${warning}`)
+  const tokenFile = await access.follow(server.url, config)
   await output.line(`Sealift listens on ${server.url}`)
+  if (tokenFile !== null) await output.line(`The token of this user is in ${tokenFile} (curl -H @FILE)`)
   await output.line(`Data is in ${placesOf(config)}`)
-  if (server.adminUrl !== null) await output.line(`Metrics and health are on ${server.adminUrl}`)
+  if (server.adminUrl !== null)
+    await output.line(`Metrics and health are on ${server.adminUrl}${movedNote(server.adminUrl, config)}`)
+}
+
+/** An admin port that nobody set gives way to another server's. */
+function movedNote(adminUrl: string, { admin }: ServerConfig): string {
+  const hasMoved = admin.port === null && Number(new URL(adminUrl).port) !== DEFAULT_ADMIN_PORT
+  return hasMoved ? ` (${DEFAULT_ADMIN_PORT} is in use; admin.port chooses another)` : ''
 }
 
 /** Never with a secret: an address of a database holds its password. */

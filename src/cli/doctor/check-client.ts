@@ -1,9 +1,11 @@
 /** The way from this machine to a server, step by step. */
 import { randomBytes } from 'node:crypto'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
-import type { NodeSealift } from '../../client/node/index.ts'
+import { isSealiftError } from '../../client/node/index.ts'
+import type { Limits, NodeSealift, Transport } from '../../client/node/index.ts'
+import { readAll, redirection } from '../../client/wire/http.ts'
 import { routePath } from '../../protocol/routes.ts'
 import { health } from '../../protocol/schemas.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
@@ -14,6 +16,8 @@ export interface ClientCheckOptions {
   /** Without a slash at its end. */
   readonly server: string
   readonly sealift: NodeSealift
+  /** The way that the client takes too, through a proxy if there is one. */
+  readonly transport: Transport
   readonly version: string
   readonly signal: AbortSignal
 }
@@ -22,6 +26,7 @@ const ANSWER_WITHIN_MS = 10_000
 /** Tokens are refused when clocks differ by more than seconds; expiries look odd by more than a minute. */
 const CLOCK_TOLERANCE_MS = 60_000
 const ROUND_TRIP_BYTES = 70_000
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 /** Stops at the first step without which the others mean nothing. */
 export async function* checkClient(options: ClientCheckOptions): AsyncGenerator<Check> {
@@ -31,9 +36,12 @@ export async function* checkClient(options: ClientCheckOptions): AsyncGenerator<
   yield checkClock(reached)
   yield await checkReady(options)
   yield await checkVersion(options)
-  const limits = await checkLimits(options)
-  yield limits
-  if (limits.status !== 'fail') yield await checkRoundTrip(options)
+  const { check, limits } = await checkLimits(options)
+  yield check
+  if (!limits) return
+  const roundTrip = await checkRoundTrip(options)
+  yield roundTrip
+  if (roundTrip.status !== 'fail') yield await checkWholePart(options, limits)
 }
 
 interface Reached {
@@ -42,13 +50,14 @@ interface Reached {
   readonly nowMs: number
 }
 
-async function reach({ server, signal }: ClientCheckOptions): Promise<Reached> {
+async function reach(options: ClientCheckOptions): Promise<Reached> {
+  const { server, signal } = options
   const startedAtMs = performance.now()
   try {
-    const answer = await request(server + routePath('health', {}), signal)
+    const answer = await request(options, routePath('health', {}))
     const elapsed = formatDuration(performance.now() - startedAtMs)
-    const body = health.safeParse(await answer.json().catch(() => null))
-    const date = Date.parse(answer.headers.get('date') ?? '')
+    const body = health.safeParse(answer.json)
+    const date = Date.parse(answer.date)
     const check = body.success
       ? ok('server', `${server} answers (${elapsed})`)
       : fail('server', `${server} answers, but not as a Sealift server does: check the address, or the proxy before it`)
@@ -68,11 +77,12 @@ function checkClock({ serverTimeMs, nowMs }: Reached): Check {
   return warn('clock', `${text}: signed tokens may be refused; set the clock that is wrong`)
 }
 
-async function checkReady({ server, signal }: ClientCheckOptions): Promise<Check> {
+async function checkReady(options: ClientCheckOptions): Promise<Check> {
+  const { signal } = options
   try {
-    const answer = await request(server + routePath('ready', {}), signal)
-    if (answer.ok) return ok('ready', 'storage and records work')
-    const body = health.safeParse(await answer.json().catch(() => null))
+    const answer = await request(options, routePath('ready', {}))
+    if (answer.status < 300) return ok('ready', 'storage and records work')
+    const body = health.safeParse(answer.json)
     const failing = Object.entries(body.data?.checks ?? {}).filter(([, status]) => status === 'failing')
     const names = failing.map(([name]) => name).join(', ') || 'stopping'
     return fail('ready', `the server is not ready (${names}): look at its log`)
@@ -84,10 +94,11 @@ async function checkReady({ server, signal }: ClientCheckOptions): Promise<Check
 
 const openApi = z.looseObject({ info: z.looseObject({ version: z.string().max(64) }) })
 
-async function checkVersion({ server, version, signal }: ClientCheckOptions): Promise<Check> {
+async function checkVersion(options: ClientCheckOptions): Promise<Check> {
+  const { version, signal } = options
   try {
-    const answer = await request(server + routePath('openapi', {}), signal)
-    const document = openApi.safeParse(await answer.json().catch(() => null))
+    const answer = await request(options, routePath('openapi', {}))
+    const document = openApi.safeParse(answer.json)
     if (!document.success) return warn('version', `the server does not tell its version (this is ${version})`)
     const theirs = document.data.info.version
     if (theirs.split('.')[0] === version.split('.')[0]) return ok('version', `server ${theirs}, here ${version}`)
@@ -101,44 +112,102 @@ async function checkVersion({ server, version, signal }: ClientCheckOptions): Pr
   }
 }
 
-async function checkLimits({ sealift, signal }: ClientCheckOptions): Promise<Check> {
+interface LimitsCheck {
+  readonly check: Check
+  /** `null`: they could not be read. */
+  readonly limits: Limits | null
+}
+
+async function checkLimits({ sealift, signal }: ClientCheckOptions): Promise<LimitsCheck> {
   try {
-    const { client, limits, remaining } = await sealift.limits({ signal })
+    const told = await sealift.limits({ signal })
+    const { client, limits, remaining } = told
     const who = client.anonymous ? 'without a token' : 'with a token'
     const room = `${formatSize(remaining.storedBytes)} of ${formatSize(limits.storedBytes)} free`
-    return ok('access', `${who}, tier ${client.tier}, ${room}`)
+    return { check: ok('access', `${who}, tier ${client.tier}, ${room}`), limits: told }
   } catch (error) {
     signal.throwIfAborted()
-    const { message, hint } = explain(error)
-    return fail('access', [message, hint].join(' ').trim())
+    return { check: fail('access', sentencesOf(error)), limits: null }
   }
 }
 
-/** A tiny item there and back, then deleted. */
-async function checkRoundTrip({ sealift, signal }: ClientCheckOptions): Promise<Check> {
-  const bytes = new Uint8Array(randomBytes(ROUND_TRIP_BYTES))
+async function checkRoundTrip(options: ClientCheckOptions): Promise<Check> {
   const startedAtMs = performance.now()
   try {
-    const sent = await sealift.send([{ name: 'doctor', source: bytes }], { ttlSeconds: 3600, signal })
-    try {
-      const parcel = await sealift.open(sent.link, { signal })
-      const [item] = parcel.items
-      const received = item ? await parcel.bytes(item, { signal }) : new Uint8Array()
-      if (Buffer.compare(received, bytes) !== 0) return fail('round trip', 'what came back is not what was sent')
-    } finally {
-      await sealift.delete(sent.link, sent.ownerSecret)
-    }
+    const isSame = await thereAndBack(options, ROUND_TRIP_BYTES)
+    if (!isSame) return fail('round trip', 'what came back is not what was sent')
     const elapsed = formatDuration(performance.now() - startedAtMs)
     return ok('round trip', `${formatSize(ROUND_TRIP_BYTES)} sent, received, compared and deleted (${elapsed})`)
   } catch (error) {
-    signal.throwIfAborted()
-    const { message, hint } = explain(error)
-    return fail('round trip', [message, hint].join(' ').trim())
+    options.signal.throwIfAborted()
+    return fail('round trip', sentencesOf(error))
   }
 }
 
-function request(url: string, signal: AbortSignal): Promise<Response> {
-  return fetch(url, { redirect: 'error', signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]) })
+/** A proxy may take small requests and refuse, or cut, those that files travel in. */
+async function checkWholePart(options: ClientCheckOptions, { partBytes, limits, remaining }: Limits): Promise<Check> {
+  const bytes = partBytes + ROUND_TRIP_BYTES
+  const room = Math.min(limits.maxBytes.other, remaining.storedBytes, remaining.pendingBytes)
+  if (bytes + ROUND_TRIP_BYTES > room)
+    return warn('whole part', `not tried: limits leave no room for ${formatSize(bytes)}`)
+  const startedAtMs = performance.now()
+  try {
+    const isSame = await thereAndBack(options, bytes)
+    if (!isSame) return fail('whole part', 'what came back is not what was sent')
+    const elapsed = formatDuration(performance.now() - startedAtMs)
+    return ok('whole part', `a part of ${formatSize(partBytes)} travels in one request (${elapsed})`)
+  } catch (error) {
+    options.signal.throwIfAborted()
+    return fail('whole part', `a part of ${formatSize(partBytes)} does not arrive. ${sentencesOf(error)}`)
+  }
+}
+
+/** Sends an item, receives it and deletes it again. */
+async function thereAndBack({ sealift, signal }: ClientCheckOptions, byteLength: number): Promise<boolean> {
+  const bytes = new Uint8Array(randomBytes(byteLength))
+  const terms = { ttlSeconds: 3600, padding: false, signal }
+  const sent = await sealift.send([{ name: 'doctor', source: bytes }], terms)
+  try {
+    const parcel = await sealift.open(sent.link, { signal })
+    const [item] = parcel.items
+    const received = item ? await parcel.bytes(item, { signal }) : new Uint8Array()
+    return Buffer.compare(received, bytes) === 0
+  } finally {
+    await sealift.delete(sent.link, sent.ownerSecret)
+  }
+}
+
+function sentencesOf(error: unknown): string {
+  const { message, hint } = explain(error)
+  return [message, hint].join(' ').trim()
+}
+
+interface Answer {
+  readonly status: number
+  readonly date: string
+  /** `null` when it is none. */
+  readonly json: unknown
+}
+
+async function request({ server, transport, signal }: ClientCheckOptions, path: string): Promise<Answer> {
+  const response = await transport.request({
+    method: 'GET',
+    url: server + path,
+    headers: {},
+    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+    stallTimeoutMs: ANSWER_WITHIN_MS,
+  })
+  if (response.status >= 300 && response.status < 400) throw await redirection(response, server)
+  const text = new TextDecoder().decode(await readAll(response, MAX_ANSWER_BYTES))
+  return { status: response.status, date: response.header('date') ?? '', json: parsed(text) }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -155,9 +224,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; is it http:// instead of https://?',
 }
 
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError'
+}
+
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return 'no answer within 10 seconds'
+  if (isTimeout(error) || (error instanceof Error && isTimeout(error.cause))) return 'no answer within 10 seconds'
   const cause = error instanceof Error ? error.cause : undefined
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  return REASONS[code] ?? explain(cause ?? error).message
+  return REASONS[code] ?? explain(isSealiftError(error) ? error : (cause ?? error)).message
 }

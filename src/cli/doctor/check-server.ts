@@ -12,9 +12,11 @@ import { dirname, join, resolve } from 'node:path'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
+import { adminPlace } from '../../server/telemetry/admin-place.ts'
 import type { CliIo } from '../cli-io.ts'
 import { explain } from '../explain.ts'
 import { fail, ok, warn, type Check } from './check.ts'
+import { checkBacklog } from './check-backlog.ts'
 import { checkRecords } from './check-records.ts'
 
 export interface ServerCheckOptions {
@@ -42,7 +44,8 @@ export async function* checkServer({ file, data, io, fix }: ServerCheckOptions):
   yield* checkStorage(config, { fix, signal: io.signal })
   yield* checkCluster(config)
   yield await checkPort('port', config.listen)
-  if (config.admin.enabled) yield await checkPort('admin port', config.admin)
+  if (config.admin.enabled) yield await checkPort('admin port', adminPlace(config))
+  yield* checkBacklog(config.listen.backlog)
 }
 
 async function* checkStorage(
@@ -127,15 +130,22 @@ async function checkSpace({ storage }: ServerConfig): Promise<Check> {
   return freeBytes < LOW_SPACE_BYTES ? warn('disk', `${text}: that is little`) : ok('disk', text)
 }
 
-/** A port that is taken is fine when it is taken by the server itself. */
-async function checkPort(name: string, { host, port }: { host: string; port: number }): Promise<Check> {
+/** A port that is taken is fine when it is taken by the server itself, or when nobody insists on it. */
+async function checkPort(name: string, { host, port, mayMove = false }: PortToCheck): Promise<Check> {
   const error = await listenOnce(host, port)
   const address = `${host}:${port}`
   if (error === null) return ok(name, `${address} is free`)
   if (error.code !== 'EADDRINUSE') return fail(name, `${address} cannot be used (${error.code ?? error.message})`)
   const ours = await isSealift(host, port)
   if (ours) return ok(name, `${address} is taken by a Sealift server, which answers`)
+  if (mayMove) return ok(name, `${address} is taken by another program; any free port is taken instead`)
   return fail(name, `${address} is taken by another program`)
+}
+
+interface PortToCheck {
+  readonly host: string
+  readonly port: number
+  readonly mayMove?: boolean
 }
 
 function listenOnce(host: string, port: number): Promise<NodeJS.ErrnoException | null> {

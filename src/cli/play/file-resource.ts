@@ -1,4 +1,5 @@
 import type { ParcelItem } from '../../client/node/index.ts'
+import { printable } from '../terminal/text.ts'
 import { servedType } from './content-type.ts'
 import type { FollowedParcel } from './followed-parcel.ts'
 import type { BytesResource } from './resource.ts'
@@ -20,6 +21,7 @@ export function fileResource({ parcel }: FollowedParcel, item: ParcelItem): Byte
 
 /** The last part of a name: what a player shows. */
 export function fileName({ name }: Pick<ParcelItem, 'name'>): string {
-  const base = name.toWellFormed().split(/[/\\]/).at(-1) ?? ''
+  // Players put it into the title of their window, or of the terminal.
+  const base = printable(name.toWellFormed()).split(/[/\\]/).at(-1) ?? ''
   return base === '' || base === '.' || base === '..' ? 'file' : base
 }

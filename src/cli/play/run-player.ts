@@ -15,7 +15,7 @@ export interface PlayerEnd {
  */
 export function runPlayer(program: string, url: string, signal: AbortSignal): Promise<PlayerEnd> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [url], { stdio: ['inherit', 2, 2] })
+    const child = spawn(program, [url], { stdio: ['inherit', 2, 2], env: withoutSecrets(process.env) })
     const stop = (): void => void child.kill('SIGTERM')
     signal.addEventListener('abort', stop)
     child.once('error', error => {
@@ -27,6 +27,12 @@ export function runPlayer(program: string, url: string, signal: AbortSignal): Pr
       resolve({ code, signal: endSignal })
     })
   })
+}
+
+/** A player needs neither, and may load plugins, scripts and pages. */
+function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { SEALIFT_LINK: _link, SEALIFT_TOKEN: _token, ...others } = environment
+  return others
 }
 
 function cannotStart(error: Error): string {

@@ -1,8 +1,11 @@
 import { watch } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { listFiles, type FileItem } from '../../client/node/index.ts'
+import type { FileItem } from '../../client/node/index.ts'
+import { realPath } from '../../client/node/held-folder.ts'
+import { findFiles, withType } from '../../client/node/list-files.ts'
+import { PassedOver, type PassedOverReason } from './passed-over.ts'
 
 /** A file that nobody has written to for a while. */
 export interface LandedFile {
@@ -17,6 +20,10 @@ export interface LandingOptions {
   /** Goes on looking until the signal aborts; otherwise ends when all that is there has landed. */
   readonly watch: boolean
   readonly signal: AbortSignal
+  /** Told once of everything that is there and is not published. */
+  readonly onPassedOver: (path: string, reason: PassedOverReason) => void
+  /** Told once of every file whose name is not UTF-8, and is published in a readable form. */
+  readonly onRenamed: (name: string) => void
 }
 
 /** Between two looks at a folder at least, however short a file must stand still. */
@@ -34,12 +41,13 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
   const { settleMs, signal } = options
   const seen = new Map<string, { state: string; since: number; given: boolean }>()
   using changes = new Changes(folder, options.watch)
+  const passedOver = new PassedOver(options)
   for (let first = true; !signal.aborted; first = false) {
-    const items = await list(folder, first, signal)
+    const items = await list(folder, { first, signal, passedOver })
     const present = new Set(items.map(({ path }) => path))
     for (const path of seen.keys()) if (!present.has(path)) seen.delete(path)
     for (const item of items) {
-      const state = await stateOf(item.path)
+      const state = await stateOf(item)
       if (state === null) continue
       const before = seen.get(item.path)
       const isSame = before?.state === state
@@ -48,28 +56,48 @@ export async function* landedFiles(folder: string, options: LandingOptions): Asy
       seen.set(item.path, entry)
       if (entry.given || now - entry.since < settleMs) continue
       entry.given = true
-      yield { item, state }
+      yield { item: await withType(item), state }
     }
     if (!options.watch && Array.from(seen.values()).every(({ given }) => given)) return
     await changes.wait(Math.max(MIN_LOOK_MS, settleMs), signal)
   }
 }
 
-async function list(folder: string, first: boolean, signal: AbortSignal): Promise<FileItem[]> {
+interface Look {
+  readonly first: boolean
+  readonly signal: AbortSignal
+  readonly passedOver: PassedOver
+}
+
+async function list(folder: string, { first, signal, passedOver }: Look): Promise<FileItem[]> {
+  passedOver.begin()
   try {
-    const items = await listFiles([folder], { signal })
-    return items.filter(({ name }) => !UNFINISHED.test(name.slice(name.indexOf('/') + 1)))
+    const items = await findFiles([folder], {
+      signal,
+      onLeftOut: path => passedOver.add(path, 'special'),
+      onRenamed: ({ name }) => passedOver.renamed(name),
+    })
+    const finished = items.filter(({ name, path }) => {
+      const isUnfinished = UNFINISHED.test(name.slice(name.indexOf('/') + 1))
+      if (isUnfinished) passedOver.add(path, 'unfinished')
+      return !isUnfinished
+    })
+    passedOver.end()
+    return finished
   } catch (error) {
-    // A folder that is being tidied changes under the hands of whoever lists it.
+    // A folder that is being tidied changes while it is listed.
     if (first || signal.aborted) throw error
+    passedOver.unreadable(error)
     return []
   }
 }
 
-async function stateOf(path: string): Promise<string | null> {
+/** `null` when it is not there any more, or another one is: the next look lists that. */
+async function stateOf(item: FileItem): Promise<string | null> {
+  const { listed } = item
   try {
-    const { size, mtimeNs, ino } = await stat(path, { bigint: true })
-    return `${size}-${mtimeNs}-${ino}`
+    const { size, mtimeNs, ino } = await lstat(realPath(item), { bigint: true })
+    return listed && listed.identity.ino !== String(ino) ? null : `${size}-${mtimeNs}-${ino}`
   } catch {
     return null
   }

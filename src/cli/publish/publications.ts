@@ -15,11 +15,12 @@ const entrySchema = z.object({ path: z.string(), state: z.string(), link: z.stri
  * once more.
  */
 export class Publications implements AsyncDisposable {
-  readonly #lines: LineJournal
+  /** `null`: nothing is kept. */
+  readonly #lines: LineJournal | null
   /** State of each file, by its path. */
   readonly #states: Map<string, string>
 
-  private constructor(lines: LineJournal, states: Map<string, string>) {
+  private constructor(lines: LineJournal | null, states: Map<string, string>) {
     this.#lines = lines
     this.#states = states
   }
@@ -39,16 +40,21 @@ export class Publications implements AsyncDisposable {
     return new Publications(await LineJournal.open(path), states)
   }
 
+  /** For when the state directory cannot be used. */
+  static forgetful(): Publications {
+    return new Publications(null, new Map())
+  }
+
   has(path: string, state: string): boolean {
     return this.#states.get(path) === state
   }
 
   async add(path: string, state: string, link: string): Promise<void> {
     this.#states.set(path, state)
-    await this.#lines.append({ path, state, link })
+    await this.#lines?.append({ path, state, link })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#lines[Symbol.asyncDispose]()
+    await this.#lines?.[Symbol.asyncDispose]()
   }
 }

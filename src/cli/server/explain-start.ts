@@ -1,3 +1,4 @@
+import { systemReason } from '../../files/system-failure.ts'
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 
@@ -19,7 +20,7 @@ interface SystemError extends Error {
 
 function messageFor(error: SystemError, config: ServerConfig): string | null {
   const { host, port } = config.listen
-  const place = error.port === undefined ? `${host}:${port}` : `${error.address ?? host}:${error.port}`
+  const place = placeOf(error.address ?? host, error.port ?? port)
   switch (error.code) {
     case 'EADDRINUSE':
       return `${place} is in use already: another server runs there. Stop it, or choose another port with ${portSetting(error, config)} (0: any free one).`
@@ -33,16 +34,21 @@ function messageFor(error: SystemError, config: ServerConfig): string | null {
   }
   if (error.syscall === 'listen')
     return `${place} may not be listened on (${error.code}). Ports below 1024 need privileges.`
-  return FOLDER_CODES.has(error.code)
-    ? `The data directory cannot be used: ${error.path ?? config.dataDirectory} (${error.code}). Choose one that this user may write with --data.`
-    : null
+  const reason = error.syscall !== undefined && FILE_CALLS.has(error.syscall) ? systemReason(error.code) : null
+  return reason === null
+    ? null
+    : `The data directory cannot be used: ${error.path ?? config.dataDirectory}: ${reason} (${error.code}). Choose one that this user may write with --data.`
+}
+
+function placeOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 function portSetting({ port }: SystemError, { admin, listen }: ServerConfig): string {
   return port === admin.port && port !== listen.port ? 'admin.port (SEALIFT_ADMIN_PORT)' : '--port'
 }
 
-const FOLDER_CODES = new Set(['EACCES', 'EPERM', 'ENOTDIR', 'EROFS', 'ENOSPC', 'EEXIST', 'ENOENT'])
+const FILE_CALLS = new Set(['mkdir', 'stat', 'open', 'scandir', 'write', 'fsync', 'fdatasync'])
 
 /** The system's own error, which may be the cause of ours. */
 function systemError(error: unknown): SystemError | null {

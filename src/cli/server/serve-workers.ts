@@ -2,27 +2,46 @@ import { once } from 'node:events'
 
 import { pino } from 'pino'
 
+import { WORKER_TOKEN_VARIABLE } from '../../server/config/environment.ts'
 import type { LiveConfigHolder } from '../../server/config/live-config.ts'
+import type { ServerConfig } from '../../server/config/schema.ts'
+import { adminPlace } from '../../server/telemetry/admin-place.ts'
 import { createSupervisorEvents } from '../../server/telemetry/supervisor-events.ts'
 import { superviseWorkers, WorkerFailed, type Supervisor } from '../../server/workers/supervisor.ts'
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from './explain-start.ts'
 import type { Hangups } from './hangups.ts'
+import type { LocalAccess } from './local-access.ts'
 
 const STDERR = 2
+
+export interface WorkersOptions {
+  readonly live: LiveConfigHolder
+  readonly hangups: Hangups
+  readonly access: LocalAccess
+  /** Reads the configuration again: workers do so for themselves, and so does the file of the local token. */
+  readonly reread: () => Promise<ServerConfig>
+}
 
 /** Serves with several processes until a signal stops them. `announce` is told the addresses once all of them serve. */
 export async function serveWorkers(
   io: CliIo,
-  { live, hangups }: { readonly live: LiveConfigHolder; readonly hangups: Hangups },
+  { live, hangups, access, reread }: WorkersOptions,
   announce: (addresses: Pick<Supervisor, 'url' | 'adminUrl'>) => Promise<void>,
 ): Promise<number> {
   try {
-    await using supervisor = await start(live)
-    hangups.tellTo(() => supervisor.reload())
+    await using supervisor = await start(live, access)
+    hangups.tellTo(() => {
+      supervisor.reload()
+      // What is wrong with it, the workers say.
+      void reread()
+        .then(next => access.follow(supervisor.url, next))
+        .catch(() => undefined)
+    })
     await announce(supervisor)
     if (!io.signal.aborted) await once(io.signal, 'abort')
+    await access[Symbol.asyncDispose]()
     await supervisor.stop()
     return EXIT.ok
   } catch (error) {
@@ -32,11 +51,12 @@ export async function serveWorkers(
   }
 }
 
-function start(live: LiveConfigHolder): Promise<Supervisor> {
+function start(live: LiveConfigHolder, access: LocalAccess): Promise<Supervisor> {
   const { workers, admin } = live.current
   return superviseWorkers({
     count: workers,
-    admin: admin.enabled ? admin : null,
+    workerEnvironment: { [WORKER_TOKEN_VARIABLE]: access.sha256 },
+    admin: admin.enabled ? adminPlace(live.current) : null,
     stopGraceMs: () => live.current.transfer.stopGraceMs,
     events: createSupervisorEvents(live, pino.destination({ fd: STDERR, sync: true })),
   })

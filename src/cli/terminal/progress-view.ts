@@ -1,6 +1,7 @@
 /** Shows progress where people look: bars on a terminal, a line every few seconds elsewhere, nothing when quiet. */
 import type { Progress } from '../../client/progress.ts'
 import { progressFrame, progressSentence, troubleLine, troubleText, type Trouble } from './progress-frame.ts'
+import { draw, say, type StyledLine } from './writer.ts'
 
 /** The part of `process.stderr` that is used here. */
 export interface TerminalStream {
@@ -41,7 +42,7 @@ export function createProgressView(options: ProgressViewOptions, terminalType: s
 }
 
 function silentView(stream: TerminalStream): ProgressView {
-  return { update() {}, trouble() {}, note: line => void stream.write(`${line}\n`), [Symbol.dispose]() {} }
+  return { update() {}, trouble() {}, note: line => say(stream, line), [Symbol.dispose]() {} }
 }
 
 /** Rewrites its lines in place, and takes them away when disposed. The cursor is never hidden, so nothing can leave it so. */
@@ -73,7 +74,7 @@ class BarsView implements ProgressView {
   }
 
   note(line: string): void {
-    this.#options.stream.write(`${this.#eraser()}${line}\n`)
+    draw(this.#options.stream, { erase: this.#drawnLines, message: line, lines: [] })
     this.#drawnLines = 0
     this.#draw()
   }
@@ -82,8 +83,7 @@ class BarsView implements ProgressView {
     this.#cancelTimer()
     this.#forgetTrouble()
     this.#latest = null
-    const eraser = this.#eraser()
-    if (eraser !== '') this.#options.stream.write(eraser)
+    draw(this.#options.stream, { erase: this.#drawnLines, lines: [] })
     this.#drawnLines = 0
   }
 
@@ -92,13 +92,12 @@ class BarsView implements ProgressView {
     const lines = this.#lines()
     if (lines.length === 0) return
     const { stream, now } = this.#options
-    // One write a frame, each line cleared to its end before the next: no flicker and no leftovers.
-    stream.write(this.#eraser() + lines.join('\n'))
+    draw(stream, { erase: this.#drawnLines, lines })
     this.#drawnLines = lines.length
     this.#drawnAtMs = now()
   }
 
-  #lines(): string[] {
+  #lines(): StyledLine[] {
     const { stream, verb, unicode, now } = this.#options
     const colour = stream.hasColors?.() ?? false
     const style = { columns: stream.columns ?? 80, rows: stream.rows ?? 24, unicode, verb, colour }
@@ -111,13 +110,6 @@ class BarsView implements ProgressView {
     this.#trouble = null
     if (this.#ticker) clearInterval(this.#ticker)
     this.#ticker = null
-  }
-
-  /** To the first column of the first line drawn, clearing all below. */
-  #eraser(): string {
-    if (this.#drawnLines === 0) return ''
-    const up = this.#drawnLines > 1 ? `\x1b[${this.#drawnLines - 1}A` : ''
-    return `\r${up}\x1b[J`
   }
 
   #cancelTimer(): void {
@@ -151,7 +143,7 @@ class SentencesView implements ProgressView {
   }
 
   note(line: string): void {
-    this.#options.stream.write(`${line}\n`)
+    say(this.#options.stream, line)
   }
 
   [Symbol.dispose](): void {}

@@ -1,17 +1,13 @@
 /** Text as a terminal shows it: untrusted names made harmless, and measured in columns rather than characters. */
+import { escapeUnseen } from '../../protocol/visible-text.ts'
 
-// Control characters could move the cursor or rename the window; direction marks could show `fdp.exe` for `exe.pdf`.
-const HARMFUL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/gu
+export { printable } from '../../protocol/visible-text.ts'
+
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\p{Regional_Indicator}|\ufe0f/u
 const INVISIBLE = /^[\p{M}\p{Cf}]+$/u
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
-
-/** A name that cannot do anything to the terminal it is printed on: every harmful character becomes `�`. */
-export function printable(name: string): string {
-  return name.replaceAll(HARMFUL, '�')
-}
 
 /** Columns that `text` takes. Knows wide scripts, emoji and combining marks; expects no escape sequences. */
 export function columnsOf(text: string): number {
@@ -69,13 +65,7 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   )
 }
 
-/**
- * JSON that is also safe to look at: the characters that JSON leaves raw though a terminal may obey them are escaped,
- * which changes nothing for a program.
- */
+/** JSON that is also safe to look at; the same for a program. */
 export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(
-    /[\u007f-\u009f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069]/g,
-    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return escapeUnseen(JSON.stringify(value))
 }

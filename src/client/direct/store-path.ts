@@ -1,3 +1,4 @@
+import { isSealiftError } from '../../protocol/errors.ts'
 import { abortReason } from '../abort.ts'
 import type { Clock } from '../clock.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
@@ -93,13 +94,15 @@ export class StorePath {
         ...request,
         url: address.url,
         headers: { ...withoutLength(address.headers), ...headers },
+        noNearerThan: this.#options.server,
         stallTimeoutMs: Math.min(STALL_TIMEOUT_MS, this.#options.stallTimeoutMs),
       })
       if (response.status >= 200 && response.status < 300) return response
       await response.discard()
       return troubleOf(response.status)
-    } catch {
+    } catch (error) {
       if (request.signal.aborted) throw abortReason(request.signal)
+      if (isSealiftError(error, 'not_direct')) this.leave()
       return 'failed'
     }
   }

@@ -5,10 +5,13 @@ import type { FileHandle } from 'node:fs/promises'
 import { SealiftError } from '../../protocol/errors.ts'
 import { throwIfAborted } from '../abort.ts'
 import type { RandomSource } from '../source.ts'
+import { openListed, READ_ONLY, realPath } from './held-folder.ts'
+import type { ListedFile } from './held-folder.ts'
 import { localError } from './local-error.ts'
 
 /** A file changed this shortly before it was looked at may change again without its times telling. */
 const CLOCK_GRAIN_MS = 100
+const STREAM_BYTES = 64 * 1024
 
 /** What tells one state of a file from another. As decimal text, for a journal. */
 export interface FileStamp {
@@ -25,24 +28,74 @@ export interface FileStamp {
 export interface FileSource extends RandomSource {
   readonly path: string
   readonly stamp: FileStamp
+  /** As given. */
+  readonly listed?: ListedFile
+  /**
+   * False when the file holds more or fewer bytes than it says, as those of `/proc` do: it can only be read as a
+   * stream, to its end.
+   */
+  readonly sizeIsTrue: boolean
+  /** The same file in the same state, for reading; the caller closes it. @throws file_changed, local_file */
+  openFile(): Promise<FileHandle>
   checkUnchanged(): Promise<void>
 }
 
-/** @throws local_file when there is no such file, or it is no regular one */
-export async function fileSource(path: string): Promise<FileSource> {
-  const stamp = await look(path)
+/**
+ * @param listed which file has to stand there, as `listFiles` tells
+ * @throws local_file when there is no such file, or it is no regular one; file_changed when it is not the listed one
+ */
+export async function fileSource(path: string, listed?: ListedFile): Promise<FileSource> {
+  const { stamp, sizeIsTrue } = await look({ path, listed })
+  return knownFileSource({ path, stamp, sizeIsTrue, ...(listed && { listed }) })
+}
+
+/** What a source is made of. Plain data: it can be sent to a thread. */
+export type KnownFile = Pick<FileSource, 'path' | 'stamp' | 'listed' | 'sizeIsTrue'>
+
+/** A source of a file that was looked at before. */
+export function knownFileSource(known: KnownFile): FileSource {
+  const { path, stamp } = known
   return {
-    path,
-    stamp,
+    ...known,
     sizeBytes: stamp.size,
     read: async (start, end, signal) => {
       const bytes = Buffer.allocUnsafeSlow(end - start)
-      await readInto({ path, stamp }, { target: bytes, start }, signal)
+      await readInto(known, { target: bytes, start }, signal)
       return bytes
     },
-    readInto: (target, start, signal) => readInto({ path, stamp }, { target, start }, signal),
-    checkUnchanged: async () => assertSame(stamp, await look(path)),
+    readInto: (target, start, signal) => readInto(known, { target, start }, signal),
+    openFile: () => openSame(known),
+    checkUnchanged: async () => {
+      const found = await stat(realPath(known), { bigint: true }).catch((error: unknown) => {
+        throw localError('A file cannot be read', path, error)
+      })
+      assertSame(stamp, stampOf(found, Date.now()))
+    },
   }
+}
+
+/** All bytes of a file, to its end, whatever size it says. One file is read from beginning to end. */
+export function fileStream(source: FileSource): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let handle: FileHandle | null = null
+  const close = async (): Promise<void> => {
+    await handle?.close()
+    handle = null
+  }
+  return new ReadableStream({
+    pull: async controller => {
+      try {
+        handle ??= await openForReading(source)
+        const { bytesRead, buffer } = await handle.read(new Uint8Array(STREAM_BYTES), 0, STREAM_BYTES, null)
+        if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead))
+        await close()
+        controller.close()
+      } catch (error) {
+        await close()
+        throw localError('A file cannot be read', source.path, error)
+      }
+    },
+    cancel: close,
+  })
 }
 
 export function sameStamp(left: FileStamp, right: FileStamp): boolean {
@@ -55,14 +108,38 @@ export function sameStamp(left: FileStamp, right: FileStamp): boolean {
   )
 }
 
-async function look(path: string): Promise<FileStamp> {
+/** WhereFile a file is, and which one has to stand there if it was listed. */
+export type WhereFile = Pick<FileSource, 'path'> & { readonly listed?: ListedFile | undefined }
+
+async function look(where: WhereFile): Promise<{ stamp: FileStamp; sizeIsTrue: boolean }> {
+  const { path, listed } = where
   try {
-    const found = await stat(path, { bigint: true })
-    if (!found.isFile()) throw new SealiftError('local_file', 'Only regular files can be sent', { context: { path } })
-    return stampOf(found, Date.now())
+    // Opening a device may already do something to it.
+    if (!listed && !(await stat(path)).isFile()) throw notRegular(path)
+    await using handle = await openForReading(where)
+    const found = await handle.stat({ bigint: true })
+    if (!found.isFile()) throw notRegular(path)
+    return { stamp: stampOf(found, Date.now()), sizeIsTrue: await holdsWhatItSays(handle, Number(found.size)) }
   } catch (error) {
     throw localError('A file cannot be read', path, error)
   }
+}
+
+function notRegular(path: string): SealiftError {
+  return new SealiftError('local_file', 'Only regular files can be sent', { context: { path } })
+}
+
+/** For reading; the caller closes it. @throws file_changed; the system's error */
+export function openForReading({ path, listed }: WhereFile): Promise<FileHandle> {
+  return listed ? openListed(listed) : open(path, READ_ONLY)
+}
+
+/** The last byte is there, and none behind it. */
+async function holdsWhatItSays(handle: FileHandle, size: number): Promise<boolean> {
+  const { bytesRead } = await handle.read(new Uint8Array(2), 0, 2, Math.max(0, size - 1))
+  if (bytesRead === Math.min(size, 1)) return true
+  // A file that is being written has another size by now; its stamp tells.
+  return Number((await handle.stat({ bigint: true })).size) !== size
 }
 
 function stampOf(found: BigIntStats, now: number): FileStamp {
@@ -81,19 +158,33 @@ function assertSame(before: FileStamp, now: FileStamp): void {
   if (!sameStamp(before, now)) throw new SealiftError('file_changed', 'A file changed while it was being sent')
 }
 
+/** The path may name another file by now. */
+async function openSame({ path, stamp, listed }: KnownFile): Promise<FileHandle> {
+  try {
+    const handle = await openForReading({ path, listed })
+    try {
+      assertSame(stamp, stampOf(await handle.stat({ bigint: true }), Date.now()))
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  } catch (error) {
+    throw localError('A file cannot be read', path, error)
+  }
+}
+
 async function readInto(
-  { path, stamp }: { path: string; stamp: FileStamp },
+  known: KnownFile,
   piece: { target: Uint8Array<ArrayBuffer>; start: number },
   signal: AbortSignal,
 ): Promise<void> {
   throwIfAborted(signal)
+  await using handle = await openSame(known)
   try {
-    await using handle = await open(path, 'r')
-    // The path may name another file by now.
-    assertSame(stamp, stampOf(await handle.stat({ bigint: true }), Date.now()))
     await fill(handle, piece)
   } catch (error) {
-    throw localError('A file cannot be read', path, error)
+    throw localError('A file cannot be read', known.path, error)
   }
 }
 

@@ -1,7 +1,7 @@
-import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 
 import type { KeepPlace, KeptBytes } from '../kept-bytes.ts'
-import { filmPath, isPartial, PartialFile } from './partial-file.ts'
+import { PartialFile, partialPath } from './partial-file.ts'
 import type { ReceiveJournal } from './receive-journal.ts'
 
 /** Only for its owner: it never becomes the file that was asked for. */
@@ -9,9 +9,10 @@ const OWNER_ONLY = 0o600
 
 export interface FilmPlaceOptions {
   readonly journal: ReceiveJournal
-  /** Where the file will be, and its name. */
+  /** The folder that is received into. */
+  readonly root: string
+  /** Where the file will be. */
   readonly folder: string
-  readonly file: string
 }
 
 /** Keeps the film of one item in a hidden file beside the one that will be put together from it. */
@@ -25,12 +26,17 @@ export class FilmPlace implements KeepPlace {
   }
 
   async find(name: string): Promise<KeptBytes | null> {
-    const isThere = this.#options.journal.recall(entryOf(name)).finished.length > 0
-    return isThere && (await isPartial(this.#path(name))) ? this.#open(name, true) : null
+    const { journal, root } = this.#options
+    const { finished, partial } = journal.recall(entryOf(name))
+    if (finished.length === 0 || !partial?.identity) return null
+    const file = await PartialFile.reopen(join(root, partial.path), partial.identity)
+    return file && this.#use(name, { file, finished })
   }
 
-  create(name: string): Promise<KeptBytes> {
-    return this.#open(name, false)
+  async create(name: string): Promise<KeptBytes> {
+    const path = partialPath(this.#options.folder, 'film')
+    await this.#options.journal.opening(entryOf(name), path)
+    return this.#use(name, { file: await PartialFile.create(path, OWNER_ONLY), finished: [] })
   }
 
   /** Closes all of it, to be gone on with. */
@@ -43,21 +49,18 @@ export class FilmPlace implements KeepPlace {
     for (const [entry, file] of this.#used) await this.#discard(entry, file)
   }
 
-  async #open(name: string, keep: boolean): Promise<KeptBytes> {
+  #use(name: string, { file, finished }: { file: PartialFile; finished: KeptBytes['resume']['finished'] }): KeptBytes {
     const { journal } = this.#options
     const entry = entryOf(name)
-    const before = journal.recall(entry)
-    const path = this.#path(name)
-    await journal.opened(entry, path)
-    const file = await PartialFile.open(path, keep, OWNER_ONLY)
+    const { grant } = journal.recall(entry)
     this.#used.set(entry, file)
     return {
       store: file,
       resume: {
-        finished: keep ? before.finished : [],
-        onFinished: range => journal.finished(entry, range),
-        onGrant: grant => journal.granted(entry, grant),
-        ...(before.grant !== null && { grant: before.grant }),
+        finished,
+        onFinished: range => journal.finished(entry, range, file),
+        onGrant: given => journal.granted(entry, given),
+        ...(grant !== null && { grant }),
       },
       discard: () => this.#discard(entry, file),
       [Symbol.asyncDispose]: () => file.close(),
@@ -65,15 +68,10 @@ export class FilmPlace implements KeepPlace {
   }
 
   async #discard(entry: string, file: PartialFile): Promise<void> {
-    await file.close()
-    await rm(file.path, { force: true })
+    await file.remove()
     this.#used.delete(entry)
+    this.#options.journal.settled(file.path)
     await this.#options.journal.dropped(entry)
-  }
-
-  #path(name: string): string {
-    const { folder, file } = this.#options
-    return filmPath(folder, file, name)
   }
 }
 

@@ -14,6 +14,8 @@ export class LineJournal implements AsyncDisposable {
   readonly path: string
   readonly #handle: FileHandle
   #writing: Promise<void> = Promise.resolve()
+  /** Lines that the next write takes along. */
+  #waiting: string[] = []
 
   private constructor(path: string, handle: FileHandle) {
     this.path = path
@@ -41,14 +43,21 @@ export class LineJournal implements AsyncDisposable {
     return (text ?? '').split('\n').flatMap(parseLine)
   }
 
+  /** Resolves once the line is written. Lines that come while another is being written are written together. */
   append(entry: unknown): Promise<void> {
-    const line = `${JSON.stringify(entry)}\n`
-    this.#writing = this.#writing.then(() =>
-      this.#handle.appendFile(line).catch((error: unknown) => {
-        throw localError('A journal cannot be written', this.path, error)
-      }),
-    )
+    this.#waiting.push(`${JSON.stringify(entry)}\n`)
+    if (this.#waiting.length === 1) this.#writing = this.#writing.then(() => this.#write())
     return this.#writing
+  }
+
+  async #write(): Promise<void> {
+    const lines = this.#waiting.join('')
+    this.#waiting = []
+    try {
+      await this.#handle.appendFile(lines)
+    } catch (error) {
+      throw localError('A journal cannot be written', this.path, error)
+    }
   }
 
   /** Deletes it: there is nothing left to go on with. */

@@ -1,42 +1,43 @@
-const TYPES: Readonly<Record<string, string>> = {
-  aac: 'audio/aac',
-  avif: 'image/avif',
-  csv: 'text/csv',
-  docx: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
-  epub: 'application/epub+zip',
-  flac: 'audio/flac',
-  gif: 'image/gif',
-  gz: 'application/gzip',
-  heic: 'image/heic',
-  html: 'text/html',
-  jpeg: 'image/jpeg',
-  jpg: 'image/jpeg',
-  json: 'application/json',
-  m4a: 'audio/mp4',
-  m4v: 'video/mp4',
-  md: 'text/markdown',
-  mkv: 'video/matroska',
-  mov: 'video/quicktime',
-  mp3: 'audio/mpeg',
-  mp4: 'video/mp4',
-  odt: 'application/vnd.oasis.opendocument.text',
-  ogg: 'audio/ogg',
-  opus: 'audio/ogg',
-  pdf: 'application/pdf',
-  png: 'image/png',
-  pptx: 'application/vnd.openxmlformats-officedocument.presentationml.presentation',
-  svg: 'image/svg+xml',
-  tar: 'application/x-tar',
-  txt: 'text/plain',
-  wav: 'audio/wav',
-  webm: 'video/webm',
-  webp: 'image/webp',
-  xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-  zip: 'application/zip',
-}
+import { basename } from 'node:path'
+
+import { lookup } from 'mime-types'
+
+import { chooseMediaType, HEAD_BYTES } from '../media-type.ts'
+import { openForReading } from './file-source.ts'
+import type { WhereFile } from './file-source.ts'
+
+/** Where the common table knows another name than the one in use. */
+const USUAL_NAMES: Readonly<Record<string, string>> = { 'audio/x-flac': 'audio/flac', 'video/x-m4v': 'video/mp4' }
 
 /** The media type that a file's ending stands for; only a hint for whoever shows it. */
 export function mediaType(name: string): string {
-  const ending = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
-  return (Object.hasOwn(TYPES, ending) && TYPES[ending]) || 'application/octet-stream'
+  return typeByName(name) ?? 'application/octet-stream'
+}
+
+/**
+ * The media type of a file, by its content and its name.
+ * @param file where it is; `name` is what it is sent as, by default as the file is named
+ * @returns what the name stands for when the file cannot be read, or is not the one that was listed
+ */
+export async function fileMediaType(file: WhereFile & { readonly name?: string }): Promise<string> {
+  const { name = basename(file.path) } = file
+  const head = await readHead(file).catch(() => null)
+  return head === null ? mediaType(name) : chooseMediaType(head, typeByName(name))
+}
+
+/** The media type of what begins with `head`, sent as `name`. */
+export function contentMediaType(head: Uint8Array, name: string): Promise<string> {
+  return chooseMediaType(head, typeByName(name))
+}
+
+function typeByName(name: string): string | null {
+  // Without a dot, `lookup` takes the whole name for an ending.
+  const known = basename(name).includes('.') && lookup(name)
+  return known === false ? null : (USUAL_NAMES[known] ?? known)
+}
+
+async function readHead(where: WhereFile): Promise<Uint8Array> {
+  await using file = await openForReading(where)
+  const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(HEAD_BYTES), position: 0 })
+  return buffer.subarray(0, bytesRead)
 }

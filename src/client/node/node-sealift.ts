@@ -1,27 +1,34 @@
 import { createHash } from 'node:crypto'
 
-import { isSealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { nodeSuite } from '../../sealing/node-suite.ts'
 import { parseLink, serverBase } from '../link.ts'
-import type { CallOptions, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
+import type { CallOptions, Forwarded, Published, SealiftOptions, SendItem, SendOptions } from '../options.ts'
 import { Sealift } from '../sealift.ts'
 import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../part-hashing.ts'
 import type { PartHashing } from '../part-hashing.ts'
-import { fileSource } from './file-source.ts'
+import type { Credential } from '../wire/credential.ts'
+import { fileSource, fileStream } from './file-source.ts'
 import type { FileSource } from './file-source.ts'
+import { withType } from './list-files.ts'
 import type { FileItem } from './list-files.ts'
 import { HashThread } from './hash-thread.ts'
+import { LocalCredential } from './local-credential.ts'
 import { OwnedParcels } from './owned-parcels.ts'
+import type { OwnedPlace } from './owned-parcels.ts'
 import { receiveFiles } from './receive-files.ts'
 import type { Received, ReceiveOptions } from './receive-files.ts'
+import { forgetReceive } from './receive-leftovers.ts'
 import { FileSendJournal } from './send-journal.ts'
 import { defaultStateDirectory } from './state-directory.ts'
 import { undiciTransport } from './undici-transport.ts'
 
 /** Connections beside those that carry bytes: half as many again for receiving; begin, complete, publish. */
 const SPARE_CONNECTIONS = 26
+/** The same send would end in the same way. */
+const REFUSED_FOR_GOOD = ['too_large', 'quota_exceeded', 'invalid_request', 'forbidden'] as const
 /** Files looked at once. */
 const STAT_AT_ONCE = 32
 
@@ -29,9 +36,15 @@ const STAT_AT_ONCE = 32
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
    * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
-   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes.
+   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes. The token of
+   * a server on this machine is read from the default in any case.
    */
   readonly stateDirectory?: string | false
+  /**
+   * Told that the state directory cannot be used. What is sent is sent all the same, but cannot be resumed, and its owner
+   * secret is only in what the call gives back. `context.path` says where.
+   */
+  readonly onStateFailure?: (error: SealiftError) => void
 }
 
 /** What `sendFiles` gives back. */
@@ -40,12 +53,25 @@ export interface SentFiles extends Sent {
   readonly resumed: boolean
 }
 
+/** How `delete` of Node deletes. */
+export interface DeleteOptions extends CallOptions {
+  /**
+   * The server that the parcel was sent to. Needed only for owner secrets that earlier versions kept without it: with it
+   * they are used, if the link is of that server.
+   */
+  readonly server?: string
+}
+
 /** A Sealift client with files, journals and the faster transport. Dispose it to close its connections. */
 export class NodeSealift extends Sealift {
   readonly #server: string | undefined
   readonly #stateDirectory: string | false
   readonly #owned: OwnedParcels | null
   readonly #thread: HashThread | null
+  readonly #onStateFailure: (error: SealiftError) => void
+  #toldStateFailure = false
+  /** One for each server, so that its file is read once. */
+  readonly #local = new Map<string, LocalCredential | null>()
 
   constructor(options: NodeSealiftOptions = {}) {
     const thread = threadFor(options)
@@ -57,8 +83,17 @@ export class NodeSealift extends Sealift {
     super(given, thread ?? hashingInNode(given.suite))
     this.#thread = thread
     this.#server = options.server
+    this.#onStateFailure = options.onStateFailure ?? (() => undefined)
     this.#stateDirectory = options.stateDirectory ?? defaultStateDirectory()
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
+  }
+
+  /** Without a token that was given: what a server on this machine left for the user that runs it, which is this one. */
+  protected override credentialOf(server: string): Credential {
+    if (this.tokenFor(server) !== null) return super.credentialOf(server)
+    const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)
+    this.#local.set(server, known)
+    return known ?? super.credentialOf(server)
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
@@ -72,25 +107,33 @@ export class NodeSealift extends Sealift {
   }
 
   /**
-   * Sends files (and streams), as `send` does. When it was interrupted - by a crash, `kill -9` or an abort - calling it
+   * Sends files (and streams), as `send` does; a file without a `type` has that of its content. When it was interrupted - by a crash, `kill -9` or an abort - calling it
    * again with the same files goes on where it stopped: parts that the server has are not sent again. A file that
    * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
    * machine, except whole files that were sent.
    *
-   * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it.
+   * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it; but not one that
+   * would come again, such as a quota: then what was sent is deleted.
    * @throws as `send`; `local_file`
    */
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
-    const prepared = await prepare(items)
+    const prepared = await prepare(items, options.times ?? true)
     const journal = await this.#openJournal(prepared, options)
-    if (!journal) return { ...(await this.send(prepared.map(toSendItem), options)), resumed: false }
+    if (!journal)
+      return {
+        ...(await this.send(
+          prepared.map(({ item }) => item),
+          options,
+        )),
+        resumed: false,
+      }
     await using _ = journal
     await this.undo({
       owner: journal.parcel.owner,
       parcelId: null,
       items: journal.stale.map(upload => ({ upload, stored: null })),
     })
-    const sent = await this.sendWith(journal, prepared.map(toSendItem), options)
+    const sent = await this.#sendOrFree(journal, prepared, options)
     await this.#remembered(sent)
     await journal.remove()
     return { ...sent, resumed: journal.resumed }
@@ -102,29 +145,82 @@ export class NodeSealift extends Sealift {
    * @throws as `open`; `aborted`; `local_file` when the folder cannot be used
    */
   async receive(link: string, options: ReceiveOptions): Promise<Received> {
-    const { signal } = options
-    return receiveFiles(link, await this.open(link, { ...(signal && { signal }) }), options)
+    const { signal, directory } = options
+    const stateDirectory = this.#stateDirectory
+    try {
+      const parcel = await this.open(link, { ...(signal && { signal }) })
+      return await receiveFiles(parcel, { link, stateDirectory }, options)
+    } catch (error) {
+      if (stateDirectory !== false && isSealiftError(error, 'gone')) {
+        await forgetReceive(stateDirectory, directory, link).catch(() => undefined)
+      }
+      throw error
+    }
   }
 
-  /** As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. */
-  override async delete(link: string, ownerSecret?: string, options: CallOptions = {}): Promise<boolean> {
-    const { parcelId } = parseLink(link)
-    const ended = await super.delete(link, ownerSecret ?? (await this.#owned?.secretOf(parcelId)), options)
-    await this.#owned?.forget(parcelId)
-    return ended
+  /**
+   * As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. A secret goes
+   * to the server it belongs to and to no other, whatever the link says.
+   * @throws `forbidden` also when only a secret of another server, or of one that is not known, is kept for this id
+   */
+  override async delete(link: string, ownerSecret?: string, options: DeleteOptions = {}): Promise<boolean> {
+    const { server, parcelId } = parseLink(link)
+    const place = { server, parcelId }
+    const vouched = options.server === undefined ? undefined : serverBase(options.server)
+    const kept = ownerSecret === undefined ? await this.#owned?.secretOf(place, vouched) : undefined
+    try {
+      const ended = await super.delete(link, ownerSecret ?? kept, options)
+      await this.#owned?.forget(place, vouched)
+      return ended
+    } catch (error) {
+      if (!isSealiftError(error, 'not_found') || ownerSecret !== undefined || kept !== undefined) throw error
+      throw (await this.#ownedElsewhere(place, error)) ?? error
+    }
   }
 
   /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */
-  override async forward(link: string, options: ForwardOptions = {}): Promise<Published> {
+  override async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
     return this.#remembered(await super.forward(link, options))
+  }
+
+  async #ownedElsewhere(place: OwnedPlace, cause: unknown): Promise<SealiftError | null> {
+    const { servers = [], withoutServer = false } = (await this.#owned?.elsewhere(place)) ?? {}
+    if (servers.length === 0 && !withoutServer) return null
+    const reason = withoutServer
+      ? 'its owner secret was kept by an earlier version without its server: name the server that it was sent to'
+      : `it was sent from here to ${servers.join(', ')}, whose owner secret goes to no other server`
+    return new SealiftError('forbidden', `Not deleted from ${place.server}: ${reason}`, {
+      cause,
+      context: { ownedBy: servers },
+    })
+  }
+
+  async #sendOrFree(journal: FileSendJournal, prepared: readonly Prepared[], options: SendOptions): Promise<Sent> {
+    try {
+      const items = prepared.map(({ item }) => item)
+      return await this.sendWith(journal, items, options)
+    } catch (error) {
+      if (isSealiftError(error, ...REFUSED_FOR_GOOD)) {
+        const parcelId = journal.published?.parcelId ?? null
+        await this.undo({ owner: journal.parcel.owner, parcelId, items: journal.items })
+        await journal.remove()
+      }
+      throw error
+    }
   }
 
   /** What is published can be read: a secret that cannot be kept must not hide its link. */
   async #remembered<T extends Published>(published: T): Promise<T> {
-    await this.#owned?.remember(published).catch((error: unknown) => {
-      if (!isSealiftError(error)) throw error
-    })
+    await this.#owned?.remember(published).catch(this.#stateFailed)
     return published
+  }
+
+  /** One message for one directory. */
+  readonly #stateFailed = (error: unknown): null => {
+    if (!isSealiftError(error, 'local_file')) throw error
+    if (!this.#toldStateFailure) this.#onStateFailure(error)
+    this.#toldStateFailure = true
+    return null
   }
 
   /** `null` when nothing is to be kept, nothing could be gone on with, or another process sends the same. */
@@ -134,7 +230,8 @@ export class NodeSealift extends Sealift {
     const { ttlSeconds = null, maxDownloads = null, padding = true } = options
     const files = prepared.map(({ item, file }) => file && { name: item.name, source: file })
     const identity = { server: serverBase(this.#server), files, terms: [ttlSeconds, maxDownloads, padding] }
-    return FileSendJournal.open(this.#stateDirectory, identity, this.suite)
+    const settings = { suite: this.suite, onFailure: this.#stateFailed }
+    return FileSendJournal.open(this.#stateDirectory, identity, settings).catch(this.#stateFailed)
   }
 }
 
@@ -143,29 +240,38 @@ export function createSealift(options: NodeSealiftOptions = {}): NodeSealift {
   return new NodeSealift(options)
 }
 
+/** What is sent, and the file it is of, if it can be gone on with. */
 interface Prepared {
-  readonly item: FileItem | SendItem
+  readonly item: SendItem
   readonly file: FileSource | null
 }
 
-async function prepare(items: readonly (FileItem | SendItem)[]): Promise<Prepared[]> {
+async function prepare(items: readonly (FileItem | SendItem)[], times: boolean): Promise<Prepared[]> {
   const prepared: Prepared[] = []
   for (let at = 0; at < items.length; at += STAT_AT_ONCE) {
     const some = items.slice(at, at + STAT_AT_ONCE)
-    prepared.push(
-      ...(await Promise.all(
-        some.map(async item => ({ item, file: 'path' in item ? await fileSource(item.path) : null })),
-      )),
-    )
+    prepared.push(...(await Promise.all(some.map(item => prepareItem(item, times)))))
   }
   return prepared
 }
 
-function toSendItem({ item, file }: Prepared): SendItem {
-  if ('source' in item) return item
-  const { path: _, ...described } = item
-  if (!file) throw new TypeError('A file item has a file')
-  return { ...described, source: file }
+async function prepareItem(item: FileItem | SendItem, times: boolean): Promise<Prepared> {
+  if (!('path' in item)) return { item, file: null }
+  const { path, listed, film, pictures, ...described } = await withType(item)
+  const file = await fileSource(path, listed)
+  // What can only be read once, to its end, goes as the bytes it is.
+  if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }
+  const modifiedAt = times ? timeOf(file) : null
+  const told = modifiedAt === null ? {} : { modifiedAt }
+  const made = { ...told, ...(film && { film }), ...(pictures && { pictures }) }
+  return { item: { ...described, ...made, source: file }, file }
+}
+
+/** `null` for times that no date can tell. */
+function timeOf({ stamp }: FileSource): string | null {
+  const date = new Date(Math.floor(Number(stamp.mtimeNs) / 1e6))
+  const isTold = Number.isFinite(date.getTime()) && /^\d{4}-/.test(date.toISOString())
+  return isTold ? date.toISOString() : null
 }
 
 /** A suite or a transport of the caller's may not take the shared memory that goes with a thread. */

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -6,52 +8,85 @@ import { basename, join } from 'node:path'
 import { release } from '../release.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { RandomStore } from '../kept-bytes.ts'
-import { errorCode, localError, unless } from './local-error.ts'
-import { numbered, shortened } from './safe-names.ts'
+import { systemCode } from '../../files/system-failure.ts'
+import { localError, unless } from './local-error.ts'
+import { numbered } from './safe-names.ts'
 
-/** Leaves room in 255 bytes for what is put around it. */
-const NAME_BYTES = 190
+const NAME_BYTES = 16
 /** File systems without hard links. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
+const EXISTING = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
-/** Where an item is while it is being received: hidden, beside its later place. */
-export function partialPath(folder: string, file: string, id: string): string {
-  return join(folder, `.${shortened(file, NAME_BYTES)}.${id.slice(0, 12)}.sealift-part`)
+/**
+ * [Note: partial files]
+ * An item is received into a hidden file beside its later place, because only a file of the same file system can be
+ * given a name in one step. Nothing about that file is believed for its name: the name is random, so that no link can
+ * hold an item of that name, and the journal, in the user's own state directory, says which file it is by device and
+ * inode. A file that is not the journal's is neither read nor gone on with.
+ *
+ * @param kind `film`: what a file is put together from
+ */
+export function partialPath(folder: string, kind: 'item' | 'film' = 'item'): string {
+  const name = randomBytes(NAME_BYTES).toString('hex')
+  return join(folder, `.${name}${kind === 'film' ? '.film' : ''}.sealift-part`)
 }
 
-/** Where a film is kept until its file is put together from it: hidden, beside the file's later place. */
-export function filmPath(folder: string, file: string, id: string): string {
-  return join(folder, `.${shortened(file, NAME_BYTES)}.${id.slice(0, 12)}.film.sealift-part`)
-}
-
-/** Whether a path is one of those two. */
+/** Whether a path is one that `partialPath` gives. */
 export function isPartialPath(path: string): boolean {
-  return /^\..+\.[0-9a-f]{12}(\.film)?\.sealift-part$/.test(basename(path))
+  return /^\.[0-9a-f]{32}(\.film)?\.sealift-part$/.test(basename(path))
 }
 
-/** A file that is being received. */
+/** What tells a file from every other one of this machine. */
+export interface PartialIdentity {
+  readonly ino: string
+  readonly dev: string
+}
+
+/** A file that is being received. See [Note: partial files]. */
 export class PartialFile implements RandomStore {
   readonly path: string
+  readonly identity: PartialIdentity
   readonly #handle: FileHandle
 
-  private constructor(path: string, handle: FileHandle) {
+  private constructor(path: string, handle: FileHandle, found: BigIntStats) {
     this.path = path
     this.#handle = handle
+    this.identity = { ino: String(found.ino), dev: String(found.dev) }
   }
 
   /**
-   * @param keep goes on with what is in it
-   * @param mode of a new file. Default: the user's
+   * A new file.
+   * @param mode Default: the user's
    * @throws local_file
    */
-  static async open(path: string, keep: boolean, mode = 0o666): Promise<PartialFile> {
+  static async create(path: string, mode = 0o666): Promise<PartialFile> {
     try {
-      if (keep) return new PartialFile(path, await open(path, constants.O_RDWR | constants.O_NOFOLLOW))
-      const handle = (await create(path, mode)) ?? (await rm(path, { force: true }).then(() => create(path, mode)))
-      if (handle) return new PartialFile(path, handle)
-      throw new SealiftError('local_file', 'A file cannot be written: another program is writing it')
+      return await PartialFile.#hold(path, await open(path, NEW, mode))
     } catch (error) {
       throw localError('A file cannot be written', path, error)
+    }
+  }
+
+  /** The file that an earlier process made; `null` unless it is that very file, with no other name. */
+  static async reopen(path: string, identity: PartialIdentity): Promise<PartialFile | null> {
+    try {
+      const file = await PartialFile.#hold(path, await open(path, EXISTING))
+      const found = await file.#handle.stat({ bigint: true })
+      if (isSame(file.identity, identity) && found.isFile() && found.nlink === 1n) return file
+      await file.close()
+      return null
+    } catch {
+      return null
+    }
+  }
+
+  static async #hold(path: string, handle: FileHandle): Promise<PartialFile> {
+    try {
+      return new PartialFile(path, handle, await handle.stat({ bigint: true }))
+    } catch (error) {
+      await handle.close()
+      throw error
     }
   }
 
@@ -81,11 +116,15 @@ export class PartialFile implements RandomStore {
     }
   }
 
-  /** Closes it, once its bytes are on the disk if `sync`. Returns its inode. @throws local_file */
-  async finish(sync: boolean): Promise<string> {
+  /**
+   * Closes it, once its bytes are on the disk if `sync`.
+   * @param modifiedAt what it shall say of when it was last changed; a file system may not take every time
+   * @throws local_file
+   */
+  async finish(sync: boolean, modifiedAt: Date | null = null): Promise<void> {
     try {
+      if (modifiedAt) await this.#handle.utimes(new Date(), modifiedAt).catch(() => undefined)
       if (sync) await this.#handle.datasync()
-      return String((await this.#handle.stat({ bigint: true })).ino)
     } catch (error) {
       throw localError('A file cannot be written', this.path, error)
     } finally {
@@ -96,24 +135,22 @@ export class PartialFile implements RandomStore {
   async close(): Promise<void> {
     await this.#handle.close().catch(() => undefined)
   }
+
+  /** Closes and deletes it. */
+  async remove(): Promise<void> {
+    await this.close()
+    await rm(this.path, { force: true })
+  }
 }
 
-/** A new file; `null` when there is something of that name. */
-function create(path: string, mode: number): Promise<FileHandle | null> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  return unless(open(path, flags, mode), 'EEXIST')
-}
-
-/** Whether there is a regular file of our own making, with no other name. */
-export async function isPartial(path: string): Promise<boolean> {
-  const found = await unless(lstat(path), 'ENOENT')
-  return found !== null && found.isFile() && found.nlink === 1
-}
-
-/** Whether the file with this inode stands at `path`. */
-export async function isThere(path: string, ino: string): Promise<boolean> {
+/** The file that stands at `path`, if it is a regular one; a link is not followed. */
+export async function fileAt(path: string): Promise<(PartialIdentity & { readonly bytes: number }) | null> {
   const found = await unless(lstat(path, { bigint: true }), 'ENOENT', 'ENOTDIR')
-  return found !== null && found.isFile() && String(found.ino) === ino
+  return found?.isFile() ? { ino: String(found.ino), dev: String(found.dev), bytes: Number(found.size) } : null
+}
+
+function isSame(left: PartialIdentity, right: PartialIdentity): boolean {
+  return left.ino === right.ino && left.dev === right.dev
 }
 
 export interface Naming {
@@ -147,7 +184,7 @@ async function linked(partial: string, path: string): Promise<boolean> {
     await link(partial, path)
     return true
   } catch (error) {
-    const code = errorCode(error) ?? ''
+    const code = systemCode(error) ?? ''
     if (code === 'EEXIST') return false
     if (!NO_LINKS.includes(code)) throw error
     return reserved(partial, path)

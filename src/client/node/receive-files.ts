@@ -1,19 +1,20 @@
-import { createHash } from 'node:crypto'
-import { open, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 
 import { isSealiftError } from '../../protocol/errors.ts'
-import { parseLink } from '../link.ts'
+import type { SealiftError } from '../../protocol/errors.ts'
 import type { DownloadResume, TransferOptions } from '../options.ts'
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem } from '../parcel.ts'
 import { isPassing } from '../retry.ts'
+import { assignPaths } from './assign-paths.ts'
 import { fileSource } from './file-source.ts'
 import { FilmPlace } from './film-place.ts'
-import { giveName, isPartial, isThere, PartialFile, partialPath } from './partial-file.ts'
+import { giveName, fileAt, PartialFile, partialPath } from './partial-file.ts'
+import type { NamedFile, ReceivedState } from './recalled-receive.ts'
 import { ReceiveFolders } from './receive-folders.ts'
-import { ReceiveJournal } from './receive-journal.ts'
-import type { NamedFile } from './receive-journal.ts'
-import { assignPaths } from './safe-names.ts'
+import { ReceiveJournal, removePartials } from './receive-journal.ts'
+import { removeOldReceives } from './receive-leftovers.ts'
+import type { NameChange, SafeName } from './safe-names.ts'
 
 /** Where `receive` puts items, and which. */
 export interface ReceiveOptions extends TransferOptions {
@@ -23,11 +24,20 @@ export interface ReceiveOptions extends TransferOptions {
   readonly only?: (item: ParcelItem) => boolean
   /** Keeps partial files when the signal aborts, to go on later. Default false: nothing is left behind. */
   readonly keepOnAbort?: boolean
+  /** Whether files get the time of their last change that the sender tells. Default true. */
+  readonly times?: boolean
   /**
    * Waits until everything is on the disk before it is given its name, so that no power cut can lose it. Default false:
    * as with any copy, the system writes it within seconds, and what is lost until then is still on the server.
    */
   readonly sync?: boolean
+  /**
+   * Gives items names that begin with a dot when their sender calls them so. Default false: `.ssh` becomes `_.ssh`, so
+   * that no link can put hidden files, which programs obey, into the folder.
+   */
+  readonly hidden?: boolean
+  /** Told when no journal can be kept, and why: after an interruption all begins anew. It must not throw. */
+  readonly onNoJournal?: (error: SealiftError) => void
 }
 
 /** How one item of `receive` ended. Of a failed one nothing stays on disk, unless it can be gone on with. */
@@ -35,12 +45,18 @@ export interface ReceivedItem {
   readonly item: ParcelItem
   /** Where it is now, absolute; `null` when it failed. */
   readonly path: string | null
+  /** Why the path is not the item's name; empty when it is. */
+  readonly changes: readonly NameChange[]
+  /** How many bytes the file has; `null` when it failed. */
+  readonly bytes: number | null
   readonly error: Error | null
 }
 
 /** What `receive` gives back: every item, delivered or not. */
 export interface Received {
   readonly parcel: Parcel
+  /** The folder, absolute, without symbolic links. */
+  readonly directory: string
   /** Those asked for, in the parcel's order. */
   readonly items: readonly ReceivedItem[]
   /** True when every item asked for is there. */
@@ -58,9 +74,14 @@ const FOR_GOOD = [
   'invalid_response',
 ] as const
 
-export async function receiveFiles(link: string, parcel: Parcel, options: ReceiveOptions): Promise<Received> {
-  const folders = await ReceiveFolders.open(resolve(options.directory))
-  await using journal = await ReceiveJournal.open(folders.root, parcelName(link))
+/** @param stateDirectory where the journal is kept; `false`: nowhere */
+export async function receiveFiles(
+  parcel: Parcel,
+  { link, stateDirectory }: { readonly link: string; readonly stateDirectory: string | false },
+  options: ReceiveOptions,
+): Promise<Received> {
+  const folders = await ReceiveFolders.open(resolve(options.directory), stateDirectory)
+  await using journal = await openJournal({ stateDirectory, directory: folders.root, link }, options)
   const receiver = new FileReceiver({ parcel, folders, journal, options })
   const { signal, onProgress } = options
   let results: readonly ItemResult[] = []
@@ -74,7 +95,29 @@ export async function receiveFiles(link: string, parcel: Parcel, options: Receiv
   const complete = items.every(({ error }) => error === null)
   if (!receiver.leftSomething) await journal.remove()
   if (options.sync === true) await syncFolders(await folders.all())
-  return { parcel, items, complete }
+  return { parcel, directory: folders.root, items, complete }
+}
+
+interface JournalPlace {
+  readonly stateDirectory: string | false
+  readonly directory: string
+  readonly link: string
+}
+
+/** A state directory that cannot be used costs going on later, not the receive. */
+async function openJournal(
+  { stateDirectory, directory, link }: JournalPlace,
+  { onNoJournal }: ReceiveOptions,
+): Promise<ReceiveJournal> {
+  if (stateDirectory === false) return ReceiveJournal.inMemory(directory)
+  try {
+    await removeOldReceives(stateDirectory, Date.now())
+    return await ReceiveJournal.open(stateDirectory, directory, link)
+  } catch (error) {
+    if (!isSealiftError(error, 'local_file') || error.context['path'] === directory) throw error
+    onNoJournal?.(error)
+    return ReceiveJournal.inMemory(directory)
+  }
 }
 
 interface FileReceiverOptions {
@@ -91,38 +134,47 @@ interface ItemFiles {
   readonly film: FilmPlace
 }
 
+interface ReceivedFile {
+  readonly path: string
+  /** `null`: as many as were downloaded. */
+  readonly bytes: number | null
+}
+
 class FileReceiver implements DownloadTarget {
   /** True when receiving again could bring more. */
   leftSomething = false
   readonly #options: FileReceiverOptions
-  readonly #paths: readonly (readonly string[])[]
-  readonly #received = new Map<string, string>()
+  readonly #names: readonly SafeName[]
+  readonly #received = new Map<string, ReceivedFile>()
 
   constructor(options: FileReceiverOptions) {
     this.#options = options
-    this.#paths = assignPaths(options.parcel.items.map(item => item.name))
+    const { hidden = false } = options.options
+    this.#names = assignPaths(
+      options.parcel.items.map(item => item.name),
+      { hidden },
+    )
   }
 
   async open(item: ParcelItem): Promise<OpenedSink | 'have' | null> {
     const { journal, folders, options } = this.#options
     if (options.only && !options.only(item)) return null
     const before = journal.recall(item.id)
-    const segments = this.#paths[item.index] ?? [item.id]
-    const file = segments.at(-1) ?? item.id
-    const folder = await folders.folder(segments.slice(0, -1))
-    const partial = partialPath(folder, file, item.id)
     if (before.named && (await this.#hasName(item, before.named, before.grant))) {
-      await rm(partial, { force: true })
+      await this.#removeOld(before)
       return 'have'
     }
-    const keep = before.finished.length > 0 && (await isPartial(partial))
-    if (item.state === 'sending') await journal.opened(item.id, partial)
-    const sink = await PartialFile.open(partial, keep)
-    const film = new FilmPlace({ journal, folder, file })
+    const segments = this.#segmentsOf(item)
+    const file = segments.at(-1) ?? item.id
+    const folder = await folders.folder(segments.slice(0, -1))
+    const kept = await this.#reopen(before)
+    const sink = kept ?? (await this.#create(item, { folder, before }))
+    const film = new FilmPlace({ journal, root: folders.root, folder })
     const files: ItemFiles = { item, sink, film }
+    const resume = this.#resume(item, { finished: kept ? before.finished : [], grant: before.grant })
     return {
       sink,
-      resume: this.#resume(item, keep ? before.finished : [], before.grant),
+      resume: { ...resume, onFinished: range => journal.finished(item.id, range, sink) },
       keep: film,
       settle: error => (error ? this.#give(files, error) : this.#keep(files, { folder, file })),
     }
@@ -130,20 +182,54 @@ class FileReceiver implements DownloadTarget {
 
   describe(result: ItemResult): ReceivedItem {
     const { item } = result
-    if (!result.ok) return { item, path: null, error: result.error }
-    return { item, path: this.#received.get(item.id) ?? null, error: null }
+    if (!result.ok) return { item, path: null, changes: [], bytes: null, error: result.error }
+    const received = this.#received.get(item.id)
+    const path = received?.path ?? null
+    return { item, path, changes: this.#changesOf(item, path), bytes: received?.bytes ?? result.bytes, error: null }
+  }
+
+  #segmentsOf(item: ParcelItem): readonly string[] {
+    return this.#names[item.index]?.segments ?? [item.id]
+  }
+
+  /** Something else may have stood where the item was to go. */
+  #changesOf(item: ParcelItem, path: string | null): readonly NameChange[] {
+    const changes = this.#names[item.index]?.changes ?? []
+    const isAsAssigned = path === null || path === join(this.#options.folders.root, ...this.#segmentsOf(item))
+    return isAsAssigned || changes.includes('taken') ? changes : [...changes, 'taken']
+  }
+
+  async #reopen({ finished, partial }: ReceivedState): Promise<PartialFile | null> {
+    if (finished.length === 0 || !partial?.identity) return null
+    return await PartialFile.reopen(join(this.#options.folders.root, partial.path), partial.identity)
+  }
+
+  async #create(
+    item: ParcelItem,
+    { folder, before }: { readonly folder: string; readonly before: ReceivedState },
+  ): Promise<PartialFile> {
+    await this.#removeOld(before)
+    const path = partialPath(folder)
+    await this.#options.journal.opening(item.id, path)
+    return await PartialFile.create(path)
+  }
+
+  async #removeOld({ partial }: ReceivedState): Promise<void> {
+    if (partial) await removePartials(this.#options.folders.root, [partial.path])
   }
 
   /** An earlier process has received it, and it still stands where it was put. */
   async #hasName(item: ParcelItem, named: NamedFile, grant: string | null): Promise<boolean> {
     const { journal, folders } = this.#options
     const path = join(folders.root, named.path)
-    if (!(await isThere(path, named.ino))) return false
-    if (!named.sure) {
+    const found = await fileAt(path)
+    if (found?.ino !== named.ino) return false
+    if (!named.sure || found.dev !== named.dev) {
       if (!(await this.#holds(item, path, grant))) return false
-      await journal.naming(item.id, { ...named, sync: false })
+      const { ino, dev } = found
+      await journal.naming(item.id, { ino, dev, path: named.path, sync: false })
     }
-    this.#received.set(item.id, path)
+    this.#received.set(item.id, { path, bytes: found.bytes })
     return true
   }
 
@@ -153,19 +239,21 @@ class FileReceiver implements DownloadTarget {
     const { signal } = options
     try {
       const source = await fileSource(path)
-      return await parcel.matches(item, source, { resume: this.#resume(item, [], grant), ...(signal && { signal }) })
+      const resume = { ...this.#resume(item, { finished: [], grant }), onFinished: () => undefined }
+      return await parcel.matches(item, source, { resume, ...(signal && { signal }) })
     } catch (error) {
       if (isSealiftError(error, 'local_file', 'file_changed')) return false
       throw error
     }
   }
 
-  #resume(item: ParcelItem, finished: DownloadResume['finished'], grant: string | null): DownloadResume {
-    const { journal } = this.#options
+  #resume(
+    item: ParcelItem,
+    { finished, grant }: Pick<ReceivedState, 'finished' | 'grant'>,
+  ): Omit<DownloadResume, 'onFinished'> {
     return {
       finished,
-      onFinished: range => journal.finished(item.id, range),
-      onGrant: given => journal.granted(item.id, given),
+      onGrant: given => this.#options.journal.granted(item.id, given),
       ...(grant !== null && { grant }),
     }
   }
@@ -175,10 +263,13 @@ class FileReceiver implements DownloadTarget {
     const { journal, folders } = this.#options
     try {
       const sync = this.#options.options.sync === true
-      const ino = await sink.finish(sync)
+      const { times = true } = this.#options.options
+      await sink.finish(sync, times && item.modifiedAt !== null ? new Date(item.modifiedAt) : null)
       const announce = (path: string): Promise<void> =>
-        journal.naming(item.id, { path: relative(folders.root, path), ino, sync })
-      this.#received.set(item.id, await giveName({ ...place, partial: sink.path, announce }))
+        journal.naming(item.id, { ...sink.identity, path: relative(folders.root, path), sync })
+      const path = await giveName({ ...place, partial: sink.path, announce })
+      this.#received.set(item.id, { path, bytes: null })
+      journal.settled(sink.path)
       await film.remove()
     } catch (error) {
       await this.#drop(files)
@@ -195,17 +286,12 @@ class FileReceiver implements DownloadTarget {
   }
 
   async #drop({ item, sink, film }: ItemFiles): Promise<void> {
+    const { journal } = this.#options
     await film.remove()
-    await sink.close()
-    await rm(sink.path, { force: true })
-    await this.#options.journal.dropped(item.id)
+    await sink.remove()
+    journal.settled(sink.path)
+    await journal.dropped(item.id)
   }
-}
-
-/** Tells parcels apart in the name of a journal, and tells nothing else. */
-function parcelName(link: string): string {
-  const { parcelId, key } = parseLink(link)
-  return createHash('sha256').update(parcelId).update(key).digest('hex').slice(0, 16)
 }
 
 /** Makes new names durable. Systems that cannot sync a folder need no asking. */

@@ -1,29 +1,37 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 
+import { makeFolder } from '../../files/make-folder.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import { localError, unless } from './local-error.ts'
 import { numbered } from './safe-names.ts'
 
 /**
  * Makes the folders of received items. Never leaves the folder it was given: where a symbolic link leads out of it, or
- * a file stands in the way, a folder with a number in its name is made instead.
+ * a file stands in the way, a folder with a number in its name is made instead. The same where the state directory is
+ * inside: no item may become a journal.
  */
 export class ReceiveFolders {
   readonly root: string
+  readonly #stateDirectory: string | false
   readonly #made = new Map<string, Promise<string>>()
 
-  private constructor(root: string) {
+  private constructor(root: string, stateDirectory: string | false) {
     this.root = root
+    this.#stateDirectory = stateDirectory
   }
 
   /** @throws local_file */
-  static async open(directory: string): Promise<ReceiveFolders> {
+  static async open(directory: string, stateDirectory: string | false): Promise<ReceiveFolders> {
     try {
-      await mkdir(directory, { recursive: true })
-      return new ReceiveFolders(await realpath(directory))
+      await makeFolder(directory)
+      const folders = new ReceiveFolders(await realpath(directory), stateDirectory)
+      if (!(await folders.#isState(folders.root))) return folders
     } catch (error) {
       throw localError('The folder cannot be used', directory, error)
     }
+    const message = 'The folder is the state directory, where nothing is received into'
+    throw new SealiftError('local_file', message, { context: { path: directory } })
   }
 
   /** Every folder that was asked for, as it is on disk. */
@@ -55,9 +63,19 @@ export class ReceiveFolders {
 
   async #isFolderInside(path: string): Promise<boolean> {
     const found = await lstat(path)
-    if (!found.isSymbolicLink()) return found.isDirectory()
+    if (!found.isSymbolicLink()) return found.isDirectory() && !(await this.#isState(path))
     const target = await unless(realpath(path), 'ENOENT', 'ELOOP')
-    if (target === null || !target.startsWith(`${this.root}${sep}`)) return false
+    if (target === null || !isBelow(this.root, target) || (await this.#isState(target))) return false
     return (await stat(target)).isDirectory()
   }
+
+  /** @param path as it is on disk */
+  async #isState(path: string): Promise<boolean> {
+    const state = this.#stateDirectory && (await realpath(this.#stateDirectory).catch(() => null))
+    return state !== false && state !== null && (path === state || isBelow(state, path))
+  }
+}
+
+function isBelow(folder: string, path: string): boolean {
+  return path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 }

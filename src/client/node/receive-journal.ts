@@ -1,103 +1,95 @@
 /**
- * The journal of one `receive`, in the folder that is received into: which ranges of which partial file are there, and
- * which items are done. Deleted when all are.
+ * The journal of one `receive`, in the user's state directory: which ranges of which partial file are there, and which
+ * items are done. Deleted when all are. The folder that is received into holds nothing that is read as state: any link
+ * may put a file of any name there.
  *
  * Bytes are written before their range is noted, and neither is synced: a process that is killed loses nothing, for
- * both are with the operating system. When the machine went down, nobody knows which of them reached the disk. So
+ * both are with the operating system. After the machine went down, nothing says which of them reached the disk. So
  * ranges count only within the same run of the system; after another boot an item begins anew. One that had its name
  * already, and was not synced before it got it, is compared with what it should be.
  */
+import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 
-import * as z from 'zod'
-
 import { SealiftError } from '../../protocol/errors.ts'
+import { parseLink } from '../link.ts'
 import type { PlainRange } from '../options.ts'
-import { merged } from '../receive/runs.ts'
 import { LineJournal } from './line-journal.ts'
 import { isPartialPath } from './partial-file.ts'
-import { isRunning, ownIdentity, processIdentitySchema } from './process-identity.ts'
+import type { PartialFile, PartialIdentity } from './partial-file.ts'
+import { isRunning, ownIdentity } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
+import { readReceive, replay, UNKNOWN_ITEM } from './recalled-receive.ts'
+import type { ReceivedState, RecalledReceive } from './recalled-receive.ts'
+import { stateFolder } from './state-directory.ts'
 
-const entrySchema = z.union([
-  z.object({ process: processIdentitySchema.nullable() }),
-  z.object({ item: z.string(), range: z.tuple([z.int().min(0), z.int().min(0)]) }),
-  z.object({ item: z.string(), grant: z.string() }),
-  z.object({ item: z.string(), named: z.string(), ino: z.string(), sync: z.boolean() }),
-  z.object({ item: z.string(), dropped: z.literal(true) }),
-  z.object({ item: z.string(), partial: z.string() }),
-])
+/** Where the journals of receives are, in the state directory. */
+export const RECEIVES = 'receives'
 
-type Entry = z.infer<typeof entrySchema>
-
-export interface NamedFile {
-  readonly path: string
-  readonly ino: string
-  /** False when the machine was started anew since: what the file holds is uncertain. */
-  readonly sure: boolean
-}
-
-/** What is known of one item. */
-export interface ReceivedState {
-  /** Plaintext ranges in the partial file. */
-  readonly finished: readonly PlainRange[]
-  readonly grant: string | null
-  /** The path it got, or was about to get, in the folder; and the inode that had to be there. */
-  readonly named: NamedFile | null
-}
-
-interface Recorded {
-  readonly directory: string
-  readonly items: ReadonlyMap<string, ReceivedState>
-  readonly partials: Set<string>
-}
-
-interface State {
-  finished: PlainRange[]
-  grant: string | null
-  named: ReceivedState['named']
-}
+type Lines = Pick<LineJournal, 'append' | 'remove'> & AsyncDisposable
 
 export class ReceiveJournal implements AsyncDisposable {
-  readonly #lines: LineJournal
-  readonly #items: ReadonlyMap<string, ReceivedState>
+  readonly #lines: Lines
   readonly #directory: string
+  readonly #items: ReadonlyMap<string, ReceivedState>
   /** Hidden files that are of no use once everything is there, relative to the folder. */
   readonly #partials: Set<string>
+  /** Whose partial file is known by its inode, too. */
+  readonly #identified = new Set<string>()
 
-  private constructor(lines: LineJournal, { directory, items, partials }: Recorded) {
+  private constructor(lines: Lines, directory: string, recalled: Pick<RecalledReceive, 'partials'> & Recall) {
     this.#lines = lines
-    this.#items = items
     this.#directory = directory
-    this.#partials = partials
+    this.#items = recalled.items
+    this.#partials = recalled.partials
+    for (const [item, { partial }] of recalled.items) if (partial?.identity) this.#identified.add(item)
   }
 
   /**
-   * @param parcel tells this parcel from others that are received into the same folder
+   * @param directory as it is on disk
    * @throws local_file, also when another process is receiving the same into the same folder
    */
-  static async open(directory: string, parcel: string): Promise<ReceiveJournal> {
-    const path = join(directory, `.${parcel}.sealift-journal`)
+  static async open(stateDirectory: string, directory: string, link: string): Promise<ReceiveJournal> {
+    const path = await journalPath(stateDirectory, directory, link)
     const own = await ownIdentity()
-    const entries = (await LineJournal.read(path)).flatMap(line => entrySchema.safeParse(line).data ?? [])
-    const holder = entries.findLast(entry => 'process' in entry)?.process
-    if (holder && (await isRunning(holder))) {
+    const recalled = await readReceive(path)
+    if (recalled.holder && (await isRunning(recalled.holder))) {
       throw new SealiftError('local_file', 'This is being received into the same folder already', {
         context: { path: directory },
       })
     }
     const lines = await LineJournal.open(path)
+    if (recalled.directory === null) await lines.append({ receive: 1, directory })
     await lines.append({ process: own })
-    const partials = new Set(entries.flatMap(entry => ('partial' in entry ? [entry.partial] : [])))
-    return new ReceiveJournal(lines, { directory, items: replay(entries, own), partials })
+    return new ReceiveJournal(lines, directory, { ...recalled, items: itemsOf(recalled, own) })
+  }
+
+  /** Nothing is kept: after an interruption there is nothing to go on with. */
+  static inMemory(directory: string): ReceiveJournal {
+    const done = (): Promise<void> => Promise.resolve()
+    const lines = { append: done, remove: done, [Symbol.asyncDispose]: done }
+    return new ReceiveJournal(lines, directory, { items: new Map(), partials: new Set() })
   }
 
   recall(item: string): ReceivedState {
-    return this.#items.get(item) ?? { finished: [], grant: null, named: null }
+    return this.#items.get(item) ?? UNKNOWN_ITEM
   }
 
-  async finished(item: string, range: PlainRange): Promise<void> {
+  /** Before a partial file is made: what is not noted here is never found again. */
+  async opening(item: string, path: string): Promise<void> {
+    const partial = relative(this.#directory, path)
+    this.#partials.add(partial)
+    this.#identified.delete(item)
+    await this.#lines.append({ item, partial })
+  }
+
+  /** After bytes were written to a partial file. */
+  async finished(item: string, range: PlainRange, file: Pick<PartialFile, 'path' | 'identity'>): Promise<void> {
+    if (!this.#identified.has(item)) {
+      this.#identified.add(item)
+      await this.#lines.append({ item, partial: relative(this.#directory, file.path), ...file.identity })
+    }
     await this.#lines.append({ item, range: [range.start, range.end] })
   }
 
@@ -106,62 +98,64 @@ export class ReceiveJournal implements AsyncDisposable {
   }
 
   /** Before an item is given its name. */
-  async naming(item: string, { path, ino, sync }: { path: string; ino: string; sync: boolean }): Promise<void> {
-    await this.#lines.append({ item, named: path, ino, sync })
+  async naming(
+    item: string,
+    named: PartialIdentity & { readonly path: string; readonly sync: boolean },
+  ): Promise<void> {
+    const { path, ino, dev, sync } = named
+    await this.#lines.append({ item, named: path, ino, dev, sync })
   }
 
   async dropped(item: string): Promise<void> {
+    this.#identified.delete(item)
     await this.#lines.append({ item, dropped: true })
   }
 
-  /**
-   * Before a hidden file is made that nobody may find again: what is still being sent may be sent anew, and has another
-   * id then.
-   */
-  async opened(item: string, path: string): Promise<void> {
-    const partial = relative(this.#directory, path)
-    if (this.#partials.has(partial)) return
-    this.#partials.add(partial)
-    await this.#lines.append({ item, partial })
+  /** The partial file has its name now, or is deleted. */
+  settled(path: string): void {
+    this.#partials.delete(relative(this.#directory, path))
   }
 
-  /** Deletes it, and the hidden files that it tells of: there is nothing left to go on with. */
+  /** Deletes it, and the hidden files that it names: there is nothing left to go on with. */
   async remove(): Promise<void> {
-    for (const partial of this.#partials) {
-      const path = resolve(this.#directory, partial)
-      if (!path.startsWith(`${this.#directory}${sep}`) || !isPartialPath(path)) continue
-      await rm(path, { force: true }).catch(() => undefined)
-    }
+    await removePartials(this.#directory, this.#partials)
     await this.#lines.remove()
   }
 
-  /** Leaves it to whoever receives the same again. */
+  /** Leaves it to a later process that receives the same. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lines.append({ process: null }).catch(() => undefined)
     await this.#lines[Symbol.asyncDispose]()
   }
 }
 
-function replay(entries: readonly Entry[], own: ProcessIdentity): ReadonlyMap<string, ReceivedState> {
-  const states = new Map<string, State>()
-  let boot = ''
-  for (const entry of entries) {
-    if ('process' in entry) boot = entry.process?.boot ?? boot
-    else apply(stateOf(states, entry.item), entry, boot === own.boot)
+interface Recall {
+  readonly items: ReadonlyMap<string, ReceivedState>
+}
+
+function itemsOf(recalled: RecalledReceive, own: ProcessIdentity): ReadonlyMap<string, ReceivedState> {
+  return replay(recalled.entries, own.boot)
+}
+
+/**
+ * The server is part of the name: the same parcel id elsewhere is another parcel, and what one server gave for going on
+ * is never shown to another.
+ */
+export async function journalPath(stateDirectory: string, directory: string, link: string): Promise<string> {
+  const { server, parcelId, key } = parseLink(link)
+  const name = createHash('sha256')
+    .update(JSON.stringify([directory, server, parcelId]))
+    .update(key)
+    .digest('hex')
+    .slice(0, 32)
+  return join(await stateFolder(stateDirectory, RECEIVES), `${name}.jsonl`)
+}
+
+/** Deletes partial files. Whatever a journal says, nothing else, and nothing outside the folder. */
+export async function removePartials(directory: string, partials: Iterable<string>): Promise<void> {
+  for (const partial of partials) {
+    const path = resolve(directory, partial)
+    if (!path.startsWith(directory.endsWith(sep) ? directory : `${directory}${sep}`) || !isPartialPath(path)) continue
+    await rm(path, { force: true }).catch(() => undefined)
   }
-  for (const state of states.values()) state.finished = merged(state.finished)
-  return states
-}
-
-function apply(state: State, entry: Exclude<Entry, { process: unknown }>, sameBoot: boolean): void {
-  if ('range' in entry && sameBoot) state.finished.push({ start: entry.range[0], end: entry.range[1] })
-  if ('grant' in entry) state.grant = entry.grant
-  if ('named' in entry) state.named = { path: entry.named, ino: entry.ino, sure: sameBoot || entry.sync }
-  if ('dropped' in entry) state.finished = []
-}
-
-function stateOf(states: Map<string, State>, item: string): State {
-  const state = states.get(item) ?? { finished: [], grant: null, named: null }
-  states.set(item, state)
-  return state
 }

@@ -1,109 +1,92 @@
 /**
- * Makes file names out of what a manifest says. Whoever made the link chose the names, so nothing of them is trusted:
- * every answer is a relative path that stays inside the folder it is joined to, on any system, whatever went in.
- * Pure; what lies on disk already is `receive-paths.ts`' business.
+ * Makes file names out of what a manifest says. The sender chose the names, so nothing in them is trusted: every result
+ * is a relative path that stays inside the folder it is joined to, whatever went in. What the receiving system can hold
+ * is kept; each change has a reason. Pure: `assign-paths.ts` numbers equal names, `receive-folders.ts` and
+ * `partial-file.ts` deal with what is on the disk already.
  */
 
 /** What nearly every file system takes, in bytes of UTF-8. */
 const MAX_SEGMENT_BYTES = 255
-/** Room that ` (123)` and the decoration of a partial file need. */
+/** ` (9999999)` */
+const MAX_NUMBER_BYTES = 10
+/** Room for ` (123)` in each segment. */
 const MAX_PATH_BYTES = 2048
 const MAX_DEPTH = 32
 const MAX_EXTENSION_BYTES = 32
 const FALLBACK = 'unnamed'
 
 /** C0, DEL, C1; marks that turn the reading direction, which make `exe.jpg` of `gpj.exe`; zero-width characters; line ends. */
-const INVISIBLE = /[\p{Cc}\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu
-/** What Windows refuses in a name, or reads as something else; `:` also names streams of a file. */
-const WINDOWS_SPECIAL = /[<>:"|?*]/g
-const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(?:\.|$)/i
-const DRIVE = /^[a-z]:/i
+const INVISIBLE = /[\p{Cc}\u200b\u200e\u200f\u061c\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu
+/** HFS+ leaves ignorable characters out when it compares names: U+200D before `.ssh` is `.ssh` there. */
+const LEADING_DOT = /^\p{Default_Ignorable_Code_Point}*\./u
+/** What Windows refuses in a name or reads as a separator; `:` also names streams of a file. */
+const WINDOWS_SPECIAL = /[<>:"|?*\\]/g
+const WINDOWS_END = /[. ]+$/
+const WINDOWS_DEVICE =
+  /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i
+/** The Explorer obeys these in any folder it shows. */
+const WINDOWS_OBEYED = /^(?:desktop\.ini|autorun\.inf)$/i
 
 /**
- * The parts of a relative path for an untrusted name: at least one, none of them empty, `.`, `..`, or longer than 255
- * bytes. Both slashes separate.
+ * Why a file is not called what its sender called it. `hidden`: the name would be hidden or obeyed by the system.
+ * `invisible`: it holds control characters or marks that nobody sees. `outside`: it leads out of the folder, or is no
+ * name. `system`: this system cannot hold it. `length`: it is too long or too deep. `taken`: something else has the name.
  */
-export function safeSegments(name: string, platform: string = process.platform): string[] {
-  const segments = name
-    .toWellFormed()
-    .split(/[/\\]/)
-    .map(segment => safeSegment(segment, platform))
-    .filter(segment => segment !== '')
-  if (segments.length === 0) return [FALLBACK]
-  const tooDeep = segments.length > MAX_DEPTH || bytesOf(segments.join('/')) > MAX_PATH_BYTES
-  return tooDeep ? segments.slice(-1) : segments
+export type NameChange = 'hidden' | 'invisible' | 'outside' | 'system' | 'length' | 'taken'
+
+/** What the receiving system takes, and what its user wants. */
+export interface NameRules {
+  /** As `process.platform` says. Default: this system. */
+  readonly platform?: string
+  /** Keeps leading dots, so that names may be hidden. Default false. */
+  readonly hidden?: boolean
 }
 
-/** Gives every item of a parcel a path of its own, the same ones each time for the same names in the same order. */
-export function assignPaths(names: readonly string[], platform: string = process.platform): string[][] {
-  const files = new Set<string>()
-  const folders = new Map<string, string>()
-  const isTaken = (path: readonly string[]): boolean => files.has(fold(path)) || folders.has(fold(path))
-  return names.map(name => {
-    const segments = safeSegments(name, platform)
-    const folder: string[] = []
-    for (const segment of segments.slice(0, -1)) folder.push(folderName([...folder, segment], files, folders))
-    const path = [...folder, firstFree(segments.at(-1) ?? FALLBACK, file => !isTaken([...folder, file]))]
-    files.add(fold(path))
-    return path
-  })
+/** A relative path, and why it is not the name it was made of. */
+export interface SafeName {
+  /** At least one; none of them empty, `.`, `..`, or longer than 255 bytes. */
+  readonly segments: readonly string[]
+  readonly changes: readonly NameChange[]
+}
+
+/** A relative path for an untrusted name. `/` separates, as in every manifest. */
+export function safeName(name: string, rules: NameRules = {}): SafeName {
+  const changes = new Set<NameChange>()
+  const raw = name.toWellFormed().split('/')
+  if (!name.isWellFormed()) changes.add('invisible')
+  while (raw.length > 1 && raw.at(-1) === '') raw.pop()
+  const safe = raw.map(segment => safeSegment(segment, { rules, changes }))
+  const file = safe.at(-1) ?? ''
+  const folders = safe.slice(0, -1).filter(segment => segment !== '')
+  if (file === '' || folders.length < safe.length - 1) changes.add('outside')
+  const segments = [...folders, file || FALLBACK]
+  const tooDeep = segments.length > MAX_DEPTH || bytesOf(segments.join('/')) > MAX_PATH_BYTES
+  if (tooDeep) changes.add('length')
+  return { segments: tooDeep ? segments.slice(-1) : segments, changes: Array.from(changes) }
 }
 
 /** `report.pdf` as `report (2).pdf`: still at most 255 bytes. `count` 1 leaves it as it is. */
 export function numbered(file: string, count: number): string {
   if (count <= 1) return file
+  const { kept, extension } = numberable(file)
+  return `${kept} (${count})${extension}`
+}
+
+/** What stays of a name around a number. Of long names as much for every number, so that equal ones are numbered on. */
+export function numberable(file: string): { readonly kept: string; readonly extension: string } {
   const { stem, extension } = splitExtension(file)
-  const suffix = ` (${count})${extension}`
-  return `${shortened(stem, MAX_SEGMENT_BYTES - bytesOf(suffix))}${suffix}`
+  return { kept: shortened(stem, MAX_SEGMENT_BYTES - MAX_NUMBER_BYTES - bytesOf(extension)), extension }
 }
 
 /** At most `maxBytes` of UTF-8, cut between characters as people see them. */
 export function shortened(text: string, maxBytes: number): string {
   if (bytesOf(text) <= maxBytes) return text
-  let bytes = 0
-  let kept = ''
-  for (const { segment } of new Intl.Segmenter('und', { granularity: 'grapheme' }).segment(text)) {
-    bytes += bytesOf(segment)
-    if (bytes > maxBytes) return kept
-    kept += segment
-  }
-  return kept
+  const cut = unitsWithin(text, maxBytes)
+  // Where the cut falls into a character, that character goes as a whole.
+  return text.slice(0, graphemes.segment(text).containing(cut)?.index ?? 0)
 }
 
-function safeSegment(raw: string, platform: string): string {
-  const visible = raw.replaceAll(INVISIBLE, '').replace(DRIVE, '')
-  const portable = platform === 'win32' ? visible.replaceAll(WINDOWS_SPECIAL, '_').replace(/[. ]+$/, '') : visible
-  const trimmed = /^\s*\.{0,2}\s*$/.test(portable) ? '' : portable
-  const named = WINDOWS_DEVICE.test(trimmed) ? `_${trimmed}` : trimmed
-  if (bytesOf(named) <= MAX_SEGMENT_BYTES) return named
-  const { stem, extension } = splitExtension(named)
-  return `${shortened(stem, MAX_SEGMENT_BYTES - bytesOf(extension))}${extension}` || FALLBACK
-}
-
-/** The name of a folder for this path: itself, or numbered where a file has that name; the same one each time. */
-function folderName(path: readonly string[], files: ReadonlySet<string>, folders: Map<string, string>): string {
-  const wanted = path.at(-1) ?? FALLBACK
-  const parent = path.slice(0, -1)
-  const known = folders.get(fold(path))
-  if (known !== undefined) return known
-  const name = firstFree(wanted, folder => !files.has(fold([...parent, folder])))
-  folders.set(fold(path), name)
-  if (name !== wanted) folders.set(fold([...parent, name]), name)
-  return name
-}
-
-function firstFree(name: string, isFree: (candidate: string) => boolean): string {
-  for (let count = 1; ; count += 1) {
-    const candidate = numbered(name, count)
-    if (isFree(candidate)) return candidate
-  }
-}
-
-/** Equal for paths that some file system takes for one. */
-function fold(path: readonly string[]): string {
-  return path.join('/').normalize('NFKC').toUpperCase().toLowerCase()
-}
-
+/** An extension is short, and belongs to something. */
 function splitExtension(file: string): { stem: string; extension: string } {
   const dot = file.lastIndexOf('.')
   const extension = dot > 0 ? file.slice(dot) : ''
@@ -114,4 +97,49 @@ function splitExtension(file: string): { stem: string; extension: string } {
 
 function bytesOf(text: string): number {
   return Buffer.byteLength(text, 'utf8')
+}
+
+const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' })
+
+/** How many UTF-16 units fit into so many bytes of UTF-8. */
+function unitsWithin(text: string, maxBytes: number): number {
+  let bytes = 0
+  let units = 0
+  for (const character of text) {
+    bytes += bytesOf(character)
+    if (bytes > maxBytes) break
+    units += character.length
+  }
+  return units
+}
+
+interface Renaming {
+  readonly rules: NameRules
+  readonly changes: Set<NameChange>
+}
+
+/** Empty for what is no name. */
+function safeSegment(raw: string, { rules, changes }: Renaming): string {
+  const isWindows = (rules.platform ?? process.platform) === 'win32'
+  const apply = (before: string, change: NameChange, after: string): string => {
+    if (after !== before) changes.add(change)
+    return after
+  }
+  const visible = apply(raw, 'invisible', raw.replaceAll(INVISIBLE, ''))
+  if (visible === '.' || visible === '..') return ''
+  const held = isWindows ? apply(visible, 'system', windowsName(visible)) : visible
+  const shown = rules.hidden === true ? held : apply(held, 'hidden', shownName(held, isWindows))
+  if (bytesOf(shown) <= MAX_SEGMENT_BYTES) return shown
+  const { stem, extension } = splitExtension(shown)
+  const short = `${shortened(stem, MAX_SEGMENT_BYTES - bytesOf(extension))}${extension}`
+  return apply(shown, 'length', (isWindows ? windowsName(short) : short) || FALLBACK)
+}
+
+function windowsName(name: string): string {
+  const holdable = name.replaceAll(WINDOWS_SPECIAL, '_').replace(WINDOWS_END, '')
+  return WINDOWS_DEVICE.test(holdable) ? `_${holdable}` : holdable
+}
+
+function shownName(name: string, isWindows: boolean): string {
+  return LEADING_DOT.test(name) || (isWindows && WINDOWS_OBEYED.test(name)) ? `_${name}` : name
 }

@@ -11,6 +11,8 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
+import { isSealiftError } from '../../protocol/errors.ts'
+import type { SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { toBase64Url } from '../base64url.ts'
 import { drawParcelSecrets, drawSecrets, MemoryJournal } from '../send/send-journal.ts'
@@ -39,6 +41,11 @@ export interface SendIdentity {
   readonly terms: readonly (string | number | boolean | null)[]
 }
 
+interface JournalOptions {
+  /** Told, once, that the journal cannot be written any more: the send cannot be gone on with. */
+  readonly onFailure: (error: SealiftError) => void
+}
+
 export class FileSendJournal implements SendJournal, AsyncDisposable {
   readonly parcel: ParcelSecrets
   published: SendJournal['published'] = null
@@ -53,9 +60,12 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   readonly #items = new Map<string, FileItemJournal>()
   #stamps: { readonly stamps: readonly (FileStamp | null)[]; readonly boot: string } = { stamps: [], boot: '' }
   readonly #memory: MemoryJournal
+  readonly #onFailure: (error: SealiftError) => void
+  #failed = false
 
-  private constructor(options: { lines: LineJournal; suite: CryptoSuite; parcel: ParcelSecrets }) {
+  private constructor(options: JournalOptions & { lines: LineJournal; suite: CryptoSuite; parcel: ParcelSecrets }) {
     this.#lines = options.lines
+    this.#onFailure = options.onFailure
     this.#suite = options.suite
     this.parcel = options.parcel
     this.#memory = new MemoryJournal(options.suite)
@@ -69,15 +79,16 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   static async open(
     stateDirectory: string,
     identity: SendIdentity,
-    suite: CryptoSuite,
+    options: JournalOptions & { readonly suite: CryptoSuite },
   ): Promise<FileSendJournal | null> {
+    const { suite, onFailure } = options
     const path = join(await stateFolder(stateDirectory, 'sends'), `${nameOf(identity)}.jsonl`)
     const recalled = await recall(path)
     if (recalled === 'busy') return null
     if (recalled === null) await rm(path, { force: true })
     const lines = await LineJournal.open(path)
     const parcel = recalled?.parcel ?? drawParcelSecrets(suite)
-    const journal = new FileSendJournal({ lines, suite, parcel })
+    const journal = new FileSendJournal({ lines, suite, parcel, onFailure })
     await journal.#begin(identity, recalled)
     return journal
   }
@@ -85,14 +96,19 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   async parcelPublished(parcel: NonNullable<SendJournal['published']>): Promise<void> {
     this.published = parcel
     this.coveredMedia.clear()
-    await this.#lines.append({ published: parcel })
+    await this.#append({ published: parcel })
   }
 
   async mediaCovered(media: readonly string[]): Promise<void> {
     const covered = media.filter(id => !this.coveredMedia.has(id))
     if (covered.length === 0) return
     for (const id of covered) this.coveredMedia.add(id)
-    await this.#lines.append({ covered })
+    await this.#append({ covered })
+  }
+
+  /** Of everything that was sent, or begun. */
+  get items(): readonly ItemJournal[] {
+    return [...this.#items.values(), ...this.#memory.items]
   }
 
   /** Streams, thumbnails and tracks are not gone on with: nobody can tell whether their bytes are what they were. */
@@ -123,10 +139,25 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     const process = await ownIdentity()
     this.published = recalled?.published ?? null
     for (const media of recalled?.covered ?? []) this.coveredMedia.add(media)
-    if (!recalled) await this.#lines.append(headEntry(this.parcel))
-    await this.#lines.append({ process })
+    if (!recalled) await this.#append(headEntry(this.parcel))
+    await this.#append({ process })
     this.#stamps = { stamps: identity.files.map(file => file && file.source.stamp), boot: process.boot }
     for (const before of recalled?.items.values() ?? []) this.#recall(before)
+  }
+
+  /**
+   * The send goes on without its journal. Nothing more is written then: what a later process reads has to be whole up to
+   * its end.
+   */
+  async #append(entry: object): Promise<void> {
+    if (this.#failed) return
+    try {
+      await this.#lines.append(entry)
+    } catch (error) {
+      if (!isSealiftError(error, 'local_file')) throw error
+      if (!this.#failed) this.#onFailure(error)
+      this.#failed = true
+    }
   }
 
   #recall(before: RecalledItem): void {
@@ -147,7 +178,7 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     const stamp = stamps[index]
     if (!stamp) return null
     const place = thing === 'item' ? { item: index } : { item: index, thing }
-    const append = (entry: object): Promise<void> => this.#lines.append({ ...place, ...entry })
+    const append = (entry: object): Promise<void> => this.#append({ ...place, ...entry })
     const journal = new FileItemJournal({ suite: this.#suite, append, stamp, boot })
     this.#items.set(keyOf(index, thing), journal)
     return journal

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
+import { makeFolder } from '../../files/make-folder.ts'
 import { localError } from './local-error.ts'
 
 /** `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift` (XDG Base Directory Specification). */
@@ -13,7 +13,7 @@ export function defaultStateDirectory(environment: NodeJS.ProcessEnv = process.e
 /** A folder inside the state directory, made when absent, closed to other users. @throws local_file */
 export async function stateFolder(stateDirectory: string, name: string): Promise<string> {
   const folder = join(stateDirectory, name)
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makeFolder(folder, 0o700).catch((error: unknown) => {
     throw localError('The state directory cannot be used', folder, error)
   })
   return folder

@@ -1,41 +1,41 @@
 import { Readable } from 'node:stream'
 
-import { Agent, errors } from 'undici'
+import type { LookupFunction } from 'node:net'
+
 import type { Dispatcher } from 'undici'
 
-import { SealiftError } from '../../protocol/errors.ts'
 import { abortReason } from '../abort.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
+import { connectionError } from './connection-error.ts'
+import { Routes } from './routes.ts'
 
 /** Large bodies are handed to the socket in slices, so that progress and stalls show while they travel. */
 const SLICE_BYTES = 256 * 1024
-const CONNECT_TIMEOUT_MS = 15_000
-/** Shorter than what servers keep idle connections for, so that none is used in the moment it is closed. */
-const KEEP_ALIVE_MS = 4_000
 
-/** How many connections the transport of Node opens. */
+/** How the transport of Node connects. */
 export interface UndiciTransportOptions {
   /** Connections to one server at most: requests beyond wait their turn. */
   readonly connections: number
+  /** Resolves names. Default: the system's. */
+  readonly lookup?: LookupFunction
+  /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are looked up. Default: that of the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
 /** Sends requests with undici over pooled connections. Disposing it ends requests that still run. */
 export function undiciTransport(options: UndiciTransportOptions): Transport {
-  const agent = new Agent({
-    connections: options.connections,
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    allowH2: false,
-  })
+  const routes = new Routes(options)
   return {
-    request: request => send(agent, request),
-    [Symbol.asyncDispose]: () => agent.destroy(),
+    // A proxy connects on our behalf, to where it likes.
+    judgesConnections: !routes.usesProxy,
+    request: request => send(routes, request),
+    [Symbol.asyncDispose]: () => routes[Symbol.asyncDispose](),
   }
 }
 
-async function send(agent: Agent, request: TransportRequest): Promise<TransportResponse> {
+async function send(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
   try {
-    const answered = agent.request({
+    const answered = routes.dispatcherFor(request).request({
       ...target(request.url),
       method: request.method,
       headers: requestHeaders(request),
@@ -99,16 +99,5 @@ function first(value: string | string[] | undefined): string | null {
 }
 
 function translated(error: unknown, signal: AbortSignal): Error {
-  if (signal.aborted) return abortReason(signal)
-  if (error instanceof SealiftError) return error
-  return new SealiftError('network', describe(error), { cause: error })
-}
-
-function describe(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'ECONNREFUSED') return 'Nothing answers at the address of the server'
-  if (code === 'ENOTFOUND') return 'The name of the server cannot be found'
-  const late = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError
-  if (late || error instanceof errors.ConnectTimeoutError) return 'The server was silent for too long'
-  return 'The connection to the server broke'
+  return signal.aborted ? abortReason(signal) : connectionError(error)
 }

@@ -161,11 +161,11 @@ export class OpenedParcel implements Parcel {
       const answer = await target.open(item)
       if (answer === null) run.meter.leaveOut(item.index)
       if (answer === 'have') run.meter.finish(item.index, item.bytes ?? 0)
-      if (answer === null || answer === 'have') return answer && { item, ok: true }
+      if (answer === null || answer === 'have') return answer && { item, ok: true, bytes: item.bytes }
       opened = answer
-      await this.#download(item, opened, run)
+      const bytes = await this.#download(item, opened, run)
       await opened.settle?.(null)
-      return { item, ok: true }
+      return { item, ok: true, bytes }
     } catch (thrown) {
       const error = asError(run.signal.aborted ? abortReason(run.signal) : thrown)
       await opened?.settle?.(error).catch(() => undefined)
@@ -174,7 +174,7 @@ export class OpenedParcel implements Parcel {
     }
   }
 
-  async #download(item: ParcelItem, { sink, resume, keep }: Omit<OpenedSink, 'settle'>, run: Run): Promise<void> {
+  async #download(item: ParcelItem, { sink, resume, keep }: Omit<OpenedSink, 'settle'>, run: Run): Promise<number> {
     const { index } = item
     const { meter, signal } = run
     meter.begin(index)
@@ -182,7 +182,9 @@ export class OpenedParcel implements Parcel {
     for (const range of merged(resume?.finished ?? [])) found(range.end - range.start)
     const moved = (bytes: number): void => meter.moved(index, bytes)
     const download = { index, item: this.#entry(item), sink, resume, keep, moved, found }
-    meter.finish(index, await downloadItem(this.#options.context, download, signal))
+    const bytes = await downloadItem(this.#options.context, download, signal)
+    meter.finish(index, bytes)
+    return bytes
   }
 
   #entry({ index }: ParcelItem): ManifestItem {
@@ -203,8 +205,10 @@ function describe(item: ManifestItem): Omit<ParcelItem, 'index' | 'id'> {
     type: item.type,
     bytes: item.original?.bytes ?? item.bytes ?? null,
     state: isSent(item) ? 'complete' : 'sending',
+    modifiedAt: item.modifiedAt ?? null,
     preview: item.preview ?? null,
     hasThumbnail: item.thumbnail !== undefined,
+    note: item.note ?? null,
     video: item.video ?? null,
   }
 }

@@ -1,3 +1,4 @@
+import { describedItem } from './described-item.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { throwIfAborted } from '../abort.ts'
@@ -5,7 +6,7 @@ import { toBase64Url } from '../base64url.ts'
 import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
-import { isBeingSent, MANIFEST_VERSION } from '../manifest.ts'
+import { isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest.ts'
 import type { ManifestItem, Preview, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
@@ -58,7 +59,7 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options
-    this.#items = options.items.map(item => ({ ...described(item), state: 'sending' }))
+    this.#items = options.items.map(item => ({ ...describedItem(item), state: 'sending' }))
   }
 
   get published(): Published | null {
@@ -89,6 +90,15 @@ export class Publisher {
     this.#changed = true
   }
 
+  /** @param note `undefined`: nothing needs to be said any more */
+  itemNoted(index: number, note: string | undefined): void {
+    const item = this.#items[index]
+    if (!item || item.note === note) return
+    const { note: _before, ...rest } = item
+    this.#items[index] = note === undefined ? rest : { ...rest, note: note.slice(0, MAX_NOTE_CHARACTERS) }
+    this.#changed = true
+  }
+
   filmBegun(index: number, film: OutgoingFilm): void {
     this.#films.set(index, new FilmProgress(film))
   }
@@ -97,12 +107,28 @@ export class Publisher {
   filmDropped(index: number): void {
     this.#films.delete(index)
     const item = this.#items[index]
-    const { name, type, preview, thumbnail } = item ?? {}
+    const { name, type, preview, thumbnail, modifiedAt } = item ?? {}
     if (name !== undefined && type !== undefined) {
-      const shown = { ...(preview && { preview }), ...(thumbnail && { thumbnail }) }
+      const told = modifiedAt !== undefined && { modifiedAt }
+      const shown = { ...told, ...(preview && { preview }), ...(thumbnail && { thumbnail }) }
       this.#items[index] = { name, type, ...shown, state: 'sending' }
     }
     this.#changed = true
+  }
+
+  /**
+   * Names media no more that no version covers yet, so that they can be deleted.
+   * @returns those of `media` that may be deleted
+   */
+  async uncover(media: readonly string[]): Promise<readonly string[]> {
+    // A version on its way may name them.
+    for (let updating = null; updating !== this.#updating;) {
+      updating = this.#updating
+      await updating
+    }
+    const uncovered = media.filter(id => !this.#options.journal.coveredMedia.has(id))
+    for (const id of uncovered) this.#media.delete(id)
+    return uncovered
   }
 
   trackBegun({ index, track }: TrackPlace, begun: Begun): void {
@@ -281,13 +307,5 @@ export class Publisher {
   #cover(media: string): void {
     this.#media.add(media)
     this.#changed = true
-  }
-}
-
-function described(item: SendItem): Pick<ManifestItem, 'name' | 'type' | 'preview'> {
-  return {
-    name: item.name,
-    type: item.type ?? 'application/octet-stream',
-    ...(item.preview && { preview: item.preview }),
   }
 }

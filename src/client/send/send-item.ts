@@ -49,7 +49,10 @@ export class ItemSend {
     const { item, parts, index } = this.#outgoing
     this.#options.progress.begin(index)
     const begun = await item.film?.begin(signal)
-    const bytes = begun ? await this.#sendWithFilm(begun, signal) : await this.#sendOwn(this.#plain(parts), signal)
+    this.#options.publisher.itemNoted(index, begun?.note)
+    const bytes = begun?.film
+      ? await this.#sendWithFilm(begun, signal)
+      : await this.#sendOwn(this.#plain(parts), signal)
     this.#options.progress.finish(index, bytes)
     return bytes
   }
@@ -63,6 +66,7 @@ export class ItemSend {
       const { source } = this.#outgoing.item
       if (!begun.own && source instanceof ReadableStream) throw error
       await this.#forget(begun)
+      this.#options.publisher.itemNoted(this.#outgoing.index, begun.unfitNote?.(error))
       return this.#sendOwn(this.#plain(plainParts(source, this.#options.padding)), signal)
     }
   }
@@ -138,12 +142,11 @@ export class ItemSend {
     publisher.filmDropped(index)
     const things = thingsOf(film.tracks.length, own?.way)
     const journals = things.map(thing => journal.item(index, thing))
+    const mediaOf = ({ upload, stored }: (typeof journals)[number]) => stored?.media ?? upload?.mediaId
     // What a readable version covers stays until the parcel ends.
-    const uncovered = journals.filter(({ upload, stored }) => {
-      const media = stored?.media ?? upload?.mediaId
-      return media !== undefined && !journal.coveredMedia.has(media)
-    })
-    await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items: uncovered })
+    const uncovered = await publisher.uncover(journals.flatMap(each => mediaOf(each) ?? []))
+    const items = journals.filter(each => uncovered.includes(mediaOf(each) ?? ''))
+    await undo(context.server, { owner: journal.parcel.owner, parcelId: null, items })
     for (const each of journals) await each.restart()
   }
 

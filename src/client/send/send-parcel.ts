@@ -11,6 +11,8 @@ import { ProgressMeter } from '../progress-meter.ts'
 import { isPassing } from '../retry.ts'
 import type { Sent } from '../sealift.ts'
 import { TaskGroup } from '../task-group.ts'
+import { checkManifestFits } from './check-manifest-fits.ts'
+import { describedItem } from './described-item.ts'
 import { plainParts } from './plain-parts.ts'
 import { Publisher } from './publisher.ts'
 import { ItemSend } from './send-item.ts'
@@ -34,14 +36,15 @@ export interface SendParcelOptions {
 
 /** Sends items and publishes them. What was sent stays where it is when it fails: see `undo.ts`. */
 export async function sendParcel(send: SendParcelOptions): Promise<Sent> {
-  for (const item of send.items) assertSendable(item)
-  const run = new SendRun(send)
-  return run.run(send.options.signal ?? NO_SIGNAL)
+  const { items, context, options } = send
+  for (const item of items) assertSendable(item)
+  const signal = options.signal ?? NO_SIGNAL
+  await checkManifestFits(context.server, { items, padding: options.padding ?? true }, signal)
+  return new SendRun(send).run(signal)
 }
 
 function assertSendable(item: SendItem): void {
-  const { name, type = 'application/octet-stream', preview } = item
-  const checked = manifestItemSchema.safeParse({ name, type, preview, state: 'sending' })
+  const checked = manifestItemSchema.safeParse({ ...describedItem(item), state: 'sending' })
   if (checked.success) return
   const fields = checked.error.issues.map(issue => issue.path.join('.')).join(', ')
   throw new SealiftError('invalid_request', `An item cannot be sent: look at its ${fields}`)

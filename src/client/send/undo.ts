@@ -9,6 +9,8 @@ import type { ItemJournal } from './send-journal.ts'
 
 /** Longest time that a failed send spends on cleaning up: the server does it too, later, by itself. */
 const DEADLINE_MS = 5000
+/** More of it for each thing that was sent: servers limit the rate of requests. */
+const DEADLINE_PER_ITEM_MS = 20
 const PARALLEL = 16
 const MAX_ATTEMPTS = 3
 const PAUSE_MS = 200
@@ -24,7 +26,8 @@ export interface Undoing {
  * cannot do right now: a failed send does not wait for a network. Never rejects.
  */
 export async function undo(server: Server, { owner, parcelId, items }: Undoing): Promise<void> {
-  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const given = Array.from(items)
+  const signal = AbortSignal.timeout(DEADLINE_MS + DEADLINE_PER_ITEM_MS * given.length)
   const headers = { [HEADER.owner]: owner }
   const remove = async (path: string): Promise<boolean> => {
     const request: ServerRequest = { method: 'DELETE', path, headers, signal }
@@ -40,7 +43,7 @@ export async function undo(server: Server, { owner, parcelId, items }: Undoing):
     }
   }
   const limit = pLimit(PARALLEL)
-  await Promise.all(Array.from(items, item => limit(() => removeMedia(item, remove))))
+  await Promise.all(given.map(item => limit(() => removeMedia(item, remove))))
   if (parcelId !== null) await remove(routePath('endParcel', { parcelId }))
 }
 

@@ -6,24 +6,29 @@ import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
 import { problem } from '../../protocol/schemas.ts'
 import { lingering, throwIfAborted } from '../abort.ts'
 import type { StorePath } from '../direct/store-path.ts'
+import { assertHeaderValue } from '../header-values.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from '../retry.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport.ts'
+import type { Credential, SentToken } from './credential.ts'
 
 /** An answer that is read into memory is cut off here: manifests are the largest. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const MAX_PROBLEM_BYTES = 64 * 1024
+const NOT_MODIFIED = 304
 /** Longest wait for the answer to a request that is not wanted any more. */
 const LINGER_MS = 2000
 
 export interface ServerAccess {
   /** Base URL. */
   readonly server: string
-  readonly token: string | null
+  readonly credential: Credential
   readonly transport: Transport
   readonly retrier: Retrier
   /** Longest silence of the server that is not taken for a broken connection. */
   readonly stallTimeoutMs: number
+  /** Base URLs of servers found to take manifests as JSON alone. */
+  readonly jsonOnly?: Set<string>
   /** The way to its store; `null` or absent: everything goes through the server. */
   readonly store?: StorePath | null
 }
@@ -37,7 +42,7 @@ export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' 
   readonly stallTimeoutMs?: number
 }
 
-/** One server: adds its address and token to requests, turns refusals into errors, repeats what is worth it. */
+/** One server: adds its address and credential to requests, turns refusals into errors, repeats what is worth it. */
 export class Server {
   readonly base: string
   readonly retrier: Retrier
@@ -49,6 +54,15 @@ export class Server {
     this.retrier = access.retrier
     this.store = access.store ?? null
     this.#access = access
+  }
+
+  /** True once the server has refused raw manifests, as those before that form do. */
+  get takesOnlyJson(): boolean {
+    return this.#access.jsonOnly?.has(this.base) ?? false
+  }
+
+  noteJsonOnly(): void {
+    this.#access.jsonOnly?.add(this.base)
   }
 
   /** One attempt. Resolves with an answer below 400. @throws the server's refusal, revived; `network`; the abort */
@@ -64,17 +78,32 @@ export class Server {
   }
 
   async #exchange(request: ServerRequest, sent: SentBytes): Promise<TransportResponse> {
-    const response = await this.#access.transport.request({
+    const { credential } = this.#access
+    const current = credential.current()
+    // A turn of the event loop only where there is something to wait for.
+    const token = current instanceof Promise ? await current : current
+    let response = await this.#send(request, token, sent)
+    if (response.status === 401 && token && credential.instead) {
+      const other = await credential.instead(token)
+      await response.discard()
+      sent.takeBack()
+      response = await this.#send(request, other, sent)
+    }
+    if (response.status >= 400) throw await refusal(response)
+    if (response.status >= 300 && response.status !== NOT_MODIFIED) throw await redirection(response, this.base)
+    return response
+  }
+
+  #send(request: ServerRequest, token: SentToken | null, sent: SentBytes): Promise<TransportResponse> {
+    return this.#access.transport.request({
       method: request.method,
-      url: `${this.base}${request.path}${queryString(request.query)}`,
-      headers: this.#headers(request.headers),
+      url: `${token?.base ?? this.base}${request.path}${queryString(request.query)}`,
+      headers: requestHeaders(request.headers, token),
       signal: request.signal,
       stallTimeoutMs: request.stallTimeoutMs ?? this.#access.stallTimeoutMs,
       onSent: bytes => sent.add(bytes),
       ...(request.body && { body: request.body }),
     })
-    if (response.status >= 400) throw await refusal(response)
-    return response
   }
 
   /**
@@ -101,13 +130,17 @@ export class Server {
   async done(request: ServerRequest): Promise<void> {
     await this.retrier.run(request.signal, async () => (await this.attempt(request)).discard())
   }
+}
 
-  #headers(given: ServerRequest['headers'] = {}): Record<string, string> {
-    const headers: Record<string, string> = {}
-    for (const [name, value] of Object.entries(given)) if (value !== undefined) headers[name] = value
-    if (this.#access.token !== null) headers['authorization'] = `Bearer ${this.#access.token}`
-    return headers
+function requestHeaders(given: ServerRequest['headers'] = {}, sent: SentToken | null): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    assertHeaderValue(name, value)
+    headers[name] = value
   }
+  if (sent !== null) headers['authorization'] = `Bearer ${sent.token}`
+  return headers
 }
 
 /** Reads an answer and checks its shape. @throws invalid_response */
@@ -188,6 +221,19 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
     ([, fact]) => fact !== undefined,
   )
   return new SealiftError(code, detail, { context: { ...Object.fromEntries(facts), ...retryAfterSeconds } })
+}
+
+/** Nothing is sent to where a server points: a token must not follow, nor a request reach what only we can. */
+export async function redirection(response: TransportResponse, base: string): Promise<SealiftError> {
+  const location = response.header('location') ?? ''
+  await response.discard()
+  const target = URL.canParse(location, base) ? new URL(location, base) : null
+  const isUpgrade = target?.protocol === 'https:' && base.startsWith('http:')
+  const advice = isUpgrade
+    ? 'It wants TLS: give its address, or the link, with https:// instead of http://'
+    : 'Give the address of the server itself'
+  const to = target ? ` to ${target.origin}` : ''
+  return new SealiftError('redirected', `The server redirects${to}, which is not followed. ${advice}`)
 }
 
 /** What a proxy between us and the server may answer of its own. */

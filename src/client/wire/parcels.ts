@@ -1,21 +1,15 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/routes.ts'
-import { limits, media, parcel } from '../../protocol/schemas.ts'
+import { limits, media } from '../../protocol/schemas.ts'
 import type { Limits, Media, Parcel } from '../../protocol/schemas.ts'
-import { toBase64Url } from '../base64url.ts'
 import type { LeaseOptions } from '../options.ts'
 import { jsonBody, makingHeaders, notUnderstood, readAll } from './http.ts'
+import { sendManifest, type SealedManifest } from './manifest-body.ts'
 import type { Server } from './http.ts'
 import { leaseFields } from './uploads.ts'
 
 const MAX_MANIFEST_BYTES = 32 * 1024 * 1024
-
-export interface SealedManifest {
-  readonly sealed: Uint8Array<ArrayBuffer>
-  /** Media whose leases end with the parcel. */
-  readonly media: readonly string[]
-}
 
 export interface PublishRequest extends SealedManifest {
   readonly owner: string
@@ -24,14 +18,10 @@ export interface PublishRequest extends SealedManifest {
 }
 
 export function publishParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<Parcel> {
-  const { body, headers } = jsonBody({
-    manifest: toBase64Url(request.sealed),
-    media: request.media,
-    ...(request.ttlSeconds !== undefined && { ttlSeconds: request.ttlSeconds }),
-  })
-  const making = makingHeaders(request.owner, request.idempotencyKey)
-  const path = routePath('publishParcel', {})
-  return server.json({ method: 'POST', path, headers: { ...headers, ...making }, body, signal }, parcel)
+  const { ttlSeconds } = request
+  const headers = makingHeaders(request.owner, request.idempotencyKey)
+  const target = { method: 'POST', path: routePath('publishParcel', {}), headers, signal } as const
+  return sendManifest(server, { target, manifest: request, ttlSeconds })
 }
 
 export interface ReplaceRequest extends SealedManifest {
@@ -46,11 +36,10 @@ export interface ReplaceRequest extends SealedManifest {
  */
 export async function replaceManifest(server: Server, request: ReplaceRequest, signal: AbortSignal): Promise<number> {
   const path = routePath('replaceManifest', { parcelId: request.parcelId })
-  const { body, headers } = jsonBody({ manifest: toBase64Url(request.sealed), media: request.media })
-  const precondition = { [HEADER.owner]: request.owner, 'if-match': `"${request.ifVersion}"` }
+  const headers = { [HEADER.owner]: request.owner, 'if-match': `"${request.ifVersion}"` }
   try {
-    const answer = { method: 'PUT', path, headers: { ...headers, ...precondition }, body, signal } as const
-    return (await server.json(answer, parcel)).version
+    const target = { method: 'PUT', path, headers, signal } as const
+    return (await sendManifest(server, { target, manifest: request, ttlSeconds: undefined })).version
   } catch (error) {
     if (!isSealiftError(error, 'version_mismatch')) throw error
     const standing = await readParcel(server, { parcelId: request.parcelId }, signal)

@@ -5,6 +5,8 @@
  * A signed token is held against its expiry when a request begins; what runs by then may run to its end. A token that
  * is revoked (gone from the configuration, or no longer verified by it) ends what runs: see sessions.ts.
  */
+import { timingSafeEqual } from 'node:crypto'
+
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
@@ -48,6 +50,8 @@ export interface AuthenticatorOptions {
   readonly live: LiveConfig
   readonly clock: Clock
   readonly proxies: ProxyTrust
+  /** SHA-256 (hex) of the token that stands for this machine's own user in the open mode `loopback`. Absent: nobody has it. */
+  readonly localTokenSha256?: string | undefined
 }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -55,7 +59,11 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   return {
     authenticate(facts) {
       const { authorization } = facts.headers
-      return authorization === undefined ? (anonymousClient(deps, facts) ?? refuse()) : tokenClient(deps, authorization)
+      if (authorization === undefined) return openClient(deps, facts, false) ?? refuse()
+      const token = typeof authorization === 'string' ? bearerToken(authorization) : null
+      if (token === null) return refuse()
+      const sent = { token, hash: hashToken(token) }
+      return isLocalToken(deps, sent) ? (openClient(deps, facts, true) ?? refuse()) : tokenClient(deps, sent)
     },
     addressOf: facts => networkOf(deps, facts),
   }
@@ -66,12 +74,15 @@ interface Deps extends AuthenticatorOptions {
   readonly signed: SignedTokens
 }
 
-async function tokenClient(deps: Deps, authorization: string | readonly string[]): Promise<Client> {
-  const token = typeof authorization === 'string' ? bearerToken(authorization) : null
-  if (token === null) throw unauthorized()
+async function tokenClient(deps: Deps, sent: SentToken): Promise<Client> {
   const config = deps.live.current
-  const hash = hashToken(token)
-  return staticClient(deps, config, hash) ?? (await signedClient(deps, config, { token, hash })) ?? refuse()
+  return staticClient(deps, config, sent.hash) ?? (await signedClient(deps, config, sent)) ?? refuse()
+}
+
+function isLocalToken({ localTokenSha256 }: Deps, { hash }: SentToken): boolean {
+  return (
+    localTokenSha256 !== undefined && timingSafeEqual(Buffer.from(localTokenSha256, 'hex'), Buffer.from(hash, 'hex'))
+  )
 }
 
 async function refuse(): Promise<never> {
@@ -119,46 +130,52 @@ async function signedClient({ signed, clock }: Deps, config: ServerConfig, sent:
   return { clientId: `subject:${subject}`, anonymous: false, tier: knownTier(config, tier), device, credential }
 }
 
-function anonymousClient(deps: Deps, facts: RequestFacts): Client | null {
+/** A client that is an address. The local token names nobody: it only opens what the mode `loopback` gives. */
+function openClient(deps: Deps, facts: RequestFacts, hasLocalToken: boolean): Client | null {
   const config = deps.live.current
-  const asCapability = facts.capability === true
-  if (!asCapability && !isOpenTo(config, facts)) return null
-  const credential = new OpenCredential(config, facts)
+  const request = { ...facts, hasLocalToken }
+  if (facts.capability !== true && !isOpenTo(config, request)) return null
+  const credential = new OpenCredential(config, request)
   const tier = knownTier(config, config.access.openTier)
   return { clientId: `address:${networkOf(deps, facts)}`, anonymous: true, tier, device: null, credential }
 }
 
-/** No token at all. Looked at only where a transfer is long enough to be ended. */
+interface OpenRequest extends RequestFacts {
+  readonly hasLocalToken: boolean
+}
+
+/** No token of anybody's. Looked at only where a transfer is long enough to be ended. */
 class OpenCredential implements Credential {
   readonly takenBy: ServerConfig
-  readonly #facts: RequestFacts
+  readonly #request: OpenRequest
 
-  constructor(takenBy: ServerConfig, facts: RequestFacts) {
+  constructor(takenBy: ServerConfig, request: OpenRequest) {
     this.takenBy = takenBy
-    this.#facts = facts
+    this.#request = request
   }
 
   get fingerprint(): string {
-    return `open ${this.#facts.capability === true} ${isLocal(this.#facts)}`
+    return `open ${this.#request.capability === true} ${isLocal(this.#request)}`
   }
 
   async holdsIn(next: ServerConfig): Promise<boolean> {
-    return this.#facts.capability === true ? next.access.downloads === 'capability' : isOpenTo(next, this.#facts)
+    return this.#request.capability === true ? next.access.downloads === 'capability' : isOpenTo(next, this.#request)
   }
 }
 
-function isOpenTo({ access, listen }: ServerConfig, facts: RequestFacts): boolean {
+function isOpenTo({ access, listen }: ServerConfig, request: OpenRequest): boolean {
   if (access.openMode === 'off') return false
-  return access.openMode === 'everywhere' || (isLoopbackHost(listen.host) && isLocal(facts))
+  return access.openMode === 'everywhere' || (isLoopbackHost(listen.host) && isLocal(request))
 }
 
 /**
- * From this machine, and neither through a proxy on it that lets the whole world in, nor by a page of the world that a
- * browser on this machine shows.
+ * From the user that runs this server: the token proves it, since only that user can read its file. A loopback peer
+ * proves nothing: it may be a proxy or a tunnel that lets the world in, another user, or a page in a browser. The other
+ * conditions bound what a token that has leaked can do.
  */
-function isLocal({ peerAddress, headers }: RequestFacts): boolean {
+function isLocal({ peerAddress, headers, hasLocalToken }: OpenRequest): boolean {
   const peer = normaliseAddress(peerAddress)
-  return peer !== null && isLoopbackAddress(peer) && !isForwarded(headers) && namesThisMachine(headers)
+  return hasLocalToken && peer !== null && isLoopbackAddress(peer) && !isForwarded(headers) && namesThisMachine(headers)
 }
 
 function networkOf({ proxies }: Deps, { peerAddress, headers }: Pick<RequestFacts, 'peerAddress' | 'headers'>): string {

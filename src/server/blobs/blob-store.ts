@@ -9,8 +9,9 @@
  * - `complete` and `delete` are idempotent. `delete` of an unknown blob is not an error.
  * - `read` writes exactly the asked bytes to the sink or rejects; a reader that began before `delete` either gets all
  *   its bytes or a rejection.
- * - errors are `SealiftError`: `storage_full` (no space, quota of the disk), `damaged` (bytes that must be there are
- *   not), `unavailable` (anything else the store could not do; worth a retry), with the foreign error as `cause`.
+ * - errors are `SealiftError`: `storage_full` (no space, quota of the disk), `too_large` (more than one file may hold),
+ *   `damaged` (bytes that must be there are not), `unavailable` (anything else the store could not do; worth a retry),
+ *   with the foreign error as `cause`.
  *   An abort rejects with the signal's reason. What `source` throws is passed through as it is.
  */
 export interface BlobStore extends AsyncDisposable {

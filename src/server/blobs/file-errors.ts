@@ -1,7 +1,6 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 
-/** EFBIG: larger than this disk, or this process, may write. */
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
+const FULL = new Set(['ENOSPC', 'EDQUOT'])
 
 /** A file system's error as ours, its own as the cause. */
 export function translateFileError(error: unknown): SealiftError {
@@ -9,6 +8,10 @@ export function translateFileError(error: unknown): SealiftError {
   const code = errorCode(error)
   if (code !== null && FULL.has(code)) {
     return new SealiftError('storage_full', 'The disk that holds the media is full: free some space', { cause: error })
+  }
+  if (code === 'EFBIG') {
+    const message = "The server's file system, or its limit on file sizes (`ulimit -f`), takes no file of this size"
+    return new SealiftError('too_large', message, { context: { limit: 'fileBytes' }, cause: error })
   }
   return new SealiftError('unavailable', `The media storage failed (${code ?? 'unknown error'})`, { cause: error })
 }

@@ -3,10 +3,9 @@
  * last thing the process does. Errors are Node's own, with their `code`.
  */
 import { constants, close, fdatasync, fstat, fsync, ftruncate, open, read, readSync, writev } from 'node:fs'
-import { mkdir, open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
 
-import { isMissing } from './file-errors.ts'
+import { makeFolder } from '../../files/make-folder.ts'
 
 export interface OpenFile {
   /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
@@ -51,7 +50,7 @@ const FOLDER_MODE = 0o700
 
 export const nodeFileSystem: FileSystem = {
   open: async (path, purpose) => new NodeFile(await openDescriptor(path, purpose)),
-  makeFolder,
+  makeFolder: path => makeFolder(path, FOLDER_MODE),
   async syncFolder(path) {
     await using folder = await openHandle(path, constants.O_RDONLY)
     await folder.sync()
@@ -67,25 +66,6 @@ export const nodeFileSystem: FileSystem = {
     const { bavail, blocks, bsize } = await statfs(path)
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
   },
-}
-
-/** Node's own recursion never returns where a folder can be seen but not made, as below /proc. */
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdirIfAbsent(path)
-  } catch (error) {
-    if (!isMissing(error) || dirname(path) === path) throw error
-    await makeFolder(dirname(path))
-    await mkdirIfAbsent(path)
-  }
-}
-
-async function mkdirIfAbsent(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: FOLDER_MODE })
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-  }
 }
 
 const FLAGS: Readonly<Record<Purpose, number>> = {

@@ -38,7 +38,7 @@ import { BlockPool } from './s3/gathered-bytes.ts'
 import { type IncomingMemory, IncomingPart } from './s3/incoming-part.ts'
 import { groupByBlob } from './s3/list-blobs.ts'
 import { ObjectNames } from './s3/object-names.ts'
-import { PartMemory } from './s3/part-memory.ts'
+import { ByteBudget } from '../memory/byte-budget.ts'
 import { PartsOnTheirWay } from './s3/parts-on-their-way.ts'
 import { readParts } from './s3/read-parts.ts'
 import { ReceiveMemory } from './s3/receive-memory.ts'
@@ -91,7 +91,7 @@ class ObjectsBlobStore implements S3BlobStore {
     this.#service = new S3Service({ client, reader, memory, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
     this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
-    this.#incoming = { memory: new PartMemory(options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
+    this.#incoming = { memory: new ByteBudget(() => options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
     this.#destroy = () => {
       client.destroy()
       reader.destroy()

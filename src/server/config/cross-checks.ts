@@ -86,9 +86,25 @@ function* listenerChecks({ listen, admin, access }: ServerConfig): Generator<Cro
       'listen.host',
     )
   }
-  if (admin.enabled && admin.port !== 0 && admin.port === listen.port) {
+  const proxied = proxySettings(listen)
+  if (access.openMode === 'loopback' && proxied.length > 0) {
+    yield problem(
+      'access.openMode',
+      `loopback takes no request through a proxy, so it cannot stand beside ${proxied.join(' and ')}; choose off (tokens only) or everywhere (anyone may store)`,
+      ...proxied,
+    )
+  }
+  if (admin.enabled && admin.port !== null && admin.port !== 0 && admin.port === listen.port) {
     yield problem('admin.port', 'must differ from listen.port', 'listen.port')
   }
+}
+
+/** The settings that say that a proxy is in front. */
+function proxySettings({ publicUrl, trustedProxies }: ServerConfig['listen']): string[] {
+  return [
+    ...(publicUrl === null ? [] : ['listen.publicUrl']),
+    ...(trustedProxies.length === 0 ? [] : ['listen.trustedProxies']),
+  ]
 }
 
 function* tierChecks({ tiers, transfer, access }: ServerConfig): Generator<CrossProblem> {

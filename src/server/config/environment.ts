@@ -16,6 +16,14 @@ export function processEnvironment(): Environment {
 /** Read by the command line, or naming the file itself; not settings of the server. */
 const OTHER_VARIABLES = ['SEALIFT_CONFIG', 'SEALIFT_SERVER', 'SEALIFT_TOKEN', 'SEALIFT_DEBUG']
 
+/** Set by the supervisor for its workers: SHA-256 (hex) of the token that they share. */
+export const WORKER_TOKEN_VARIABLE = 'SEALIFT_WORKER_TOKEN_SHA256'
+
+export function workerTokenHash(environment: Environment): string | undefined {
+  const hash = environment[WORKER_TOKEN_VARIABLE] ?? ''
+  return /^[0-9a-f]{64}$/.test(hash) ? hash : undefined
+}
+
 /** For tests, benchmarks and the compose file; harmless where a server inherits them. */
 const TOOL_VARIABLE = /^SEALIFT_(SEED|CHROMIUM|DOMAIN|(TEST|BENCH)_\w+)$/
 
@@ -59,7 +67,12 @@ function settingsIn(environment: Environment, problems: ConfigProblem[]): [strin
 }
 
 function isForOthers(name: string): boolean {
-  return OTHER_VARIABLES.includes(name) || TOOL_VARIABLE.test(name) || SERVICE_LINK.test(name)
+  return (
+    OTHER_VARIABLES.includes(name) ||
+    name === WORKER_TOKEN_VARIABLE ||
+    TOOL_VARIABLE.test(name) ||
+    SERVICE_LINK.test(name)
+  )
 }
 
 function unknownVariable(name: string): ConfigProblem {

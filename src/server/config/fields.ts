@@ -6,7 +6,7 @@
  * In a file a duration is called `idleTimeout` and written `60s`; inside the program it is `idleTimeoutMs`: the suffix
  * is added while parsing. No message here ever repeats the value it refuses: it may be a secret.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { parseDuration, parseSize } from '../../protocol/units.ts'
 
@@ -171,6 +171,14 @@ export function text(told: TextTold): Field<string> {
     suffix: '',
     facts: facts('text', told.written, told),
   }
+}
+
+/** A host to listen on. An IPv6 address may stand in brackets, as in a URL. */
+export function listenHost(told: TextTold): Field<string> {
+  const schema = checkedText(told)
+    .transform(host => host.trim().replace(/^\[(.*)\]$/, '$1'))
+    .prefault(told.written)
+  return { kind: 'field', schema, suffix: '', facts: facts('text', told.written, told) }
 }
 
 /** A text that may be left out: `null` then. */

@@ -1,5 +1,5 @@
 /** The section `access` of the configuration: open mode, static tokens, signed tokens. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { choice, duration, list, optionalSection, optionalText, optionalValue, section, text } from './fields.ts'
 import { checkHttpUrl, DAY, HOUR, MINUTE, SECOND } from './schema-units.ts'
@@ -116,7 +116,7 @@ export const access = section('Who may do what', {
     options: ['loopback', 'everywhere', 'off'],
     written: 'loopback',
     about:
-      'Requests without a token: loopback takes them from this machine only (never through a proxy, nor by a page of another site), everywhere takes them from anyone, off takes none',
+      'Who may store without a token of their own: loopback, the user that runs the server on this machine (`serve` writes a token into a file of that user, which the command and sealift/node read by themselves; not beside listen.publicUrl or listen.trustedProxies); everywhere, anyone; off, nobody',
     live: true,
   }),
   openTier: text({

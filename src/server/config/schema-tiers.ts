@@ -73,7 +73,16 @@ export const tier = section('What applies to each client of the tier', {
   uploadBytesPerSecond: byteRate('Rate of all uploads together.'),
   downloadBytesPerSecond: byteRate('Rate of all downloads together.'),
   maxBytes: section('Largest media of each kind, sealed; the kind is the word of the client', byKind),
-  storedBytes: storageSize('100GiB', 'Bytes kept at once, those reserved by unfinished uploads included'),
+  storedBytes: storageSize('100GiB', 'Bytes kept at once: media, manifests, and what unfinished uploads reserve'),
+  storedRows: count({
+    written: 10_000_000,
+    min: 0,
+    max: 1_000_000_000_000,
+    about:
+      'Records kept at once: one for each media or forward and for each download it counts, each parcel and each media it covers, each idempotency key',
+    unit: 'records',
+    live: true,
+  }),
   pendingUploads: count({
     written: 1000,
     min: 1,

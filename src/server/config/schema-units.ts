@@ -23,6 +23,11 @@ export function checkProxy(value: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
 }
 
+/** One name of a machine, as it stands in a Host header; addresses need not be listed. */
+export function checkHostName(value: string): boolean {
+  return /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*$/i.test(value)
+}
+
 export function checkHttpUrl(value: string): string | null {
   const url = URL.canParse(value) ? new URL(value) : null
   if (!url || !/^https?:$/.test(url.protocol)) return 'must be an http or https URL'

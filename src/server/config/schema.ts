@@ -1,11 +1,25 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
-import { z } from 'zod'
+import * as z from 'zod'
 
-import { choice, count, duration, flag, list, named, optionalText, section, size, text } from './fields.ts'
+import {
+  choice,
+  count,
+  duration,
+  flag,
+  list,
+  listenHost,
+  named,
+  optionalCount,
+  optionalText,
+  section,
+  size,
+  text,
+} from './fields.ts'
 import { access } from './schema-access.ts'
 import { limits, records, storage } from './schema-stores.ts'
 import { tier } from './schema-tiers.ts'
 import {
+  checkHostName,
   checkHttpUrl,
   checkProxy,
   checkPublicUrl,
@@ -21,7 +35,7 @@ const port = (written: number, about: string) =>
   count({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
 
 const listen = section('Where clients connect', {
-  host: text({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
+  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
   port: port(7325, 'Port to listen on.'),
   publicUrl: optionalText({
     about: 'The address clients use when a reverse proxy is in front; the only source of absolute URLs',
@@ -37,6 +51,14 @@ const listen = section('Where clients connect', {
     range: 'addresses, networks such as 10.0.0.0/8, loopback, private',
     live: true,
   }),
+  backlog: count({
+    written: 4096,
+    min: 1,
+    max: 65_535,
+    about:
+      'Connections that the system holds until the server accepts them; a burst beyond is cut. The system caps it (net.core.somaxconn)',
+    unit: 'connections',
+  }),
   maxConnections: count({
     written: 10_000,
     min: 1,
@@ -45,7 +67,7 @@ const listen = section('Where clients connect', {
     unit: 'connections',
   }),
   maxConnectionsPerAddress: count({
-    written: 4096,
+    written: 512,
     min: 0,
     max: 1_000_000,
     about:
@@ -57,8 +79,22 @@ const listen = section('Where clients connect', {
 
 const admin = section('Metrics and health, on a listener of their own', {
   enabled: flag({ written: true, about: 'Whether that listener is opened' }),
-  host: text({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
-  port: port(7326, 'Port to listen on.'),
+  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
+  port: optionalCount({
+    min: 0,
+    max: 65_535,
+    about: 'Port to listen on. null: 7326, or any free one where that is taken; 0: any free one',
+    unit: 'port',
+  }),
+  hosts: list({
+    written: [],
+    item: z
+      .string({ error: 'must be a text' })
+      .refine(checkHostName, 'must be a host name such as metrics.internal, without a port'),
+    about:
+      'Names by which it may be called, beside localhost and addresses. Any other name in Host is refused, so that no web page can reach it by a name of its own',
+    range: 'host names',
+  }),
 })
 
 const transfer = section('How bytes move', {
@@ -121,6 +157,44 @@ const transfer = section('How bytes move', {
     live: true,
   }),
 })
+
+const buffers = section(
+  'Memory for what is buffered for requests: JSON, manifests both ways, forms; each process has its own',
+  {
+    bytes: size({
+      written: '48MiB',
+      min: MiB,
+      max: 1024 * 1024 * MiB,
+      range: '1MiB to 1TiB',
+      about: 'Of all clients together; a quarter is kept for requests of up to 64KiB',
+      live: true,
+    }),
+    bytesPerClient: size({
+      written: '16MiB',
+      min: MiB,
+      max: 1024 * 1024 * MiB,
+      range: '1MiB to 1TiB',
+      about: 'Of one client; a manifest larger than three quarters of this waits until the client has no other',
+      live: true,
+    }),
+    queue: count({
+      written: 512,
+      min: 0,
+      max: 100_000,
+      about: 'Requests that may wait for memory of one client, and as many for that of all',
+      unit: 'requests',
+      live: true,
+    }),
+    queueWait: duration({
+      written: '5s',
+      min: 0,
+      max: 10 * MINUTE,
+      range: '0s to 10m',
+      about: 'Longest wait for memory',
+      live: true,
+    }),
+  },
+)
 
 const upkeep = section('Cleaning up', {
   sweepEvery: duration({
@@ -198,6 +272,7 @@ export const configSchema = section('Sealift', {
   limits,
   access,
   transfer,
+  buffers,
   tiers: named({
     about: 'Limits, by tier. What a tier leaves out is taken from `default`',
     entry: tier,

@@ -56,9 +56,10 @@ export async function directRead(
   }
 }
 
-/** Frees the slot of a transfer that is over. */
+/** Frees the slot of a transfer that is over; one that is over already is no error. @throws not_found for what is no id */
 export function endDirect({ directSlots }: DirectAccess, transferId: string): void {
-  if (isId(transferId)) directSlots.end(transferId)
+  if (!isId(transferId)) throw new SealiftError('not_found', 'No transfer can have this id')
+  directSlots.end(transferId)
 }
 
 interface Span {

@@ -15,15 +15,20 @@ export interface AccelerateOptions {
 /** Where nginx finds the bytes of this answer; `null`: they are sent from here. */
 export type Accelerate = (exchange: Exchange, media: MediaRecord) => string | null
 
+/** The request header by which a trusted proxy says that it acts on `X-Accel-Redirect`; value `x-accel-redirect`. */
+const ACCELERATE_HEADER = 'sealift-accelerate'
+
 /**
- * Only a trusted proxy gets such an answer: to anyone else it would be an empty one. Nginx makes an `ETag` of its own,
+ * Only a trusted proxy that says so gets such a response: to anyone else it would be an empty one. The address alone
+ * does not tell: a client on the proxy's machine has it too, and so has another proxy there. Nginx makes an `ETag` of its own,
  * so a request that compares with ours (`If-Range`) is answered from here.
  */
 export function createAccelerate({ blobs, settings, isTrustedProxy }: AccelerateOptions): Accelerate {
   return ({ req }, media) => {
     const { accelerate, accelerateLocation } = settings()
     if (accelerate === 'off' || media.state !== 'complete' || !blobs.fileOf) return null
-    if (req.headers['if-range'] !== undefined || !isTrustedProxy(req.socket.remoteAddress ?? '')) return null
+    if (req.headers['if-range'] !== undefined || req.headers[ACCELERATE_HEADER] !== accelerate) return null
+    if (!isTrustedProxy(req.socket.remoteAddress ?? '')) return null
     return accelerateLocation + blobs.fileOf(media.blobId)
   }
 }

@@ -41,10 +41,3 @@ export const OPAQUE_HEADERS = [
   'Cross-Origin-Resource-Policy',
   'cross-origin',
 ]
-
-export function sendOpaque(exchange: Exchange, bytes: Uint8Array, headers: readonly string[]): void {
-  exchange.sentBytes = bytes.length
-  const all = exchange.headers('Content-Length', String(bytes.length), ...OPAQUE_HEADERS, ...headers)
-  exchange.res.writeHead(200, all)
-  exchange.res.end(exchange.req.method === 'HEAD' ? undefined : bytes)
-}

@@ -1,5 +1,6 @@
 /** Conditional requests of RFC 9110 section 13, as far as bytes that never change and versions need them. */
 import { SealiftError } from '../../protocol/errors.ts'
+import { VERSION_TAG_PATTERN } from '../../protocol/headers.ts'
 
 /** Longer lists of validators are not looked at. */
 const MAX_HEADER_LENGTH = 2048
@@ -16,15 +17,13 @@ export function allowsRange(header: string | undefined, etag: string): boolean {
   return header === undefined || header.trim() === etag
 }
 
-const VERSION_TAG = /^"([1-9]\d{0,14})"$/
-
 export function versionTag(version: number): string {
   return `"${version}"`
 }
 
 /** The version named by a parcel's ETag, as in `If-None-Match: "3"`; `null` when it names none. */
 export function parseVersionTag(header: string | undefined): number | null {
-  const match = header === undefined ? null : VERSION_TAG.exec(header.trim().replace(/^W\//, ''))
+  const match = header === undefined ? null : VERSION_TAG_PATTERN.exec(header.trim().replace(/^W\//, ''))
   return match ? Number(match[1]) : null
 }
 
@@ -33,7 +32,7 @@ export function requireVersion(header: string | undefined): number {
   if (header === undefined) {
     throw new SealiftError('precondition_required', 'Send If-Match with the ETag of the version you replace')
   }
-  const match = VERSION_TAG.exec(header.trim())
+  const match = VERSION_TAG_PATTERN.exec(header.trim())
   if (!match) throw new SealiftError('invalid_request', 'If-Match must be the ETag of one version, such as "3"')
   return Number(match[1])
 }

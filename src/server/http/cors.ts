@@ -28,6 +28,7 @@ const ALLOWED = [
   'Prefer',
   'Range',
   'Sealift-Download',
+  'Sealift-Media-Count',
   'Sealift-Owner',
 ].join(', ')
 

@@ -4,16 +4,17 @@ import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../caller.ts'
 import { confirmPart, directPart, type DirectPart, type DirectParts } from '../direct/direct-part.ts'
 import { directRead, endDirect, type DirectReads } from '../direct/direct-read.ts'
+import { requireDirect } from '../direct/direct-access.ts'
 import { etagOf } from '../media/describe-media.ts'
+import { openMedia } from '../media/open-media.ts'
+import { findLiveUpload } from '../uploads/upload-rights.ts'
 import { sendEmpty, sendJson } from './answers.ts'
+import type { Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
-import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+import { readJson } from './json-body.ts'
 import { partIndex } from './put-part-route.ts'
 
-export type DirectRoutes = DirectParts &
-  DirectReads & {
-    readonly jsonBody: (limitBytes: number) => JsonBodyOptions
-  }
+export type DirectRoutes = DirectParts & DirectReads & Buffering
 
 export async function directPartRoute(
   deps: DirectRoutes,
@@ -21,7 +22,7 @@ export async function directPartRoute(
   caller: Caller,
   parameters: readonly string[],
 ): Promise<void> {
-  const part = await readPart(deps, exchange, parameters)
+  const part = await readPart(deps, exchange, caller, parameters)
   const address = await exchange.inLine(directPart(deps, caller, part, exchange.signal))
   if (address) sendJson(exchange, 200, address)
   else sendEmpty(exchange, 204)
@@ -33,7 +34,7 @@ export async function confirmPartRoute(
   caller: Caller,
   parameters: readonly string[],
 ): Promise<void> {
-  await confirmPart(deps, caller, await readPart(deps, exchange, parameters), exchange.signal)
+  await confirmPart(deps, caller, await readPart(deps, exchange, caller, parameters), exchange.signal)
   sendEmpty(exchange, 204)
 }
 
@@ -43,7 +44,9 @@ export async function directReadRoute(
   caller: Caller,
   [mediaId = '']: readonly string[],
 ): Promise<void> {
-  const range = await readJson(exchange, ROUTES.directRead.json, deps.jsonBody(JSON_BYTES))
+  requireDirect(deps)
+  await openMedia(deps.records, mediaId, deps.clock())
+  const range = await readJson(deps, exchange, caller, ROUTES.directRead.json)
   const known = exchange.req.headers[HEADER.download]
   const grant = typeof known === 'string' ? known : undefined
   const asked = directRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
@@ -52,21 +55,25 @@ export async function directReadRoute(
   sendJson(exchange, 200, read, ['ETag', etagOf(media.blobId), ...download])
 }
 
-export function endDirectRoute(
+export async function endDirectRoute(
   deps: DirectRoutes,
   exchange: Exchange,
   [transferId = '']: readonly string[],
 ): Promise<void> {
   endDirect(deps, transferId)
   sendEmpty(exchange, 204)
-  return Promise.resolve()
 }
 
+/** The body is not asked for before the upload is known to be the caller's. */
 async function readPart(
   deps: DirectRoutes,
   exchange: Exchange,
+  caller: Caller,
   [uploadId = '', index = '']: readonly string[],
 ): Promise<DirectPart> {
-  const told = await readJson(exchange, ROUTES.directPart.json, deps.jsonBody(JSON_BYTES))
-  return { uploadId, index: partIndex(index), ...told }
+  const position = partIndex(index)
+  requireDirect(deps)
+  await findLiveUpload(deps.records, uploadId, caller)
+  const told = await readJson(deps, exchange, caller, ROUTES.directPart.json)
+  return { uploadId, index: position, ...told }
 }

@@ -1,5 +1,5 @@
 /**
- * From a request to its handler. Byte routes are found here and never touch a framework; all others are mounted on
+ * From a request to its handler. Byte routes and health checks are found here and never touch a framework; all others are mounted on
  * Express from the same table. Either way the gate comes first, and any failure ends in one place.
  */
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
@@ -13,14 +13,14 @@ import type { Gate, PublicRoute } from './gate.ts'
 import { drainRest, refuse } from './refuse.ts'
 import type { RouteTable } from './routes.ts'
 
-const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia'] as const).map(name => ({
+const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia', 'health', 'ready'] as const).map(name => ({
   name,
   method: ROUTES[name].method,
   pattern: new RegExp(`^${ROUTES[name].path.replaceAll(/\{\w+\}/g, '([^/]+)')}$`),
 }))
 
 const NAMES = Object.keys(ROUTES) as RouteName[]
-const PUBLIC: ReadonlySet<RouteName> = new Set<PublicRoute>(['health', 'ready', 'openapi'])
+const PUBLIC: ReadonlySet<RouteName> = new Set<PublicRoute>(['health', 'ready'])
 const MAX_URL_LENGTH = 2048
 
 export interface DispatchOptions {

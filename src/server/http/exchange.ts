@@ -53,6 +53,8 @@ export class Exchange {
   #expectsContinue: boolean
   #controller: AbortController | null = null
   #abortReason: Error | null = null
+  /** Waits at work now; one may be part of another. */
+  #patience = 0
 
   constructor({ req, res, requestId, baseHeaders, expectsContinue, idleMs }: ExchangeOptions) {
     this.req = req
@@ -127,10 +129,12 @@ export class Exchange {
   /** While `work` runs, a silent connection is the server's doing and not cut as idle. */
   async patiently<T>(work: Promise<T>): Promise<T> {
     this.req.socket.setTimeout(0)
+    this.#patience += 1
     try {
       return await work
     } finally {
-      this.req.socket.setTimeout(this.idleMs)
+      this.#patience -= 1
+      if (this.#patience === 0) this.req.socket.setTimeout(this.idleMs)
     }
   }
 

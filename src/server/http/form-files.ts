@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
+import { MIMEType } from 'node:util'
 
 import busboy, { type Busboy } from 'busboy'
 
@@ -54,13 +55,28 @@ function openParser(headers: IncomingHttpHeaders, maxFiles: number): Busboy {
   const files = maxFiles + 1
   try {
     return busboy({
-      headers,
+      headers: { 'content-type': quotedBoundary(headers['content-type']) },
       fileHwm: FILE_BUFFER_BYTES,
+      // Names of fields travel as UTF-8 (RFC 7578, section 5.1); the parser's own default is Latin-1.
+      defParamCharset: 'utf8',
       limits: { files, fields: MAX_FIELDS, fieldSize: MAX_FIELD_BYTES, parts: files + MAX_FIELDS },
     })
   } catch (error) {
     throw asMalformed(error)
   }
+}
+
+/**
+ * busboy takes an unquoted boundary only when it is an RFC 9110 token. Many clients send the other characters that
+ * RFC 2046 allows (`/ = : , ?`, parentheses, blanks) without quotes. `MIMEType` reads them as browsers do.
+ * @throws TypeError when the header is no media type
+ */
+function quotedBoundary(contentType = ''): string {
+  const { essence, params } = new MIMEType(contentType)
+  const boundary = params.get('boundary')
+  const type = new MIMEType(essence)
+  if (boundary !== null) type.params.set('boundary', boundary)
+  return String(type)
 }
 
 function asMalformed(cause: unknown): SealiftError {
@@ -79,7 +95,7 @@ async function feed(parser: Busboy, source: ByteSource, count: (bytes: number) =
 function asFormFile(name: string | undefined, stream: Readable, atMostBytes: () => number | null): FormFile {
   stream.on('error', () => undefined)
   return {
-    field: (name ?? '').slice(0, MAX_FIELD_NAME_LENGTH),
+    field: (name ?? '').slice(0, MAX_FIELD_NAME_LENGTH).toWellFormed(),
     source: stream.iterator({ destroyOnReturn: false }),
     skip() {
       stream.removeAllListeners('readable')

@@ -59,6 +59,7 @@ export class Gate {
 
   #isCapability(route: RouteName, ownerHash: string | null): boolean {
     const access: Access = ROUTES[route].access
+    if (access === 'anyone') return true
     if (access === 'reader') return !this.#options.readersNeedToken()
     return access === 'owner' && ownerHash !== null
   }
@@ -83,8 +84,12 @@ function assertTaken(taken: Take, requestsPerSecond: number): void {
   })
 }
 
-/** Routes that anyone may call without being known. */
-export type PublicRoute = 'health' | 'ready' | 'openapi'
+/**
+ * Routes beside the gate. A health check is never refused for a rate: a balancer that hears 429 takes the node away, and
+ * many balancers share an address. So these two cost next to nothing: one fixed body, and one that is looked up for all
+ * who ask within two seconds.
+ */
+export type PublicRoute = 'health' | 'ready'
 
 function ownerHashOf(req: IncomingMessage): string | null {
   const secret = req.headers[HEADER.owner]
@@ -102,13 +107,18 @@ function refuseEncodings({ headers }: IncomingMessage): void {
 
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
 
+/** `null`: none was sent. @throws invalid_request */
+export function idempotencyKeyOf({ req }: Pick<Exchange, 'req'>): string | null {
+  const key = req.headers[HEADER.idempotencyKey]
+  if (key === undefined) return null
+  if (typeof key === 'string' && IDEMPOTENCY_KEY_PATTERN.test(key)) return key
+  throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
+}
+
 /** The caller as one who makes something repeatable. `request` is what must be the same when the key is repeated. */
 export function asMaker(exchange: Exchange, caller: Caller, request: unknown, clock: Clock): Maker {
-  const key = exchange.req.headers[HEADER.idempotencyKey]
-  if (key === undefined) return { ...caller, idempotency: null }
-  if (typeof key !== 'string' || !IDEMPOTENCY_KEY_PATTERN.test(key)) {
-    throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
-  }
+  const key = idempotencyKeyOf(exchange)
+  if (key === null) return { ...caller, idempotency: null }
   const asked = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
   const fingerprint = createHash('sha256').update(asked).digest('hex')
   const { clientId } = caller.client

@@ -1,30 +1,62 @@
 import type { z } from 'zod'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import { BodyReader } from './body-reader.ts'
+import type { Caller } from '../caller.ts'
+import { contentLength, contentType, readWhole, takeMemory, type Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
-import type { Pace, StallWatch } from './stall-watch.ts'
+import { JsonScan, type JsonBounds } from './json-scan.ts'
 
 /** Room for any request that carries no manifest. */
 export const JSON_BYTES = 64 * 1024
-const MAX_DEPTH = 8
+/** No request but one with a manifest has more than a few keys. */
+const BOUNDS: JsonBounds = { depth: 8, members: 256 }
 
-export interface JsonBodyOptions {
-  readonly watch: StallWatch
-  readonly pace: Pace
-  readonly limitBytes: number
+/**
+ * Reads and checks a small JSON body. It takes memory and counts in the byte rate, but takes no upload slot: a client
+ * whose slots are all taken by parts has to be able to complete the uploads that these belong to.
+ * @throws invalid_request, too_large, unsupported_media_type, stalled, rate_limited, unavailable
+ */
+export async function readJson<Schema extends z.ZodType>(
+  deps: Buffering,
+  exchange: Exchange,
+  caller: Caller,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  if (contentType(exchange) !== 'application/json') {
+    throw new SealiftError('unsupported_media_type', 'Send the request as application/json')
+  }
+  const mostBytes = contentLength(exchange) ?? JSON_BYTES
+  if (mostBytes > JSON_BYTES) throw tooLarge(JSON_BYTES)
+  using _memory = await takeMemory(deps, exchange, caller, mostBytes)
+  const body = {
+    mostBytes,
+    look: boundedBy(BOUNDS),
+    tooLarge: () => tooLarge(mostBytes),
+    signal: exchange.signal,
+  }
+  return checkShape(schema, parseJson(await readWhole(deps, exchange, caller, body)))
 }
 
-/** Reads and checks a JSON body. @throws invalid_request, too_large, unsupported_media_type, stalled */
-export async function readJson<Schema extends z.ZodType>(
-  exchange: Exchange,
-  schema: Schema,
-  options: JsonBodyOptions,
-): Promise<z.output<Schema>> {
-  checkHeaders(exchange, options.limitBytes)
-  const value = parseJson(await exchange.patiently(readText(exchange, options)))
-  if (isTooDeep(value, MAX_DEPTH)) throw new SealiftError('invalid_request', `JSON may be ${MAX_DEPTH} levels deep`)
-  return checkShape(schema, value)
+/** Refuses a body whose structure is out of bounds, as soon as that has arrived. Returned function: @throws invalid_request */
+export function boundedBy(bounds: JsonBounds): (piece: Uint8Array) => void {
+  const scan = new JsonScan(bounds)
+  return piece => {
+    if (scan.accept(piece)) return
+    const { depth, members } = bounds
+    throw new SealiftError(
+      'invalid_request',
+      `JSON may be ${depth} levels deep here, with ${members} keys and elements`,
+    )
+  }
+}
+
+/** @throws invalid_request */
+export function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
+  } catch {
+    throw new SealiftError('invalid_request', 'The body is not JSON')
+  }
 }
 
 /** @throws invalid_request, naming what is wrong but never repeating a value */
@@ -35,40 +67,8 @@ export function checkShape<Schema extends z.ZodType>(schema: Schema, value: unkn
   throw new SealiftError('invalid_request', `The request is not as documented: ${issues.join('; ')}`.slice(0, 1000))
 }
 
-function checkHeaders({ req }: Exchange, limitBytes: number): void {
-  const type = req.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    throw new SealiftError('unsupported_media_type', 'Send the request as application/json')
-  }
-  if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
-}
-
-function tooLarge(value: number): SealiftError {
+export function tooLarge(value: number): SealiftError {
   return new SealiftError('too_large', `This request may have ${value} bytes`, {
     context: { limit: 'requestBytes', value },
   })
-}
-
-async function readText(exchange: Exchange, { watch, pace, limitBytes }: JsonBodyOptions): Promise<string> {
-  const reader = new BodyReader({ req: exchange.req, watch, pace, begin: () => exchange.sendContinue() })
-  const chunks: Uint8Array[] = []
-  for await (const chunk of reader) {
-    exchange.receivedBytes = reader.receivedBytes
-    if (reader.receivedBytes > limitBytes) throw tooLarge(limitBytes)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new SealiftError('invalid_request', 'The body is not JSON')
-  }
-}
-
-function isTooDeep(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return levels === 0 || Object.values(value).some(inner => isTooDeep(inner, levels - 1))
 }

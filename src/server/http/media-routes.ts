@@ -3,16 +3,15 @@ import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../caller.ts'
 import { describeComplete } from '../media/describe-media.ts'
 import { endLease } from '../media/end-lease.ts'
-import { forwardMedia, type ForwardMedia } from '../media/forward-media.ts'
+import { assertKnown, forwardMedia, type ForwardMedia } from '../media/forward-media.ts'
 import { mediaInfo } from '../media/media-info.ts'
 import { sendEmpty, sendJson } from './answers.ts'
+import type { Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 import { asMaker } from './gate.ts'
-import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+import { readJson } from './json-body.ts'
 
-export interface MediaRoutes extends ForwardMedia {
-  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
-}
+export type MediaRoutes = ForwardMedia & Buffering
 
 export async function mediaInfoRoute(
   deps: MediaRoutes,
@@ -29,7 +28,8 @@ export async function forwardMediaRoute(
   caller: Caller,
   [mediaId = '']: readonly string[],
 ): Promise<void> {
-  const request = await readJson(exchange, ROUTES.forwardMedia.json, deps.jsonBody(JSON_BYTES))
+  await assertKnown(deps.records, mediaId)
+  const request = await readJson(deps, exchange, caller, ROUTES.forwardMedia.json)
   const media = await forwardMedia(deps, asMaker(exchange, caller, request, deps.clock), mediaId, request)
   sendJson(exchange, 201, describeComplete(media))
 }

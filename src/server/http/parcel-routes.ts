@@ -1,43 +1,43 @@
 /** The routes of parcels. */
 import { SealiftError } from '../../protocol/errors.ts'
-import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
+import { parsePreferWait } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
-import type { TransferMode } from '../../protocol/schemas.ts'
-import type { Caller } from '../caller.ts'
+import { expiryOf, type Caller } from '../caller.ts'
 import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
+import { assertMayReplace } from '../parcels/parcel-rights.ts'
 import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
-import { replaceManifest } from '../parcels/replace-manifest.ts'
+import { admitGrowth, replaceManifest, type ReplaceManifest } from '../parcels/replace-manifest.ts'
 import { waitForVersion } from '../parcels/wait-for-version.ts'
-import type { ParcelRecord } from '../records/record-store.ts'
+import type { ParcelFacts } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
-import { sendEmpty, sendJson, sendOpaque } from './answers.ts'
+import { sendEmpty, sendJson } from './answers.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
-import { asMaker } from './gate.ts'
-import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+import { asMaker, idempotencyKeyOf } from './gate.ts'
+import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
+import { queryOf } from './query.ts'
+import { sendManifest, type SendManifest } from './send-manifest.ts'
 
-export interface ParcelRoutes extends PublishParcel, EndParcel {
-  readonly slots: SlotLimiter
+export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, ReceiveManifest, SendManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
   readonly places: SlotLimiter
-  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
   readonly waitMaxMs: () => number
-  readonly transferMode: () => TransferMode
-}
-
-/** Room for 20 000 ids beside the manifest. */
-const COVERED_BYTES = 20_000 * 30
-
-function manifestJson(deps: ParcelRoutes, { tier }: Caller): JsonBodyOptions {
-  return deps.jsonBody(Math.ceil((tier.manifestBytes * 4) / 3) + COVERED_BYTES + JSON_BYTES)
 }
 
 export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange, caller: Caller): Promise<void> {
-  const request = await readJson(exchange, ROUTES.publishParcel.json, manifestJson(deps, caller))
-  const parcel = await publishParcel(deps, asMaker(exchange, caller, request, deps.clock), request)
+  const query = queryOf(exchange, ROUTES.publishParcel.query)
+  // What the headers alone show to be wrong is refused before the body.
+  idempotencyKeyOf(exchange)
+  expiryOf(caller.tier, query.ttlSeconds, deps.clock())
+  const expected = { caller, route: 'publishParcel', admit: () => deps.admitNewBytes() } as const
+  const parcel = await receiveManifest(deps, exchange, expected, sent => {
+    const { manifest, media, sha256, ttlSeconds = query.ttlSeconds } = sent
+    const maker = asMaker(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
+    return publishParcel(deps, maker, { manifest, media, ttlSeconds })
+  })
   sendJson(exchange, 201, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }
 
@@ -48,8 +48,12 @@ export async function replaceManifestRoute(
   [parcelId = '']: readonly string[],
 ): Promise<void> {
   const ifVersion = requireVersion(exchange.req.headers['if-match'])
-  const request = await readJson(exchange, ROUTES.replaceManifest.json, manifestJson(deps, caller))
-  const parcel = await replaceManifest(deps, caller, { ...request, parcelId, ifVersion })
+  await assertMayReplace(deps.records, caller, { parcelId, ifVersion, now: deps.clock() })
+  const admit = (manifestBytes: number | null) => admitGrowth(deps, parcelId, manifestBytes ?? 0)
+  const expected = { caller, route: 'replaceManifest', admit } as const
+  const parcel = await receiveManifest(deps, exchange, expected, ({ manifest, media }) =>
+    replaceManifest(deps, caller, { manifest, media, parcelId, ifVersion }),
+  )
   sendJson(exchange, 200, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }
 
@@ -73,7 +77,7 @@ export async function readParcelRoute(
   const { headers } = exchange.req
   const waitMs = waitOf(deps, exchange)
   const known = parseVersionTag(headers['if-none-match'])
-  let parcel: ParcelRecord | null = await readParcel(deps.records, parcelId, deps.clock())
+  let parcel: ParcelFacts | null = await readParcel(deps.records, parcelId, deps.clock())
   const applied = waitMs > 0 ? ['Preference-Applied', `wait=${waitMs / 1000}`] : []
   if (parcel.version === known && waitMs > 0) {
     parcel = await waitInLine(deps, exchange, caller, { parcelId, known, waitMs })
@@ -84,35 +88,12 @@ export async function readParcelRoute(
   await sendManifest(deps, exchange, caller, { parcel, applied })
 }
 
-/** A manifest on its way is a transfer like any other: it holds a slot until the client has it. */
-async function sendManifest(
-  deps: ParcelRoutes,
-  exchange: Exchange,
-  caller: Caller,
-  { parcel, applied }: { parcel: ParcelRecord; applied: string[] },
-): Promise<void> {
-  using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
-  const { version, manifest } = parcel
-  sendOpaque(exchange, manifest, [
-    'ETag',
-    versionTag(version),
-    HEADER.version,
-    String(version),
-    HEADER.transfer,
-    deps.transferMode(),
-    'Cache-Control',
-    'private, no-cache',
-    ...applied,
-  ])
-  await exchange.finished()
-}
-
 async function waitInLine(
   deps: ParcelRoutes,
   exchange: Exchange,
   caller: Caller,
   wait: { parcelId: string; known: number; waitMs: number },
-): Promise<ParcelRecord | null> {
+): Promise<ParcelFacts | null> {
   using place = await takePlace(deps, caller, exchange.signal)
   const stop = AbortSignal.any([exchange.signal, place.signal])
   return await exchange.inLine(waitForVersion(deps, wait, stop))

@@ -1,15 +1,26 @@
+import { createHash } from 'node:crypto'
+
 import type { Health } from '../../protocol/schemas.ts'
-import { sendJson } from './answers.ts'
+import { sendEmpty, sendJson, sendText } from './answers.ts'
+import { matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface PublicRoutes {
   /** Whether storage and records work, and the server is not stopping. */
   readonly readiness: () => Promise<Health>
-  readonly openapi: () => unknown
+  readonly contract: Contract
 }
 
+/** The OpenAPI document as it is sent. */
+export interface Contract {
+  readonly text: string
+  readonly etag: string
+}
+
+const HEALTHY: Health = { status: 'ok' }
+
 export async function healthRoute(_deps: PublicRoutes, exchange: Exchange): Promise<void> {
-  sendJson(exchange, 200, { status: 'ok' } satisfies Health)
+  sendJson(exchange, 200, HEALTHY)
 }
 
 export async function readyRoute({ readiness }: PublicRoutes, exchange: Exchange): Promise<void> {
@@ -17,6 +28,18 @@ export async function readyRoute({ readiness }: PublicRoutes, exchange: Exchange
   sendJson(exchange, health.status === 'ok' ? 200 : 503, health)
 }
 
-export async function openapiRoute({ openapi }: PublicRoutes, exchange: Exchange): Promise<void> {
-  sendJson(exchange, 200, openapi())
+/** Made once, when the server starts: it depends on nothing that changes while it runs. */
+export function renderContract(document: unknown): Contract {
+  const text = JSON.stringify(document)
+  return { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` }
+}
+
+/** Kept by the client alone, and asked for again each time: that costs a 304. */
+const CACHE_CONTROL = 'private, no-cache'
+
+export async function openapiRoute({ contract: { text, etag } }: PublicRoutes, exchange: Exchange): Promise<void> {
+  const headers = ['ETag', etag, 'Cache-Control', CACHE_CONTROL]
+  if (matchesNone(exchange.req.headers['if-none-match'], etag)) return sendEmpty(exchange, 304, headers)
+  headers.push('Content-Type', 'application/json; charset=utf-8', 'X-Content-Type-Options', 'nosniff')
+  sendText(exchange, 200, text, headers)
 }

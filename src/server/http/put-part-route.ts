@@ -1,12 +1,13 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM, parseContentDigest } from '../../protocol/headers.ts'
+import { MAX_PART_INDEX } from '../../protocol/ids.ts'
 import type { Caller } from '../caller.ts'
 import { putPart, type PutPart } from '../uploads/put-part.ts'
 import { sendEmpty } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { receive, type Receiving } from './receive.ts'
 
-const INDEX = /^(?:0|[1-9]\d{0,6})$/
+const INDEX = /^(?:0|[1-9]\d*)$/
 
 /** PUT of one part: the body goes to the store as it arrives, and is not asked for before everything else is sure. */
 export async function putPartRoute(
@@ -27,8 +28,8 @@ export async function putPartRoute(
 
 /** @throws invalid_request */
 export function partIndex(index: string): number {
-  if (INDEX.test(index)) return Number(index)
-  throw new SealiftError('invalid_request', 'The index of a part is a whole number from 0')
+  if (INDEX.test(index) && Number(index) <= MAX_PART_INDEX) return Number(index)
+  throw new SealiftError('invalid_request', `The index of a part is a whole number from 0 to ${MAX_PART_INDEX}`)
 }
 
 function requireLength({ req }: Exchange): number {

@@ -148,6 +148,9 @@ async function planUnknown(
     assertChunkable(exchange)
     return { media, range: null, lengthBytes: null }
   }
+  if (!Number.isSafeInteger(range.first)) {
+    throw new SealiftError('range_not_satisfiable', 'No media can have so many bytes')
+  }
   const progress = await exchange.inLine(waitForByte(deps, media, range.first, exchange.signal))
   assertSatisfiable(range, progress.media)
   const until = range.last === null ? progress.durableBytes : Math.min(progress.durableBytes, range.last + 1)

@@ -1,3 +1,4 @@
+import { freeMemory } from '../blobs/free-memory.ts'
 import { sendText } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { describeProblem, problemHeaders } from './problems.ts'
@@ -56,6 +57,7 @@ function drain(exchange: Exchange, then: (complete: boolean) => void): void {
   }
   const count = (chunk: Buffer) => {
     drainedBytes += chunk.length
+    freeMemory(chunk)
     if (drainedBytes > LINGER_BYTES) finish()
   }
   const timer = setTimeout(finish, LINGER_MS)

@@ -59,6 +59,8 @@ export function routeTable(services: Services): RouteTable {
     // Anyone.
     health: exchange => healthRoute(s, exchange),
     ready: exchange => readyRoute(s, exchange),
+
+    // Anyone, within the request rate of the client or address.
     openapi: exchange => openapiRoute(s, exchange),
 
     // A client: a bearer token, or open mode.

@@ -41,6 +41,12 @@ export interface HttpServerOptions {
   readonly onEnd: (exchange: Exchange) => void
 }
 
+export interface ListenOptions {
+  readonly host: string
+  readonly port: number
+  readonly backlog: number
+}
+
 export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #server: Server
@@ -65,14 +71,14 @@ export class HttpServer {
     this.#listenTo(this.#server)
   }
 
-  /** Resolves with the port it listens on. */
-  async listen(host: string, port: number): Promise<number> {
+  /** Resolves with where it listens. `backlog`: connections that the system keeps until they are accepted. */
+  async listen({ host, port, backlog }: ListenOptions): Promise<AddressInfo> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#server.once('error', reject)
-    this.#server.listen(port, host, resolve)
+    this.#server.listen({ host, port, backlog }, resolve)
     await promise
     this.#server.off('error', reject)
-    return (this.#server.address() as AddressInfo).port
+    return this.#server.address() as AddressInfo
   }
 
   /** Takes nothing new, lets what runs go on for `graceMs`, then cuts it; resolves when no handler runs any more. */

@@ -5,37 +5,45 @@ import type { Caller } from '../caller.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
 import { describeComplete } from '../media/describe-media.ts'
 import { slotRequest } from '../transfer-slot.ts'
+import { verifyDigest } from '../uploads/byte-source.ts'
 import { storeForm } from '../uploads/store-form.ts'
 import { storeWhole, type StoreWhole } from '../uploads/store-whole.ts'
 import { sendJson } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { formFiles } from './form-files.ts'
 import { asMaker } from './gate.ts'
-import { checkShape } from './json-body.ts'
+import { contentLength, contentType, takeMemory, type Buffering } from './buffered-body.ts'
 import { describeProblem } from './problems.ts'
 import { digestOf } from './put-part-route.ts'
-import { receive, type Receiving } from './receive.ts'
+import { queryOf } from './query.ts'
+import { receive } from './receive.ts'
 
-export interface StoreMedia extends StoreWhole, Receiving {
+export interface StoreMedia extends StoreWhole, Buffering {
   readonly slots: SlotLimiter
 }
 
+/** Read ahead of a media of unknown size, to see whether it is small. */
+const AHEAD_BYTES = 128 * 1024
+/** The same, and what the parser of a form holds. */
+const FORM_BYTES = 256 * 1024
+
 /** POST of whole media: a raw body is one media, a form is one for each of its files. */
 export function storeMediaRoute(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
-  const type = exchange.req.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  const type = contentType(exchange)
   if (type === OCTET_STREAM) return storeRaw(deps, exchange, caller)
   if (type === 'multipart/form-data') return storeMany(deps, exchange, caller)
   throw new SealiftError('unsupported_media_type', `Send bytes as ${OCTET_STREAM}, or files as multipart/form-data`)
 }
 
 async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
-  const query = queryOf(exchange)
-  const sizeBytes = lengthOf(exchange)
+  const query = queryOf(exchange, ROUTES.storeMedia.query)
+  const sizeBytes = contentLength(exchange)
   if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
   const sha256 = digestOf(exchange)
   const maker = asMaker(exchange, caller, [query, sizeBytes, sha256], deps.clock)
   const media = await receive(deps, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
+    using _memory = sizeBytes === null ? await takeMemory(deps, exchange, caller, AHEAD_BYTES) : null
     const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
     return await storeWhole(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
   })
@@ -43,14 +51,18 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
 }
 
 async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
-  const query = queryOf(exchange)
+  const query = queryOf(exchange, ROUTES.storeMedia.query)
+  const sha256 = digestOf(exchange)
   const maker = asMaker(exchange, caller, query, deps.clock)
   const { formMaxFiles } = deps.terms()
+  const totalBytes = contentLength(exchange)
   const results = await receive(deps, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
-    const files = formFiles(exchange.req.headers, source, { maxFiles: formMaxFiles, totalBytes: lengthOf(exchange) })
-    const form = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
-    return await storeForm(deps, maker, form, AbortSignal.any([exchange.signal, slot.signal]))
+    using _memory = await takeMemory(deps, exchange, caller, Math.min(totalBytes ?? Infinity, FORM_BYTES))
+    const form = sha256 === null ? source : verifyDigest(source, sha256)
+    const files = formFiles(exchange.req.headers, form, { maxFiles: formMaxFiles, totalBytes })
+    const toStore = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
+    return await storeForm(deps, maker, toStore, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 200, {
     results: results.map(({ index, field, outcome }) => ({
@@ -61,20 +73,4 @@ async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): 
         : { problem: describeProblem(outcome.error, exchange.requestId) }),
     })),
   })
-}
-
-/** `null`: chunked, nobody knows. */
-function lengthOf({ req }: Exchange): number | null {
-  const length = req.headers['content-length']
-  return length === undefined ? null : Number(length)
-}
-
-function queryOf({ query }: Exchange) {
-  const asked: [string, unknown][] = []
-  for (const [name, value] of new URLSearchParams(query)) {
-    if (asked.some(([known]) => known === name))
-      throw new SealiftError('invalid_request', 'A query parameter is doubled')
-    asked.push([name, name !== 'kind' && /^\d{1,15}$/.test(value) ? Number(value) : value])
-  }
-  return checkShape(ROUTES.storeMedia.query, Object.fromEntries(asked))
 }

@@ -5,18 +5,18 @@ import { describeComplete } from '../media/describe-media.ts'
 import { abortUpload } from '../uploads/abort-upload.ts'
 import { beginUpload, describeBegun, type BeginUpload } from '../uploads/begin-upload.ts'
 import { completeUpload, type CompleteUpload } from '../uploads/complete-upload.ts'
+import { findLiveUpload } from '../uploads/upload-rights.ts'
 import { uploadStatus, type UploadStatusParts } from '../uploads/upload-status.ts'
 import { sendEmpty, sendJson } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { asMaker } from './gate.ts'
-import { JSON_BYTES, readJson, type JsonBodyOptions } from './json-body.ts'
+import type { Buffering } from './buffered-body.ts'
+import { readJson } from './json-body.ts'
 
-export interface UploadRoutes extends BeginUpload, CompleteUpload, UploadStatusParts {
-  readonly jsonBody: (limitBytes: number) => JsonBodyOptions
-}
+export type UploadRoutes = BeginUpload & CompleteUpload & UploadStatusParts & Buffering
 
 export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
-  const request = await readJson(exchange, ROUTES.beginUpload.json, deps.jsonBody(JSON_BYTES))
+  const request = await readJson(deps, exchange, caller, ROUTES.beginUpload.json)
   const { upload } = await beginUpload(deps, asMaker(exchange, caller, request, deps.clock), request)
   sendJson(exchange, 201, describeBegun(upload, deps.transferMode()))
 }
@@ -36,7 +36,8 @@ export async function completeUploadRoute(
   caller: Caller,
   [uploadId = '']: readonly string[],
 ): Promise<void> {
-  const { sizeBytes } = await readJson(exchange, ROUTES.completeUpload.json, deps.jsonBody(JSON_BYTES))
+  await findLiveUpload(deps.records, uploadId, caller)
+  const { sizeBytes } = await readJson(deps, exchange, caller, ROUTES.completeUpload.json)
   const media = await completeUpload(deps, caller, { uploadId, sizeBytes })
   sendJson(exchange, 200, describeComplete(media))
 }

@@ -38,6 +38,7 @@ export async function reportLimits({ live, records, slots, clock }: LimitsReport
     },
     remaining: {
       storedBytes: Math.max(0, tier.storedBytes - usage.storedBytes - usage.reservedBytes),
+      storedRows: Math.max(0, tier.storedRows - usage.storedRows),
       pendingUploads: Math.max(0, tier.pendingUploads - usage.pendingUploads),
       pendingBytes: Math.max(0, tier.pendingBytes - usage.reservedBytes),
     },

@@ -43,6 +43,7 @@ export function describeMedia(media: MediaRecord, durableBytes: number): Media {
     ...(media.maxDownloads === null
       ? {}
       : { maxDownloads: media.maxDownloads, downloadsLeft: Math.max(0, media.maxDownloads - media.downloadsUsed) }),
+    ...(media.sourceId === null ? {} : { endsWithSource: true as const }),
   }
 }
 

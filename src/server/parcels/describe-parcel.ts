@@ -1,6 +1,6 @@
 import type { Parcel } from '../../protocol/schemas.ts'
-import type { ParcelRecord } from '../records/record-store.ts'
+import type { ParcelFacts } from '../records/record-store.ts'
 
-export function describeParcel({ parcelId, version, expiresAt }: ParcelRecord): Parcel {
+export function describeParcel({ parcelId, version, expiresAt }: ParcelFacts): Parcel {
   return { parcelId, version, expiresAt: new Date(expiresAt).toISOString() }
 }

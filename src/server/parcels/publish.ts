@@ -1,31 +1,44 @@
 import { newId } from '../../protocol/ids.ts'
-import type { PublishParcelRequest } from '../../protocol/schemas.ts'
-import { claimOf, expiryOf, type Maker } from '../caller.ts'
+import { claimOf, expiryOf, storageCaps, type Maker } from '../caller.ts'
 import type { Clock } from '../clock.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
-import { manifestBytes } from './manifest-bytes.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
+import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface PublishParcel {
   readonly records: ParcelRecords
   readonly clock: Clock
   readonly random: (byteCount: number) => Uint8Array
+  /** @throws storage_full */
+  readonly admitNewBytes: () => Promise<void>
 }
 
-/** Publishes version 1 of a parcel. @throws not_found (a covered media is not the caller's), too_large, idempotency_conflict */
+export interface NewManifest {
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+  readonly ttlSeconds: number | undefined
+}
+
+/**
+ * Publishes version 1 of a parcel.
+ * @throws not_found (a covered media is not the caller's), too_large, quota_exceeded, storage_full, idempotency_conflict
+ */
 export async function publishParcel(
-  { records, clock, random }: PublishParcel,
+  { records, clock, random, admitNewBytes }: PublishParcel,
   maker: Maker,
-  request: PublishParcelRequest,
-): Promise<ParcelRecord> {
+  { manifest, media, ttlSeconds }: NewManifest,
+): Promise<ParcelFacts> {
+  assertManifestFits(manifest, maker.tier)
+  await admitNewBytes()
   const now = clock()
   const parcel = {
     parcelId: newId(random),
     clientId: maker.client.clientId,
     ownerHash: maker.ownerHash,
-    manifest: manifestBytes(request.manifest, maker.tier),
-    media: request.media,
+    manifest,
+    media,
     createdAt: now,
-    expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
+    expiresAt: expiryOf(maker.tier, ttlSeconds, now),
+    caps: storageCaps(maker.tier),
     idempotency: maker.idempotency,
   }
   return records.publishParcel(parcel, claimOf(maker))

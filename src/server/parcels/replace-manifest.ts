@@ -1,19 +1,22 @@
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { ReplaceManifestRequest } from '../../protocol/schemas.ts'
-import { claimOf, type Caller } from '../caller.ts'
+import { claimOf, storageCaps, type Caller } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
-import { manifestBytes } from './manifest-bytes.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
+import { assertManifestFits } from './manifest-bytes.ts'
 
 export interface ReplaceManifest {
   readonly records: ParcelRecords
   readonly feed: ChangeFeed
   readonly clock: Clock
+  /** @throws storage_full */
+  readonly admitNewBytes: () => Promise<void>
 }
 
-export interface NextVersion extends ReplaceManifestRequest {
+export interface NextVersion {
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
   readonly parcelId: string
   /** The version this one is made from. */
   readonly ifVersion: number
@@ -21,16 +24,33 @@ export interface NextVersion extends ReplaceManifestRequest {
 
 /**
  * Publishes the next version of a parcel and wakes those who wait for it.
- * @throws not_found, gone, version_mismatch, too_large, invalid_request (a covered media was dropped)
+ * @throws not_found, gone, version_mismatch, too_large, quota_exceeded, storage_full,
+ *   invalid_request (a covered media was dropped)
  */
 export async function replaceManifest(
-  { records, feed, clock }: ReplaceManifest,
+  { records, feed, clock, admitNewBytes }: ReplaceManifest,
   caller: Caller,
   { parcelId, ifVersion, manifest, media }: NextVersion,
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
-  const next = { ifVersion, manifest: manifestBytes(manifest, caller.tier), media }
+  assertManifestFits(manifest, caller.tier)
+  const next = { ifVersion, manifest, media, caps: storageCaps(caller.tier) }
+  await admitGrowth({ records, admitNewBytes }, parcelId, manifest.length)
   const parcel = await records.replaceManifest(parcelId, next, claimOf(caller), clock())
   feed.announce(parcelTopic(parcelId))
   return parcel
+}
+
+/** On a disk that is too full for anything new, what was begun can be finished: a manifest may be replaced by one as small. */
+export async function admitGrowth(
+  { records, admitNewBytes }: Pick<ReplaceManifest, 'records' | 'admitNewBytes'>,
+  parcelId: string,
+  sizeBytes: number,
+): Promise<void> {
+  try {
+    await admitNewBytes()
+  } catch (error) {
+    const parcel = isSealiftError(error, 'storage_full') ? await records.findParcelFacts(parcelId) : null
+    if (!parcel || sizeBytes > parcel.manifestBytes) throw error
+  }
 }

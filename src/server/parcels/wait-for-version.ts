@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { readParcel } from './read-parcel.ts'
 
 /** The feed is a hint; a waiting reader looks again after this long even when nothing was announced. */
@@ -20,7 +20,7 @@ export async function waitForVersion(
   { records, feed, clock }: WaitForVersion,
   { parcelId, known, waitMs }: { parcelId: string; known: number; waitMs: number },
   signal: AbortSignal,
-): Promise<ParcelRecord | null> {
+): Promise<ParcelFacts | null> {
   using changes = feed.listen(parcelTopic(parcelId))
   const deadline = performance.now() + waitMs
   for (;;) {

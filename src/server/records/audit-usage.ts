@@ -1,9 +1,10 @@
-/** Recomputes what every client is charged from the leases and uploads themselves. */
+/** Recomputes what every client is charged from the leases, parcels, keys and uploads themselves. */
+import { sql } from 'kysely'
+
 import type { Db, RecordDatabase } from './database.ts'
 import { NOTHING } from './held-bytes.ts'
-import { adjustUsage, lockUsage, NO_USAGE } from './ledger.ts'
+import { adjustUsage, lockUsage, NO_USAGE, toUsage } from './ledger.ts'
 import type { ClientId, Usage } from './record-store.ts'
-import { toUsage } from './client-records.ts'
 
 export interface WrongCharge {
   readonly clientId: ClientId
@@ -43,6 +44,7 @@ async function repairCharge(db: Db, clientId: ClientId): Promise<WrongCharge | n
   if (sameUsage(charged, actual)) return null
   await adjustUsage(db, clientId, {
     storedBytes: actual.storedBytes - charged.storedBytes,
+    storedRows: actual.storedRows - charged.storedRows,
     reservedBytes: actual.reservedBytes - charged.reservedBytes,
     pendingUploads: actual.pendingUploads - charged.pendingUploads,
   })
@@ -52,6 +54,7 @@ async function repairCharge(db: Db, clientId: ClientId): Promise<WrongCharge | n
 function sameUsage(left: Usage, right: Usage): boolean {
   return (
     left.storedBytes === right.storedBytes &&
+    left.storedRows === right.storedRows &&
     left.reservedBytes === right.reservedBytes &&
     left.pendingUploads === right.pendingUploads
   )
@@ -64,18 +67,74 @@ async function chargedUsage(db: Db): Promise<Map<ClientId, Usage>> {
 
 async function actualUsage(db: Db, only: ClientId | null): Promise<Map<ClientId, Usage>> {
   const usage = new Map<ClientId, Usage>()
-  for (const { client_id, bytes } of await storedByClient(db, only)) {
-    usage.set(client_id, { ...NO_USAGE, storedBytes: Number(bytes ?? 0) })
+  const add = (clientId: ClientId, more: Partial<Usage>) => {
+    const so = usage.get(clientId) ?? NO_USAGE
+    usage.set(clientId, {
+      storedBytes: so.storedBytes + (more.storedBytes ?? 0),
+      storedRows: so.storedRows + (more.storedRows ?? 0),
+      reservedBytes: so.reservedBytes + (more.reservedBytes ?? 0),
+      pendingUploads: so.pendingUploads + (more.pendingUploads ?? 0),
+    })
   }
-  for (const { client_id, bytes } of await heldByClient(db, only)) {
-    const stored = usage.get(client_id) ?? NO_USAGE
-    usage.set(client_id, { ...stored, storedBytes: stored.storedBytes + Number(bytes ?? 0) })
-  }
+  for (const { client_id, bytes } of await storedByClient(db, only)) add(client_id, { storedBytes: Number(bytes ?? 0) })
+  for (const { client_id, bytes } of await heldByClient(db, only)) add(client_id, { storedBytes: Number(bytes ?? 0) })
   for (const { client_id, bytes, count } of await reservedByClient(db, only)) {
-    const stored = usage.get(client_id) ?? NO_USAGE
-    usage.set(client_id, { ...stored, reservedBytes: Number(bytes ?? 0), pendingUploads: count })
+    add(client_id, { reservedBytes: Number(bytes ?? 0), pendingUploads: count })
+  }
+  for (const { client_id, bytes, rows } of await parcelsByClient(db, only)) {
+    add(client_id, { storedBytes: Number(bytes ?? 0), storedRows: Number(rows ?? 0) })
+  }
+  for (const rowsByClient of [leaseRowsByClient, keyRowsByClient, partRowsByClient]) {
+    for (const { client_id, rows } of await rowsByClient(db, only)) add(client_id, { storedRows: Number(rows ?? 0) })
   }
   return usage
+}
+
+/** Manifests are empty once their parcel has ended; its rows stay until they are purged. */
+function parcelsByClient(db: Db, only: ClientId | null) {
+  return db
+    .selectFrom('parcels')
+    .select(eb => [
+      'client_id' as const,
+      eb.fn.sum<number | string | null>('manifest_bytes').as('bytes'),
+      eb.fn.sum<number | string | null>(eb('media_count', '+', 1)).as('rows'),
+    ])
+    .$if(only !== null, all => all.where('client_id', '=', only))
+    .groupBy('client_id')
+    .execute()
+}
+
+function leaseRowsByClient(db: Db, only: ClientId | null) {
+  const counted = sql<number>`1 + case when counter_id = media_id then max_downloads else 0 end`
+  return db
+    .selectFrom('leases')
+    .select(eb => ['client_id' as const, eb.fn.sum<number | string | null>(counted).as('rows')])
+    .$if(only !== null, all => all.where('client_id', '=', only))
+    .groupBy('client_id')
+    .execute()
+}
+
+function keyRowsByClient(db: Db, only: ClientId | null) {
+  return db
+    .selectFrom('idempotency')
+    .select(eb => ['client_id' as const, eb.fn.countAll<number>().as('rows')])
+    .$if(only !== null, all => all.where('client_id', '=', only))
+    .groupBy('client_id')
+    .execute()
+}
+
+/** Of unfinished uploads of unknown size. */
+function partRowsByClient(db: Db, only: ClientId | null) {
+  return db
+    .selectFrom('parts')
+    .innerJoin('uploads', 'uploads.blob_id', 'parts.blob_id')
+    .innerJoin('blobs', 'blobs.blob_id', 'parts.blob_id')
+    .select(eb => ['uploads.client_id' as const, eb.fn.countAll<number>().as('rows')])
+    .where('uploads.finished_at', 'is', null)
+    .where('blobs.declared_bytes', 'is', null)
+    .$if(only !== null, all => all.where('uploads.client_id', '=', only))
+    .groupBy('uploads.client_id')
+    .execute()
 }
 
 /** What addresses may still bring to uploads that are over. */

@@ -1,8 +1,8 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db, RecordDatabase } from './database.ts'
-import { lockUsage, NO_USAGE } from './ledger.ts'
+import { lockUsage, NO_USAGE, toUsage, type UsageRow } from './ledger.ts'
 import { prepared } from './prepared.ts'
-import type { ClientId, ClientRecords, Usage } from './record-store.ts'
+import type { ClientId, ClientRecords } from './record-store.ts'
 
 interface SeenDevice {
   readonly clientId: ClientId
@@ -12,18 +12,12 @@ interface SeenDevice {
   readonly forgetBefore: number
 }
 
-interface UsageRow {
-  stored_bytes: number
-  reserved_bytes: number
-  pending_uploads: number
-}
-
 export function createClientRecords(database: RecordDatabase): ClientRecords {
   const { read } = database
   const usageOf = prepared<UsageRow>(read, () =>
     read
       .selectFrom('client_usage')
-      .select(['stored_bytes', 'reserved_bytes', 'pending_uploads'])
+      .select(['stored_bytes', 'stored_rows', 'reserved_bytes', 'pending_uploads'])
       .where('client_id', '=', ''),
   )
   return {
@@ -36,10 +30,6 @@ export function createClientRecords(database: RecordDatabase): ClientRecords {
       database.write(db => seeDevice(db, { clientId, deviceId, cap, now, forgetBefore })),
     countDevices: (clientId, forgetBefore) => countDevices(read, clientId, forgetBefore),
   }
-}
-
-export function toUsage(row: UsageRow): Usage {
-  return { storedBytes: row.stored_bytes, reservedBytes: row.reserved_bytes, pendingUploads: row.pending_uploads }
 }
 
 async function seeDevice(db: Db, device: SeenDevice): Promise<void> {

@@ -3,13 +3,17 @@
  * longer charged; a blob that nobody holds becomes a tombstone; an upload that loses its lease is given up.
  */
 import type { Db } from './database.ts'
+import { forwardsOf, lapseForwards } from './download-counts.ts'
 import { heldAfter, holdBlob } from './held-bytes.ts'
 import { adjustUsage, lockUsage, NO_USAGE } from './ledger.ts'
 import { lockKeptBlobs } from './open-upload.ts'
 import type { ClientId, Usage } from './record-store.ts'
+import { dropParts } from './upload-parts.ts'
 
 /** Rows named in one statement; bounds its length. */
 const STEP = 500
+/** Forwards that end in the same transaction as what they were forwarded from; of more, the sweep ends the rest. */
+const MOST_FORWARDS = 10_000
 
 interface LiveLease {
   readonly media_id: string
@@ -18,24 +22,27 @@ interface LiveLease {
   readonly state: string
   readonly size_bytes: number | null
   readonly addresses_until: number | null
+  readonly declared_bytes: number | null
+  readonly counter_id: string | null
 }
 
 /** What each client is charged less. */
-type Freed = Map<ClientId, Usage>
+export type Freed = Map<ClientId, Usage>
 
 /** Whether a lease that is alive under the lock is still to end. */
 export type StillDue = (mediaIds: readonly string[]) => Promise<ReadonlySet<string>>
 
 /**
- * Ends those of `mediaIds` that are alive, and, when it is given, `stillDue` once their blobs are locked. Call it once
- * in a transaction: all blobs are locked first, then all clients ([Note: row locks] in database.ts).
- * @returns how many were
+ * Ends those of `mediaIds` that are alive, and, when it is given, `stillDue` once their blobs are locked; and the forwards
+ * of those that are counted. Call it once in a transaction, with all else that it frees: all blobs are locked first, then
+ * all clients ([Note: row locks] in database.ts).
+ * @returns how many of `mediaIds` were
  */
 export async function endLeases(
   db: Db,
   mediaIds: readonly string[],
   now: number,
-  stillDue?: StillDue,
+  { stillDue, freed = new Map() }: { readonly stillDue?: StillDue; readonly freed?: Freed } = {},
 ): Promise<number> {
   const seen = await inSteps(mediaIds, step => liveLeases(db, step))
   await lockKeptBlobs(
@@ -44,16 +51,29 @@ export async function endLeases(
   )
   const candidates = seen.map(lease => lease.media_id)
   const due = stillDue ? await stillDue(candidates) : null
-  const freed: Freed = new Map()
   const ended = await inSteps(due ? candidates.filter(each => due.has(each)) : candidates, step =>
     endStep(db, step, now, freed),
   )
+  await endForwards(db, ended, now, freed)
   for (const [clientId, usage] of [...freed].sort(byClient)) {
     // Who is charged more may have been charged nothing, and be forgotten.
     if (usage.storedBytes > 0) await lockUsage(db, clientId)
     await adjustUsage(db, clientId, usage)
   }
   return ended.length
+}
+
+/** They hold the same blobs, so no other is to be locked; under that lock nobody forwards anew. */
+async function endForwards(db: Db, ended: readonly LiveLease[], now: number, freed: Freed): Promise<void> {
+  const sources = ended.filter(lease => lease.counter_id !== null).map(lease => lease.media_id)
+  if (sources.length === 0) return
+  const forwards = await forwardsOf(db, sources, MOST_FORWARDS)
+  await inSteps(forwards, step => endStep(db, step, now, freed))
+  if (forwards.length < MOST_FORWARDS) return
+  await inSteps([...sources, ...forwards], async step => {
+    await lapseForwards(db, step, now)
+    return []
+  })
 }
 
 async function inSteps<T>(
@@ -68,6 +88,7 @@ async function inSteps<T>(
 async function endStep(db: Db, mediaIds: readonly string[], now: number, freed: Freed): Promise<readonly LiveLease[]> {
   const leases = await liveLeases(db, mediaIds)
   if (leases.length === 0) return leases
+  await lockCounted(db, leases)
   await db
     .updateTable('leases')
     .set({ ended_at: now })
@@ -83,12 +104,25 @@ async function endStep(db: Db, mediaIds: readonly string[], now: number, freed: 
   return leases
 }
 
+/** Ascending: a download that takes from several counts locks all of them ([Note: row locks] in database.ts). */
+async function lockCounted(db: Db, leases: readonly LiveLease[]): Promise<void> {
+  const counted = leases.filter(lease => lease.counter_id !== null).map(lease => lease.media_id)
+  if (counted.length === 0) return
+  await db
+    .selectFrom('leases')
+    .select('media_id')
+    .where('media_id', 'in', counted)
+    .orderBy('media_id')
+    .forUpdate()
+    .execute()
+}
+
 function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveLease[]> {
   return db
     .selectFrom('leases')
     .innerJoin('blobs', 'blobs.blob_id', 'leases.blob_id')
     .select(['leases.media_id', 'leases.blob_id', 'leases.client_id', 'blobs.state', 'blobs.size_bytes'])
-    .select('blobs.addresses_until')
+    .select(['blobs.addresses_until', 'blobs.declared_bytes', 'leases.counter_id'])
     .where('leases.media_id', 'in', mediaIds)
     .where('leases.ended_at', 'is', null)
     .execute()
@@ -135,10 +169,11 @@ function whatIsStillHeld(db: Db, mediaIds: readonly string[]) {
     .execute()
 }
 
-function free(freed: Freed, clientId: ClientId, less: Usage): void {
+export function free(freed: Freed, clientId: ClientId, less: Usage): void {
   const so = freed.get(clientId) ?? NO_USAGE
   freed.set(clientId, {
     storedBytes: so.storedBytes - less.storedBytes,
+    storedRows: so.storedRows - less.storedRows,
     reservedBytes: so.reservedBytes - less.reservedBytes,
     pendingUploads: so.pendingUploads - less.pendingUploads,
   })
@@ -164,12 +199,12 @@ async function tombstone(db: Db, blobIds: readonly string[], now: number): Promi
  */
 async function dropUpload(
   db: Db,
-  { blob_id: blobId, addresses_until }: LiveLease,
+  { blob_id: blobId, addresses_until, declared_bytes }: LiveLease,
   now: number,
   freed: Freed,
 ): Promise<void> {
   await tombstone(db, [blobId], now)
-  await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
+  const storedRows = await dropParts(db, blobId, declared_bytes)
   const upload = await db
     .selectFrom('uploads')
     .select(['upload_id', 'client_id', 'reserved_bytes'])
@@ -178,7 +213,8 @@ async function dropUpload(
     .executeTakeFirst()
   if (!upload) return
   const heldBytes = heldAfter(now, addresses_until, upload.reserved_bytes)
-  free(freed, upload.client_id, { storedBytes: -heldBytes, reservedBytes: upload.reserved_bytes, pendingUploads: 1 })
+  const { client_id, reserved_bytes: reservedBytes } = upload
+  free(freed, client_id, { storedBytes: -heldBytes, storedRows, reservedBytes, pendingUploads: 1 })
   await db
     .updateTable('uploads')
     .set({ reserved_bytes: heldBytes, finished_at: now })

@@ -6,6 +6,7 @@ import { heldAfter } from './held-bytes.ts'
 import { assertNotAborted, type LockedUpload, lockUpload } from './open-upload.ts'
 import type { MediaRecord, QuotaCaps, UploadRecord } from './record-store.ts'
 import { findMedia } from './rows.ts'
+import { dropParts } from './upload-parts.ts'
 
 /** Runs of missing parts that an error names. */
 const MISSING_RUNS_TOLD = 100
@@ -15,6 +16,7 @@ export async function sealUpload(db: Db, uploadId: string, sizeBytes: number): P
   assertNotAborted(upload)
   checkAgreed(upload, sizeBytes)
   if (upload.state !== 'uploading') return upload
+  checkMediaSize(sizeBytes, upload.maxBytes)
   await checkAllThere(db, upload, sizeBytes)
   await db
     .updateTable('blobs')
@@ -105,9 +107,10 @@ async function settle(db: Db, upload: LockedUpload, sizeBytes: number, now: numb
     .set({ reserved_bytes: heldBytes, finished_at: now })
     .where('upload_id', '=', uploadId)
     .execute()
-  await db.deleteFrom('parts').where('blob_id', '=', blobId).execute()
+  const partRows = await dropParts(db, blobId, upload.declaredBytes)
   await adjustUsage(db, clientId, {
     storedBytes: sizeBytes + heldBytes,
+    storedRows: -partRows,
     reservedBytes: -reservedBytes,
     pendingUploads: -1,
   })

@@ -5,18 +5,20 @@ import { owns } from './claims.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
-import { adjustUsage, checkStored, lockUsage } from './ledger.ts'
+import { exhausted, returnDownload, takeDownload, wasTaken } from './take-download.ts'
+import { adjustUsage, checkRows, checkStored, lockUsage, rowsOfLease, type Addition } from './ledger.ts'
+import { termsOfForward } from './download-counts.ts'
 import { keepBlob } from './open-upload.ts'
 import { prepared } from './prepared.ts'
-import type { Claim, Idempotency, MediaRecord, MediaRecords, NewLease, QuotaCaps } from './record-store.ts'
-import { findMedia, type MediaRow, selectMedia, toMedia } from './rows.ts'
+import type { Claim, Idempotency, MediaRecord, MediaRecords, NewLease, StorageCaps } from './record-store.ts'
+import { findMedia, type MediaRow, mediaFromRow, selectMedia } from './rows.ts'
 import type { LeasesTable } from './schema.ts'
 import { newLease } from './upload-records.ts'
 
 interface Forward {
   readonly fromMediaId: string
   readonly lease: NewLease
-  readonly caps: Pick<QuotaCaps, 'storedBytes'>
+  readonly caps: StorageCaps
   readonly idempotency: Idempotency | null
 }
 
@@ -30,14 +32,14 @@ export function createMediaRecords(database: RecordDatabase): MediaRecords {
     read
       .selectFrom('grants')
       .select('grant_id')
-      .where('media_id', '=', '')
+      .where('media_id', '=', eb => eb.selectFrom('leases').select('counter_id').where('media_id', '=', ''))
       .where('grant_id', '=', '')
       .where('expires_at', '>', 0),
   )
   return {
     async findMedia(mediaId) {
       const [row] = await mediaById(mediaId)
-      return row ? toMedia(row) : null
+      return row ? mediaFromRow(read, row) : null
     },
     async durablePrefix(blobId) {
       const [row] = await prefixOf(blobId)
@@ -62,19 +64,22 @@ async function addLease(
   { fromMediaId, lease, caps, idempotency }: Forward,
   again: boolean,
 ): Promise<MediaRecord> {
-  const madeId = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
+  const { madeId, rows } = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
   if (madeId !== null) return existingMedia(db, madeId)
   // What cannot be forwarded is not locked either: its sender needs it.
   const seen = await findMedia(db, fromMediaId)
   if (seen && !again) assertForwardable(seen, lease.createdAt)
   const source = seen && (await lockedSource(db, seen))
   if (!source) throw new SealiftError('not_found', 'There is no such media')
-  const added = again ? await findMedia(db, lease.mediaId) : null
-  if (added) return added
+  const made = again ? await findMedia(db, lease.mediaId) : null
+  if (made) return made
   assertForwardable(source, lease.createdAt)
-  await db.insertInto('leases').values(newLease(lease, source.blobId)).execute()
+  const fresh = newLease(lease, source.blobId)
+  const row = { ...fresh, ...(await termsOfForward(db, source, lease)) }
+  await db.insertInto('leases').values(row).execute()
   const media = await existingMedia(db, lease.mediaId)
-  await chargeHolder(db, media, caps)
+  const added = { bytes: media.sizeBytes ?? 0, rows: rows + rowsOfLease(row.downloads_left) }
+  await chargeHolder(db, media, added, caps)
   return media
 }
 
@@ -99,12 +104,12 @@ function assertForwardable(source: MediaRecord, now: number): void {
 }
 
 /**
- * A client is charged once for a blob, however many leases of it it holds; of two new ones at once, the lock of its row
- * lets the second see the first. Comes last, since all others of this client wait from here until the commit.
+ * A client is charged once for the bytes of a blob, however many leases of it it holds; of two new ones at once, the lock
+ * of its row lets the second see the first. Comes last, since all others of this client wait from here until the commit.
  * @throws quota_exceeded
  */
-async function chargeHolder(db: Db, media: MediaRecord, caps: Pick<QuotaCaps, 'storedBytes'>): Promise<void> {
-  const { mediaId, blobId, clientId, sizeBytes } = media
+async function chargeHolder(db: Db, media: MediaRecord, added: Addition, caps: StorageCaps): Promise<void> {
+  const { mediaId, blobId, clientId } = media
   const usage = await lockUsage(db, clientId)
   const held = await db
     .selectFrom('leases')
@@ -115,10 +120,10 @@ async function chargeHolder(db: Db, media: MediaRecord, caps: Pick<QuotaCaps, 's
     .where('ended_at', 'is', null)
     .limit(1)
     .executeTakeFirst()
-  if (held) return
-  const bytes = sizeBytes ?? 0
-  checkStored(usage, bytes, caps)
-  await adjustUsage(db, clientId, { storedBytes: bytes })
+  const bytes = held ? 0 : added.bytes
+  if (!held) checkStored(usage, bytes, caps)
+  checkRows(usage, added.rows, caps)
+  await adjustUsage(db, clientId, { storedBytes: bytes, storedRows: added.rows })
 }
 
 async function endLease(db: Db, mediaId: string, claim: Claim, now: number): Promise<void> {
@@ -129,66 +134,4 @@ async function endLease(db: Db, mediaId: string, claim: Claim, now: number): Pro
 
 function findLease(db: Db, mediaId: string): Promise<Selectable<LeasesTable> | undefined> {
   return db.selectFrom('leases').selectAll().where('media_id', '=', mediaId).executeTakeFirst()
-}
-
-/** Whether this very call took it when its answer was lost ([Note: lost answers] in database.ts). */
-async function wasTaken(db: Db, mediaId: string, grantId: string): Promise<boolean> {
-  await db.selectFrom('leases').select('media_id').where('media_id', '=', mediaId).forUpdate().execute()
-  const grant = await db
-    .selectFrom('grants')
-    .select('grant_id')
-    .where('media_id', '=', mediaId)
-    .where('grant_id', '=', grantId)
-    .executeTakeFirst()
-  return grant !== undefined
-}
-
-async function takeDownload(
-  db: Db,
-  mediaId: string,
-  grant: { grantId: string; expiresAt: number },
-  now: number,
-): Promise<void> {
-  const taken = await db
-    .updateTable('leases')
-    .set(eb => ({ downloads_left: eb('downloads_left', '-', 1) }))
-    .where('media_id', '=', mediaId)
-    .where('ended_at', 'is', null)
-    .where('expires_at', '>', now)
-    .where('downloads_left', '>', 0)
-    .returning('media_id')
-    .executeTakeFirst()
-  if (!taken) return refuseDownload(db, mediaId, now)
-  await db
-    .insertInto('grants')
-    .values({ media_id: mediaId, grant_id: grant.grantId, expires_at: grant.expiresAt })
-    .execute()
-}
-
-/** Nothing was taken: because there is nothing to count, or because there is nothing left. */
-async function refuseDownload(db: Db, mediaId: string, now: number): Promise<void> {
-  const lease = await findLease(db, mediaId)
-  if (!lease || lease.ended_at !== null || lease.expires_at <= now) {
-    throw new SealiftError('gone', 'This media has expired or was deleted')
-  }
-  if (lease.downloads_left !== null) throw exhausted()
-}
-
-function exhausted(): SealiftError {
-  return new SealiftError('downloads_exhausted', 'All downloads that its sender allowed have been used')
-}
-
-async function returnDownload(db: Db, mediaId: string, grantId: string): Promise<void> {
-  const grant = await db
-    .deleteFrom('grants')
-    .where('media_id', '=', mediaId)
-    .where('grant_id', '=', grantId)
-    .returning('grant_id')
-    .executeTakeFirst()
-  if (!grant) return
-  await db
-    .updateTable('leases')
-    .set(eb => ({ downloads_left: eb('downloads_left', '+', 1) }))
-    .where('media_id', '=', mediaId)
-    .execute()
 }

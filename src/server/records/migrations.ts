@@ -13,12 +13,16 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
     '0002_cluster': step(clusterSchema),
     '0003_holders': step(holdersSchema),
     '0004_addresses': step(addressesSchema),
+    '0005_manifests': step(manifestsSchema),
+    '0006_charges': step(chargesSchema),
   }
 }
 
 interface ColumnTypes {
   readonly text: string
   readonly bytes: string
+  /** Statements for this database alone. */
+  readonly storeBytesWhole: (column: { table: string; column: string }) => readonly string[]
 }
 
 /**
@@ -26,8 +30,13 @@ interface ColumnTypes {
  * the system that may be updated.
  */
 const COLUMN_TYPES: Readonly<Record<SqlDialect, ColumnTypes>> = {
-  sqlite: { text: 'text', bytes: 'blob' },
-  postgres: { text: 'text collate "C"', bytes: 'bytea' },
+  sqlite: { text: 'text', bytes: 'blob', storeBytesWhole: () => [] },
+  postgres: {
+    text: 'text collate "C"',
+    bytes: 'bytea',
+    // Sealed bytes do not compress; a range of what is stored as it is can be read alone.
+    storeBytesWhole: ({ table, column }) => [`alter table ${table} alter column ${column} set storage external`],
+  },
 }
 
 async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<void> {
@@ -123,5 +132,59 @@ function addressesSchema(): readonly string[] {
   return [
     `alter table blobs add column addresses_until bigint`,
     `create index uploads_held on uploads (upload_id) where finished_at is not null and reserved_bytes > 0`,
+  ]
+}
+
+/**
+ * SQLite walks through a manifest to reach any column behind it, so a manifest has a table of its own. Ended parcels have
+ * none.
+ */
+function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonly string[] {
+  return [
+    `create table manifests (parcel_id ${text} primary key, version bigint not null, bytes ${bytes} not null)`,
+    ...storeBytesWhole({ table: 'manifests', column: 'bytes' }),
+    `insert into manifests (parcel_id, version, bytes)
+      select parcel_id, version, manifest from parcels where ended_at is null`,
+    `alter table parcels add column manifest_bytes bigint not null default 0`,
+    `update parcels set manifest_bytes = length(manifest) where ended_at is null`,
+    `alter table parcels drop column manifest`,
+  ]
+}
+
+/**
+ * Manifests and rows are charged from here on, and forwards of counted leases know where they come from. Which forwards
+ * older versions made of a counted lease was not recorded: those keep the counts of their own that they have.
+ */
+function chargesSchema({ text }: ColumnTypes): readonly string[] {
+  return [
+    `alter table leases add column counter_id ${text}`,
+    `alter table leases add column above_id ${text}`,
+    `alter table leases add column source_id ${text}`,
+    `update leases set counter_id = media_id where max_downloads is not null`,
+    `create index leases_forwarded on leases (source_id) where ended_at is null and source_id is not null`,
+
+    `alter table parcels add column media_count bigint not null default 0`,
+    `update parcels set media_count = (select count(*) from parcel_media where parcel_media.parcel_id = parcels.parcel_id)`,
+
+    `alter table client_usage add column stored_rows bigint not null default 0`,
+    `create table charges_0006 (client_id ${text} primary key, row_count bigint not null, manifest_bytes bigint not null)`,
+    `insert into charges_0006
+      select client_id, cast(sum(row_count) as bigint), cast(sum(manifest_bytes) as bigint) from (
+        select client_id, 1 + coalesce(max_downloads, 0) as row_count, 0 as manifest_bytes from leases
+        union all select client_id, 1 + media_count, manifest_bytes from parcels
+        union all select client_id, 1, 0 from idempotency
+        union all select uploads.client_id, 1, 0 from parts
+          join uploads on uploads.blob_id = parts.blob_id join blobs on blobs.blob_id = parts.blob_id
+          where uploads.finished_at is null and blobs.declared_bytes is null) as found
+      group by client_id`,
+    `insert into client_usage (client_id, stored_bytes, reserved_bytes, pending_uploads, idle)
+      select client_id, 0, 0, 0, 0 from charges_0006
+      where not exists (select 1 from client_usage where client_usage.client_id = charges_0006.client_id)`,
+    `update client_usage set idle = 0,
+      stored_rows = (select row_count from charges_0006 where charges_0006.client_id = client_usage.client_id),
+      stored_bytes = stored_bytes
+        + (select manifest_bytes from charges_0006 where charges_0006.client_id = client_usage.client_id)
+      where client_id in (select client_id from charges_0006)`,
+    `drop table charges_0006`,
   ]
 }

@@ -3,10 +3,12 @@ import type { Selectable } from 'kysely'
 import { SealiftError } from '../../protocol/errors.ts'
 import { owns } from './claims.ts'
 import type { Db, RecordDatabase } from './database.ts'
-import { endLeases } from './end-leases.ts'
+import { endLeases, free, type Freed } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
 import { prepared } from './prepared.ts'
-import type { Claim, NewParcel, ParcelRecord, ParcelRecords } from './record-store.ts'
+import { chargeStored, NO_USAGE } from './ledger.ts'
+import { dropManifests, holdsManifest, putManifest, readManifest } from './manifests.ts'
+import type { Claim, NewParcel, NextManifest, ParcelFacts, ParcelRecords } from './record-store.ts'
 import { toParcel } from './rows.ts'
 import type { ParcelsTable } from './schema.ts'
 
@@ -15,25 +17,20 @@ const STEP = 500
 
 type ParcelRow = Selectable<ParcelsTable>
 
-interface NextManifest {
-  readonly ifVersion: number
-  readonly manifest: Uint8Array
-  readonly media: readonly string[]
-}
-
 export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const { read } = database
   const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
   return {
     publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
-    async findParcel(parcelId) {
+    async findParcelFacts(parcelId) {
       const [row] = await parcelById(parcelId)
       return row ? toParcel(row) : null
     },
+    readManifest: (parcelId, version) => readManifest(database, parcelId, version),
     replaceManifest: (parcelId, next, claim, now) =>
       database.write(async (db, again) => {
         const parcel = await ownedParcel(db, parcelId, claim)
-        if (again && isReplaced(parcel, next)) return toParcel(parcel)
+        if (again && (await isReplaced(db, parcel, next))) return toParcel(parcel)
         return replaceManifest(db, { parcel, next, claim, now })
       }),
     endParcel: (parcelId, claim, now) =>
@@ -44,8 +41,8 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   }
 }
 
-async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelRecord> {
-  const madeId = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
+async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelFacts> {
+  const { madeId, rows } = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
   if (madeId !== null) return existingParcel(db, madeId)
   const published = again ? await findParcel(db, parcel.parcelId) : null
   if (published) return published
@@ -56,23 +53,27 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boo
     client_id: parcel.clientId,
     owner_hash: parcel.ownerHash,
     version: 1,
-    manifest: Buffer.from(parcel.manifest),
+    manifest_bytes: parcel.manifest.length,
+    media_count: media.length,
     created_at: parcel.createdAt,
     expires_at: parcel.expiresAt,
     ended_at: null,
   }
   await db.insertInto('parcels').values(row).execute()
+  await putManifest(db, { parcelId: parcel.parcelId, version: 1, bytes: parcel.manifest })
   await cover(db, parcel.parcelId, media)
+  const added = { bytes: parcel.manifest.length, rows: rows + 1 + media.length }
+  await chargeStored(db, parcel.clientId, added, parcel.caps)
   return toParcel(row)
 }
 
-async function findParcel(db: Db, parcelId: string): Promise<ParcelRecord | null> {
+async function findParcel(db: Db, parcelId: string): Promise<ParcelFacts | null> {
   const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
   return row ? toParcel(row) : null
 }
 
 /** @throws gone when it was purged since */
-async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
+async function existingParcel(db: Db, parcelId: string): Promise<ParcelFacts> {
   const parcel = await findParcel(db, parcelId)
   if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
   return parcel
@@ -93,7 +94,7 @@ async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<Parc
 async function replaceManifest(
   db: Db,
   { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: Claim; now: number },
-): Promise<ParcelRecord> {
+): Promise<ParcelFacts> {
   assertReplaceable(parcel, next, now)
   const media = new Set(next.media)
   const covered = await coveredMedia(db, [parcel.parcel_id])
@@ -101,14 +102,22 @@ async function replaceManifest(
   const added = [...media]
   await assertOwnLive(db, added, claim)
   await cover(db, parcel.parcel_id, added)
-  const change = { version: parcel.version + 1, manifest: Buffer.from(next.manifest) }
+  const change = {
+    version: parcel.version + 1,
+    manifest_bytes: next.manifest.length,
+    media_count: parcel.media_count + added.length,
+  }
   await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
+  await putManifest(db, { parcelId: parcel.parcel_id, version: change.version, bytes: next.manifest })
+  const more = { bytes: change.manifest_bytes - parcel.manifest_bytes, rows: added.length }
+  await chargeStored(db, parcel.client_id, more, next.caps)
   return toParcel({ ...parcel, ...change })
 }
 
 /** Whether this very call replaced it when its answer was lost ([Note: lost answers] in database.ts). */
-function isReplaced(parcel: ParcelRow, next: NextManifest): boolean {
-  return parcel.version === next.ifVersion + 1 && Buffer.from(parcel.manifest).equals(next.manifest)
+async function isReplaced(db: Db, parcel: ParcelRow, { ifVersion, manifest }: NextManifest): Promise<boolean> {
+  if (parcel.version !== ifVersion + 1) return false
+  return holdsManifest(db, { parcelId: parcel.parcel_id, version: parcel.version, bytes: manifest })
 }
 
 /** @throws gone, version_mismatch */
@@ -158,10 +167,25 @@ async function coveredMedia(db: Db, parcelIds: readonly string[]): Promise<reado
 /** Ends live parcels, whose rows are locked, and the leases they cover; their manifests are forgotten at once. */
 export async function endParcels(db: Db, parcelIds: readonly string[], now: number): Promise<void> {
   if (parcelIds.length === 0) return
-  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now)
+  const freed = await heldByParcels(db, parcelIds)
+  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now, { freed })
   await db
     .updateTable('parcels')
-    .set({ ended_at: now, manifest: Buffer.alloc(0) })
+    .set({ ended_at: now, manifest_bytes: 0 })
     .where('parcel_id', 'in', parcelIds)
     .execute()
+  await dropManifests(db, parcelIds)
+}
+
+/** The manifests' bytes, by who is charged for them. */
+async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Freed> {
+  const rows = await db
+    .selectFrom('parcels')
+    .select(['client_id', 'manifest_bytes'])
+    .where('parcel_id', 'in', parcelIds)
+    .where('ended_at', 'is', null)
+    .execute()
+  const freed: Freed = new Map()
+  for (const row of rows) free(freed, row.client_id, { ...NO_USAGE, storedBytes: row.manifest_bytes })
+  return freed
 }

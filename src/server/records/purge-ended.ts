@@ -2,6 +2,8 @@
 import { sql } from 'kysely'
 
 import type { Db } from './database.ts'
+import { adjustUsage, rowsOfLease } from './ledger.ts'
+import type { ClientId } from './record-store.ts'
 
 interface Purge {
   /** Ended leases and parcels, finished uploads and unseen devices older than this go. */
@@ -11,24 +13,40 @@ interface Purge {
   readonly batch: number
 }
 
+/** Rows that are charged to each client no more ([Note: stored rows] in ledger.ts). */
+type FreedRows = Map<ClientId, number>
+
 /** Written into the text of the query, so that its partial index is used. */
 const IDLE = sql.lit<number>(1)
 
 export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
+  const freed: FreedRows = new Map()
   const counts = [
-    await purgeLeases(db, purge),
-    await purgeParcels(db, purge),
+    await purgeLeases(db, purge, freed),
+    await purgeParcels(db, purge, freed),
     await purgeUploads(db, purge),
     await purgeBlobs(db, purge),
     await purgeGrants(db, purge),
-    await purgeKeys(db, purge),
+    await purgeKeys(db, purge, freed),
     await purgeDevices(db, purge),
+    await giveBackRows(db, freed),
     await purgeIdleClients(db, purge),
   ]
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-async function purgeLeases(db: Db, { before, batch }: Purge): Promise<number> {
+/** Clients are locked last, ascending ([Note: row locks] in database.ts). */
+async function giveBackRows(db: Db, freed: FreedRows): Promise<number> {
+  const ascending = [...freed].sort(([left], [right]) => (left < right ? -1 : 1))
+  for (const [clientId, rows] of ascending) await adjustUsage(db, clientId, { storedRows: -rows })
+  return 0
+}
+
+function freeRows(freed: FreedRows, clientId: ClientId, rows: number): void {
+  freed.set(clientId, (freed.get(clientId) ?? 0) + rows)
+}
+
+async function purgeLeases(db: Db, { before, batch }: Purge, freed: FreedRows): Promise<number> {
   const rows = await db
     .selectFrom('leases')
     .select('media_id')
@@ -39,16 +57,29 @@ async function purgeLeases(db: Db, { before, batch }: Purge): Promise<number> {
   const mediaIds = rows.map(row => row.media_id)
   if (mediaIds.length === 0) return 0
   await db.deleteFrom('grants').where('media_id', 'in', mediaIds).execute()
-  await db.deleteFrom('leases').where('media_id', 'in', mediaIds).execute()
+  const gone = await db
+    .deleteFrom('leases')
+    .where('media_id', 'in', mediaIds)
+    .returning(['media_id', 'client_id', 'counter_id', 'max_downloads'])
+    .execute()
+  for (const { media_id, client_id, counter_id, max_downloads } of gone) {
+    freeRows(freed, client_id, rowsOfLease(counter_id === media_id ? max_downloads : null))
+  }
   return mediaIds.length
 }
 
-async function purgeParcels(db: Db, { before, batch }: Purge): Promise<number> {
+async function purgeParcels(db: Db, { before, batch }: Purge, freed: FreedRows): Promise<number> {
   const rows = await db.selectFrom('parcels').select('parcel_id').where('ended_at', '<', before).limit(batch).execute()
   const parcelIds = rows.map(row => row.parcel_id)
   if (parcelIds.length === 0) return 0
   await db.deleteFrom('parcel_media').where('parcel_id', 'in', parcelIds).execute()
-  await db.deleteFrom('parcels').where('parcel_id', 'in', parcelIds).execute()
+  await db.deleteFrom('manifests').where('parcel_id', 'in', parcelIds).execute()
+  const gone = await db
+    .deleteFrom('parcels')
+    .where('parcel_id', 'in', parcelIds)
+    .returning(['client_id', 'media_count'])
+    .execute()
+  for (const { client_id, media_count } of gone) freeRows(freed, client_id, 1 + media_count)
   return parcelIds.length
 }
 
@@ -119,7 +150,7 @@ async function purgeGrants(db: Db, { now, batch }: Purge): Promise<number> {
   return rows.length
 }
 
-async function purgeKeys(db: Db, { now, batch }: Purge): Promise<number> {
+async function purgeKeys(db: Db, { now, batch }: Purge, freed: FreedRows): Promise<number> {
   const rows = await db
     .selectFrom('idempotency')
     .select(['client_id', 'key'])
@@ -128,12 +159,14 @@ async function purgeKeys(db: Db, { now, batch }: Purge): Promise<number> {
     .execute()
   for (const { client_id, key } of rows) {
     // The same key may have been claimed anew since.
-    await db
+    const gone = await db
       .deleteFrom('idempotency')
       .where('client_id', '=', client_id)
       .where('key', '=', key)
       .where('expires_at', '<=', now)
-      .execute()
+      .returning('client_id')
+      .executeTakeFirst()
+    if (gone) freeRows(freed, client_id, 1)
   }
   return rows.length
 }

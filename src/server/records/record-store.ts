@@ -6,8 +6,10 @@
  * - every method that changes anything is one transaction, durable when it resolves;
  * - quota and counts are exact under concurrency: checked and charged in the same transaction;
  * - charged = for each client, the size of every complete blob it holds at least one live lease of (once per blob,
- *   however many leases), plus `reserved` of its unfinished uploads, plus what addresses of its finished ones may still
- *   bring ([Note: held bytes] in held-bytes.ts). 0 again when all is deleted and every address has expired;
+ *   however many leases), plus the manifests of its live parcels, plus `reserved` of its unfinished uploads, plus what
+ *   addresses of its finished ones may still bring ([Note: held bytes] in held-bytes.ts). 0 again when all is deleted and
+ *   every address has expired. The rows that all of it takes are counted as well ([Note: stored rows] in ledger.ts), until
+ *   they are purged;
  * - "not there" is `null`; a refusal is a `SealiftError` with the code named at the method; a database that cannot do
  *   its work right now rejects with `unavailable`.
  * - times are ms since the epoch, given by the caller (`now`), so that one clock rules.
@@ -19,11 +21,15 @@ export type ClientId = string
 /** The caps that are checked inside a transaction. */
 export interface QuotaCaps {
   readonly storedBytes: number
+  readonly storedRows: number
   readonly pendingUploads: number
   readonly pendingBytes: number
   /** Largest size of this one media. */
   readonly maxBytes: number
 }
+
+/** The caps on what is kept. */
+export type StorageCaps = Pick<QuotaCaps, 'storedBytes' | 'storedRows'>
 
 export interface NewLease {
   readonly mediaId: string
@@ -91,6 +97,8 @@ export interface MediaRecord {
   readonly expiresAt: number
   readonly maxDownloads: number | null
   readonly downloadsUsed: number
+  /** The counted lease that this one was forwarded from, and ends with. */
+  readonly sourceId: string | null
   /** Set once the lease has ended (deleted, expired, exhausted and swept, or its upload given up). */
   readonly endedAt: number | null
   readonly blobId: BlobId
@@ -100,12 +108,14 @@ export interface MediaRecord {
   readonly sizeBytes: number | null
 }
 
-export interface ParcelRecord {
+/** A parcel without its manifest, which may have megabytes: what most questions about a parcel need. */
+export interface ParcelFacts {
   readonly parcelId: string
   readonly clientId: ClientId
   readonly ownerHash: string | null
   readonly version: number
-  readonly manifest: Uint8Array
+  /** Size of the sealed manifest of this version; 0 once the parcel has ended. */
+  readonly manifestBytes: number
   readonly createdAt: number
   readonly expiresAt: number
   readonly endedAt: number | null
@@ -119,11 +129,21 @@ export interface NewParcel {
   readonly media: readonly string[]
   readonly createdAt: number
   readonly expiresAt: number
+  readonly caps: StorageCaps
   readonly idempotency: Idempotency | null
+}
+
+export interface NextManifest {
+  readonly ifVersion: number
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+  /** Of the caller; what is added is charged to the client that published the parcel. */
+  readonly caps: StorageCaps
 }
 
 export interface Usage {
   readonly storedBytes: number
+  readonly storedRows: number
   readonly reservedBytes: number
   readonly pendingUploads: number
 }
@@ -146,7 +166,8 @@ export interface UploadRecords {
   /**
    * Before a part's bytes are taken: checks the state and, for an upload of unknown size, reserves the part's bytes
    * (a second reservation of the same part replaces the first). Returns the part when it is already durable.
-   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large,
+   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large (also for a part that ends
+   *   behind the last byte that maxBytes, pendingBytes and storedBytes allow, however few bytes are reserved),
    *   size_mismatch (a length that the declared size, or the parts already there, do not allow at this index)
    */
   reservePart(uploadId: string, part: { index: number; sizeBytes: number }, caps: QuotaCaps): Promise<PartRecord | null>
@@ -188,21 +209,30 @@ export interface MediaRecords {
   findMedia(mediaId: string): Promise<MediaRecord | null>
   /** Contiguous durable bytes from the start of a blob that is still uploading. */
   durablePrefix(blobId: BlobId, partBytes: number): Promise<number>
-  /** Forwards. @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, idempotency_conflict */
+  /**
+   * Forwards. A forward of a counted lease takes its downloads from the same count, has no more of them and no more time
+   * than is left of its source, and ends with it.
+   * @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, idempotency_conflict,
+   *   invalid_request (too many counts below each other)
+   */
   addLease(
     fromMediaId: string,
     lease: NewLease,
-    caps: Pick<QuotaCaps, 'storedBytes'>,
+    caps: StorageCaps,
     idempotency: Idempotency | null,
   ): Promise<MediaRecord>
-  /** Ends a lease if `claim` owns it; tombstones the blob with the last one. Repeating it is no error. @throws not_found */
+  /**
+   * Ends a lease if `claim` owns it, and the forwards of it when its downloads are counted; tombstones the blob with the
+   * last one. Repeating it is no error. @throws not_found
+   */
   endLease(mediaId: string, claim: Claim, now: number): Promise<void>
   /**
-   * Takes one download off a lease with `maxDownloads` and remembers it under `grantId` until `expiresAt`.
+   * Takes one download off a lease with `maxDownloads`, and off those it was forwarded from, and remembers it under
+   * `grantId` until `expiresAt`.
    * @throws downloads_exhausted, gone
    */
   takeDownload(mediaId: string, grant: { grantId: string; expiresAt: number }, now: number): Promise<void>
-  /** True while this grant was taken for this media and has not lapsed. */
+  /** True while this grant was taken for this media, or another with the same count, and has not lapsed. */
   hasGrant(mediaId: string, grantId: string, now: number): Promise<boolean>
   /** Gives a download back that moved not one byte. */
   returnDownload(mediaId: string, grantId: string): Promise<void>
@@ -214,6 +244,11 @@ export interface RecallsMedia {
   recallMedia(mediaId: string): MediaRecord | null
 }
 
+/** Optional power: records on a disk of this machine. */
+export interface MeasuresRecordSpace {
+  freeSpace(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+}
+
 /** Optional power: records that tell at once whether anything in them has changed, whichever process changed it. */
 export interface MarksChanges {
   /** Another number after every change: seen from when the change is durable, and before whoever made it is told. */
@@ -221,16 +256,17 @@ export interface MarksChanges {
 }
 
 export interface ParcelRecords {
-  /** @throws not_found (a covered media is not the caller's), idempotency_conflict */
-  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelRecord>
-  findParcel(parcelId: string): Promise<ParcelRecord | null>
-  /** @throws not_found, gone, version_mismatch (context: version), invalid_request (a covered media was dropped) */
-  replaceManifest(
-    parcelId: string,
-    next: { ifVersion: number; manifest: Uint8Array; media: readonly string[] },
-    claim: Claim,
-    now: number,
-  ): Promise<ParcelRecord>
+  /** @throws not_found (a covered media is not the caller's), quota_exceeded, idempotency_conflict */
+  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelFacts>
+  /** Reads no manifest. */
+  findParcelFacts(parcelId: string): Promise<ParcelFacts | null>
+  /** The sealed manifest; `null` when this version was replaced since, or the parcel has ended. Off the event loop. */
+  readManifest(parcelId: string, version: number): Promise<Uint8Array | null>
+  /**
+   * @throws not_found, gone, version_mismatch (context: version), invalid_request (a covered media was dropped),
+   *   quota_exceeded
+   */
+  replaceManifest(parcelId: string, next: NextManifest, claim: Claim, now: number): Promise<ParcelFacts>
   /** Ends the parcel and the leases it covers. Repeating it is no error. @throws not_found */
   endParcel(parcelId: string, claim: Claim, now: number): Promise<void>
 }

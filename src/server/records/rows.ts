@@ -2,7 +2,8 @@
 import type { Selectable } from 'kysely'
 
 import type { Db } from './database.ts'
-import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from './record-store.ts'
+import { downloadsLeft, isOwnCount } from './download-counts.ts'
+import type { MediaRecord, ParcelFacts, PartRecord, UploadRecord } from './record-store.ts'
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from './schema.ts'
 
 export type UploadRow = Selectable<UploadsTable> &
@@ -20,6 +21,9 @@ export interface MediaRow {
   max_downloads: number | null
   downloads_left: number | null
   ended_at: number | null
+  counter_id: string | null
+  above_id: string | null
+  source_id: string | null
   blob_id: string
   part_bytes: number
   state: BlobState
@@ -68,7 +72,13 @@ export function selectMedia(db: Db, mediaId: string) {
 
 export async function findMedia(db: Db, mediaId: string): Promise<MediaRecord | null> {
   const row = await selectMedia(db, mediaId).executeTakeFirst()
-  return row ? toMedia(row) : null
+  return row ? mediaFromRow(db, row) : null
+}
+
+/** A forward may take its downloads from the counts of others: then these are asked as well. */
+export async function mediaFromRow(db: Db, row: MediaRow): Promise<MediaRecord> {
+  if (isOwnCount(row)) return toMedia(row)
+  return toMedia({ ...row, downloads_left: await downloadsLeft(db, row) })
 }
 
 export function toUpload(row: UploadRow): UploadRecord {
@@ -88,7 +98,7 @@ export function toUpload(row: UploadRow): UploadRecord {
   }
 }
 
-export function toMedia(row: MediaRow): MediaRecord {
+function toMedia(row: MediaRow): MediaRecord {
   return {
     mediaId: row.media_id,
     clientId: row.client_id,
@@ -96,7 +106,8 @@ export function toMedia(row: MediaRow): MediaRecord {
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     maxDownloads: row.max_downloads,
-    downloadsUsed: (row.max_downloads ?? 0) - (row.downloads_left ?? 0),
+    downloadsUsed: Math.max(0, (row.max_downloads ?? 0) - (row.downloads_left ?? 0)),
+    sourceId: row.source_id,
     endedAt: row.ended_at,
     blobId: row.blob_id,
     partBytes: row.part_bytes,
@@ -109,13 +120,14 @@ export function toPart(row: Selectable<PartsTable>): PartRecord {
   return { index: row.part_index, sizeBytes: row.size_bytes, durable: row.durable === 1 }
 }
 
-export function toParcel(row: Selectable<ParcelsTable>): ParcelRecord {
+/** A parcel without its manifest. */
+export function toParcel(row: Selectable<ParcelsTable>): ParcelFacts {
   return {
     parcelId: row.parcel_id,
     clientId: row.client_id,
     ownerHash: row.owner_hash,
     version: row.version,
-    manifest: row.manifest,
+    manifestBytes: row.manifest_bytes,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     endedAt: row.ended_at,

@@ -10,6 +10,7 @@ export interface Schema {
   leases: LeasesTable
   grants: GrantsTable
   parcels: ParcelsTable
+  manifests: ManifestsTable
   parcel_media: ParcelMediaTable
   client_usage: ClientUsageTable
   devices: DevicesTable
@@ -77,12 +78,20 @@ export interface LeasesTable {
   created_at: number
   expires_at: number
   max_downloads: number | null
-  /** Downloads that may still begin; `null` when they are not counted. */
+  /** Downloads that may still begin by this lease's own count; `null` when it has none. */
   downloads_left: number | null
   ended_at: number | null
+  /** The lease whose count a download takes from: this one, or one it was forwarded from. `null`: not counted. */
+  counter_id: string | null
+  /** With a count of its own: the next count above it, which a download takes from as well. */
+  above_id: string | null
+  /** The counted lease that this one was forwarded from, and ends with. */
+  source_id: string | null
 }
 
+/** Downloads that have begun, one row for each count that they were taken from. */
 export interface GrantsTable {
+  /** The lease with the count. */
   media_id: string
   grant_id: string
   expires_at: number
@@ -93,10 +102,20 @@ export interface ParcelsTable {
   client_id: string
   owner_hash: string | null
   version: number
-  manifest: Uint8Array
+  /** Size of the manifest of this version; 0 once the parcel has ended. */
+  manifest_bytes: number
+  /** Media it covers: rows of `parcel_media`. */
+  media_count: number
   created_at: number
   expires_at: number
   ended_at: number | null
+}
+
+/** The sealed manifest of each live parcel, apart from what is asked about the parcel: it may have megabytes. */
+export interface ManifestsTable {
+  parcel_id: string
+  version: number
+  bytes: Uint8Array
 }
 
 export interface ParcelMediaTable {
@@ -110,6 +129,8 @@ export interface ClientUsageTable {
   stored_bytes: number
   reserved_bytes: number
   pending_uploads: number
+  /** Rows kept for this client ([Note: stored rows] in ledger.ts). */
+  stored_rows: number
   /** 1 while nothing is charged. A column of its own, so that its index changes only when that does. */
   idle: number
 }

@@ -4,9 +4,10 @@
  *
  * What a crash leaves: the file, whole or short; the next start writes it anew.
  */
-import { mkdir, open, rm, stat } from 'node:fs/promises'
+import { open, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+import { makeFolder } from '../../files/make-folder.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { RecordStore } from './record-store.ts'
 
@@ -46,7 +47,7 @@ export async function openSpaceReserve(file: string, reserveBytes = RESERVE_BYTE
 async function takeRoom(file: string, reserveBytes: number): Promise<void> {
   if ((await sizeOf(file)) >= reserveBytes) return
   try {
-    await mkdir(dirname(file), { recursive: true })
+    await makeFolder(dirname(file))
     await using handle = await open(file, 'w', 0o600)
     await handle.writeFile(Buffer.alloc(reserveBytes))
   } catch {

@@ -17,6 +17,7 @@ export const METHODS = [
   'takeDownload',
   'returnDownload',
   'publishParcel',
+  'readManifest',
   'replaceManifest',
   'endParcel',
   'seeDevice',

@@ -9,7 +9,7 @@ import { type Answer, type Call, flattenError } from './sqlite-messages.ts'
 function serve(): void {
   const port = parentPort
   if (!port) throw new Error('This file runs in a worker thread only')
-  const answer = (message: Answer) => port.postMessage(message)
+  const answer = (message: Answer) => port.postMessage(message, ownedBuffers(message))
   const store = open(answer)
   if (!store) return port.close()
   port.on('message', (message: Call | 'close') => {
@@ -36,6 +36,13 @@ async function run(store: RecordStore, { id, method, args }: Call): Promise<Answ
   } catch (error) {
     return { id, error: flattenError(error) }
   }
+}
+
+/** A manifest is handed over, not copied. Small values of SQLite may share their buffer with others. */
+function ownedBuffers(message: Answer): ArrayBuffer[] {
+  const value = 'value' in message ? message.value : null
+  if (!(value instanceof Uint8Array) || !(value.buffer instanceof ArrayBuffer)) return []
+  return value.byteLength === value.buffer.byteLength ? [value.buffer] : []
 }
 
 serve()

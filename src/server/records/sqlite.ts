@@ -6,11 +6,13 @@
  *
  * What a crash leaves: the database file with its `-wal` and `-shm`; the next start replays the log. Nothing to clean.
  */
+import { statfs } from 'node:fs/promises'
+
 import { createClientRecords } from './client-records.ts'
 import type { RecordDatabase } from './database.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createParcelRecords } from './parcel-records.ts'
-import type { MarksChanges, RecordStore } from './record-store.ts'
+import type { MarksChanges, MeasuresRecordSpace, RecordStore } from './record-store.ts'
 import { sparingWrites } from './spare-writes.ts'
 import { openSqliteReader, type SqliteReader, type SqliteSettings } from './sqlite-database.ts'
 import { openSqliteWriter, type SqliteWriter } from './sqlite-writer.ts'
@@ -24,11 +26,13 @@ export interface SqliteRecordStoreOptions extends Partial<Omit<SqliteSettings, '
   readonly file: string
 }
 
+export type SqliteRecordStore = RecordStore & MarksChanges & MeasuresRecordSpace
+
 /**
  * Opens the database. Call `migrate()` before anything else; dispose it when done.
  * @throws unavailable when the file cannot be opened, or is no database
  */
-export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): Promise<RecordStore & MarksChanges> {
+export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): Promise<SqliteRecordStore> {
   const settings = {
     file: options.file,
     busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
@@ -36,22 +40,28 @@ export async function openSqliteRecordStore(options: SqliteRecordStoreOptions): 
   }
   const writer = await openSqliteWriter(settings)
   const reader = openSqliteReader(settings)
-  return createStore(writer, reader)
+  return createStore(writer, reader, settings.file)
 }
 
-function createStore(writer: SqliteWriter, reader: SqliteReader): RecordStore & MarksChanges {
+function createStore(writer: SqliteWriter, reader: SqliteReader, file: string): SqliteRecordStore {
   const questions = createQuestions(reader)
   const { changes } = writer
   return {
     ...changes,
     ...questions,
     changeMark: reader.changeMark,
+    freeSpace: () => spaceAt(file),
     ...sparingWrites({ ...changes, findUpload: questions.findUpload }, reader.db),
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]()
       reader.close()
     },
   }
+}
+
+async function spaceAt(file: string): Promise<{ freeBytes: number; totalBytes: number }> {
+  const { bavail, blocks, bsize } = await statfs(file)
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
 }
 
 /** What is asked on this thread; see the head of this file. */
@@ -68,7 +78,7 @@ function createQuestions(reader: SqliteReader) {
     findMedia: (mediaId: string) => media.findMedia(mediaId),
     durablePrefix: (blobId: string, partBytes: number) => media.durablePrefix(blobId, partBytes),
     hasGrant: (mediaId: string, grantId: string, now: number) => media.hasGrant(mediaId, grantId, now),
-    findParcel: (parcelId: string) => parcels.findParcel(parcelId),
+    findParcelFacts: (parcelId: string) => parcels.findParcelFacts(parcelId),
     usage: (clientId: string) => clients.usage(clientId),
     countDevices: (clientId: string, forgetBefore: number) => clients.countDevices(clientId, forgetBefore),
   }

@@ -48,7 +48,9 @@ async function endExpiredLeases(db: Db, now: number, batch: number): Promise<num
     .execute()
   const usedUp = await selectUsedUp(db, now).limit(batch).execute()
   const mediaIds = [...expired, ...usedUp].map(row => row.media_id)
-  return endLeases(db, [...new Set(mediaIds)].slice(0, batch), now, seen => stillDue(db, seen, now))
+  return endLeases(db, [...new Set(mediaIds)].slice(0, batch), now, {
+    stillDue: seen => stillDue(db, seen, now),
+  })
 }
 
 function selectUsedUp(db: Db, now: number) {
@@ -118,11 +120,12 @@ async function endExpiredParcels(db: Db, now: number, batch: number): Promise<nu
 async function abortExpiredUploads(db: Db, now: number, batch: number): Promise<number> {
   const expired = await selectIdleUploads(db, now).limit(batch).execute()
   const mediaIds = expired.map(row => row.media_id)
-  return endLeases(db, mediaIds, now, async seen => {
-    if (seen.length === 0) return new Set()
+  const stillIdle = async (seen: readonly string[]) => {
+    if (seen.length === 0) return new Set<string>()
     const idle = await selectIdleUploads(db, now).where('uploads.media_id', 'in', seen).execute()
     return new Set(idle.map(row => row.media_id))
-  })
+  }
+  return endLeases(db, mediaIds, now, { stillDue: stillIdle })
 }
 
 function selectIdleUploads(db: Db, now: number) {

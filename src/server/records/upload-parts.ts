@@ -1,7 +1,7 @@
 /** What a part may hold, and what it reserves. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import { adjustUsage, checkMediaSize, reserveMore } from './ledger.ts'
+import { adjustUsage, checkMediaSize, checkReach, reserveMore } from './ledger.ts'
 import { assertTakesParts, type LockedUpload, lockUpload } from './open-upload.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from './record-store.ts'
 import { toPart } from './rows.ts'
@@ -39,7 +39,8 @@ export async function reservePart(
   const sizeBytes = mayShrink(upload) ? part.sizeBytes : Math.max(part.sizeBytes, reservedBytes)
   const moreBytes = sizeBytes - reservedBytes
   checkMediaSize(upload.reservedBytes + moreBytes, upload.maxBytes)
-  await reserveMore(db, upload.clientId, moreBytes, caps)
+  await reserveMore(db, upload.clientId, { bytes: moreBytes, rows: existing ? 0 : 1 }, caps)
+  checkReach(part.index * upload.partBytes + part.sizeBytes, { ...caps, maxBytes: upload.maxBytes })
   await changeReserved(db, upload, moreBytes)
   await writePart(db, upload.blobId, { index: part.index, sizeBytes, durable: false })
   return null
@@ -206,4 +207,10 @@ async function nextDurable(db: Db, blobId: string, from: number): Promise<readon
     .execute()
   const gap = rows.findIndex((row, position) => row.part_index !== from + position || row.durable === 0)
   return (gap === -1 ? rows : rows.slice(0, gap)).map(toPart)
+}
+
+/** Forgets the parts of an upload that is over. @returns rows of them that were charged */
+export async function dropParts(db: Db, blobId: string, declaredBytes: number | null): Promise<number> {
+  const { numDeletedRows } = await db.deleteFrom('parts').where('blob_id', '=', blobId).executeTakeFirstOrThrow()
+  return declaredBytes === null ? Number(numDeletedRows) : 0
 }

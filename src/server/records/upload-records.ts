@@ -3,7 +3,7 @@ import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { finishUpload, finishWhole, sealUpload } from './finish-upload.ts'
 import { claimKey, moveKey } from './idempotency.ts'
-import { checkMediaSize, lockUsage, reserveUpload } from './ledger.ts'
+import { checkMediaSize, lockUsage, reserveUpload, rowsOfLease } from './ledger.ts'
 import { lockUpload } from './open-upload.ts'
 import { prepared } from './prepared.ts'
 import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from './record-store.ts'
@@ -35,7 +35,7 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
 }
 
 async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<UploadRecord> {
-  const madeId = await claimKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
+  const { madeId, rows } = await claimKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
   const made = madeId === null ? null : await usableUpload(db, madeId)
   if (made) return made
   if (madeId !== null && upload.idempotency) await moveKey(db, upload.idempotency, upload.uploadId)
@@ -46,7 +46,8 @@ async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<U
   await insertUpload(db, upload)
   const row = await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow()
   // Last, since all others of this client wait from here until the commit.
-  await reserveUpload(db, upload.lease.clientId, reservedBytes, upload.caps)
+  const added = { bytes: reservedBytes, rows: rows + rowsOfLease(upload.lease.maxDownloads) }
+  await reserveUpload(db, upload.lease.clientId, added, upload.caps)
   return toUpload(row)
 }
 
@@ -102,7 +103,7 @@ function emptyBlob({ blobId, partBytes, declaredBytes, lease }: NewUpload): Blob
   }
 }
 
-/** The row of a fresh lease on a blob. */
+/** The row of a fresh lease on a blob, with a count of its own if it has any. */
 export function newLease(lease: NewLease, blobId: string) {
   return {
     media_id: lease.mediaId,
@@ -114,6 +115,9 @@ export function newLease(lease: NewLease, blobId: string) {
     max_downloads: lease.maxDownloads,
     downloads_left: lease.maxDownloads,
     ended_at: null,
+    counter_id: lease.maxDownloads === null ? null : lease.mediaId,
+    above_id: null,
+    source_id: null,
   }
 }
 

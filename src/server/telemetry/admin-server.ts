@@ -1,14 +1,14 @@
 /** Metrics and health on a listener of their own, apart from what the world reaches. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, ListenOptions } from 'node:net'
 
+import { isOwnHost, type AdminPlace } from './admin-place.ts'
 import type { HealthCheck } from './health.ts'
 import type { Metrics } from './metrics.ts'
 
 export interface AdminServerOptions {
-  readonly host: string
-  /** 0: any free one. */
-  readonly port: number
+  readonly place: AdminPlace
   readonly metrics: Pick<Metrics, 'read'>
   readonly health: Pick<HealthCheck, 'readiness'>
   /** Told of what must not happen. */
@@ -32,13 +32,10 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     void answerSafely(options, req, res)
   })
   server.maxConnections = 256
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(options.port, options.host, resolve)
-  await promise
-  server.off('error', reject).on('error', options.onError)
+  await listenAt(server, options.place)
+  server.on('error', options.onError)
   const { port } = server.address() as AddressInfo
-  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  const host = options.place.host.includes(':') ? `[${options.place.host}]` : options.place.host
   return {
     url: `http://${host}:${port}`,
     async [Symbol.asyncDispose]() {
@@ -47,6 +44,21 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
       await closed
     },
   }
+}
+
+async function listenAt(server: Server, { host, port, mayMove, backlog }: AdminPlace): Promise<void> {
+  try {
+    await listenOn(server, { host, port, backlog })
+  } catch (error) {
+    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+    if (!mayMove || !isTaken) throw error
+    await listenOn(server, { host, port: 0, backlog })
+  }
+}
+
+async function listenOn(server: Server, options: ListenOptions): Promise<void> {
+  server.listen(options)
+  await once(server, 'listening')
 }
 
 async function answerSafely(options: AdminServerOptions, req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -59,7 +71,11 @@ async function answerSafely(options: AdminServerOptions, req: IncomingMessage, r
   }
 }
 
-async function answer({ metrics, health }: AdminServerOptions, { method, url = '' }: IncomingMessage): Promise<Answer> {
+async function answer(
+  { metrics, health, place }: AdminServerOptions,
+  { method, url = '', headers }: IncomingMessage,
+): Promise<Answer> {
+  if (!isOwnHost(place, headers.host)) return misdirected()
   if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET and HEAD\n')
   const [path] = url.split('?')
   if (path === '/metrics') return { status: 200, ...(await metrics.read()) }
@@ -69,6 +85,12 @@ async function answer({ metrics, health }: AdminServerOptions, { method, url = '
     return json(ready.status === 'ok' ? 200 : 503, ready)
   }
   return plain(404, 'there are /metrics, /healthz and /readyz\n')
+}
+
+function misdirected(): Answer {
+  const detail = 'This listener is not known by that name: call it by its address, or add the name to admin.hosts'
+  const problem = { type: 'about:blank', title: 'Misdirected Request', status: 421, detail }
+  return { status: 421, contentType: 'application/problem+json', body: JSON.stringify(problem) }
 }
 
 function json(status: number, value: unknown): Answer {

@@ -219,7 +219,9 @@ function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
 }
 
 function isStorageTrouble(error: unknown): boolean {
-  return isSealiftError(error, 'damaged', 'unavailable', 'storage_full')
+  if (isSealiftError(error, 'unavailable')) return error.context.limit === undefined
+  if (isSealiftError(error, 'too_large')) return error.context.limit === 'fileBytes'
+  return isSealiftError(error, 'damaged', 'storage_full')
 }
 
 function isLimit(error: unknown): boolean {

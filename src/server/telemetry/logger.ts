@@ -1,6 +1,7 @@
 /** The one logger. Everything but events.ts logs through the helpers there, so what is told is decided in one place. */
 import { pino, type DestinationStream, type Logger } from 'pino'
 
+import { escapeUnseen } from '../../protocol/visible-text.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import { prettyLines } from './pretty-lines.ts'
 
@@ -30,7 +31,7 @@ const NEVER = [
 /** A logger by the configuration in force; a reload changes its level. */
 export function createLogger({ live, destination }: LoggerOptions): Logger {
   const { level, format } = live.current.log
-  const lines = destination ?? pino.destination({ fd: 1, sync: true })
+  const lines = visibleLines(destination ?? pino.destination({ fd: 1, sync: true }))
   const logger = pino(
     {
       level,
@@ -47,4 +48,9 @@ export function createLogger({ live, destination }: LoggerOptions): Logger {
     logger.level = next.log.level
   })
   return logger
+}
+
+/** Some of what is logged comes from outside, such as a store's words: nothing in it speaks to a terminal. */
+function visibleLines(destination: DestinationStream): DestinationStream {
+  return { write: line => destination.write(escapeUnseen(line)) }
 }

@@ -1,4 +1,4 @@
-import { newId } from '../../protocol/ids.ts'
+import { MAX_PART_INDEX, newId } from '../../protocol/ids.ts'
 import { PART_STEP_BYTES } from '../../protocol/schemas.ts'
 import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../protocol/schemas.ts'
 import { expiryOf, quotaCaps, type Maker } from '../caller.ts'
@@ -45,13 +45,19 @@ export async function beginUpload(
       expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
       maxDownloads: request.maxDownloads ?? null,
     },
-    partBytes: Math.min(partBytes, wholeSteps(request.partBytes ?? partBytes)),
+    partBytes: partSize(partBytes, request),
     declaredBytes: request.sizeBytes ?? null,
     expiresAt: now + uploadExpiryMs,
     caps: quotaCaps(maker.tier, request.kind),
     idempotency: maker.idempotency,
   })
   return { upload, repeated: upload.uploadId !== uploadId }
+}
+
+/** The wish of the client, or as much more as it takes for every part of the declared size to have an index. */
+function partSize(serverBytes: number, { partBytes = serverBytes, sizeBytes = 0 }: BeginUploadRequest): number {
+  const leastBytes = Math.ceil(sizeBytes / (MAX_PART_INDEX + 1) / PART_STEP_BYTES) * PART_STEP_BYTES
+  return Math.min(serverBytes, Math.max(wholeSteps(partBytes), leastBytes))
 }
 
 function wholeSteps(bytes: number): number {

@@ -3,6 +3,7 @@
  * on the admin listener. It serves nothing itself, so nothing of a request can hurt it. Workers that lose it end.
  */
 import type { Health } from '../../protocol/schemas.ts'
+import type { AdminPlace } from '../telemetry/admin-place.ts'
 import { startAdminServer, type AdminServer } from '../telemetry/admin-server.ts'
 import { CrewMetrics } from './crew-metrics.ts'
 import type { WorkerReport } from './messages.ts'
@@ -18,8 +19,10 @@ const STOP_EXTRA_MS = 10_000
 
 export interface SupervisorOptions {
   readonly count: number
+  /** Variables of every worker, added to this process's own. */
+  readonly workerEnvironment?: Readonly<Record<string, string>>
   /** `null`: no admin listener. */
-  readonly admin: { readonly host: string; readonly port: number } | null
+  readonly admin: AdminPlace | null
   /** How long workers may take to let transfers end. */
   readonly stopGraceMs: () => number
   readonly events: SupervisorEvents
@@ -136,7 +139,7 @@ class Crew {
   }
 
   #start(): WorkerProcess {
-    const worker = new WorkerProcess()
+    const worker = new WorkerProcess(this.#options.workerEnvironment)
     this.#workers.add(worker)
     void this.#replace(worker)
     return worker
@@ -168,14 +171,9 @@ class Crew {
   }
 }
 
-function startAdmin(
-  crew: Crew,
-  { host, port }: { readonly host: string; readonly port: number },
-  events: SupervisorEvents,
-): Promise<AdminServer> {
+function startAdmin(crew: Crew, place: AdminPlace, events: SupervisorEvents): Promise<AdminServer> {
   return startAdminServer({
-    host,
-    port,
+    place,
     metrics: {
       async read() {
         await crew.reports()

@@ -30,8 +30,9 @@ export class WorkerProcess {
   readonly #ended: Promise<WorkerEnd>
   #lastId = 0
 
-  constructor() {
-    this.#worker = cluster.fork()
+  /** @param environment added to the supervisor's own */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#worker = cluster.fork(environment)
     this.#worker.on('message', (message: unknown) => this.#hear(message))
     this.#ended = endOf(this.#worker)
     // Whoever never asks for it must not be told of it as unhandled.

@@ -20,6 +20,7 @@ const stream = z.object({
   color_transfer: text,
   color_primaries: text,
   channels: count,
+  start_time: count,
   duration: count,
   disposition: z.object({ default: flag, forced: flag, attached_pic: flag }).optional().catch(undefined),
   tags: z.object({ language: text, title: text }).optional().catch(undefined),

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import type { FileSource } from '../../client/node/file-source.ts'
 
 const HEAD_BYTES = 16
 
@@ -7,8 +7,8 @@ const HEAD_BYTES = 16
  * one for a list of files.
  * @returns `null` when it is none of the pictures that are shown
  */
-export async function imageFormat(path: string): Promise<string | null> {
-  await using file = await open(path)
+export async function imageFormat(source: FileSource): Promise<string | null> {
+  await using file = await source.openFile()
   const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
   const head = buffer.subarray(0, bytesRead).toString('latin1')
   return SIGNATURES.find(([, at, signature]) => head.startsWith(signature, at))?.[0] ?? null

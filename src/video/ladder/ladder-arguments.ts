@@ -62,21 +62,22 @@ export function rungOptions(plan: LadderPlan, index: number, rung: Rung): string
   ]
 }
 
-/** Sound in a track of its own. */
-export function audioOptions(sound: AudioPlan): string[] {
+/** Sound in a track of its own. @param shiftSeconds what is added to its times */
+export function audioOptions(sound: AudioPlan, shiftSeconds = 0): string[] {
   return [
     ...words(`-map 0:${sound.stream}`),
-    ...audioCodec(sound),
+    ...audioCodec(sound, shiftSeconds),
     ...words(`-frag_duration ${SEGMENT_SECONDS * 1_000_000}`),
     ...fragmented(),
   ]
 }
 
-function audioCodec({ channels }: AudioPlan): string[] {
+function audioCodec({ channels }: AudioPlan, shiftSeconds = 0): string[] {
+  const shift = shiftSeconds === 0 ? '' : `asetpts=PTS+(${shiftSeconds.toFixed(6)})/TB,`
   return [
     ...words(`-c:a aac -b:a ${AUDIO_BITS_PER_SECOND} -ac ${channels} -ar 48000`),
     // Silence where there is a gap, so that sound and pictures stay together.
-    ...words('-af aresample=async=1:first_pts=0'),
+    ...words(`-af ${shift}aresample=async=1:first_pts=0`),
   ]
 }
 

@@ -7,7 +7,9 @@ import {
   type PackageOptions,
   type Packager,
   type Pictures,
+  type UncopiedAudio,
 } from '../packager.ts'
+import { fileOf } from '../input-file.ts'
 import type { FilmFacts } from './facts.ts'
 import { imageFormat } from './image-format.ts'
 import { makePictures } from './pictures.ts'
@@ -17,7 +19,7 @@ import { AUDIO_BITS_PER_SECOND, audioOptions, rungOptions, videoFilters } from '
 import { LadderRun, type TrackJob } from './ladder-run.ts'
 import { DEFAULT_LIMITS, type LadderLimits } from './limits.ts'
 import type { AudioPlan } from './plan-audio.ts'
-import { planLadder, type LadderPlan } from './plan.ts'
+import { planLadder, planOf, type LadderPlan } from './plan.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { probe } from './probe.ts'
 import { codecOf } from './rungs.ts'
@@ -29,8 +31,8 @@ const LADDER_NICENESS = 5
 const AUDIO_CODEC = 'mp4a.40.2'
 
 /**
- * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file at
- * `FilmInput.path`, in processes of their own that can open nothing else of use, reach no network and are killed when
+ * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file
+ * of the input, in processes of their own that can open nothing else of use, reach no network and are killed when
  * they take too much of anything.
  */
 export class LadderPackager implements Packager {
@@ -51,6 +53,32 @@ export class LadderPackager implements Packager {
   }
 
   /**
+   * Encodes audio alone, for a film whose other tracks are copied.
+   * @param shiftSeconds what is added to the times of the file
+   * @returns a track for each of `audio`
+   * @throws CannotPackage when there is no such audio that ffmpeg can read; the abort
+   */
+  encodeAudio(
+    input: FilmInput,
+    { audio, shiftSeconds }: NonNullable<PackagedFilm['uncopied']>,
+    { signal }: Pick<PackageOptions, 'signal'>,
+  ): Promise<PackagedTrack[]> {
+    return this.#within(input, { signal }, async (run, folder) => {
+      const facts = await this.#probe(folder, FILM_FORMATS, signal)
+      const { format, seconds } = planOf(facts, this.#limits)
+      const plans = audio.map(each => encodedPlan(facts, each))
+      for (const plan of plans) assertNotEarly(facts, plan, shiftSeconds)
+      const jobs = plans.map(plan => ({
+        options: audioOptions(plan, shiftSeconds),
+        maxRate: 2 * AUDIO_BITS_PER_SECOND,
+      }))
+      const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, options: ['-copyts'] }, jobs)
+      await firstOf(tracks)
+      return tracks.map((track, index) => describeAudio(plans[index], track))
+    })
+  }
+
+  /**
    * What shows a film, a song or an image (JPEG, PNG, GIF, WebP, BMP) before it is there; nothing, for sound alone.
    * @throws CannotPackage when it is none of these; the abort
    */
@@ -59,7 +87,7 @@ export class LadderPackager implements Packager {
       const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a picture'))
       const timer = setTimeout(tooLong, this.#limits.picturesMs)
       try {
-        const image = await imageFormat(folder.inputPath)
+        const image = await imageFormat(folder.input)
         const facts = await this.#probe(folder, image === null ? FILM_FORMATS : [image], signal)
         const { canToneMap } = this.#ffmpeg
         const maxPixels = image === null ? this.#limits.pixels : this.#limits.imagePixels
@@ -76,13 +104,14 @@ export class LadderPackager implements Packager {
 
   /** A folder and a run for `work`, which both outlive it if it has left something running, unless it fails. */
   async #within<T>(
-    { path }: FilmInput,
+    input: FilmInput,
     { signal, onProgress }: PackageOptions,
     work: (run: LadderRun, folder: PrivateFolder) => Promise<T>,
   ): Promise<T> {
     throwIfAborted(signal)
-    if (path === undefined) throw new CannotPackage('ffmpeg needs a file on this machine')
-    const folder = await PrivateFolder.around(path)
+    const file = await fileOf(input)
+    if (!file) throw new CannotPackage('ffmpeg needs a file on this machine')
+    const folder = await PrivateFolder.around(file)
     const settings = { ffmpeg: this.#ffmpeg, folder, limits: this.#limits }
     const run = new LadderRun({ ...settings, outer: signal, ...(onProgress && { onProgress }) })
     try {
@@ -94,6 +123,16 @@ export class LadderPackager implements Packager {
       throw signal.aborted ? abortReason(signal) : error
     }
   }
+}
+
+/** Audio that begins this long before the film would lose what is more than a frame of it. */
+const EARLY_SECONDS = 0.05
+
+/** @throws CannotPackage when audio would be cut off: the copied tracks begin the film, and nothing comes before zero */
+function assertNotEarly({ streams }: FilmFacts, { stream }: AudioPlan, shiftSeconds: number): void {
+  const begins = streams.find(({ index }) => index === stream)?.start_time
+  if (begins !== undefined && begins + shiftSeconds < -EARLY_SECONDS)
+    throw new CannotPackage('it begins before the tracks that are copied')
 }
 
 /** Resolves once ffmpeg has made something of the film. */
@@ -112,6 +151,19 @@ async function begin(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): P
     audio: tracks.slice(renditions.length).map((track, index) => describeAudio(audio[index], track)),
     subtitles: extractSubtitles(run, folder, plan),
     storyboard: makeStoryboard(run, folder, plan),
+  }
+}
+
+function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio): AudioPlan {
+  const stream = streams.filter(each => each.codec_type === 'audio')[place]
+  if (!stream || (stream.channels ?? 0) === 0) throw new CannotPackage('Its sound cannot be read by ffmpeg')
+  const { language, name, isDefault = false } = labels
+  return {
+    stream: stream.index,
+    channels: Math.min(2, stream.channels ?? 2),
+    ...(language !== undefined && { language }),
+    ...(name !== undefined && { name }),
+    isDefault,
   }
 }
 

@@ -1,4 +1,7 @@
 /** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
+import type { FileHandle } from 'node:fs/promises'
+
+import type { FileSource } from '../../client/node/file-source.ts'
 import { CannotPackage } from '../packager.ts'
 import { confinedBy } from './confinement.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
@@ -78,7 +81,7 @@ export class LadderRun {
     const { memoryBytes, messageBytes: maxMessageBytes } = limits
     const cpuSeconds = cpuSecondsFor(job.seconds, limits)
     const confined = { memoryBytes, cpuSeconds, fileBytes: FILE_BYTES, niceness: job.niceness }
-    const running = runFfmpeg({
+    const settings = {
       program: [...confinedBy(ffmpeg.confinement, confined), ffmpeg.ffmpeg, '-nostdin', '-y', '-nostats'],
       inputOptions: [...inputOptions([job.format], limits.imagePixels), ...(job.options ?? []), '-f', job.format],
       input: folder.inputUrl,
@@ -87,7 +90,8 @@ export class LadderRun {
       cwd: folder.path,
       maxMessageBytes,
       signal: this.#signal,
-    })
+    }
+    const running = withInput(folder.input, inputFile => runFfmpeg({ ...settings, inputFile }))
     return this.track(running.catch(error => Promise.reject(asThrown(fromFailedRun(error, outer)))))
   }
 
@@ -138,6 +142,12 @@ export class LadderRun {
   #closePipes(): void {
     for (const pipe of this.#pipes) pipe[Symbol.dispose]()
   }
+}
+
+/** With a handle of its own: where one program stopped reading is no place for the next one to begin. */
+async function withInput<T>(input: FileSource, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  await using handle = await input.openFile()
+  return await use(handle)
 }
 
 const asThrown = (value: unknown): Error => (value instanceof Error ? value : new Error(String(value)))

@@ -44,14 +44,18 @@ const USUAL_FRAMES_PER_SECOND = 30
 /** @throws CannotPackage when there is nothing to show or to hear, or more of it than the limits allow */
 export function planLadder(facts: FilmFacts, options: PlanOptions): LadderPlan {
   const notes: string[] = []
-  const seconds = secondsOf(facts, options.limits)
+  const { format, seconds } = planOf(facts, options.limits)
   const video = planVideo(facts.streams, options, notes)
   const audio = planAudio(facts.streams, notes)
   if (!video && audio.length === 0) throw new CannotPackage('There is nothing to show or to hear in the file')
   if (!video && audio.length > 1) notes.push('Only the first of several sound tracks is played.')
-  const format = facts.format.format_name.split(',')[0] ?? ''
   const heard = video ? audio : audio.slice(0, 1)
   return { format, seconds, video, audio: heard, subtitles: planSubtitles(facts.streams, notes), notes }
+}
+
+/** How the file is read, and how long it is. @throws CannotPackage when it is longer than the limits allow */
+export function planOf(facts: FilmFacts, limits: LadderLimits): Pick<LadderPlan, 'format' | 'seconds'> {
+  return { format: facts.format.format_name.split(',')[0] ?? '', seconds: secondsOf(facts, limits) }
 }
 
 function secondsOf({ format, streams }: FilmFacts, { seconds: most }: LadderLimits): number | null {

@@ -1,11 +1,14 @@
 import { closeSync, constants, openSync } from 'node:fs'
-import { mkdtemp, readFile, readdir, realpath, rm, stat, symlink } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { FileSource } from '../../client/node/file-source.ts'
 import { CannotPackage } from '../packager.ts'
-import { runProgram } from './run-program.ts'
+import { INPUT_DESCRIPTOR, runProgram } from './run-program.ts'
+
+const DESCRIPTORS = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd'
 
 /** A pipe with a name, so that a program can write to it as to a file. */
 export interface NamedPipe extends Disposable {
@@ -17,33 +20,28 @@ export interface NamedPipe extends Disposable {
 }
 
 /**
- * A folder that only this user can open (mode 0700), for one run: the input as a link of a fixed name, so that no name
- * of the user's is ever taken for an option, an address or a pattern, or seen in a list of processes.
+ * A folder that only this user can open (mode 0700), for one run. The input is no path but an open file that each
+ * program inherits, so that no name of the user's is ever taken for an option, an address or a pattern, or seen in a list
+ * of processes, and so that no program reads another file than the one that is sent.
  */
 export class PrivateFolder implements AsyncDisposable {
   readonly path: string
+  readonly input: FileSource
 
-  private constructor(path: string) {
+  private constructor(path: string, input: FileSource) {
     this.path = path
+    this.input = input
   }
 
-  /** @throws CannotPackage when `inputPath` is not a regular file with bytes in it */
-  static async around(inputPath: string): Promise<PrivateFolder> {
-    const real = await realpath(inputPath)
-    const facts = await stat(real)
-    if (!facts.isFile()) throw new CannotPackage('Only regular files can be packaged')
-    if (facts.size === 0) throw new CannotPackage('The file is empty')
-    const folder = new PrivateFolder(await mkdtemp(join(tmpdir(), 'sealift-ladder-')))
-    await symlink(real, folder.#inside('input'))
-    return folder
+  /** @throws CannotPackage when `input` holds nothing */
+  static async around(input: FileSource): Promise<PrivateFolder> {
+    if (input.sizeBytes === 0) throw new CannotPackage('The file is empty')
+    return new PrivateFolder(await mkdtemp(join(tmpdir(), 'sealift-ladder-')), input)
   }
 
-  get inputPath(): string {
-    return this.#inside('input')
-  }
-
+  /** What a program that inherits the input as `INPUT_DESCRIPTOR` opens. */
   get inputUrl(): string {
-    return this.url('input')
+    return `file:${DESCRIPTORS}/${INPUT_DESCRIPTOR}`
   }
 
   /** The protocol is told, so that no name can choose one. */

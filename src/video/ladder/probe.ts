@@ -33,7 +33,9 @@ export async function probe({ ffmpeg, folder, formats, limits, signal }: Probing
     ...words(`-of json -show_entries ${ENTRIES} -i`),
     folder.inputUrl,
   ] as const
-  const run = { argv, withinMs: probeMs, maxOutputBytes: MAX_ANSWER_BYTES, cwd: folder.path, signal }
+  // A handle of its own: where one program stopped reading is no place for the next one to begin.
+  await using input = await folder.input.openFile()
+  const run = { argv, withinMs: probeMs, maxOutputBytes: MAX_ANSWER_BYTES, cwd: folder.path, input, signal }
   const { exitCode, stdout, killedFor } = await runProgram(run)
   if (killedFor === 'time') throw new CannotPackage(`Looking into the file takes longer than ${cpuSeconds} s`)
   if (killedFor === 'output') throw new CannotPackage('The file is made of too much to look through')

@@ -6,6 +6,8 @@
 import fluent, { type FfmpegCommand } from 'fluent-ffmpeg'
 import type { ChildProcess } from 'node:child_process'
 
+import type { FileHandle } from 'node:fs/promises'
+
 import { LAUNCHER } from './confinement.ts'
 
 export interface FfmpegOutput {
@@ -20,6 +22,8 @@ export interface FfmpegRun {
   readonly inputOptions: readonly string[]
   /** With its protocol. */
   readonly input: string
+  /** Inherited by the process as `INPUT_DESCRIPTOR`. */
+  readonly inputFile: FileHandle
   readonly filters?: string
   readonly outputs: readonly FfmpegOutput[]
   /** Working folder. */
@@ -67,14 +71,20 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
 interface Inside {
   _checkCapabilities(done: (error: Error | null) => void): void
   availableEncoders(done: (error: Error | null, encoders: object) => void): void
+  _spawnFfmpeg(args: readonly string[], options: object, ...callbacks: readonly unknown[]): void
 }
 
-function commandFor({ program, inputOptions, input, filters, outputs, cwd }: FfmpegRun): FfmpegCommand {
+function commandFor({ program, inputOptions, input, inputFile, filters, outputs, cwd }: FfmpegRun): FfmpegCommand {
   const command = fluent({ cwd, stdoutLines: 50 })
+  const given = command as FfmpegCommand & Inside
+  const spawnFfmpeg = given._spawnFfmpeg.bind(command)
+  const stdio = ['pipe', 'pipe', 'pipe', inputFile.fd]
   // It would start ffmpeg four times more, unconfined, to ask what it can do.
   const inside: Inside = {
     _checkCapabilities: done => done(null),
     availableEncoders: done => done(null, {}),
+    // The input is inherited, for which it has no option.
+    _spawnFfmpeg: (args, options, ...callbacks) => spawnFfmpeg(args, { ...options, stdio }, ...callbacks),
   }
   Object.assign(command, inside)
   // One program for all commands of this process, since this setting is shared by them.

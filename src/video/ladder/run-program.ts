@@ -1,5 +1,10 @@
 /** Runs a small program to its end: bounded in time and in what it may say. */
 import { spawn } from 'node:child_process'
+import type { StdioOptions } from 'node:child_process'
+import type { FileHandle } from 'node:fs/promises'
+
+/** The first one behind the three of every program. */
+export const INPUT_DESCRIPTOR = 3
 
 export interface ProgramRun {
   readonly argv: readonly [program: string, ...args: string[]]
@@ -7,6 +12,8 @@ export interface ProgramRun {
   readonly maxOutputBytes: number
   readonly signal: AbortSignal
   readonly cwd?: string
+  /** Inherited by the program as `INPUT_DESCRIPTOR`. Stays the caller's, who closes it. */
+  readonly input?: FileHandle
 }
 
 export interface ProgramResult {
@@ -21,7 +28,9 @@ export interface ProgramResult {
 export async function runProgram(run: ProgramRun): Promise<ProgramResult> {
   run.signal.throwIfAborted()
   const [program, ...args] = run.argv
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], ...(run.cwd && { cwd: run.cwd }) })
+  const inherited = run.input ? [run.input.fd] : []
+  const stdio = { stdio: ['ignore', 'pipe', 'ignore', ...inherited] as StdioOptions & ['ignore', 'pipe', 'ignore'] }
+  const child = spawn(program, args, { ...stdio, ...(run.cwd && { cwd: run.cwd }) })
   const ended = Promise.withResolvers<number | null>()
   child.once('error', ended.reject)
   child.once('exit', code => ended.resolve(code))

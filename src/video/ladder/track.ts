@@ -18,6 +18,8 @@ export interface TrackOptions {
 type Bytes = Uint8Array<ArrayBuffer>
 
 const MIB = 1024 * 1024
+/** What a manifest may say. */
+const MAX_SEGMENT_SECONDS = 3600
 
 /** One file that ffmpeg writes, as a stream: read when somebody reads, watched as it goes by. */
 export class Track {
@@ -59,6 +61,8 @@ export class Track {
       else {
         this.#scanner.end()
         if (this.#scanner.segments.length === 0) throw new CannotPackage('ffmpeg makes nothing of a track')
+        if (this.#scanner.segments.some(([, , seconds]) => seconds > MAX_SEGMENT_SECONDS))
+          throw new CannotPackage('Its audio goes on for more than an hour after its video')
         controller.close()
       }
     } catch (error) {

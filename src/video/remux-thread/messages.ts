@@ -1,16 +1,19 @@
 /** What goes between a packager and its thread. */
+import type { KnownFile } from '../../client/node/file-source.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 
-/** What the thread is started with. */
+/** What the thread is given, once. */
 export interface ThreadTask {
-  readonly path: string
+  readonly file: KnownFile
+  /** As in `PackageOptions`. */
+  readonly leavesAudio: boolean
 }
 
-/** To the thread. Each track is asked for one chunk at a time. */
-export type ThreadCall = { readonly pull: number } | { readonly cancel: true }
+/** To the thread: its task, then each track is asked for one chunk at a time. */
+export type ThreadCall = { readonly task: ThreadTask } | { readonly pull: number } | { readonly cancel: true }
 
 export type TrackFacts = Omit<PackagedTrack, 'bytes' | 'layout'>
 

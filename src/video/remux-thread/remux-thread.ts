@@ -5,11 +5,12 @@
  */
 import { Worker } from 'node:worker_threads'
 
+import type { FileSource } from '../../client/node/file-source.ts'
+import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'
-import { createRemuxer } from '../remux/remuxer.ts'
 import { receivedError } from './messages.ts'
-import type { FilmFacts, ThreadCall, ThreadNews, ThreadTask } from './messages.ts'
+import type { FilmFacts, ThreadCall, ThreadNews } from './messages.ts'
 import { ThreadTrack } from './thread-track.ts'
 
 export interface RemuxThreadOptions {
@@ -22,13 +23,53 @@ export interface RemuxThreadOptions {
 const STUCK = 'It is damaged in a way that cannot be read'
 const TOO_MUCH = 'It takes more memory to read than a film should'
 
+/** A packager that can get ready before there is a film. */
+export interface ReadyPackager extends Packager {
+  /** Starts the thread of the next film, which takes a while to load its libraries. It does not keep the process alive. */
+  prepare(): void
+}
+
 /** As `createRemuxer`, for files on this machine; what is no file is packaged on the caller's thread. */
-export function createRemuxThread(options: RemuxThreadOptions = {}): Packager {
-  const here = createRemuxer()
-  return {
-    package: (input, how) =>
-      input.path === undefined ? here.package(input, how) : new RemuxThread(input.path, how, options).begin(),
+export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackager {
+  const { stuckMs = 10_000 } = options
+  let ready: Worker | null = null
+  const take = (): Worker => {
+    const worker = ready ?? startWorker(options)
+    ready = null
+    worker.ref()
+    return worker
   }
+  return {
+    prepare() {
+      if (ready) return
+      const worker = startWorker(options)
+      worker.unref()
+      // One that ends early is not used. The next one says why.
+      worker.on('error', () => undefined)
+      worker.on('exit', () => {
+        if (ready === worker) ready = null
+      })
+      ready = worker
+    },
+    async package(input, how) {
+      const file = await fileOf(input)
+      if (file) return await new RemuxThread(take(), how, stuckMs).begin(file)
+      const { createRemuxer } = await import('../remux/remuxer.ts')
+      return await createRemuxer().package(input, how)
+    },
+  }
+}
+
+function startWorker({ heapMebibytes = 256 }: RemuxThreadOptions): Worker {
+  const worker = new Worker(workerFile(), {
+    // A demuxer writes what it thinks of a film to the console, in the film's own words.
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
+  })
+  worker.stdout.resume()
+  worker.stderr.resume()
+  return worker
 }
 
 class RemuxThread {
@@ -41,18 +82,14 @@ class RemuxThread {
   #watch: NodeJS.Timeout | null = null
   #ended = false
 
-  constructor(path: string, options: PackageOptions, { stuckMs = 10_000, heapMebibytes = 256 }: RemuxThreadOptions) {
+  constructor(worker: Worker, options: PackageOptions, stuckMs: number) {
     this.#options = options
     this.#stuckMs = stuckMs
-    const workerData: ThreadTask = { path }
-    this.#worker = new Worker(workerFile(), {
-      workerData,
-      resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
-    })
+    this.#worker = worker
     this.#onAbort = () => this.#end(options.signal.reason)
   }
 
-  begin(): Promise<PackagedFilm> {
+  begin({ path, stamp, listed, sizeIsTrue }: FileSource): Promise<PackagedFilm> {
     const { signal } = this.#options
     this.#worker.on('message', (news: ThreadNews) => this.#take(news))
     this.#worker.on('error', error => this.#end(isOutOfMemory(error) ? new CannotPackage(TOO_MUCH) : error))
@@ -60,6 +97,8 @@ class RemuxThread {
     if (signal.aborted) this.#onAbort()
     else signal.addEventListener('abort', this.#onAbort, { once: true })
     this.#watchOver()
+    const file = { path, stamp, sizeIsTrue, ...(listed && { listed }) }
+    this.#call({ task: { file, leavesAudio: this.#options.leavesAudio ?? false } })
     return this.#film.promise
   }
 

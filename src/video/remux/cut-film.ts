@@ -52,10 +52,7 @@ export async function cutFilm(
     if (!cut.isLastOfVideo) for (const file of files) file.endSegment()
     onProgress(start)
   }
-  for (const file of files) {
-    file.endSegment()
-    file.pipe.close()
-  }
+  for (const file of files) file.endSegment()
 }
 
 async function writeCut(files: readonly TrackFile[], cut: Cut, start: number): Promise<void> {

@@ -16,7 +16,7 @@ export type Description = Omit<PackagedTrack, 'codecs' | 'bytes' | 'layout'>
 export async function describeTrack(tracks: readonly CopiedTrack[]): Promise<Description> {
   const video = tracks.find(track => track.kind === 'video')
   const audio = tracks.find(track => track.kind === 'audio')
-  return { ...(video && (await pictures(video))), ...(audio && (await choice(audio.track))) }
+  return { ...(video && (await pictures(video))), ...(audio && (await choiceOf(audio.track))) }
 }
 
 async function pictures({ track }: CopiedVideo): Promise<Description> {
@@ -30,7 +30,8 @@ async function pictures({ track }: CopiedVideo): Promise<Description> {
   }
 }
 
-async function choice(track: InputTrack): Promise<Description> {
+/** What a listener chooses by. */
+export async function choiceOf(track: InputTrack): Promise<Pick<PackagedTrack, 'language' | 'name' | 'isDefault'>> {
   const language = languageTag(await track.getLanguageCode())
   const name = (await track.getName())?.slice(0, MAX_TEXT)
   const isDefault = (await track.getDisposition()).default

@@ -1,5 +1,7 @@
 import { CustomSource } from 'mediabunny'
 
+import { readDeclared, transportTimeBytes } from '../checks/read-declared.ts'
+import type { DeclaredFilm } from '../checks/declared.ts'
 import { release } from '../../client/release.ts'
 import type { RandomSource } from '../../client/source.ts'
 import { CannotPackage } from '../packager.ts'
@@ -8,8 +10,6 @@ import { OpeningLimit } from './opening.ts'
 
 /** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
-const MPEG_TS_PACKET_BYTES = 188
-const MPEG_TS_SYNC = 0x47
 
 /** The demuxer's view of a film, and what went wrong below it. */
 export interface FilmSource {
@@ -17,6 +17,8 @@ export interface FilmSource {
   readonly sizeBytes: number
   /** Why reading ended, if it did; the demuxer may have made another error of it. */
   readonly failure: () => { readonly cause: unknown } | null
+  /** What the file says of itself; `null`: nothing that can be read. */
+  readonly readDeclared: () => Promise<DeclaredFilm | null>
   /** Whether the demuxer has no cache, so that each of its reads is a buffer of its own. */
   readonly keepsNothing: boolean
   /** Bounds what is read until it is lifted. */
@@ -50,7 +52,19 @@ export async function filmSource(film: RandomSource, signal: AbortSignal): Promi
     handleUnhandledError: () => undefined,
     ...(isTransportStream ? KEPT_BY_DEMUXER : { maxCacheSize: 0 }),
   })
-  return { source, sizeBytes: film.sizeBytes, failure: () => failure, keepsNothing: !isTransportStream, limit }
+  const declaring: RandomSource = {
+    sizeBytes: film.sizeBytes,
+    // Fragments that are counted later on lie all over the file: nothing near them is read as well.
+    read: (start, end) => (limit.isLifted ? film.read(start, end, signal) : read(start, end)),
+  }
+  return {
+    source,
+    sizeBytes: film.sizeBytes,
+    readDeclared: () => readDeclared(declaring, signal).catch(fail),
+    failure: () => failure,
+    keepsNothing: !isTransportStream,
+    limit,
+  }
 }
 
 /** For packets of 188 bytes, each read on its own; else each would become an entry that all further reads go through. */
@@ -67,11 +81,7 @@ function lender(): (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> {
 }
 
 async function looksLikeTransportStream(film: RandomSource, blocks: BlockCache): Promise<boolean> {
-  const start = new Uint8Array(Math.min(film.sizeBytes, 4 + 2 * (MPEG_TS_PACKET_BYTES + 4)))
+  const start = new Uint8Array(Math.min(film.sizeBytes, 400))
   if (start.byteLength > 0) await blocks.readInto(start, 0)
-  // With four bytes of time before each packet, as cameras write them, or without.
-  return [0, 4].some(time => {
-    const places = [0, 1].map(packet => time + packet * (MPEG_TS_PACKET_BYTES + time))
-    return places.every(place => start[place] === MPEG_TS_SYNC)
-  })
+  return transportTimeBytes(start) !== undefined
 }

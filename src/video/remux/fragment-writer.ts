@@ -8,8 +8,9 @@ import {
 } from 'mediabunny'
 import type { EncodedPacket, StreamTargetChunk, Target } from 'mediabunny'
 
-import { boxesOf, clearTimes, delayPictures, numberFragment } from './boxes.ts'
+import { boxesOf, clearTimes, numberFragment } from './boxes.ts'
 import type { Box } from './boxes.ts'
+import { DecodeClock } from './decode-clock.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { samplesOf, splitFragment } from './split-fragment.ts'
 
@@ -17,6 +18,13 @@ import { samplesOf, splitFragment } from './split-fragment.ts'
 const FRAGMENT_SECONDS = 0.5
 /** However long a segment is. */
 const MAX_PARTS = 100
+
+/** A movie fragment as it stands in the file. */
+export interface WrittenFragment {
+  readonly moof: Uint8Array<ArrayBuffer>
+  /** In pieces, some of which are small. */
+  readonly mediaData: readonly Uint8Array<ArrayBuffer>[]
+}
 
 type PacketSource = { add(packet: EncodedPacket): Promise<void> }
 
@@ -27,17 +35,22 @@ type PacketSource = { add(packet: EncodedPacket): Promise<void> }
  */
 export class FragmentWriter {
   readonly #tracks: readonly CopiedTrack[]
+  readonly #clock: DecodeClock
   #fragments = 0
-  /** Units of the video's clock. */
-  #delay = 0
 
-  constructor(tracks: readonly CopiedTrack[]) {
+  /** @param leadSeconds how long before it is shown a frame is decoded */
+  constructor(tracks: readonly CopiedTrack[], leadSeconds: number) {
     this.#tracks = tracks
+    this.#clock = new DecodeClock(leadSeconds)
   }
 
   async init(): Promise<Uint8Array<ArrayBuffer>> {
     const init = (await this.#mux([])).filter(({ type }) => type === 'ftyp' || type === 'moov')
-    for (const { type, bytes } of init) if (type === 'moov') clearTimes(bytes)
+    for (const { type, bytes } of init) {
+      if (type !== 'moov') continue
+      clearTimes(bytes)
+      this.#clock.readMoov(bytes)
+    }
     return joined(init.map(({ bytes }) => bytes))
   }
 
@@ -45,20 +58,15 @@ export class FragmentWriter {
    * Fragments (`moof` and `mdat`) of about half a second each, with the samples in them.
    * @param packets of each track, in decoding order; those of video begin with a key frame
    * @param seconds how long they last
-   * @returns the fragments in pieces, some of which are small
    */
-  async fragments(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<Uint8Array<ArrayBuffer>[]> {
+  async fragments(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<WrittenFragment[]> {
     const parts = Math.min(MAX_PARTS, Math.max(1, Math.round(seconds / FRAGMENT_SECONDS)))
     const { moofs, samples } = await this.#muxed(packets)
-    return moofs
-      .flatMap(moof => {
-        this.#delay = Math.max(this.#delay, delayPictures(moof, this.#delay))
-        return splitFragment(moof, samples, parts)
-      })
-      .flatMap(part => {
-        numberFragment(part.moof, ++this.#fragments)
-        return [part.moof, mediaDataHeader(part.samples), ...part.samples] as Uint8Array<ArrayBuffer>[]
-      })
+    const written = moofs.flatMap(moof => splitFragment(moof, samples, { parts, retime: this.#clock.retime }))
+    return written.map(({ moof, samples: within }) => {
+      numberFragment(moof, ++this.#fragments)
+      return { moof, mediaData: [mediaDataHeader(within), ...within] as Uint8Array<ArrayBuffer>[] }
+    })
   }
 
   /** One `moof`, or none, and its samples in the order of its tracks. */

@@ -1,16 +1,17 @@
 import { ADTS, FLAC, Input, MATROSKA, MP3, MP4, MPEG_TS, OGG, QTFF, WAVE, WEBM } from 'mediabunny'
-import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
+import type { InputTrack } from 'mediabunny'
 
+import type { DeclaredFilm } from '../checks/declared.ts'
 import { CannotPackage } from '../packager.ts'
+import { chooseAudio, chooseVideo } from './choose-tracks.ts'
+import type { LeftAudio } from './choose-tracks.ts'
 import type { FilmSource } from './film-source.ts'
-import { copiedAudio, copiedVideo } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 import { keepsSamples } from './keeps-samples.ts'
 
 /** No playlists (HLS): a film must not make us read other addresses. */
 const FORMATS = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS]
 const MAX_TRACKS = 64
-const MAX_AUDIO_TRACKS = 16
 /** The demuxer of transport streams keeps, for finding its way back, up to all of what it has read. */
 const MAX_TRANSPORT_STREAM_BYTES = 256 * 1024 * 1024
 
@@ -20,6 +21,10 @@ export interface OpenFilm {
   readonly video: CopiedVideo | null
   /** The default one first. */
   readonly audio: readonly CopiedAudio[]
+  /** Audio of a film that has to be encoded anew; empty unless the caller does that. */
+  readonly uncopied: readonly LeftAudio[]
+  /** What the file says of itself; `null`: nothing that can be read. */
+  readonly declared: DeclaredFilm | null
   /** Timestamp at which the first of the tracks begins. */
   readonly originSeconds: number
   /** Timestamp at which the package begins: decoding begins at zero, and pictures out of order need some time. */
@@ -32,29 +37,56 @@ export interface OpenFilm {
   readonly keepsSamples: boolean
 }
 
-/** @throws CannotPackage when nothing in it can be copied */
-export async function openFilm({ source, sizeBytes, keepsNothing }: FilmSource): Promise<OpenFilm> {
+/**
+ * @param leavesAudio the caller encodes what audio cannot be copied
+ * @throws CannotPackage when nothing in it can be copied, or what can is not what a player would show of the file
+ */
+export async function openFilm(
+  { source, sizeBytes, keepsNothing, readDeclared }: FilmSource,
+  leavesAudio: boolean,
+): Promise<OpenFilm> {
+  const declared = await readDeclared()
+  if (declared?.isSplit) throw new CannotPackage(SPLIT)
   const input = new Input({ source, formats: FORMATS })
   try {
     const notes: string[] = []
-    const tracks = await firstTracks(input, { sizeBytes, notes })
-    const video = await chooseVideo(tracks, notes)
-    const audio = await chooseAudio(tracks, notes)
+    const choice = { tracks: await firstTracks(input, { sizeBytes, notes }), declared, notes, leavesAudio }
+    const video = await chooseVideo(choice)
+    const { audio, uncopied } = await chooseAudio(choice, video !== null)
     if (!video && audio.length === 0) throw nothingToPlay(notes)
-    const cursors = [...(video ? [video] : []), ...audio].map(each => each.cursor.first.timestamp)
-    const originSeconds = Math.min(...cursors)
-    const end = await input.getDurationFromMetadata(tracks)
-    const seconds = end !== null && Number.isFinite(end) && end > originSeconds ? end - originSeconds : null
-    const leadSeconds = video ? await video.cursor.reorderSeconds() : 0
     // Demuxers of other formats hold on to what they have read.
     const givesOwnBytes = keepsNothing && [MP4, QTFF].includes(await input.getFormat())
     const isKept = await keepsSamples(input, video)
-    return { input, video, audio, originSeconds, leadSeconds, seconds, givesOwnBytes, notes, keepsSamples: isKept }
+    const times = await timesOf(input, { tracks: choice.tracks, video, audio, uncopied })
+    return { input, video, audio, uncopied, declared, ...times, givesOwnBytes, notes, keepsSamples: isKept }
   } catch (error) {
     input.dispose()
     throw error
   }
 }
+
+interface Chosen {
+  readonly tracks: readonly InputTrack[]
+  readonly video: CopiedVideo | null
+  readonly audio: readonly CopiedAudio[]
+  readonly uncopied: readonly LeftAudio[]
+}
+
+async function timesOf(
+  input: Input,
+  { tracks, video, audio, uncopied }: Chosen,
+): Promise<Pick<OpenFilm, 'originSeconds' | 'leadSeconds' | 'seconds'>> {
+  const ahead = await video?.cursor.lookAhead()
+  const begins = [...audio.map(({ cursor }) => cursor.first.timestamp), ...uncopied.map(each => each.begins)]
+  const originSeconds = Math.min(...begins, ...(ahead ? [ahead.earliest] : []))
+  const ends = [...(video ? [video] : []), ...audio].map(({ cursor }) => cursor.end)
+  const told = Math.max(...ends)
+  const end = Number.isFinite(told) ? told : await input.getDurationFromMetadata([...tracks])
+  const seconds = end !== null && Number.isFinite(end) && end > originSeconds ? end - originSeconds : null
+  return { originSeconds, leadSeconds: ahead?.reorderSeconds ?? 0, seconds }
+}
+
+const SPLIT = 'Its index is of its first part alone: the rest of it is in movie fragments'
 
 function nothingToPlay(notes: readonly string[]): CannotPackage {
   return new CannotPackage(['Nothing in it can be played without being encoded anew', ...notes].join('. '))
@@ -71,37 +103,4 @@ async function firstTracks(
   const tracks = await input.getTracks()
   if (tracks.length > MAX_TRACKS) notes.push(`Of ${tracks.length} tracks only the first ${MAX_TRACKS} were looked at.`)
   return tracks.slice(0, MAX_TRACKS)
-}
-
-async function chooseVideo(tracks: readonly InputTrack[], notes: string[]): Promise<CopiedVideo | null> {
-  let chosen: CopiedVideo | null = null
-  const videos = tracks.filter((track): track is InputVideoTrack => track.isVideoTrack())
-  for (const track of await defaultFirst(videos)) {
-    if (chosen) {
-      notes.push(`Video track ${track.number} was left out: only one is sent.`)
-      continue
-    }
-    const copied = await copiedVideo(track)
-    if (typeof copied === 'string') notes.push(`Video track ${track.number} was left out: it ${copied}.`)
-    else chosen = copied
-  }
-  return chosen
-}
-
-async function chooseAudio(tracks: readonly InputTrack[], notes: string[]): Promise<CopiedAudio[]> {
-  const chosen: CopiedAudio[] = []
-  const audios = tracks.filter((track): track is InputAudioTrack => track.isAudioTrack())
-  for (const track of await defaultFirst(audios)) {
-    const copied = chosen.length < MAX_AUDIO_TRACKS ? await copiedAudio(track) : 'is one too many'
-    if (typeof copied === 'string') notes.push(`Sound track ${track.number} was left out: it ${copied}.`)
-    else chosen.push(copied)
-  }
-  return chosen
-}
-
-async function defaultFirst<T extends InputTrack>(tracks: readonly T[]): Promise<T[]> {
-  const ranked = await Promise.all(
-    tracks.map(async track => ({ track, isDefault: (await track.getDisposition()).default })),
-  )
-  return ranked.sort((a, b) => Number(b.isDefault) - Number(a.isDefault)).map(({ track }) => track)
 }

@@ -16,6 +16,10 @@ export class OpeningLimit {
     if (this.#leftBytes < 0) throw new CannotPackage('Too much of it would have to be read to see what is in it')
   }
 
+  get isLifted(): boolean {
+    return this.#leftBytes === Infinity
+  }
+
   /** The film is open: whatever is read now is being copied. */
   lift(): void {
     this.#leftBytes = Infinity

@@ -1,5 +1,8 @@
+import { Logging, LogLevel } from 'mediabunny'
+
 import { CannotPackage } from '../packager.ts'
 import type { FilmInput, PackagedFilm, PackagedTrack, PackageOptions, Packager } from '../packager.ts'
+import { checkFilm } from './check-film.ts'
 import { cutFilm } from './cut-film.ts'
 import { describeTrack } from './describe-track.ts'
 import type { Description } from './describe-track.ts'
@@ -8,19 +11,18 @@ import type { FilmSource } from './film-source.ts'
 import { openFilm } from './open-film.ts'
 import type { OpenFilm } from './open-film.ts'
 import { inTime } from './opening.ts'
+import type { CopiedTrack } from './input-track.ts'
 import { TrackFile } from './track-file.ts'
 
-/** The mediabunny that the bytes of a film are due to. A test compares it with the one that is installed. */
-export const MEDIABUNNY_VERSION = '1.61.0'
-
-/** Names the bytes that a film is made into: see `way` of `MadeBytes`. Counts up with every change of the layout. */
-export const REMUX_WAY = `remux-2-${MEDIABUNNY_VERSION}`
+export { MEDIABUNNY_VERSION, REMUX_WAY } from './way.ts'
 
 /**
  * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and
  * browsers; needs no program. The same film gives the same bytes each time.
  */
 export function createRemuxer(): Packager {
+  // What it warns of is found out here, and told in our words.
+  Logging.level = LogLevel.Silent
   return { package: packageFilm }
 }
 
@@ -31,7 +33,11 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
   const source = await filmSource(input.source, signal)
   const explain = (error: unknown) => explained(error, source, signal)
   const cancel = (reason: unknown) => given.abort(reason ?? new DOMException('The film is not wanted', 'AbortError'))
-  const { film, files, described } = await inTime(open(source, cancel), signal, cancel).catch(error => {
+  const { film, files, described } = await inTime(
+    open(source, options.leavesAudio ?? false, cancel),
+    signal,
+    cancel,
+  ).catch(error => {
     throw explain(error)
   })
   source.limit.lift()
@@ -43,11 +49,17 @@ async function packageFilm(input: FilmInput, options: PackageOptions): Promise<P
     storyboard: null,
     notes: film.notes,
     keepsSamples: film.keepsSamples,
+    ...(film.uncopied.length > 0 && {
+      uncopied: {
+        audio: film.uncopied.map(({ begins: _begins, ...audio }) => audio),
+        shiftSeconds: film.leadSeconds - film.originSeconds,
+      },
+    }),
   }
 }
 
-async function open(source: FilmSource, onCancel: (reason: unknown) => void) {
-  const film = await openFilm(source)
+async function open(source: FilmSource, leavesAudio: boolean, onCancel: (reason: unknown) => void) {
+  const film = await openFilm(source, leavesAudio)
   try {
     const files = filesOf(film, onCancel)
     return { film, files, described: await Promise.all(files.map(file => describeTrack(file.tracks))) }
@@ -57,12 +69,12 @@ async function open(source: FilmSource, onCancel: (reason: unknown) => void) {
   }
 }
 
-/** Sound goes with the pictures, unless there is a choice of it. */
-function filesOf(film: OpenFilm, onCancel: (reason: unknown) => void): TrackFile[] {
-  const { video, audio } = film
-  if (!video) return audio.slice(0, 1).map(track => new TrackFile([track], onCancel))
-  if (audio.length < 2) return [new TrackFile([video, ...audio], onCancel)]
-  return [video, ...audio].map(track => new TrackFile([track], onCancel))
+/** Sound goes with the pictures, unless there is a choice of it, or some that is made by another. */
+function filesOf({ video, audio, uncopied, leadSeconds }: OpenFilm, onCancel: (reason: unknown) => void): TrackFile[] {
+  const file = (...tracks: CopiedTrack[]) => new TrackFile({ tracks, leadSeconds, onCancel })
+  if (!video) return audio.slice(0, 1).map(track => file(track))
+  if (audio.length < 2 && uncopied.length === 0) return [file(video, ...audio)]
+  return [video, ...audio].map(track => file(track))
 }
 
 interface Writing {
@@ -81,6 +93,8 @@ async function writeFiles({ film, files, explain, signal, options }: Writing): P
   try {
     signal.throwIfAborted()
     await cutFilm(film, files, seconds => options.onProgress?.(seconds))
+    await checkFilm(film, files)
+    for (const file of files) file.pipe.close()
   } catch (error) {
     fail(explain(error))
   } finally {

@@ -11,15 +11,15 @@ const HEADER_BYTES = 8
 /**
  * @param moof of the whole fragment
  * @param samples the media data of it: each sample of the first track, then those of the next
- * @param parts how many there are to be; fewer when there are fewer samples
+ * @param how `parts`: how many there are to be, fewer when there are fewer samples; `retime`: gives a track its times
  * @returns the boxes of all of them, the media data in pieces; sequence numbers are all 0
  */
 export function splitFragment(
   moof: Uint8Array<ArrayBuffer>,
   samples: readonly Uint8Array[],
-  parts: number,
+  { parts, retime }: { readonly parts: number; readonly retime: (track: FragmentTrack) => FragmentTrack },
 ): { readonly moof: Uint8Array<ArrayBuffer>; readonly samples: readonly Uint8Array[] }[] {
-  const tracks = inside(moof, 'traf').map(({ bytes }) => readTrack(bytes))
+  const tracks = inside(moof, 'traf').map(({ bytes }) => retime(readTrack(bytes)))
   let first = 0
   const timed = tracks.map(track => {
     const data = samples.slice(first, (first += track.samples.length))

@@ -1,5 +1,7 @@
 import type { EncodedPacket } from 'mediabunny'
 
+import { PackageFacts } from '../checks/package-facts.ts'
+import { boxesOf, viewOf } from './boxes.ts'
 import { FragmentWriter } from './fragment-writer.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { TrackPipe } from './track-pipe.ts'
@@ -7,23 +9,34 @@ import { TrackPipe } from './track-pipe.ts'
 /** Chunks of this size leave the stream. */
 const CHUNK_BYTES = 256 * 1024
 
+export interface TrackFileOptions {
+  readonly tracks: readonly CopiedTrack[]
+  /** How long before it is shown a frame is decoded. */
+  readonly leadSeconds: number
+  readonly onCancel: (reason: unknown) => void
+}
+
 /** A file of the package while it is written. */
 export class TrackFile {
   readonly tracks: readonly CopiedTrack[]
   readonly pipe: TrackPipe
+  /** What has been written, read again from its boxes. */
+  readonly facts = new PackageFacts()
   readonly #writer: FragmentWriter
   /** Where the segment begins that is being written, and how long it is so far. */
   #offset = 0
   #seconds = 0
 
-  constructor(tracks: readonly CopiedTrack[], onCancel: (reason: unknown) => void) {
+  constructor({ tracks, leadSeconds, onCancel }: TrackFileOptions) {
     this.tracks = tracks
     this.pipe = new TrackPipe(onCancel)
-    this.#writer = new FragmentWriter(tracks)
+    this.#writer = new FragmentWriter(tracks, leadSeconds)
   }
 
   async begin(): Promise<void> {
-    await this.pipe.writeInit(await this.#writer.init())
+    const init = await this.#writer.init()
+    for (const { type, bytes } of boxesOf(init)) if (type === 'moov') this.facts.readMoov(bodyOf(bytes))
+    await this.pipe.writeInit(init)
     this.#offset = this.pipe.position
   }
 
@@ -31,7 +44,10 @@ export class TrackFile {
   async write(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<void> {
     this.#seconds += seconds
     if (packets.every(each => each.length === 0)) return
-    for (const chunk of chunksOf(await this.#writer.fragments(packets, seconds))) await this.pipe.write(chunk)
+    const fragments = await this.#writer.fragments(packets, seconds)
+    for (const { moof } of fragments) this.facts.readMoof(bodyOf(moof))
+    const pieces = fragments.flatMap(({ moof, mediaData }) => [moof, ...mediaData])
+    for (const chunk of chunksOf(pieces)) await this.pipe.write(chunk)
   }
 
   /** What has been written since the last one is a segment. */
@@ -41,6 +57,12 @@ export class TrackFile {
     this.#offset = this.pipe.position
     this.#seconds = 0
   }
+}
+
+const BOX_HEADER_BYTES = 8
+
+function bodyOf(box: Uint8Array<ArrayBuffer>): DataView {
+  return viewOf(box.subarray(BOX_HEADER_BYTES))
 }
 
 /** The same bytes in chunks of one size; the last one is short. */

@@ -33,20 +33,20 @@ export function addressesContract(records: Records): void {
       await address(upload)
       expect(await records().findUpload(upload.uploadId)).toMatchObject({ addressesUntil: UNTIL })
       await records().abortUpload(upload.uploadId, NOW + 1)
-      expect(await usage()).toEqual([3 * PART, 0, 0])
+      expect(await usage()).toMatchObject([3 * PART, 0, 0])
       const caps = { ...PLENTY, storedBytes: 4 * PART - 1 }
       const refused = records().beginUpload(newUpload({ declaredBytes: PART, caps }))
       await expect(refused).rejects.toMatchObject({ code: 'quota_exceeded' })
       expect(await held(UNTIL - 1)).toEqual([])
       await records().releaseHeld(upload.uploadId, UNTIL - 1)
-      expect(await usage()).toEqual([3 * PART, 0, 0])
+      expect(await usage()).toMatchObject([3 * PART, 0, 0])
       expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
         { uploadId: upload.uploadId, blob: { blobId: upload.blobId, partBytes: PART }, deleted: true },
       ])
       await records().releaseHeld(upload.uploadId, UNTIL)
       await records().releaseHeld(upload.uploadId, UNTIL)
       expect(await held(UNTIL)).toEqual([])
-      expect(await usage()).toEqual([0, 0, 0])
+      expect(await usage()).toMatchObject([0, 0, 0])
     })
 
     it('are no longer charged when the upload ends after they have expired, or had no address', async () => {
@@ -54,7 +54,7 @@ export function addressesContract(records: Records): void {
       await address(late)
       await records().abortUpload(late.uploadId, UNTIL)
       await records().abortUpload((await begin(PART)).uploadId, NOW)
-      expect(await usage()).toEqual([0, 0, 0])
+      expect(await usage()).toMatchObject([0, 0, 0])
       expect(await held(UNTIL)).toEqual([])
     })
 
@@ -62,7 +62,7 @@ export function addressesContract(records: Records): void {
       const upload = await records().beginUpload(newUpload({ declaredBytes: PART, expiresAt: NOW + 10 }))
       await address(upload)
       expect(await records().abortExpiredUploads(NOW + 10, 10)).toBe(1)
-      expect(await usage()).toEqual([PART, 0, 0])
+      expect(await usage()).toMatchObject([PART, 0, 0])
       expect(await held(UNTIL)).toEqual([upload.uploadId])
     })
 
@@ -74,12 +74,12 @@ export function addressesContract(records: Records): void {
       await put(other, { index: 0, sizeBytes: 9 })
       await complete(upload, 7)
       await complete(other, 9)
-      expect(await usage()).toEqual([7 + 9 + PART, 0, 0])
+      expect(await usage()).toMatchObject([7 + 9 + PART, 0, 0])
       expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
         { uploadId: other.uploadId, blob: { state: 'complete', sizeBytes: 9 }, deleted: false },
       ])
       await records().releaseHeld(other.uploadId, UNTIL)
-      expect(await usage()).toEqual([7 + 9, 0, 0])
+      expect(await usage()).toMatchObject([7 + 9, 0, 0])
     })
 
     it("are all that a media held, when it ends before they have expired, and are its sender's", async () => {
@@ -87,22 +87,22 @@ export function addressesContract(records: Records): void {
       await address(upload)
       await put(upload)
       const media = await complete(upload, PART)
-      expect(await usage()).toEqual([PART, 0, 0])
+      expect(await usage()).toMatchObject([PART, 0, 0])
       const bob = newLease({ clientId: 'bob' })
       await records().addLease(media.mediaId, bob, PLENTY, null)
       await records().endLease(media.mediaId, ALICE, NOW)
       // Alice holds nothing now, and is forgotten.
       await records().purgeEnded(NOW, NOW, 10)
-      expect(await usage()).toEqual([0, 0, 0])
+      expect(await usage()).toMatchObject([0, 0, 0])
       await records().endLease(bob.mediaId, { clientId: 'bob', ownerHash: null }, NOW)
       expect(await records().usage('bob')).toMatchObject({ storedBytes: 0 })
-      expect(await usage()).toEqual([PART, 0, 0])
+      expect(await usage()).toMatchObject([PART, 0, 0])
       // Nothing of it is forgotten meanwhile, however short ended media are remembered.
       await records().purgeBlob(upload.blobId)
       await records().purgeEnded(UNTIL, UNTIL - 1, 10)
       expect(await held(UNTIL)).toEqual([upload.uploadId])
       await records().releaseHeld(upload.uploadId, UNTIL)
-      expect(await usage()).toEqual([0, 0, 0])
+      expect(await usage()).toMatchObject([0, 0, 0])
       await records().purgeEnded(UNTIL, UNTIL, 10)
       expect(await records().findUpload(upload.uploadId)).toBeNull()
     })
@@ -111,12 +111,12 @@ export function addressesContract(records: Records): void {
       const upload = await begin(null)
       await address(upload, { index: 1, sizeBytes: PART })
       await address(upload, { index: 1, sizeBytes: 1 })
-      expect(await usage()).toEqual([0, PART, 1])
+      expect(await usage()).toMatchObject([0, PART, 1])
       await records().reservePart(upload.uploadId, { index: 1, sizeBytes: 2 }, PLENTY)
       await records().recordPart(upload.uploadId, { index: 1, sizeBytes: 2 }, upload.expiresAt)
-      expect(await usage()).toEqual([0, PART, 1])
+      expect(await usage()).toMatchObject([0, PART, 1])
       await records().abortUpload(upload.uploadId, NOW)
-      expect(await usage()).toEqual([PART, 0, 0])
+      expect(await usage()).toMatchObject([PART, 0, 0])
     })
 
     it('are listed upload by upload', async () => {

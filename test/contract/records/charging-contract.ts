@@ -1,28 +1,65 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import type { QuotaCaps, RecordStore, UploadRecord } from '../../../src/server/records/record-store.ts'
+import type { Idempotency, QuotaCaps, RecordStore, UploadRecord } from '../../../src/server/records/record-store.ts'
 import { freshId } from '../../support/blob-bytes.ts'
-import { newLease, newUpload, NOW, PART, PLENTY } from '../../support/record-fixtures.ts'
+import { LATER, newLease, newParcel, newUpload, NOW, PART, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
 
-const CAPS: QuotaCaps = { storedBytes: 1000, pendingUploads: 4, pendingBytes: 800, maxBytes: 500 }
+const CAPS: QuotaCaps = {
+  ...PLENTY,
+  storedBytes: 1000,
+  storedRows: 45,
+  pendingUploads: 4,
+  pendingBytes: 800,
+  maxBytes: 500,
+}
 const CLIENTS = ['alice', 'bob'] as const
 
 type Step =
-  | { readonly do: 'begin'; readonly client: string; readonly declaredBytes: number | null }
+  | {
+      readonly do: 'begin'
+      readonly client: string
+      readonly declaredBytes: number | null
+      readonly maxDownloads: number | null
+    }
   | { readonly do: 'part' | 'address'; readonly pick: number; readonly index: number; readonly sizeBytes: number }
   | {
-      readonly do: 'complete' | 'whole' | 'abort' | 'end' | 'expire' | 'release'
+      readonly do: (typeof PICKING)[number]
       readonly pick: number
       readonly sizeBytes: number
     }
-  | { readonly do: 'forward'; readonly pick: number; readonly client: string }
+  | {
+      readonly do: 'forward' | 'publish' | 'replace'
+      readonly pick: number
+      readonly client: string
+      readonly maxDownloads: number | null
+      readonly sizeBytes: number
+    }
 
 const pick = fc.nat({ max: 1000 })
 const client = fc.constantFrom(...CLIENTS)
+const maxDownloads = fc.option(fc.integer({ min: 1, max: 4 }))
+const PICKING = [
+  'complete',
+  'whole',
+  'whole',
+  'abort',
+  'end',
+  'expire',
+  'release',
+  'end parcel',
+  'download',
+  'give back',
+  'purge',
+] as const
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constant('begin' as const), client, declaredBytes: fc.option(fc.integer({ min: 1, max: 600 })) }),
+  fc.record({
+    do: fc.constant('begin' as const),
+    client,
+    declaredBytes: fc.option(fc.integer({ min: 1, max: 600 })),
+    maxDownloads,
+  }),
   fc.record({
     do: fc.constantFrom('part' as const, 'part' as const, 'address' as const),
     pick,
@@ -30,11 +67,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     sizeBytes: fc.constantFrom(PART, PART, PART, 1, 37, 99),
   }),
   fc.record({
-    do: fc.constantFrom('complete', 'whole', 'abort', 'end', 'expire', 'release'),
+    do: fc.constantFrom(...PICKING),
     pick,
     sizeBytes: fc.integer({ min: 1, max: 500 }),
   }),
-  fc.record({ do: fc.constant('forward' as const), pick, client }),
+  fc.record({
+    do: fc.constantFrom('forward' as const, 'publish' as const, 'replace' as const),
+    pick,
+    client,
+    maxDownloads,
+    sizeBytes: fc.integer({ min: 1, max: 400 }),
+  }),
 )
 
 export function chargingContract(records: Records): void {
@@ -50,12 +93,12 @@ export function chargingContract(records: Records): void {
           }
           await world.endAll()
           expect(await records().auditUsage(false)).toEqual([])
-          for (const name of CLIENTS) expect(await records().usage(name)).toEqual(NOTHING)
+          for (const name of CLIENTS) expect(await records().usage(name)).toMatchObject(NOTHING)
           expect(await records().auditUsage(false)).toEqual([])
         }),
         { numRuns: 30 },
       )
-    })
+    }, 180_000)
 
     it('is exact to the byte under sixty-four uploads at once', async () => {
       const caps = { ...PLENTY, storedBytes: 10_007 }
@@ -69,7 +112,7 @@ export function chargingContract(records: Records): void {
         answer.status === 'fulfilled' ? answer.value : [],
       )
       const storedBytes = stored.reduce((sum, sizeBytes) => sum + sizeBytes, 0)
-      expect(await records().usage('alice')).toEqual({ storedBytes, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records().usage('alice')).toMatchObject({ storedBytes, reservedBytes: 0, pendingUploads: 0 })
       expect(storedBytes).toBeLessThanOrEqual(10_007)
       const refused = sizes.filter(sizeBytes => !stored.includes(sizeBytes))
       for (const sizeBytes of refused) expect(storedBytes + sizeBytes).toBeGreaterThan(10_007)
@@ -104,14 +147,21 @@ export function chargingContract(records: Records): void {
 }
 
 const ADDRESS_MS = 50
-const NOTHING = { storedBytes: 0, reservedBytes: 0, pendingUploads: 0 }
+const NOTHING = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
 
 async function expectWithinCaps(records: RecordStore, clientId: string): Promise<void> {
-  const { storedBytes, reservedBytes, pendingUploads } = await records.usage(clientId)
-  expect(Math.min(storedBytes, reservedBytes, pendingUploads)).toBeGreaterThanOrEqual(0)
+  const { storedBytes, storedRows, reservedBytes, pendingUploads } = await records.usage(clientId)
+  expect(storedRows).toBeLessThanOrEqual(CAPS.storedRows)
+  expect(Math.min(storedBytes, storedRows, reservedBytes, pendingUploads)).toBeGreaterThanOrEqual(0)
   expect(storedBytes + reservedBytes).toBeLessThanOrEqual(CAPS.storedBytes)
   expect(reservedBytes).toBeLessThanOrEqual(CAPS.pendingBytes)
   expect(pendingUploads).toBeLessThanOrEqual(CAPS.pendingUploads)
+}
+
+type Making = Extract<Step, { do: 'forward' | 'publish' | 'replace' }>
+
+function keyOf(clientId: string): Idempotency {
+  return { clientId, key: freshId(), fingerprint: 'f', expiresAt: NOW + 10 }
 }
 
 /** Takes steps that may well be refused; refusals are part of the game. */
@@ -119,6 +169,8 @@ class World {
   readonly #records: RecordStore
   readonly #uploads: UploadRecord[] = []
   readonly #leases: { readonly mediaId: string; readonly clientId: string }[] = []
+  readonly #parcels: { readonly parcelId: string; readonly clientId: string; readonly media: string[] }[] = []
+  readonly #grants: { readonly mediaId: string; readonly grantId: string }[] = []
 
   constructor(records: RecordStore) {
     this.#records = records
@@ -134,9 +186,21 @@ class World {
 
   async endAll(): Promise<void> {
     for (const { mediaId, clientId } of this.#leases) {
-      await this.#records.endLease(mediaId, { clientId, ownerHash: null }, NOW)
+      if (await this.#records.findMedia(mediaId))
+        await this.#records.endLease(mediaId, { clientId, ownerHash: null }, NOW)
+    }
+    for (const { parcelId, clientId } of this.#parcels) {
+      if (!(await this.#records.findParcelFacts(parcelId))) continue
+      await this.#records.endParcel(parcelId, { clientId, ownerHash: null }, NOW)
     }
     await this.#release(1000)
+    await this.#purge()
+  }
+
+  /** All that has ended, and all keys and grants. */
+  async #purge(): Promise<void> {
+    for (const { blobId } of await this.#records.listTombstones(1000)) await this.#records.purgeBlob(blobId)
+    while ((await this.#records.purgeEnded(LATER, LATER, 50)) > 0);
   }
 
   /** What addresses may bring is looked at again when they have expired. */
@@ -147,9 +211,15 @@ class World {
   }
 
   async #take(step: Step): Promise<void> {
-    if (step.do === 'begin') return this.#begin(step.client, step.declaredBytes)
-    if (step.do === 'forward') return this.#forward(step.pick, step.client)
+    if (step.do === 'begin') return this.#begin(step)
+    if (step.do === 'forward') return this.#forward(step)
+    if (step.do === 'publish') return this.#publish(step)
+    if (step.do === 'replace') return this.#replace(step)
     if (step.do === 'end') return this.#end(step.pick)
+    if (step.do === 'end parcel') return this.#endParcel(step.pick)
+    if (step.do === 'download') return this.#download(step.pick)
+    if (step.do === 'give back') return this.#giveBack(step.pick)
+    if (step.do === 'purge') return this.#purge()
     const upload = this.#uploads[step.pick % Math.max(1, this.#uploads.length)]
     if (!upload) return
     const { uploadId } = upload
@@ -174,8 +244,9 @@ class World {
     }
   }
 
-  async #begin(clientId: string, declaredBytes: number | null): Promise<void> {
-    const made = newUpload({ declaredBytes, expiresAt: NOW + 900, lease: { clientId }, caps: CAPS })
+  async #begin({ client: clientId, declaredBytes, maxDownloads }: Extract<Step, { do: 'begin' }>): Promise<void> {
+    const lease = { clientId, maxDownloads }
+    const made = newUpload({ declaredBytes, expiresAt: NOW + 900, lease, caps: CAPS, idempotency: keyOf(clientId) })
     this.#uploads.push(await this.#records.beginUpload(made))
     this.#leases.push({ mediaId: made.lease.mediaId, clientId })
   }
@@ -185,12 +256,51 @@ class World {
     if (pick % 4 > 0) await this.#records.finishUpload(uploadId, NOW)
   }
 
-  async #forward(pick: number, clientId: string): Promise<void> {
+  async #forward({ pick, client: clientId, maxDownloads }: Making): Promise<void> {
     const from = this.#leases[pick % Math.max(1, this.#leases.length)]
     if (!from) return
     const mediaId = freshId()
-    await this.#records.addLease(from.mediaId, newLease({ mediaId, clientId }), CAPS, null)
+    await this.#records.addLease(from.mediaId, newLease({ mediaId, clientId, maxDownloads }), CAPS, keyOf(clientId))
     this.#leases.push({ mediaId, clientId })
+  }
+
+  async #publish({ client: clientId, sizeBytes }: Making): Promise<void> {
+    const media = this.#leases.filter(lease => lease.clientId === clientId).map(lease => lease.mediaId)
+    const manifest = Buffer.alloc(sizeBytes)
+    const parcel = newParcel(media.slice(0, 3), { clientId, manifest, caps: CAPS, idempotency: keyOf(clientId) })
+    await this.#records.publishParcel(parcel, { clientId, ownerHash: null })
+    this.#parcels.push({ parcelId: parcel.parcelId, clientId, media: [...parcel.media] })
+  }
+
+  async #replace({ pick, sizeBytes }: Making): Promise<void> {
+    const parcel = this.#parcels[pick % Math.max(1, this.#parcels.length)]
+    const facts = parcel && (await this.#records.findParcelFacts(parcel.parcelId))
+    if (!parcel || !facts) return
+    const { parcelId, clientId } = parcel
+    const more = this.#leases.filter(lease => lease.clientId === clientId).map(lease => lease.mediaId)
+    const media = [...new Set([...parcel.media, ...more.slice(-1)])]
+    const next = { ifVersion: facts.version, manifest: Buffer.alloc(sizeBytes), media, caps: CAPS }
+    await this.#records.replaceManifest(parcelId, next, { clientId, ownerHash: null }, NOW)
+    parcel.media.splice(0, Infinity, ...media)
+  }
+
+  async #endParcel(pick: number): Promise<void> {
+    const parcel = this.#parcels[pick % Math.max(1, this.#parcels.length)]
+    if (!parcel) return
+    await this.#records.endParcel(parcel.parcelId, { clientId: parcel.clientId, ownerHash: null }, NOW)
+  }
+
+  async #download(pick: number): Promise<void> {
+    const lease = this.#leases[pick % Math.max(1, this.#leases.length)]
+    if (!lease) return
+    const grantId = freshId()
+    await this.#records.takeDownload(lease.mediaId, { grantId, expiresAt: NOW + 5 }, NOW)
+    this.#grants.push({ mediaId: lease.mediaId, grantId })
+  }
+
+  async #giveBack(pick: number): Promise<void> {
+    const grant = this.#grants[pick % Math.max(1, this.#grants.length)]
+    if (grant) await this.#records.returnDownload(grant.mediaId, grant.grantId)
   }
 
   async #end(pick: number): Promise<void> {

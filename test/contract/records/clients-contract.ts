@@ -12,7 +12,7 @@ export function clientsContract(records: Records): void {
       records().seeDevice(client, device, 2, now, now - 24 * HOUR)
 
     it('use nothing before they come', async () => {
-      expect(await records().usage('nobody')).toEqual({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
+      expect(await records().usage('nobody')).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
       expect(await records().countDevices('nobody', FORGET_BEFORE)).toBe(0)
     })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import { freshId } from '../../support/blob-bytes.ts'
 import { bytesFor } from '../../support/random.ts'
-import { completeMedia, LATER, newParcel, newUpload, NOW } from '../../support/record-fixtures.ts'
+import { completeMedia, LATER, newParcel, newUpload, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
 
 const ALICE = { clientId: 'alice', ownerHash: null }
@@ -16,18 +16,34 @@ export function parcelsContract(records: Records): void {
       ifVersion,
       manifest: Buffer.from(text),
       media,
+      caps: PLENTY,
     })
+    const manifestOf = async (parcelId: string, version: number) =>
+      Buffer.from((await records().readManifest(parcelId, version)) ?? []).toString()
 
     it('are found as they were published', async () => {
       const manifest = bytesFor('manifest', 300_000)
       const parcel = newParcel(await mediaIds(2), { manifest, ownerHash: 'ab' })
       const published = await records().publishParcel(parcel, ALICE)
       expect(published).toMatchObject({ version: 1, clientId: 'alice', ownerHash: 'ab', createdAt: NOW, endedAt: null })
-      const found = await records().findParcel(parcel.parcelId)
-      expect(found).toMatchObject({ version: 1, expiresAt: LATER })
-      expect(Buffer.from(found?.manifest ?? []).equals(manifest)).toBe(true)
-      expect(await records().findParcel(freshId())).toBeNull()
+      const found = await records().findParcelFacts(parcel.parcelId)
+      expect(found).toEqual(published)
+      expect(found).toMatchObject({ version: 1, expiresAt: LATER, manifestBytes: manifest.length })
+      expect(Buffer.from((await records().readManifest(parcel.parcelId, 1)) ?? []).equals(manifest)).toBe(true)
+      expect(await records().findParcelFacts(freshId())).toBeNull()
+      expect(await records().readManifest(freshId(), 1)).toBeNull()
     })
+
+    it.each([1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 1_000_000])(
+      'give a manifest of %d bytes back, byte for byte, also from a view of a larger buffer',
+      async bytes => {
+        const around = bytesFor('around', bytes + 20)
+        const manifest = around.subarray(10, bytes + 10)
+        const { parcelId } = await records().publishParcel(newParcel([], { manifest }), ALICE)
+        const found = await Promise.all([records().readManifest(parcelId, 1), records().readManifest(parcelId, 1)])
+        for (const each of found) expect(Buffer.from(each ?? []).equals(manifest)).toBe(true)
+      },
+    )
 
     it('may cover a media that is still being uploaded, and the same one twice', async () => {
       const { mediaId } = await records().beginUpload(newUpload())
@@ -41,7 +57,7 @@ export function parcelsContract(records: Records): void {
       for (const bad of [freshId(), ended ?? '', theirs.mediaId]) {
         const parcel = newParcel([mine ?? '', bad])
         await expect(records().publishParcel(parcel, ALICE)).rejects.toMatchObject({ code: 'not_found' })
-        expect(await records().findParcel(parcel.parcelId)).toBeNull()
+        expect(await records().findParcelFacts(parcel.parcelId)).toBeNull()
       }
       await records().publishParcel(newParcel([mine ?? '', theirs.mediaId]), { clientId: 'alice', ownerHash: 'cd' })
     })
@@ -60,9 +76,12 @@ export function parcelsContract(records: Records): void {
       const { parcelId } = await records().publishParcel(newParcel([first ?? '']), ALICE)
       const grown = await records().replaceManifest(parcelId, next(1, [first ?? '', second ?? '']), ALICE, NOW)
       expect(grown).toMatchObject({ version: 2, parcelId })
-      expect(Buffer.from((await records().findParcel(parcelId))?.manifest ?? []).toString()).toBe('next')
+      expect(await manifestOf(parcelId, 2)).toBe('next')
+      expect(await records().readManifest(parcelId, 1)).toBeNull()
+      expect(await records().readManifest(parcelId, 3)).toBeNull()
+      expect(await records().findParcelFacts(parcelId)).toMatchObject({ version: 2, manifestBytes: 4 })
       await records().replaceManifest(parcelId, next(2, [second ?? '', first ?? '']), ALICE, NOW)
-      expect(await records().findParcel(parcelId)).toMatchObject({ version: 3 })
+      expect(await records().findParcelFacts(parcelId)).toMatchObject({ version: 3 })
     })
 
     it('let exactly one of many writers of the same version through', async () => {
@@ -109,9 +128,8 @@ export function parcelsContract(records: Records): void {
       const { parcelId } = await records().publishParcel(newParcel(covered), ALICE)
       await records().endParcel(parcelId, ALICE, NOW)
       await records().endParcel(parcelId, ALICE, NOW + 5)
-      const found = await records().findParcel(parcelId)
-      expect(found?.endedAt).toBe(NOW)
-      expect(found?.manifest.length).toBe(0)
+      expect(await records().findParcelFacts(parcelId)).toMatchObject({ endedAt: NOW, manifestBytes: 0 })
+      expect(await records().readManifest(parcelId, 1)).toBeNull()
       for (const mediaId of covered) expect(await records().findMedia(mediaId)).toMatchObject({ endedAt: NOW })
       expect(await records().findMedia(free ?? '')).toMatchObject({ endedAt: null })
       expect(await records().usage('alice')).toMatchObject({ storedBytes: 10 })
@@ -132,7 +150,12 @@ export function parcelsContract(records: Records): void {
       const { blobId, mediaId } = await completeMedia(records(), 10)
       const leases = await Promise.all(
         Array.from({ length: 1200 }, () =>
-          records().addLease(mediaId, { ...newParcelLease(), mediaId: freshId() }, { storedBytes: 1000 }, null),
+          records().addLease(
+            mediaId,
+            { ...newParcelLease(), mediaId: freshId() },
+            { ...PLENTY, storedBytes: 2000 },
+            null,
+          ),
         ),
       )
       const covered = leases.map(lease => lease.mediaId)

@@ -1,5 +1,8 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
+import { isSealiftError } from '../../../src/protocol/errors.ts'
+import { MAX_PART_INDEX } from '../../../src/protocol/ids.ts'
 import { seededRandom } from '../../support/random.ts'
 import { LATER, newUpload, PART, PLENTY, putParts } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
@@ -52,6 +55,44 @@ export function partsContract(records: Records): void {
       await expect(reserve(1, 50)).rejects.toMatchObject({ code })
       await reserve(1, 49)
       expect(await records().usage('alice')).toMatchObject({ reservedBytes: 149 })
+    })
+
+    it('of an unknown size are refused at any index whose bytes no limit allows, and only there', async () => {
+      const cap = fc.integer({ min: 1, max: 20 * PART })
+      const caps = fc.record({ maxBytes: cap, pendingBytes: cap, storedBytes: cap })
+      const index = fc.oneof(fc.nat({ max: 25 }), fc.nat({ max: MAX_PART_INDEX }))
+      await fc.assert(
+        fc.asyncProperty(caps, index, fc.integer({ min: 1, max: PART }), async (limits, at, sizeBytes) => {
+          const quota = { ...PLENTY, ...limits }
+          const { uploadId, blobId } = await records().beginUpload(newUpload({ caps: quota }))
+          const part = { index: at, sizeBytes }
+          const within = at * PART + sizeBytes <= Math.min(limits.maxBytes, limits.pendingBytes, limits.storedBytes)
+          for (const reserve of [
+            () => records().reservePart(uploadId, part, quota),
+            () => records().addressPart(uploadId, part, quota, LATER),
+          ]) {
+            const refusedBy = await reserve().then(
+              () => null,
+              (error: unknown) => (isSealiftError(error) ? error.context.limit : error),
+            )
+            expect(within ? [null] : ['maxBytes', 'pendingBytes', 'storedBytes']).toContain(refusedBy)
+          }
+          expect(await records().listParts(blobId)).toHaveLength(within ? 1 : 0)
+          await records().abortUpload(uploadId, LATER)
+          expect(await records().usage('alice')).toMatchObject({ reservedBytes: 0 })
+          await records().releaseHeld(uploadId, LATER)
+        }),
+        { numRuns: 60 },
+      )
+    })
+
+    it('far beyond the end of a declared size do not exist', async () => {
+      const { uploadId } = await records().beginUpload(newUpload({ declaredBytes: 150 }))
+      for (const index of [2, 3, 1_000_000, MAX_PART_INDEX]) {
+        await expect(records().reservePart(uploadId, { index, sizeBytes: 50 }, PLENTY)).rejects.toMatchObject({
+          code: 'size_mismatch',
+        })
+      }
     })
 
     it('of an unknown size are refused when the media grows larger than one may be', async () => {

@@ -3,9 +3,11 @@
  * and ends all of them after the last test. A run that needs none starts none.
  */
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { TestProject } from 'vitest/node'
 
+import { STATE_HOME } from '../state-home.ts'
 import { engines } from './all.ts'
 import type { RunningEngine } from './engine.ts'
 
@@ -24,6 +26,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     server.close()
     server.closeAllConnections()
     await Promise.all([...running.values()].map(stop))
+    await rm(STATE_HOME, { recursive: true, force: true })
   }
 }
 

@@ -9,6 +9,7 @@ import type { RawMap } from '../../../src/server/config/raw.ts'
 
 const alice = newToken()
 const bob = newToken()
+const local = newToken()
 const TOKENS = [
   { subject: 'alice', sha256: hashToken(alice), tier: 'pro', device: 'phone' },
   { subject: 'bob', sha256: hashToken(bob) },
@@ -16,7 +17,8 @@ const TOKENS = [
 
 function world(raw: RawMap = {}) {
   const live = createLiveConfig(parseConfig({ tiers: { pro: {}, visitor: {} }, ...raw }))
-  const authenticator = createAuthenticator({ live, clock: () => 0, proxies: createProxyTrust(live) })
+  const proxies = createProxyTrust(live)
+  const authenticator = createAuthenticator({ live, clock: () => 0, proxies, localTokenSha256: hashToken(local) })
   const ask = (headers: RequestFacts['headers'] = {}, facts: Partial<RequestFacts> = {}) =>
     authenticator.authenticate({ peerAddress: '127.0.0.1', headers, ...facts })
   return { live, ask }
@@ -95,7 +97,7 @@ describe('open mode', () => {
     ['a foreign name that resolves to this machine', { host: 'evil.example:7325' }],
     ['a foreign name that begins like ours', { host: 'localhost.evil.example' }],
   ])('loopback does not take requests of %s', async (_, headers) => {
-    await expect(world().ask(headers)).rejects.toMatchObject({ code: 'unauthorized' })
+    await expect(world().ask({ ...bearer(local), ...headers })).rejects.toMatchObject({ code: 'unauthorized' })
   })
 
   test.each([
@@ -103,11 +105,38 @@ describe('open mode', () => {
     { host: '[::1]:7325' },
     { host: '127.0.0.1', origin: 'http://localhost:5173' },
   ])('loopback takes requests that name this machine: %o', async headers => {
-    expect(await world().ask(headers)).toMatchObject({ anonymous: true })
+    expect(await world().ask({ ...bearer(local), ...headers })).toMatchObject({ anonymous: true })
   })
 
-  test('loopback takes this machine alone, and never through a proxy', async () => {
-    const { ask } = world()
+  test('threat 51: a loopback address alone proves nothing: no token, no right to store', async () => {
+    const { live, ask } = world()
+    await expect(ask()).rejects.toMatchObject({ code: 'unauthorized' })
+    await expect(ask({ host: 'localhost' })).rejects.toMatchObject({ code: 'unauthorized' })
+    await expect(ask(bearer(newToken()))).rejects.toMatchObject({ code: 'unauthorized' })
+    const reader = await ask({}, { capability: true })
+    expect(reader).toMatchObject({ clientId: 'address:127.0.0.1', anonymous: true })
+    expect(await reader.credential?.holdsIn(live.current)).toBe(true)
+  })
+
+  test('a server without a local token takes none', async () => {
+    const live = createLiveConfig(parseConfig({}))
+    const authenticator = createAuthenticator({ live, clock: () => 0, proxies: createProxyTrust(live) })
+    const request = { peerAddress: '127.0.0.1', headers: bearer(local) }
+    await expect(authenticator.authenticate(request)).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+
+  test('the local token names nobody: it opens no more than the mode does, and reads by link where that is off', async () => {
+    const off = world({ access: { openMode: 'off' } })
+    await expect(off.ask(bearer(local))).rejects.toMatchObject({ code: 'unauthorized' })
+    expect(await off.ask(bearer(local), { capability: true })).toMatchObject({ anonymous: true })
+    const open = world({ access: { openMode: 'everywhere' }, listen: { host: '0.0.0.0' } })
+    expect(await open.ask(bearer(local), outside)).toMatchObject({ clientId: 'address:203.0.113.5', anonymous: true })
+  })
+
+  test('loopback takes this machine alone, and never through a proxy, also with the local token', async () => {
+    const { ask: bare } = world()
+    const ask = (headers: RequestFacts['headers'] = {}, facts: Partial<RequestFacts> = {}) =>
+      bare({ ...bearer(local), ...headers }, facts)
     expect(await ask()).toMatchObject({ clientId: 'address:127.0.0.1', anonymous: true, tier: 'default' })
     expect(await ask({}, { peerAddress: '::ffff:127.0.0.1' })).toMatchObject({ clientId: 'address:127.0.0.1' })
     await expect(ask({}, outside)).rejects.toMatchObject({ code: 'unauthorized' })
@@ -118,9 +147,11 @@ describe('open mode', () => {
   })
 
   test('a trusted proxy on this machine does not make the world local', async () => {
-    const { ask } = world({ listen: { trustedProxies: ['loopback'] } })
-    await expect(ask({ 'x-forwarded-for': '203.0.113.5' })).rejects.toMatchObject({ code: 'unauthorized' })
-    await expect(ask({ 'x-forwarded-for': '127.0.0.1' })).rejects.toMatchObject({ code: 'unauthorized' })
+    const { ask } = world({ access: { openMode: 'off' }, listen: { trustedProxies: ['loopback'] } })
+    for (const address of ['203.0.113.5', '127.0.0.1']) {
+      const headers = { ...bearer(local), 'x-forwarded-for': address }
+      await expect(ask(headers), address).rejects.toMatchObject({ code: 'unauthorized' })
+    }
   })
 
   test('everywhere takes anyone, in the tier that was chosen, counted by address', async () => {
@@ -147,7 +178,7 @@ describe('open mode', () => {
 
   test('closing open mode ends what was let in by it', async () => {
     const { live, ask } = world()
-    const client = await ask()
+    const client = await ask(bearer(local))
     expect(await client.credential?.holdsIn(live.current)).toBe(true)
     live.apply(parseConfig({ access: { openMode: 'off' } }))
     expect(await client.credential?.holdsIn(live.current)).toBe(false)

@@ -13,7 +13,7 @@ import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 
 const trusting = (...trustedProxies: string[]) =>
-  createProxyTrust(createLiveConfig(parseConfig({ listen: { trustedProxies } })))
+  createProxyTrust(createLiveConfig(parseConfig({ access: { openMode: 'off' }, listen: { trustedProxies } })))
 const forwarded = (...hops: string[]) => ({ 'x-forwarded-for': hops.join(', ') })
 
 describe('spelling', () => {
@@ -108,7 +108,7 @@ describe('threat 43: forwarded addresses', () => {
     const live = createLiveConfig(parseConfig({}))
     const trust = createProxyTrust(live)
     expect(trust.trusts('10.0.0.1')).toBe(false)
-    live.apply(parseConfig({ listen: { trustedProxies: ['10.0.0.1', 'fd00::/8'] } }))
+    live.apply(parseConfig({ access: { openMode: 'off' }, listen: { trustedProxies: ['10.0.0.1', 'fd00::/8'] } }))
     expect(['10.0.0.1', '10.0.0.2', 'fd12::1', 'fe80::1'].map(address => trust.trusts(address))).toEqual([
       true,
       false,

@@ -32,6 +32,7 @@ function deviceRecords() {
 const phone = newToken()
 const laptop = newToken()
 const tablet = newToken()
+const local = newToken()
 
 function world(devices = 2) {
   const tokens = [
@@ -44,7 +45,12 @@ function world(devices = 2) {
   const records = deviceRecords()
   const identify = createIdentify({
     live,
-    authenticator: createAuthenticator({ live, clock: () => clock.ms, proxies: createProxyTrust(live) }),
+    authenticator: createAuthenticator({
+      live,
+      clock: () => clock.ms,
+      proxies: createProxyTrust(live),
+      localTokenSha256: hashToken(local),
+    }),
     devices: new DeviceGate({ live, records, clock: () => clock.ms }),
     rates: new MemoryRateLimiter({ now: () => clock.ms }),
   })
@@ -59,7 +65,7 @@ function world(devices = 2) {
 test('a client and the tier in force', async () => {
   const { live, ask } = world()
   expect(await ask(phone)).toMatchObject({ client: { clientId: 'subject:alice' }, tier: live.current.tiers['default'] })
-  expect((await ask(null)).client).toMatchObject({ anonymous: true })
+  expect((await ask(local)).client).toMatchObject({ anonymous: true })
 })
 
 describe('devices', () => {

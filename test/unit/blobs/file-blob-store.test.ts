@@ -132,14 +132,15 @@ describe('blobs as files', () => {
       await store.complete({ blobId, partBytes: PART }, PART)
     })
 
-    it.each(['ENOSPC', 'EDQUOT', 'EFBIG'])('knows it by %s wherever it comes from', async code => {
+    it.each(['ENOSPC', 'EDQUOT', 'EFBIG'])('knows it by %s wherever it comes from', async cause => {
+      const code = cause === 'EFBIG' ? 'too_large' : 'storage_full'
       for (const failing of ['open', 'write'] as const) {
         const store = await open({
           before: (operation, path) => {
-            if (operation === failing && path.includes('/uploads/')) throw kernelError(code)
+            if (operation === failing && path.includes('/uploads/')) throw kernelError(cause)
           },
         })
-        await expect(put(store, freshId(), 0)).rejects.toMatchObject({ code: 'storage_full' })
+        await expect(put(store, freshId(), 0)).rejects.toMatchObject({ code })
       }
     })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import { BlockPool } from '../../../src/server/blobs/s3/gathered-bytes.ts'
 import { IncomingPart } from '../../../src/server/blobs/s3/incoming-part.ts'
-import { PartMemory } from '../../../src/server/blobs/s3/part-memory.ts'
+import { ByteBudget } from '../../../src/server/memory/byte-budget.ts'
 import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
 import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'
 import { freshId, piecesOf, steady } from '../../support/blob-bytes.ts'
@@ -11,12 +11,12 @@ import { bytesFor } from '../../support/random.ts'
 
 const PART = 256 * 1024
 const bytes = bytesFor('memory', PART)
-const shared = (memory: PartMemory) => ({ memory, blocks: new BlockPool() })
+const shared = (memory: ByteBudget) => ({ memory, blocks: new BlockPool() })
 const partOf = (sizeBytes: number | null) => ({ blobId: freshId(), index: 0, partBytes: PART, sizeBytes })
 
 describe('the memory of all parts', () => {
   it('serves who waits in order, also a large one before small ones that would fit', async () => {
-    const memory = new PartMemory(100)
+    const memory = new ByteBudget(() => 100)
     await memory.take(60, steady())
     const served: number[] = []
     const waits = [90, 10, 20].map(size => memory.take(size, steady()).then(() => served.push(size)))
@@ -30,7 +30,7 @@ describe('the memory of all parts', () => {
   })
 
   it('lets who is behind go on when who waits gives up', async () => {
-    const memory = new PartMemory(100)
+    const memory = new ByteBudget(() => 100)
     await memory.take(60, steady())
     const controller = new AbortController()
     const reason = new Error('gone')
@@ -43,7 +43,7 @@ describe('the memory of all parts', () => {
   })
 
   it('gives more than all of it only when all of it is free', async () => {
-    const memory = new PartMemory(100)
+    const memory = new ByteBudget(() => 100)
     await memory.take(1, steady())
     let given = false
     const wait = memory.take(500, steady()).then(() => (given = true))
@@ -85,7 +85,7 @@ describe('a part on its way', () => {
     })
 
   it('is gathered while there is memory, and may be sent again and again', async () => {
-    const memory = new PartMemory(2 * PART)
+    const memory = new ByteBudget(() => 2 * PART)
     {
       await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
       expect(await incoming.gather()).toBe(true)
@@ -99,7 +99,7 @@ describe('a part on its way', () => {
 
   it('takes pieces over, and lends its memory to the next part only once it was sent', async () => {
     const part = { ...partOf(null), partBytes: 4 * PART }
-    const both = { memory: new PartMemory(16 * PART), blocks: new BlockPool() }
+    const both = { memory: new ByteBudget(() => 16 * PART), blocks: new BlockPool() }
     const gathered = async () => {
       const source = [Buffer.from(bytes), Buffer.from(bytes)]
       const pieces = source.map(piece => new Uint8Array(piece))
@@ -120,7 +120,7 @@ describe('a part on its way', () => {
   })
 
   it('is passed on when memory runs out, and holds less and less', async () => {
-    const memory = new PartMemory(PART / 2)
+    const memory = new ByteBudget(() => PART / 2)
     {
       await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
       expect(await incoming.gather()).toBe(false)
@@ -132,7 +132,7 @@ describe('a part on its way', () => {
   })
 
   it('of many tiny pieces costs no more than its bytes', async () => {
-    const memory = new PartMemory(4096)
+    const memory = new ByteBudget(() => 4096)
     await using incoming = new IncomingPart(
       shared(memory),
       partOf(4096),
@@ -144,7 +144,7 @@ describe('a part on its way', () => {
   })
 
   it('of a length that nobody told waits for the memory of a whole part, then keeps what it needs', async () => {
-    const memory = new PartMemory(PART)
+    const memory = new ByteBudget(() => PART)
     await memory.take(10, steady())
     let pulled = false
     const source = async function* () {
@@ -165,7 +165,7 @@ describe('a part on its way', () => {
     ['too long', bytes.length + 1],
     ['too short', bytes.length - 1],
   ])('that is passed on never arrives whole when it is %s', async (_, sentBytes) => {
-    const memory = new PartMemory(1000)
+    const memory = new ByteBudget(() => 1000)
     const sent = Buffer.concat([bytes, Buffer.alloc(1)]).subarray(0, sentBytes)
     await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(sent, 10_000), steady())
     expect(await incoming.gather()).toBe(false)

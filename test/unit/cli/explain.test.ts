@@ -27,7 +27,7 @@ describe('explain', () => {
     expect(explanation).toEqual({
       code: 'unauthorized',
       message: 'A valid token is needed.',
-      hint: 'Give a token with --token or SEALIFT_TOKEN.',
+      hint: 'Give a token with --token or SEALIFT_TOKEN. A server on this machine takes the user that runs it without one, if XDG_STATE_HOME is the same for both.',
     })
   })
 
@@ -42,7 +42,7 @@ describe('explain', () => {
     const missing = join(mkdtempSync(join(tmpdir(), 'sealift-explain-')), 'missing')
     expect(explain(thrownBy(() => readFileSync(missing)))).toEqual({
       code: 'local_file',
-      message: `${missing} does not exist.`,
+      message: `${missing}: it does not exist.`,
     })
   })
 

@@ -2,9 +2,14 @@ import { stripVTControlCharacters } from 'node:util'
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { progressFrame, progressSentence, type FrameStyle } from '../../../src/cli/terminal/progress-frame.ts'
+import {
+  progressFrame as frameOf,
+  progressSentence,
+  type FrameStyle,
+} from '../../../src/cli/terminal/progress-frame.ts'
 import { createProgressView } from '../../../src/cli/terminal/progress-view.ts'
 import { columnsOf } from '../../../src/cli/terminal/text.ts'
+import { styled } from '../../../src/cli/terminal/writer.ts'
 import type { ItemProgress, Progress } from '../../../src/client/progress.ts'
 import { FakeTerminal } from './fake-io.ts'
 
@@ -28,6 +33,8 @@ const progress = (over: Partial<Progress> = {}): Progress => ({
   active: [item()],
   ...over,
 })
+
+const progressFrame = (shown: Progress, how: FrameStyle): string[] => frameOf(shown, how).map(styled)
 
 const style = (over: Partial<FrameStyle> = {}): FrameStyle => ({
   columns: 100,

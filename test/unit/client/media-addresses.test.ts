@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/client/clock.ts'
 import { MediaAddresses } from '../../../src/client/direct/media-addresses.ts'
 import { Retrier } from '../../../src/client/retry.ts'
 import type { Transport } from '../../../src/client/transport.ts'
+import { fixedCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import type { DirectRead } from '../../../src/protocol/schemas.ts'
 
@@ -41,7 +42,13 @@ function scene(): Scene {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   const retrier = new Retrier({ clock: systemClock, random: () => 0 })
-  const server = new Server({ server: 'http://media', token: null, transport, retrier, stallTimeoutMs: 1000 })
+  const server = new Server({
+    server: 'http://media',
+    credential: fixedCredential(null),
+    transport,
+    retrier,
+    stallTimeoutMs: 1000,
+  })
   const ask = (start: number, end: number): Promise<DirectRead> => {
     made.asked.push([start, end])
     made.nowMs += made.answerMs

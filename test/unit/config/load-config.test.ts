@@ -44,7 +44,7 @@ describe('sources', () => {
       environment: { SEALIFT_LISTEN_PORT: '3', SEALIFT_TRANSFER_IDLE_TIMEOUT: '2m' },
       overrides: { listen: { port: 4 } },
     })
-    expect(config.listen).toMatchObject({ port: 4, maxConnections: 2, maxConnectionsPerAddress: 4096 })
+    expect(config.listen).toMatchObject({ port: 4, maxConnections: 2, maxConnectionsPerAddress: 512 })
     expect(config.transfer).toMatchObject({ stopGraceMs: 1000, idleTimeoutMs: 120_000 })
   })
 
@@ -59,7 +59,8 @@ describe('sources', () => {
         SEALIFT_TIERS_NIGHT_SHIFT_QUEUE_WAIT: '5s',
         SEALIFT_ACCESS_JWT: '{secret: wrong, algorithms: [HS256]}',
         SEALIFT_ACCESS_JWT_SECRET: 'vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef',
-        SEALIFT_ACCESS_OPEN_MODE: '',
+        SEALIFT_ACCESS_OPEN_MODE: 'off',
+        SEALIFT_ACCESS_DOWNLOADS: '',
         SEALIFT_SERVER: 'http://127.0.0.1:7325',
         SEALIFT_SERVICE_HOST: '10.0.0.1',
         SEALIFT_PORT: 'tcp://10.0.0.1:7325',
@@ -75,7 +76,8 @@ describe('sources', () => {
     expect(config.cors.origins).toEqual(['https://a.example'])
     expect(config.tiers['night-shift']).toMatchObject({ queueWaitMs: 5000, maxBytes: { image: 2 ** 20 } })
     expect(config.access.jwt?.secret).toBe('vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef')
-    expect(config.access.openMode).toBe('loopback')
+    expect(config.access.openMode).toBe('off')
+    expect(config.access.downloads).toBe('capability')
   })
 
   test('values in files of their own', async () => {

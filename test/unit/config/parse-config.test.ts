@@ -131,6 +131,21 @@ describe('rules between values', () => {
     },
   )
 
+  test.each([
+    [{ publicUrl: 'https://media.example' }, ['listen.publicUrl']],
+    [{ trustedProxies: ['loopback'] }, ['listen.trustedProxies']],
+    [
+      { publicUrl: 'https://media.example', trustedProxies: ['private'] },
+      ['listen.publicUrl', 'listen.trustedProxies'],
+    ],
+  ])('open mode loopback refuses to stand behind a proxy, and says what to set: %j', (listen, named) => {
+    const told = problemsOf({ listen })['access.openMode'] ?? ''
+    for (const word of [...named, 'off', 'everywhere']) expect(told).toContain(word)
+    expect(keysOf({ listen, access: { openMode: 'loopback' } })).toEqual(['access.openMode'])
+    expect(keysOf({ listen, access: { openMode: 'off' } })).toEqual([])
+    expect(keysOf({ listen, access: { openMode: 'everywhere' } })).toEqual([])
+  })
+
   test.each(['127.0.0.1', '127.8.9.1', '::1', '0:0:0:0:0:0:0:1', 'localhost'])('%s is loopback', host => {
     expect(keysOf({ listen: { host } })).toEqual([])
   })
@@ -139,6 +154,8 @@ describe('rules between values', () => {
     expect(keysOf({ admin: { port: 7325 } })).toEqual(['admin.port'])
     expect(keysOf({ admin: { port: 7325, enabled: false } })).toEqual([])
     expect(keysOf({ listen: { port: 0 }, admin: { port: 0 } })).toEqual([])
+    // Nobody has chosen the other one: it gives way.
+    expect(keysOf({ listen: { port: 7326 } })).toEqual([])
   })
 
   test('a byte rate below the minimum of a transfer is refused', () => {

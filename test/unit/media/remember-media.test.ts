@@ -11,6 +11,7 @@ const MEDIA: MediaRecord = {
   expiresAt: 1e15,
   maxDownloads: null,
   downloadsUsed: 0,
+  sourceId: null,
   endedAt: null,
   blobId: 'b'.repeat(26),
   partBytes: 8,

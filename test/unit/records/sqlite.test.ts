@@ -131,7 +131,7 @@ describe('records on SQLite', () => {
       )
     const begun = await Promise.all(Array.from({ length: 40 }, (_, index) => begin(index)))
     expect(begun.reduce<number>((sum, one) => sum + one, 0)).toBe(14)
-    expect(await first.usage('alice')).toEqual(await second.usage('alice'))
+    expect(await first.usage('alice')).toMatchObject(await second.usage('alice'))
   })
 
   it('asks the writing thread nothing for a part of a declared size', async () => {
@@ -167,12 +167,19 @@ describe('records on SQLite', () => {
     const tamperer = new BetterSqlite3(file)
     tamperer.exec("update client_usage set stored_bytes = 11 where client_id = 'alice'")
     tamperer.exec("delete from client_usage where client_id = 'bob'")
-    tamperer.exec("insert into client_usage values ('nobody', 5, 0, 0, 0)")
+    tamperer.exec(
+      "insert into client_usage (client_id, stored_bytes, reserved_bytes, pending_uploads) values ('nobody', 5, 0, 0)",
+    )
     tamperer.close()
-    const nothing = { storedBytes: 0, reservedBytes: 0, pendingUploads: 0 }
+    const nothing = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
+    const one = { ...nothing, storedRows: 1 }
     const wrong = [
-      { clientId: 'alice', charged: { ...nothing, storedBytes: 11 }, actual: { ...nothing, storedBytes: 10 } },
-      { clientId: 'bob', charged: nothing, actual: { storedBytes: 0, reservedBytes: 60, pendingUploads: 1 } },
+      { clientId: 'alice', charged: { ...one, storedBytes: 11 }, actual: { ...one, storedBytes: 10 } },
+      {
+        clientId: 'bob',
+        charged: nothing,
+        actual: { ...nothing, storedRows: 2, reservedBytes: 60, pendingUploads: 1 },
+      },
       { clientId: 'nobody', charged: { ...nothing, storedBytes: 5 }, actual: nothing },
     ]
     expect(await records.auditUsage(false)).toEqual(wrong)

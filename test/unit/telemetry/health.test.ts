@@ -1,5 +1,9 @@
+import { request } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
 
+import { parseConfig } from '../../../src/server/config/parse-config.ts'
+import type { RawMap } from '../../../src/server/config/raw.ts'
+import { adminPlace, type AdminPlace } from '../../../src/server/telemetry/admin-place.ts'
 import { startAdminServer, type AdminServer } from '../../../src/server/telemetry/admin-server.ts'
 import { createHealth, type HealthOptions } from '../../../src/server/telemetry/health.ts'
 
@@ -90,6 +94,8 @@ describe('readiness', () => {
   })
 })
 
+const PLACE: AdminPlace = { host: '127.0.0.1', port: 0, mayMove: false, hosts: [], backlog: 16 }
+
 describe('the admin listener', () => {
   let server: AdminServer | null = null
   afterEach(() => server?.[Symbol.asyncDispose]())
@@ -97,11 +103,11 @@ describe('the admin listener', () => {
   async function start(
     health = world().health,
     metrics = async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
+    place: Partial<AdminPlace> = {},
   ) {
     const errors: unknown[] = []
     server = await startAdminServer({
-      host: '127.0.0.1',
-      port: 0,
+      place: { ...PLACE, ...place },
       health,
       metrics: { read: metrics },
       onError: error => void errors.push(error),
@@ -145,12 +151,54 @@ describe('the admin listener', () => {
   test('a port that is taken is an error at once', async () => {
     const { url } = await start()
     const options = {
-      host: '127.0.0.1',
-      port: Number(new URL(url).port),
+      place: { ...PLACE, port: Number(new URL(url).port) },
       health: world().health,
       metrics: { read: async () => ({ contentType: '', body: '' }) },
       onError: () => undefined,
     }
     await expect(startAdminServer(options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    await using moved = await startAdminServer({ ...options, place: { ...options.place, mayMove: true } })
+    expect(moved.url).not.toBe(url)
+    expect((await fetch(`${moved.url}/healthz`)).status).toBe(200)
+  })
+
+  test("its port is the default one, or any where that is the server's own; one that is set stays", () => {
+    const placeOf = (raw: RawMap) => adminPlace(parseConfig(raw))
+    expect(placeOf({})).toMatchObject({ port: 7326, mayMove: true })
+    expect(placeOf({ listen: { port: 7326 } })).toMatchObject({ port: 0, mayMove: true })
+    expect(placeOf({ admin: { port: 7326 } })).toMatchObject({ port: 7326, mayMove: false })
+  })
+
+  async function statusFor(url: string, host: string): Promise<number> {
+    const { statusCode, body } = await request(`${url}/metrics`, { headers: { host } })
+    expect((await body.text()).includes('admin.hosts')).toBe(statusCode === 421)
+    return statusCode
+  }
+
+  test('DNS rebinding: a page that names this machine by a name of its own gets nothing', async () => {
+    const { url } = await start()
+    const { port } = new URL(url)
+    for (const host of [
+      'evil.example',
+      `evil.example:${port}`,
+      'localhost.evil.example',
+      '127.0.0.1.evil.example',
+      '10.0.0.1',
+      '',
+    ]) {
+      expect(await statusFor(url, host), host).toBe(421)
+    }
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, 'LOCALHOST', '[::1]', '127.8.9.10']) {
+      expect(await statusFor(url, host), host).toBe(200)
+    }
+  })
+
+  test('beyond this machine it is called by an address, or by a name that the operator has listed', async () => {
+    const { url } = await start(undefined, undefined, { host: '0.0.0.0', hosts: ['Metrics.internal'] })
+    const local = url.replace('0.0.0.0', '127.0.0.1')
+    for (const host of ['10.0.0.7:7326', '[2001:db8::1]', 'metrics.internal:7326', 'localhost']) {
+      expect(await statusFor(local, host), host).toBe(200)
+    }
+    expect(await statusFor(local, 'sealift.evil.example')).toBe(421)
   })
 })

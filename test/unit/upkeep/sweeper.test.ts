@@ -63,7 +63,11 @@ describe('the sweeper', () => {
       delete_blobs: 3,
     })
     expect(await stored()).toEqual([kept.blobId])
-    expect(await storage.records.usage('alice')).toEqual({ storedBytes: 1000, reservedBytes: 0, pendingUploads: 0 })
+    expect(await storage.records.usage('alice')).toMatchObject({
+      storedBytes: 1000,
+      reservedBytes: 0,
+      pendingUploads: 0,
+    })
     for (const { mediaId } of [expiring, covered, idle]) {
       expect(await storage.records.findMedia(mediaId)).toMatchObject({ endedAt: NOW + 10 })
     }
@@ -99,7 +103,11 @@ describe('the sweeper', () => {
     for (const { mediaId } of uploads) {
       expect(await storage.records.findMedia(mediaId)).toMatchObject({ state: 'complete', sizeBytes: 150 })
     }
-    expect(await storage.records.usage('alice')).toEqual({ storedBytes: 300, reservedBytes: 0, pendingUploads: 0 })
+    expect(await storage.records.usage('alice')).toMatchObject({
+      storedBytes: 300,
+      reservedBytes: 0,
+      pendingUploads: 0,
+    })
   })
 
   it('deletes bytes that no record knows, when they are old enough', async () => {

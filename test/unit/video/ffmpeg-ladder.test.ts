@@ -56,6 +56,16 @@ test('rungs begin their segments at the same times, each with a key frame, and p
   }
 })
 
+test('audio that goes on behind the video is part of the film', async () => {
+  const { film, tracks } = await packaged('tail.mp4', `${pictures(2)} ${sound(20)} ${H264} -c:a aac`)
+  for (const [index, { layout }] of film.renditions.entries()) {
+    const seconds = layout.segments.reduce((sum, segment) => sum + segment[2], 0)
+    expect(Math.abs(seconds - 20)).toBeLessThan(0.1)
+    const [, audio] = await decoded(at(`tail-${index}.mp4`), tracks[index] ?? new Uint8Array())
+    expect(Math.abs(Number(audio?.duration) - 20)).toBeLessThan(0.1)
+  }
+})
+
 test('a choice of sound lies apart from the pictures, with languages; text subtitles become WebVTT', async () => {
   await writeFile(at('words.srt'), '1\n00:00:01,000 --> 00:00:02,000\nHello <i>there</i>\n')
   const inputs = `${pictures(5, '320x180')} ${sound(5)} ${sound(5, 880)} -i ${at('words.srt')}`

@@ -65,7 +65,7 @@ test('what is no film is refused, what is no file is told', async () => {
   const path = join(made.folder, 'no-film.mp4')
   await writeFile(path, 'nothing')
   await expect(inThread(path)).rejects.toMatchObject({ name: 'CannotPackage' })
-  const source = await fileSource(path)
+  const source = { sizeBytes: 7, read: () => Promise.reject(new Error('It is read on the thread')) }
   const gone = createRemuxThread().package({ source, path: `${path}-gone` }, { signal: NEVER })
   await expect(gone).rejects.toMatchObject({ code: 'local_file', context: { path: `${path}-gone` } })
 })

@@ -66,7 +66,7 @@ async function begin(film: PackagedFilm, options: Partial<FilmMakerOptions> = {}
     ...options,
   })
   const begun = await maker.begin(NEVER)
-  if (!begun) throw new Error('It was sent as a plain file')
+  if (!begun?.film) throw new Error('It was sent as a plain file')
   return begun
 }
 
@@ -94,6 +94,23 @@ describe('a film beside its file', () => {
     ])
     expect(told).toMatchObject({ state: 'complete' })
     expect(told?.renditions[0]).toMatchObject({ bandwidth: 800_000, averageBandwidth: 513_581 })
+  })
+
+  test('lasts as long as its longest track', async () => {
+    const longer = track({ layout: { init: [0, 100], segments: [[100, 1000, 20]] } })
+    const { film } = await begin(packaged({ audio: [longer] }))
+    const whole = { media: complete('b', 520_100), readableBytes: 520_100 }
+    const told = film.describe({ media: null, readableBytes: 0 }, [whole, whole])
+    const seconds = told?.renditions[0]?.segments.reduce((sum, segment) => sum + segment[2], 0)
+    expect(told?.seconds).toBe(20)
+    expect(seconds).toBe(20)
+    expect(filmSchema.parse(told)).toEqual(told)
+  })
+
+  test('tells receivers what was left out', async () => {
+    const begun = await begin(packaged({ notes: ['Sound track 2 was left out.', 'So was video track 2.'] }))
+    expect(begun.note).toBe('Sound track 2 was left out. So was video track 2.')
+    expect((await begin(packaged())).note).toBeUndefined()
   })
 
   test('tells of subtitles and storyboard once they are there', async () => {
@@ -140,7 +157,19 @@ describe('a film instead of its file', () => {
     expect(told?.renditions[0]).not.toHaveProperty('media')
   })
 
-  test('goes beside it when it has several tracks', async () => {
+  test('has its audio beside it where that is apart, and is of another way', async () => {
+    const { film, own } = await begin(packaged({ audio: [track()] }), { instead: { original, way: 'test-1' } })
+    expect(own?.way).toBe('test-1-apart')
+    expect(film.tracks).toHaveLength(2)
+    expect(film.original).toEqual({ bytes: 1234, runs: 1 })
+    const told = film.describe({ media: sending('b'), readableBytes: 600_000 }, [
+      { media: sending('c'), readableBytes: 600_000 },
+    ])
+    expect(told?.renditions[0]).not.toHaveProperty('media')
+    expect(told?.audio?.[0]?.media).toEqual(sending('c'))
+  })
+
+  test('goes beside it when it has several renditions', async () => {
     const begun = await begin(packaged({ renditions: [track(), track()] }), { instead: { original, way: 'test-1' } })
     expect(begun.own).toBeUndefined()
     expect(begun.film.original).toBeUndefined()
@@ -172,7 +201,10 @@ describe('what is no film', () => {
       input: () => Promise.resolve({ source: { sizeBytes: 1, read: () => Promise.reject(new Error('unused')) } }),
       onPlain: reason => reasons.push(reason),
     })
-    expect(await maker.begin(NEVER)).toBeNull()
+    expect(await maker.begin(NEVER)).toEqual({
+      film: null,
+      note: 'A plain file, which does not play while it comes. It holds no pictures.',
+    })
     expect(reasons).toEqual(['It holds no pictures.'])
   })
 
@@ -182,5 +214,7 @@ describe('what is no film', () => {
     expect(begun.isUnfit?.(new Error('network'))).toBe(false)
     expect(begun.isUnfit?.(new CannotPackage('It ends in the middle.'))).toBe(true)
     expect(reasons).toEqual(['It ends in the middle.'])
+    const note = begun.unfitNote?.(new CannotPackage('Of its 150 video frames, 25 would play'))
+    expect(note).toBe('A plain file, which does not play while it comes. Of its 150 video frames, 25 would play.')
   })
 })

@@ -12,7 +12,7 @@ import { SealiftError } from '../../../protocol/errors.ts'
 import { interruptible } from '../../interruptible.ts'
 import type { PartAddress } from '../blob-store.ts'
 import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
-import type { PartMemory } from './part-memory.ts'
+import type { ByteBudget } from '../../memory/byte-budget.ts'
 import type { Try } from './retry.ts'
 import type { ObjectBody } from './s3-service.ts'
 
@@ -20,12 +20,12 @@ const BODY_BUFFER_BYTES = 128 * 1024
 
 /** What all parts share. */
 export interface IncomingMemory {
-  readonly memory: PartMemory
+  readonly memory: ByteBudget
   readonly blocks: BlockPool
 }
 
 export class IncomingPart implements AsyncDisposable {
-  readonly #memory: PartMemory
+  readonly #memory: ByteBudget
   readonly #part: PartAddress
   readonly #signal: AbortSignal
   readonly #source: AsyncIterator<Uint8Array>

@@ -3,18 +3,24 @@ interface Waiter {
   readonly grant: () => void
 }
 
-/** The memory of all parts on their way to the service, together. Who waits for some is served in order. */
-export class PartMemory {
-  readonly #budgetBytes: number
+/** A number of bytes that several users share. Who waits for some is served in order. */
+export class ByteBudget {
+  readonly #budgetBytes: () => number
   readonly #waiters: Waiter[] = []
   #heldBytes = 0
 
-  constructor(budgetBytes: number) {
+  /** @param budgetBytes asked for anew each time, so that it may change */
+  constructor(budgetBytes: () => number) {
     this.#budgetBytes = budgetBytes
   }
 
   get heldBytes(): number {
     return this.#heldBytes
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiters.length
   }
 
   /** Takes `bytes` if they are free and nobody waits for them. */
@@ -55,6 +61,6 @@ export class PartMemory {
   }
 
   #fits(bytes: number): boolean {
-    return this.#heldBytes === 0 || this.#heldBytes + bytes <= this.#budgetBytes
+    return this.#heldBytes === 0 || this.#heldBytes + bytes <= this.#budgetBytes()
   }
 }

@@ -1,0 +1,93 @@
+/** The body of a request that carries a manifest: raw octets, or JSON. */
+import { SealiftError } from '../../../protocol/errors.ts'
+import { OCTET_STREAM } from '../../../protocol/headers.ts'
+import type { Caller } from '../../caller.ts'
+import type { SlotLimiter } from '../../limits/limiter.ts'
+import { manifestTooLarge } from '../../parcels/manifest-bytes.ts'
+import { slotRequest } from '../../transfer-slot.ts'
+import { contentLength, contentType, readWhole, takeMemory, type Buffering } from '../buffered-body.ts'
+import type { Exchange } from '../exchange.ts'
+import { boundedBy, JSON_BYTES, tooLarge } from '../json-body.ts'
+import { decodeManifest, fromDecoded, MANIFEST_BOUNDS, manifestJsonBytes, type ManifestRoute } from './manifest-json.ts'
+import { cutOctets, mediaCountOf, OctetsHash } from './manifest-octets.ts'
+import type { ManifestThread } from './manifest-thread.ts'
+import { ID_BYTES, type SentManifest } from './sent-manifest.ts'
+
+export interface ReceiveManifest extends Buffering {
+  readonly slots: SlotLimiter
+  readonly manifests: ManifestThread
+}
+
+export interface ExpectedManifest {
+  readonly caller: Caller
+  readonly route: ManifestRoute
+  /** Refuses what the disk has no room for. `null`: the size is not known before the body is read. @throws storage_full */
+  readonly admit: (manifestBytes: number | null) => Promise<void>
+}
+
+/**
+ * Gives `use` the manifest of a request, whose rights were checked before. Size and room on the disk are checked before
+ * a byte is read. Until `use` is done, the request holds an upload slot and the memory of its body.
+ * @throws unsupported_media_type, length_required, too_large, storage_full, too_many_uploads, rate_limited, unavailable,
+ * stalled, invalid_request
+ */
+export async function receiveManifest<T>(
+  deps: ReceiveManifest,
+  exchange: Exchange,
+  { caller, route, admit }: ExpectedManifest,
+  use: (manifest: SentManifest) => Promise<T>,
+): Promise<T> {
+  const form = formOf(exchange, caller, route)
+  await admit(form.manifestBytes)
+  using slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal))
+  using _memory = await takeMemory(deps, exchange, caller, form.mostBytes)
+  const signal = AbortSignal.any([exchange.signal, slot.signal])
+  const { mostBytes, look, tooLarge } = form
+  const body = await readWhole(deps, exchange, caller, { mostBytes, look, tooLarge, signal })
+  return await use(await form.parse(body, deps))
+}
+
+interface ManifestForm {
+  /** `null`: known only when the body is parsed. */
+  readonly manifestBytes: number | null
+  readonly mostBytes: number
+  readonly look: (piece: Uint8Array) => void
+  readonly tooLarge: () => Error
+  readonly parse: (
+    body: Uint8Array<ArrayBuffer>,
+    deps: Pick<ReceiveManifest, 'manifests'>,
+  ) => SentManifest | Promise<SentManifest>
+}
+
+function formOf(exchange: Exchange, { tier }: Caller, route: ManifestRoute): ManifestForm {
+  const type = contentType(exchange)
+  if (type === OCTET_STREAM) return octetsForm(exchange, tier.manifestBytes)
+  if (type === 'application/json') return jsonForm(exchange, manifestJsonBytes(tier), route)
+  throw new SealiftError('unsupported_media_type', `Send the manifest as ${OCTET_STREAM}`)
+}
+
+function octetsForm(exchange: Exchange, manifestBytes: number): ManifestForm {
+  const mediaCount = mediaCountOf(exchange)
+  const mostBytes = contentLength(exchange)
+  if (mostBytes === null) throw new SealiftError('length_required', 'Send the size of the body as Content-Length')
+  const sizeBytes = mostBytes - mediaCount * ID_BYTES
+  if (sizeBytes > manifestBytes) throw manifestTooLarge(sizeBytes, manifestBytes)
+  if (sizeBytes < 1) throw new SealiftError('invalid_request', 'The body ends before its manifest')
+  const hash = new OctetsHash()
+  const parse = (body: Uint8Array<ArrayBuffer>) => cutOctets(body, mediaCount, hash.digest())
+  const refusal = () => manifestTooLarge(sizeBytes, manifestBytes)
+  return { manifestBytes: sizeBytes, mostBytes, look: hash.look, tooLarge: refusal, parse }
+}
+
+function jsonForm(exchange: Exchange, limitBytes: number, route: ManifestRoute): ManifestForm {
+  const length = contentLength(exchange)
+  if (length !== null && length > limitBytes) throw tooLarge(limitBytes)
+  return {
+    manifestBytes: null,
+    mostBytes: length ?? JSON_BYTES,
+    look: boundedBy(MANIFEST_BOUNDS),
+    tooLarge: () => new SealiftError('length_required', `Send the size of a body over ${JSON_BYTES} bytes beforehand`),
+    parse: async (body, { manifests }) =>
+      fromDecoded(body.length <= JSON_BYTES ? decodeManifest(body, route) : await manifests.decode(body, route)),
+  }
+}

@@ -1,0 +1,55 @@
+/** Chooses how a film of this machine is packaged: what can be copied is copied, the rest is encoded. */
+import { detectMediaType, HEAD_BYTES } from '../client/media-type.ts'
+import { CopyPackager } from './ladder/copy-packager.ts'
+import type { LadderPackager } from './ladder/ladder-packager.ts'
+import { CannotPackage } from './packager.ts'
+import type { FilmInput, PackageOptions, Packager } from './packager.ts'
+
+export interface FilmPackagerOptions {
+  /** The packager that copies: `createRemuxThread()`. */
+  readonly copier: Packager
+  /** Called when something has to be encoded; `null`: this machine cannot. */
+  readonly findLadder: () => Promise<Pick<LadderPackager, 'package' | 'encodeAudio'> | null>
+  /** Called before a whole film is encoded, which takes longer than copying. */
+  readonly onEncode?: (container: string) => void
+}
+
+/** Containers that cannot be copied out of, by their media types. */
+const ENCODED: Readonly<Record<string, string>> = {
+  'video/mpeg': 'MPEG program streams',
+  'video/ogg': 'Ogg films',
+  'video/x-flv': 'Flash films (FLV)',
+  'video/x-ms-asf': 'Windows Media films (ASF)',
+  'video/x-ms-wmv': 'Windows Media films (ASF)',
+  'video/x-msvideo': 'AVI films',
+}
+
+/** Packages films of all containers, with ffmpeg where nothing else reads them. Looks for ffmpeg only then. */
+export function createFilmPackager({ copier, findLadder, onEncode }: FilmPackagerOptions): Packager {
+  const copy = new CopyPackager({
+    copy: copier,
+    ladder: {
+      encodeAudio: async (...given) => {
+        const ladder = await findLadder()
+        if (!ladder) throw new CannotPackage('there is no ffmpeg on this machine')
+        return await ladder.encodeAudio(...given)
+      },
+    },
+  })
+  return {
+    async package(input, how) {
+      const container = await containerToEncode(input, how)
+      if (container === undefined) return await copy.package(input, how)
+      const ladder = await findLadder()
+      if (!ladder) throw new CannotPackage(`${container} play only when they are encoded, which takes ffmpeg`)
+      onEncode?.(container)
+      // Nothing of the file is in what was encoded.
+      return { ...(await ladder.package(input, how)), keepsSamples: false }
+    },
+  }
+}
+
+async function containerToEncode({ source }: FilmInput, { signal }: PackageOptions): Promise<string | undefined> {
+  const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), signal)
+  return ENCODED[(await detectMediaType(head)) ?? '']
+}

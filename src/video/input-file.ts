@@ -1,0 +1,30 @@
+import { stat } from 'node:fs/promises'
+
+import { fileSource } from '../client/node/file-source.ts'
+import type { FileSource } from '../client/node/file-source.ts'
+import { localError } from '../client/node/local-error.ts'
+import type { RandomSource } from '../client/source.ts'
+import { CannotPackage } from './packager.ts'
+import type { FilmInput } from './packager.ts'
+
+/**
+ * The file of an input, for packagers that read it elsewhere than here; `null`: it is none. A source that knows its file
+ * counts for more than a path, which may name another file by now.
+ */
+export async function fileOf({ source, path }: FilmInput): Promise<FileSource | null> {
+  if (isFileSource(source)) return source
+  if (path === undefined) return null
+  if (!(await stat(path).catch(localTrouble(path))).isFile())
+    throw new CannotPackage('Only regular files can be packaged')
+  return fileSource(path)
+}
+
+function localTrouble(path: string): (error: unknown) => never {
+  return error => {
+    throw localError('A film cannot be read', path, error)
+  }
+}
+
+function isFileSource(source: RandomSource): source is FileSource {
+  return 'openFile' in source
+}

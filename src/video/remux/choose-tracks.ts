@@ -1,0 +1,110 @@
+/** Which tracks of a film are copied, and whether a film is left without the others. */
+import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
+
+import { isStill, type DeclaredFilm, type DeclaredTrack } from '../checks/declared.ts'
+import { CannotPackage, type UncopiedAudio } from '../packager.ts'
+import { choiceOf } from './describe-track.ts'
+import { copiedAudio, copiedVideo } from './input-track.ts'
+import type { CopiedAudio, CopiedVideo } from './input-track.ts'
+
+const MAX_AUDIO_TRACKS = 16
+
+export interface Choice {
+  readonly tracks: readonly InputTrack[]
+  readonly declared: DeclaredFilm | null
+  /** Gets what is left out; one sentence each. */
+  readonly notes: string[]
+  /** The caller encodes what audio cannot be copied. */
+  readonly leavesAudio: boolean
+}
+
+/** @throws CannotPackage when the video that a player would show cannot be copied */
+export async function chooseVideo({ tracks, declared, notes }: Choice): Promise<CopiedVideo | null> {
+  const all = declaredOf(declared, 'video')
+  const wanted = all.filter(track => !isStill(track))
+  const videos = tracks.filter((track): track is InputVideoTrack => track.isVideoTrack())
+  const ranked = await defaultFirst(videos.filter(({ id }) => !all.some(track => track.id === id && isStill(track))))
+  const lost = wanted.find(({ id }) => !ranked.some(track => track.id === id))
+  const [main, ...others] = ranked
+  if (lost && (!main || lost === wanted[0])) throw new CannotPackage(`Its video ${whyLost(lost)}`)
+  if (!main) return null
+  for (const { number } of others) notes.push(`Video track ${number} was left out: only one is sent.`)
+  const copied = await copiedVideo(
+    main,
+    wanted.find(({ id }) => id === main.id),
+  )
+  if (typeof copied === 'string') throw new CannotPackage(`Its video ${copied}`)
+  return copied
+}
+
+/** @throws CannotPackage when a film had audio, and would have none */
+export async function chooseAudio(
+  { tracks, declared, notes, leavesAudio }: Choice,
+  hasVideo: boolean,
+): Promise<{ readonly audio: readonly CopiedAudio[]; readonly uncopied: readonly LeftAudio[] }> {
+  const [audio, uncopied]: [CopiedAudio[], LeftAudio[]] = [[], []]
+  const reasons: string[] = []
+  const wanted = declaredOf(declared, 'audio')
+  const audios = tracks.filter((track): track is InputAudioTrack => track.isAudioTrack())
+  const leaveOut = (number: number, why: string): void => {
+    reasons.push(why)
+    notes.push(`Sound track ${number} was left out: it ${why}.`)
+  }
+  for (const track of await defaultFirst(audios)) {
+    if (audio.length + uncopied.length === MAX_AUDIO_TRACKS) {
+      leaveOut(track.number, 'is one too many')
+      continue
+    }
+    const copied = await copiedAudio(
+      track,
+      wanted.find(({ id }) => id === track.id),
+    )
+    if (typeof copied !== 'string') audio.push(copied)
+    else if (leavesAudio && hasVideo) uncopied.push(await uncopiedAudio(track, { wanted, audios, reason: copied }))
+    else leaveOut(track.number, copied)
+  }
+  for (const [place, track] of wanted.entries()) {
+    if (audios.some(({ id }) => id === track.id)) continue
+    const isLeft = leavesAudio && hasVideo && audio.length + uncopied.length < MAX_AUDIO_TRACKS
+    if (isLeft) uncopied.push({ place, reason: whyLost(track), begins: Infinity })
+    else leaveOut(place + 1, whyLost(track))
+  }
+  const [reason] = reasons
+  if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
+    throw new CannotPackage(`Its sound ${reason}`)
+  return { audio, uncopied }
+}
+
+/** A track that is left to the caller, and the timestamp at which it begins; infinite where that is not known. */
+export interface LeftAudio extends UncopiedAudio {
+  readonly begins: number
+}
+
+interface AmongAudio {
+  readonly wanted: readonly DeclaredTrack[]
+  readonly audios: readonly InputAudioTrack[]
+  readonly reason: string
+}
+
+async function uncopiedAudio(track: InputAudioTrack, { wanted, audios, reason }: AmongAudio): Promise<LeftAudio> {
+  const place = wanted.findIndex(({ id }) => id === track.id)
+  const first = await track.getFirstTimestamp()
+  // What comes before zero is what an edit list leaves out.
+  const begins = (wanted[place]?.edits.length ?? 0) > 0 ? Math.max(0, first) : first
+  return { place: place === -1 ? audios.indexOf(track) : place, reason, begins, ...(await choiceOf(track)) }
+}
+
+const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']): DeclaredTrack[] =>
+  (declared?.tracks ?? []).filter(track => track.kind === kind)
+
+/** Of a track that the demuxer passes over. */
+function whyLost({ isEncoded, codec }: DeclaredTrack): string {
+  return isEncoded ? 'is compressed or encrypted by its container' : `is in a format (${codec}) that cannot be copied`
+}
+
+async function defaultFirst<T extends InputTrack>(tracks: readonly T[]): Promise<T[]> {
+  const ranked = await Promise.all(
+    tracks.map(async track => ({ track, isDefault: (await track.getDisposition()).default })),
+  )
+  return ranked.sort((a, b) => Number(b.isDefault) - Number(a.isDefault)).map(({ track }) => track)
+}

@@ -1,0 +1,170 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { factsOf } from '../../../src/video/checks/package-facts.ts'
+import { CannotPackage, createRemuxer } from '../../../src/video/index.ts'
+import { withEdits, type EditedTracks, type TestEdit } from '../../support/edit-lists.ts'
+import { films, frameHashes } from '../../support/films.ts'
+import type { Films } from '../../support/films.ts'
+import { packaged } from '../../support/packaged.ts'
+
+const BASE = { seconds: 6, gopFrames: 25, options: ['-movflags', '+faststart'] } as const
+
+let home: Films
+let made = 0
+
+beforeAll(async () => {
+  home = await films()
+})
+
+afterAll(() => home[Symbol.asyncDispose]())
+
+const edited = async (edits: readonly TestEdit[], tracks?: EditedTracks, base: object = BASE): Promise<string> =>
+  withEdits(await home.make(base), join(home.folder, `edited-${made++}.mp4`), edits, tracks)
+
+async function package_(path: string) {
+  const { renditions } = await packaged(createRemuxer(), path)
+  const [file] = renditions
+  if (!file || renditions.length > 1) throw new Error('There is not one rendition')
+  const out = join(home.folder, 'packaged.mp4')
+  await writeFile(out, file.content)
+  return { out, facts: factsOf(file.content) }
+}
+
+const shown = (path: string) => frameHashes(path, '0:v', 'decoded')
+
+test.each<[name: string, edits: readonly TestEdit[], frames: number]>([
+  ['all of it', [{ from: 0, seconds: 6 }], 150],
+  ['all of it, by a duration of 0', [{ from: 0, seconds: 0 }], 150],
+  ['from one key frame to another', [{ from: 2, seconds: 3 }], 75],
+  ['up to a key frame', [{ from: 0, seconds: 3 }], 75],
+  ['from a key frame on', [{ from: 4, seconds: 2 }], 50],
+  [
+    'two parts without a gap',
+    [
+      { from: 1, seconds: 1 },
+      { from: 2, seconds: 2 },
+    ],
+    75,
+  ],
+  [
+    'a part after a delay',
+    [
+      { from: null, seconds: 1.5 },
+      { from: 2, seconds: 3 },
+    ],
+    75,
+  ],
+  [
+    'a part and nothing behind it',
+    [
+      { from: 1, seconds: 2 },
+      { from: null, seconds: 1 },
+    ],
+    50,
+  ],
+])('an edit list that shows %s: a film of these frames and no others', async (_name, edits, frames) => {
+  const path = await edited(edits)
+  const { out, facts } = await package_(path)
+  const played = await shown(out)
+  expect(played).toHaveLength(frames)
+  expect(played).toEqual((await shown(await home.make(BASE))).slice(...rangeOf(edits)))
+  const [video, audio] = facts
+  expect(facts.every(({ isOrdered }) => isOrdered)).toBe(true)
+  // Audio is cut between its own frames, each of 21 ms, and begins with what its encoder put before it.
+  const seconds = (audio?.endSeconds ?? 0) - (audio?.startSeconds ?? 0)
+  expect(Math.abs(seconds - frames / 25)).toBeLessThan(0.08)
+  expect(Math.abs((audio?.startSeconds ?? 0) - (video?.startSeconds ?? 0))).toBeLessThan(0.05)
+})
+
+test.each<[name: string, edits: readonly TestEdit[], reason: RegExp]>([
+  ['begins between key frames', [{ from: 2.2, seconds: 3 }], /trimmed by its edit list/],
+  ['begins one frame behind a key frame', [{ from: 2.04, seconds: 2 }], /trimmed by its edit list/],
+  [
+    'shows two parts',
+    [
+      { from: 0, seconds: 1 },
+      { from: 4, seconds: 2 },
+    ],
+    /several parts/,
+  ],
+  [
+    'shows a part twice',
+    [
+      { from: 1, seconds: 1 },
+      { from: 1, seconds: 1 },
+    ],
+    /several parts/,
+  ],
+  [
+    'has a pause',
+    [
+      { from: 0, seconds: 1 },
+      { from: null, seconds: 1 },
+      { from: 1, seconds: 1 },
+    ],
+    /several parts/,
+  ],
+  ['plays faster', [{ from: 0, seconds: 3, rate: 2 }], /own speed/],
+  ['stands still', [{ from: 0, seconds: 3, rate: 0 }], /own speed/],
+  ['shows nothing', [{ from: null, seconds: 3 }], /never shown/],
+])('an edit list that %s: no film, with the reason', async (_name, edits, reason) => {
+  const path = await edited(edits)
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject({
+    name: 'CannotPackage',
+    message: expect.stringMatching(reason),
+  })
+})
+
+test('wherever an edit list cuts, no frame plays that was trimmed off', async () => {
+  const whole = await shown(await home.make(BASE))
+  let refused = 0
+  for (let frame = 1; frame < 30; frame += 1) {
+    const path = await edited([{ from: 1, seconds: 2 + frame / 25 }])
+    try {
+      const { out } = await package_(path)
+      expect(await shown(out)).toEqual(whole.slice(25, 75 + frame))
+    } catch (error) {
+      // A frame that is left out may be needed by others.
+      if (!(error instanceof CannotPackage) || !error.message.includes('edit list')) throw error
+      refused += 1
+    }
+  }
+  expect(refused).toBeGreaterThan(0)
+  expect(refused).toBeLessThan(29)
+})
+
+test('a delay of one track is kept', async () => {
+  const path = await edited(
+    [
+      { from: null, seconds: 1 },
+      { from: 0, seconds: 5 },
+    ],
+    'soun',
+  )
+  const [video, audio] = (await package_(path)).facts
+  expect((audio?.startSeconds ?? 0) - (video?.startSeconds ?? 0)).toBeCloseTo(1, 1)
+})
+
+test('audio that is trimmed alone begins where it is heard', async () => {
+  const path = await edited([{ from: 2, seconds: 4 }], 'soun')
+  const [video, audio] = (await package_(path)).facts
+  expect(video?.samples).toBe(150)
+  expect((audio?.endSeconds ?? 0) - (audio?.startSeconds ?? 0)).toBeCloseTo(4, 1)
+  expect(Math.abs((audio?.startSeconds ?? 0) - (video?.startSeconds ?? 0))).toBeLessThan(0.05)
+})
+
+test('where every frame is a key frame, any cut is a film', async () => {
+  const base = { ...BASE, gopFrames: 1 }
+  const { out } = await package_(await edited([{ from: 2.2, seconds: 1.4 }], 'all', base))
+  expect(await shown(out)).toEqual((await shown(await home.make(base))).slice(55, 90))
+})
+
+function rangeOf(edits: readonly TestEdit[]): [from: number, to: number] {
+  const parts = edits.filter(({ from }) => from !== null)
+  const from = (parts[0]?.from ?? 0) * 25
+  const seconds = parts.reduce((sum, each) => sum + (each.seconds === 0 ? 6 : each.seconds), 0)
+  return [from, from + seconds * 25]
+}
