@@ -287,7 +287,7 @@ function tellEnd(events: Events, exchange: Exchange): void {
     receivedBytes,
     sentBytes,
     clientId,
-    forwarded: isForwarded(req.headers),
+    forwarded: () => isForwarded(req.headers),
     // A client that went away is no failure of anybody.
     error: isSealiftError(error, 'aborted') ? null : error,
   })

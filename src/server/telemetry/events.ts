@@ -24,8 +24,8 @@ export interface EndedRequest {
   readonly receivedBytes: number
   readonly sentBytes: number
   readonly clientId: string | null
-  /** Carried a header that proxies add. */
-  readonly forwarded: boolean
+  /** Whether it carried a header that proxies add; looked up only for a sample of requests. */
+  readonly forwarded: () => boolean
   /** What refused or failed it; `null` when nothing did. */
   readonly error: unknown
 }

@@ -48,7 +48,7 @@ const request = (changes: Partial<EndedRequest> = {}): EndedRequest => ({
   receivedBytes: 0,
   sentBytes: 0,
   clientId: 'subject:alice',
-  forwarded: false,
+  forwarded: () => false,
   error: null,
   ...changes,
 })
@@ -183,7 +183,7 @@ describe('threat 43: a proxy that is not listed', () => {
     for (let i = 0; i < 1200; i += 1) {
       clock.ms += 600
       events.requestEnded(
-        request({ clientId: i % 50 === 0 ? `address:10.0.0.${i % 7}` : 'address:10.1.1.1', forwarded: true }),
+        request({ clientId: i % 50 === 0 ? `address:10.0.0.${i % 7}` : 'address:10.1.1.1', forwarded: () => true }),
       )
     }
     expect(lines()).toMatchObject([{ level: 'warn', msg: expect.stringContaining('listen.trustedProxies') }])
@@ -192,7 +192,9 @@ describe('threat 43: a proxy that is not listed', () => {
   test('many addresses, few requests, or one busy client without a proxy are no alarm', () => {
     const run = (count: number, address: (i: number) => string, forwarded: boolean) => {
       const alarm = createOneAddressAlarm()
-      return Array.from({ length: count }, (_, i) => alarm(address(i), forwarded, i * (601_000 / count))).includes(true)
+      return Array.from({ length: count }, (_, i) =>
+        alarm(address(i), () => forwarded, i * (601_000 / count)),
+      ).includes(true)
     }
     expect(run(3000, i => `a${i % 20}`, true)).toBe(false)
     expect(run(500, () => 'a', true)).toBe(false)
