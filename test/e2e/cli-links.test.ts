@@ -223,7 +223,12 @@ describe('a link that is no argument, where other users could see it', () => {
     const link = await send()
     if (from.file) writeFileSync(join(home, 'link.txt'), from.file(link))
     const options = {
-      env: { SEALIFT_SERVER: serving.url, ...mine, ...(from.env ? { SEALIFT_LINK: link } : {}) },
+      env: {
+        SEALIFT_SERVER: serving.url,
+        ...localEnv(serving.url),
+        ...mine,
+        ...(from.env ? { SEALIFT_LINK: link } : {}),
+      },
       ...(from.stdin && { stdin: Buffer.from(from.stdin(link)) }),
     }
     const got = await runCli(['get', ...args, '-o', inbox(name)], options)

@@ -37,8 +37,8 @@ function typesOf(name: RouteName): readonly string[] {
   return [...streams, ...(json || streams.length === 0 ? ['application/json'] : [])]
 }
 
-/** Ending a direct transfer that is over, or never was, is no refusal; it asks for no body either. */
-const leastStatus = (name: RouteName) => (name === 'endDirect' ? 200 : 400)
+/** Open to anyone, or nothing to refuse: ending a direct transfer that never was. They ask for no body either. */
+const leastStatus = (name: RouteName) => (name === 'endDirect' || ROUTES[name].access === 'anyone' ? 200 : 400)
 
 interface Attempt {
   readonly name: RouteName
