@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { localEnv } from '../support/local-token.ts'
 import { runCli, startCli, until } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 
@@ -23,7 +24,7 @@ let env: Record<string, string>
 
 beforeAll(async () => {
   serving = await startServe(home)
-  env = { XDG_STATE_HOME: join(home, 'state'), SEALIFT_SERVER: serving.url }
+  env = { XDG_STATE_HOME: join(home, 'state'), SEALIFT_SERVER: serving.url, ...localEnv(serving.url) }
   await writeFile(file, 'hello')
   await utimes(file, MODIFIED, MODIFIED)
 })

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { runCli } from '../../src/cli/program.ts'
 import { joinNames } from '../../src/client/node/file-name.ts'
+import { localAuth, localEnv } from '../support/local-token.ts'
 import { clientIn, content } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
@@ -30,7 +31,7 @@ afterAll(async () => {
 
 async function run(
   args: readonly string[],
-  io: FakeIo = fakeIo({ SEALIFT_SERVER: server.url, XDG_STATE_HOME: join(home.path, 'xdg') }),
+  io: FakeIo = fakeIo({ SEALIFT_SERVER: server.url, ...localEnv(server.url), XDG_STATE_HOME: join(home.path, 'xdg') }),
 ) {
   const code = await runCli(args, io)
   return { code, out: io.out(), err: io.err() }
@@ -84,16 +85,19 @@ describe('get', () => {
 
   test('counts the bytes of a followed stream', async () => {
     const source = new PassThrough()
-    const io = fakeIo({ SEALIFT_SERVER: server.url }, source)
+    const io = fakeIo({ SEALIFT_SERVER: server.url, ...localEnv(server.url) }, source)
     const sending = runCli(['send', '-', '--live', '-q'], io)
     source.write(content('first', 1_500_000))
     await vi.waitUntil(() => io.out().includes('\n'), { timeout: 20_000 })
-    const got = fakeIo({ SEALIFT_SERVER: server.url })
+    const got = fakeIo({ SEALIFT_SERVER: server.url, ...localEnv(server.url) })
     const getting = runCli(['get', io.out().trim(), '-o', inbox(), '--json'], got)
     await vi.waitUntil(
       async () =>
-        ((await (await fetch(`${server.url}/v1/limits`)).json()) as { usage: { downloads: number } }).usage.downloads >
-        0,
+        (
+          (await (await fetch(`${server.url}/v1/limits`, { headers: localAuth(server.url) })).json()) as {
+            usage: { downloads: number }
+          }
+        ).usage.downloads > 0,
       {
         timeout: 20_000,
       },
