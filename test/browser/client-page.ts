@@ -5,7 +5,8 @@ export interface ClientPage {
   /** Sends a picture, a large file and a stream; gives the link. */
   send(server: string, token: string): Promise<{ link: string; reports: number }>
   /** Opens a link and downloads everything; gives the SHA-256 of each item by name. */
-  receive(link: string): Promise<Record<string, string>>
+  /** `server`: the page's own, when there is one. */
+  receive(link: string, server?: string): Promise<Record<string, string>>
   /** Begins to download and aborts; gives the code of the error. */
   abort(link: string): Promise<string>
 }
@@ -36,8 +37,8 @@ const page: ClientPage = {
     return { link, reports }
   },
 
-  async receive(link) {
-    await using sealift = new Sealift()
+  async receive(link, server) {
+    await using sealift = new Sealift(server === undefined ? {} : { server })
     const parcel = await sealift.open(link)
     const found: Record<string, string> = {}
     for (const item of parcel.items) {

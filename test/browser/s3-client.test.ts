@@ -57,7 +57,7 @@ const send = async (): Promise<string> => {
 }
 
 const receive = (link: string): Promise<Answer<'receive'>> =>
-  opened.page.evaluate<Answer<'receive'>>(`client.receive(${JSON.stringify(link)})`)
+  opened.page.evaluate<Answer<'receive'>>(`client.receive(${JSON.stringify(link)}, ${JSON.stringify(server.url)})`)
 
 function sha256(length: number, step: number): string {
   const bytes = Uint8Array.from({ length }, (_, at) => (at * step + (at >> 8)) & 255)
@@ -82,7 +82,7 @@ test('a page that it admits exchanges the bytes of large items with the store al
   const before = await movedByServer()
   const link = await send()
   expect(await receive(link)).toEqual(EXPECTED)
-  await using sealift = clientIn(home.path)
+  await using sealift = clientIn(home.path, { server: server.url })
   const received = await sealift.receive(link, { directory: join(home.path, 'in') })
   for (const { item, path } of received.items) {
     const bytes = await readFile(path ?? '')
