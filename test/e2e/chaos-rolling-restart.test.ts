@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { RawMap } from '../../src/server/config/raw.ts'
 import { startBalancer, type Balancer } from '../support/balancer.ts'
 import { clusterStores } from '../support/cluster-stores.ts'
+import { OPEN_NODES } from '../support/local-token.ts'
 import { clientIn, digests, writeFiles } from '../support/sdk.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 
@@ -27,7 +28,7 @@ const startNode = async (place: number): Promise<void> => {
     place,
     await startServerProcess({
       directory,
-      config: { ...stores, transfer: { partBytes: '1MiB', stopGrace: '1s' } },
+      config: { ...stores, ...OPEN_NODES, transfer: { partBytes: '1MiB', stopGrace: '1s' } },
     }),
   )
 }
