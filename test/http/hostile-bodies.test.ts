@@ -126,9 +126,9 @@ describe('threat 78: a body in chunks of one byte', () => {
 describe('threat 34: requests pipelined without an end', () => {
   test('are cut after the first few', async () => {
     await using connection = await RawConnection.open(server.url)
-    connection.write('GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000))
+    connection.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000))
     await connection.closed()
-    expect(connection.received.toString('latin1').split('HTTP/1.1 404').length - 1).toBeLessThanOrEqual(32)
+    expect(connection.received.toString('latin1').split('HTTP/1.1 200').length - 1).toBeLessThanOrEqual(32)
   })
 
   test('are answered while they are few', async () => {
