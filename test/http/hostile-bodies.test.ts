@@ -113,7 +113,10 @@ describe('threat 78: a body in chunks of one byte', () => {
     connection.head('POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream')
     for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7) % 5003) {
       const piece = bytes.subarray(at, at + size)
-      connection.write(`${piece.length.toString(16)}\r\n`).write(piece).write('\r\n')
+      connection
+        .write(`${piece.length.toString(16)}\r\n`)
+        .write(piece)
+        .write('\r\n')
     }
     connection.write('0\r\n\r\n')
     const answer = await connection.answer()
