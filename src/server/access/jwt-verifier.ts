@@ -1,7 +1,16 @@
 /** Signed tokens: the signature, the time and the claims of a JWT against one configuration. */
 import { createPublicKey } from 'node:crypto'
 
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  jwtVerify,
+  type FetchImplementation,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+} from 'jose'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { JwtConfig } from '../config/schema.ts'
@@ -54,6 +63,7 @@ function keyOf(config: JwtConfig): JWTVerifyGetKey {
     return createRemoteJWKSet(new URL(config.jwksUrl), {
       cacheMaxAge: config.jwksCacheMs,
       timeoutDuration: config.jwksTimeoutMs,
+      [customFetch]: fetchSeldom(),
     })
   }
   if (config.jwks !== null) return createLocalJWKSet({ keys: config.jwks.keys.map(key => ({ ...key })) })
@@ -63,6 +73,25 @@ function keyOf(config: JwtConfig): JWTVerifyGetKey {
   }
   const secret = new TextEncoder().encode(config.secret ?? '')
   return () => Promise.resolve(secret)
+}
+
+/** The least time between two fetches of a key set that cannot be had. */
+const FETCH_APART_MS = 1000
+
+/**
+ * Fetches, but not again and again while that fails: else each token that anybody makes up is a request to whoever holds
+ * the keys, at the moment when they are in trouble.
+ */
+function fetchSeldom(): FetchImplementation {
+  let notBeforeMs = -Infinity
+  return async (url, options) => {
+    if (performance.now() < notBeforeMs) throw new Error('The key set was asked for a moment ago, and could not be had')
+    try {
+      return await fetch(url, options)
+    } finally {
+      notBeforeMs = performance.now() + FETCH_APART_MS
+    }
+  }
 }
 
 /** Errors that are about the token; the others are about us or the one who holds the keys. */

@@ -16,7 +16,11 @@ export function sendJson(exchange: Exchange, status: number, value: unknown, hea
 }
 
 export function sendText(exchange: Exchange, status: number, text: string, headers: readonly string[]): void {
-  const body = Buffer.from(text)
+  sendBytes(exchange, status, Buffer.from(text), headers)
+}
+
+/** Bytes that are not copied: they may be shared by many responses. */
+export function sendBytes(exchange: Exchange, status: number, body: Uint8Array, headers: readonly string[]): void {
   exchange.sentBytes = body.length
   exchange.res.writeHead(status, exchange.headers('Content-Length', String(body.length), ...headers))
   exchange.res.end(exchange.req.method === 'HEAD' ? undefined : body)

@@ -10,7 +10,7 @@ import { sendEmpty } from './answers.ts'
 import { preflightHeaders } from './cors.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gate, PublicRoute } from './gate.ts'
-import { drainRest, refuse } from './refuse.ts'
+import { drainRest, dropNeedlessBody, refuse } from './refuse.ts'
 import type { RouteTable } from './routes.ts'
 
 const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia', 'health', 'ready'] as const).map(name => ({
@@ -44,6 +44,7 @@ export class Dispatcher {
       fail(exchange, new SealiftError('invalid_request', 'The request line or the Host header is not well formed'))
       return Promise.resolve()
     }
+    dropNeedlessBody(exchange)
     for (const { name, method, pattern } of BYTE_ROUTES) {
       const match = method === exchange.req.method ? pattern.exec(exchange.path) : null
       if (match) return this.#run(exchange, name, match.slice(1))

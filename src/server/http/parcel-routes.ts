@@ -19,7 +19,7 @@ import type { Exchange } from './exchange.ts'
 import { asMaker, idempotencyKeyOf } from './gate.ts'
 import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
 import { queryOf } from './query.ts'
-import { sendManifest, type SendManifest } from './send-manifest.ts'
+import { headManifest, sendManifest, type SendManifest } from './send-manifest.ts'
 
 export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, ReceiveManifest, SendManifest {
   /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
@@ -85,6 +85,7 @@ export async function readParcelRoute(
   if (!parcel || matchesNone(headers['if-none-match'], versionTag(parcel.version))) {
     return sendEmpty(exchange, 304, ['ETag', versionTag(parcel?.version ?? known ?? 0), ...applied])
   }
+  if (exchange.req.method === 'HEAD') return headManifest(deps, exchange, { parcel, applied })
   await sendManifest(deps, exchange, caller, { parcel, applied })
 }
 

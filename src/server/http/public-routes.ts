@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 import type { Health } from '../../protocol/schemas.ts'
-import { sendEmpty, sendJson, sendText } from './answers.ts'
+import { sendBytes, sendEmpty, sendJson } from './answers.ts'
 import { matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -11,9 +11,9 @@ export interface PublicRoutes {
   readonly contract: Contract
 }
 
-/** The OpenAPI document as it is sent. */
+/** The OpenAPI document as it is sent: one copy for all readers, however slow. */
 export interface Contract {
-  readonly text: string
+  readonly bytes: Uint8Array
   readonly etag: string
 }
 
@@ -30,16 +30,16 @@ export async function readyRoute({ readiness }: PublicRoutes, exchange: Exchange
 
 /** Made once, when the server starts: it depends on nothing that changes while it runs. */
 export function renderContract(document: unknown): Contract {
-  const text = JSON.stringify(document)
-  return { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` }
+  const bytes = Buffer.from(JSON.stringify(document))
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url')}"` }
 }
 
 /** Kept by the client alone, and asked for again each time: that costs a 304. */
 const CACHE_CONTROL = 'private, no-cache'
 
-export async function openapiRoute({ contract: { text, etag } }: PublicRoutes, exchange: Exchange): Promise<void> {
+export async function openapiRoute({ contract: { bytes, etag } }: PublicRoutes, exchange: Exchange): Promise<void> {
   const headers = ['ETag', etag, 'Cache-Control', CACHE_CONTROL]
   if (matchesNone(exchange.req.headers['if-none-match'], etag)) return sendEmpty(exchange, 304, headers)
   headers.push('Content-Type', 'application/json; charset=utf-8', 'X-Content-Type-Options', 'nosniff')
-  sendText(exchange, 200, text, headers)
+  sendBytes(exchange, 200, bytes, headers)
 }

@@ -45,6 +45,17 @@ export async function sendManifest(
   else await exchange.patiently(writePieces(paceSink(sink, charge, exchange.signal), opened.bytes))
 }
 
+/** What GET would send before the manifest, which is not looked at. */
+export function headManifest(
+  deps: Pick<SendManifest, 'transferMode'>,
+  exchange: Exchange,
+  { parcel, applied }: { readonly parcel: ParcelFacts; readonly applied: readonly string[] },
+): void {
+  const { version, manifestBytes } = parcel
+  exchange.res.writeHead(200, manifestHeaders(deps, exchange, { version, lengthBytes: manifestBytes, applied }))
+  exchange.res.end()
+}
+
 /** Readers of one version hold one copy of it, so they take its memory once: of the common budget, and of each client's. */
 function takeFor(
   { memory }: SendManifest,
@@ -57,14 +68,24 @@ function takeFor(
 }
 
 function sinkFor(
-  { watch, pace, transferMode }: SendManifest,
+  deps: SendManifest,
   exchange: Exchange,
   { version, bytes, applied }: { version: number; bytes: Uint8Array; applied: readonly string[] },
 ): ResponseSink {
-  const headers = exchange.headers('Content-Length', String(bytes.length), ...OPAQUE_HEADERS)
+  const headers = manifestHeaders(deps, exchange, { version, lengthBytes: bytes.length, applied })
+  const { watch, pace } = deps
+  return new ResponseSink({ exchange, watch, pace: pace(), status: 200, headers, lengthBytes: bytes.length })
+}
+
+function manifestHeaders(
+  { transferMode }: Pick<SendManifest, 'transferMode'>,
+  exchange: Exchange,
+  { version, lengthBytes, applied }: { version: number; lengthBytes: number; applied: readonly string[] },
+): string[] {
+  const headers = exchange.headers('Content-Length', String(lengthBytes), ...OPAQUE_HEADERS)
   headers.push('ETag', versionTag(version), HEADER.version, String(version), HEADER.transfer, transferMode())
   headers.push('Cache-Control', 'private, no-cache', ...applied)
-  return new ResponseSink({ exchange, watch, pace: pace(), status: 200, headers, lengthBytes: bytes.length })
+  return headers
 }
 
 async function writePieces(sink: ByteSink, bytes: Uint8Array): Promise<void> {

@@ -20,6 +20,8 @@ const CHECK_EVERY_MS = 5000
 const KEEP_ALIVE_MS = 65_000
 const MAX_HEADER_BYTES = 16 * 1024
 const MAX_HEADERS = 100
+/** Requests of one connection that are read before the first of them is answered; one more ends the connection. */
+const MAX_PIPELINED = 32
 /** At the end of the grace time refusals are still written; then the connections go. */
 const FAREWELL_MS = 200
 
@@ -52,6 +54,8 @@ export class HttpServer {
   readonly #server: Server
   /** Exchanges whose work or answer is not over. */
   readonly #open = new Set<Exchange>()
+  /** Of each connection. */
+  readonly #unanswered = new WeakMap<Socket, number>()
   #stopping = false
   #tellIdle: () => void = () => undefined
 
@@ -110,6 +114,7 @@ export class HttpServer {
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
+    if (!this.#mayPipeline(req.socket, res)) return
     const { terms, newRequestId } = this.#options
     const { idleMs, corsOrigins } = terms()
     const baseHeaders = corsHeaders(req, corsOrigins)
@@ -125,6 +130,22 @@ export class HttpServer {
     })
     this.#open.add(exchange)
     exchange.work = this.#run(exchange)
+  }
+
+  /**
+   * Thousands of requests fit into one read of a connection, and what answers them is held in memory until the client
+   * takes it. A connection that is cut still brings the requests that were read with the last one.
+   */
+  #mayPipeline(socket: Socket, res: ServerResponse): boolean {
+    if (socket.destroyed) return false
+    const unanswered = (this.#unanswered.get(socket) ?? 0) + 1
+    if (unanswered > MAX_PIPELINED) {
+      socket.destroy()
+      return false
+    }
+    this.#unanswered.set(socket, unanswered)
+    res.on('close', () => this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 1) - 1))
+    return true
   }
 
   async #run(exchange: Exchange): Promise<void> {

@@ -17,6 +17,10 @@ export async function* verifyDigest(source: ByteSource, sha256Base64: string): A
   }
 }
 
+/** Pieces smaller than this are copied together while they are kept: each would hold an object, and the read it came in. */
+const PIECE_BYTES = 4096
+const GATHERED_BYTES = 4 * PIECE_BYTES
+
 /**
  * Cuts one source into runs of at most `sizeBytes`, for a media that arrives in one piece and is stored in parts.
  * Each run must be read to its end before the next is asked for.
@@ -26,6 +30,8 @@ export class RunCutter {
   /** Pulled, but not given out yet. */
   readonly #ahead: Uint8Array[] = []
   #aheadBytes = 0
+  /** Where small pieces are gathered; the last of `#ahead` is the part of it that is used. */
+  #gathered: Uint8Array | null = null
 
   constructor(source: ByteSource) {
     this.#iterator = source[Symbol.asyncIterator]()
@@ -42,7 +48,7 @@ export class RunCutter {
   /** Pulls until the source ends, and tells its size, or until it has more than `limitBytes` ahead: `null`. */
   async lookAhead(limitBytes: number): Promise<number | null> {
     while (this.#aheadBytes <= limitBytes) {
-      if (!(await this.#pull())) return this.#aheadBytes
+      if (!(await this.#pull(piece => this.#gather(piece)))) return this.#aheadBytes
     }
     return null
   }
@@ -56,15 +62,29 @@ export class RunCutter {
     }
   }
 
-  async #pull(): Promise<boolean> {
+  async #pull(keep = (piece: Uint8Array): unknown => this.#ahead.push(piece)): Promise<boolean> {
     const { done, value } = await this.#iterator.next()
     if (done) return false
-    if (value.length > 0) this.#ahead.push(value)
+    if (value.length > 0) keep(value)
     this.#aheadBytes += value.length
     return true
   }
 
+  #gather(piece: Uint8Array): void {
+    const used = this.#gathered ? (this.#ahead.at(-1)?.length ?? 0) : 0
+    const isSmall = piece.length < PIECE_BYTES
+    if (this.#gathered && used + piece.length <= this.#gathered.length) {
+      this.#gathered.set(piece, used)
+      this.#ahead[this.#ahead.length - 1] = this.#gathered.subarray(0, used + piece.length)
+      return
+    }
+    this.#gathered = isSmall ? new Uint8Array(GATHERED_BYTES) : null
+    this.#gathered?.set(piece)
+    this.#ahead.push(this.#gathered?.subarray(0, piece.length) ?? piece)
+  }
+
   #take(atMostBytes: number): Uint8Array {
+    this.#gathered = null
     const chunk = this.#ahead.shift() ?? new Uint8Array()
     const taken = chunk.subarray(0, atMostBytes)
     if (taken.length < chunk.length) this.#ahead.unshift(chunk.subarray(taken.length))

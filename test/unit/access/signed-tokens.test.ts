@@ -194,6 +194,28 @@ describe('a key set that is fetched', () => {
   })
 })
 
+describe('threat 50: forged tokens while the key set cannot be had', () => {
+  test('do not each ask for it', async () => {
+    let asked = 0
+    const failing = createServer((_, res) => {
+      asked += 1
+      res.writeHead(500).end()
+    })
+    await new Promise<void>(resolve => void failing.listen(0, '127.0.0.1', resolve))
+    const { port } = failing.address() as AddressInfo
+    const { ask } = world({ jwksUrl: `http://127.0.0.1:${port}/keys` })
+    const beganAt = performance.now()
+    for (let index = 0; index < 50; index += 1) {
+      const forged = await sign({ kid: `made-up-${index}` })
+      await expect(ask(forged)).rejects.toMatchObject({ code: 'unavailable' })
+    }
+    // One a second.
+    expect(asked).toBeLessThanOrEqual(1 + (performance.now() - beganAt) / 1000)
+    failing.close()
+    failing.closeAllConnections()
+  })
+})
+
 describe('threat 71: revocation', () => {
   test('a token holds on through its expiry, but not through the loss of its key', async () => {
     const { clock, live, ask, reload } = world({ publicKey: pem })

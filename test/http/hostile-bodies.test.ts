@@ -1,0 +1,154 @@
+/** Bodies that cost more than they bring: where none is taken, in chunks of one byte, after the response, and pipelined. */
+import { randomBytes } from 'node:crypto'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { createApi, type Api } from '../support/api.ts'
+import { eventually } from '../support/eventually.ts'
+import { RawConnection } from '../support/raw-http.ts'
+import { startTestServer, type TestServer } from '../support/test-server.ts'
+
+const MiB = 2 ** 20
+const CHUNKED = ['Host: localhost', 'Transfer-Encoding: chunked']
+/** More than Node buffers of one body (64 KiB). */
+const TINY_CHUNKS = '1\r\na\r\n'.repeat(80_000)
+
+let server: TestServer
+let api: Api
+let mediaId: string
+
+beforeAll(async () => {
+  server = await startTestServer()
+  api = createApi(server.url)
+  mediaId = (await api.store(randomBytes(1000))).mediaId
+})
+afterAll(() => server.stop())
+
+/** What a client can still send until the server closes the connection. */
+async function sentUntilClosed(connection: RawConnection): Promise<number> {
+  const chunk = Buffer.concat([Buffer.from('100000\r\n'), randomBytes(MiB), Buffer.from('\r\n')])
+  let sentBytes = 0
+  while (!connection.ended && sentBytes < 1024 * MiB) {
+    connection.write(chunk)
+    sentBytes += MiB
+    await eventually('there is room', () => connection.ended || !connection.socket.writableNeedDrain)
+  }
+  return sentBytes
+}
+
+/** Growth of this process, which the server runs in, while `count` connections hold what they sent. */
+async function heldBy(count: number, send: (connection: RawConnection) => void): Promise<number> {
+  const before = process.memoryUsage().rss
+  const connections = await Promise.all(Array.from({ length: count }, () => RawConnection.open(server.url)))
+  for (const connection of connections) send(connection)
+  const taken = () => connections.filter(({ ended, socket }) => ended || socket.writableLength === 0).length
+  // What does not fit into the buffers of the system stays with the client.
+  await eventually('the server has read what it will', () => taken() > 0)
+  await api.call('health', {})
+  const held = process.memoryUsage().rss - before
+  for (const { socket } of connections) socket.destroy()
+  return held
+}
+
+describe('threat 33: a body where no route takes one', () => {
+  test.each(['GET /v1/media/ID', 'HEAD /v1/media/ID', 'GET /healthz', 'GET /openapi.json', 'DELETE /v1/media/ID'])(
+    'is not read without an end: %s',
+    async line => {
+      await using connection = await RawConnection.open(server.url)
+      connection.head(`${line.replace('ID', mediaId)} HTTP/1.1`, ...CHUNKED)
+      expect(await sentUntilClosed(connection)).toBeLessThan(128 * MiB)
+    },
+  )
+
+  test('is answered when it is small, and the connection kept', async () => {
+    await using connection = await RawConnection.open(server.url)
+    for (let time = 0; time < 2; time += 1) {
+      connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Content-Length: 3').write('abc')
+      expect(await connection.answer()).toMatchObject({ status: 200, cut: false })
+    }
+  })
+
+  test('is not kept while a reader waits, however small its chunks', async () => {
+    const octets = { 'content-type': 'application/octet-stream' }
+    const { json } = await api.call('publishParcel', {}, { body: Buffer.from('sealed'), headers: octets })
+    const { parcelId } = json as { parcelId: string }
+    const waiting = [`GET /v1/parcels/${parcelId} HTTP/1.1`, ...CHUNKED, 'If-None-Match: "1"', 'Prefer: wait=20']
+    const held = await heldBy(20, connection => connection.head(...waiting).write(TINY_CHUNKS))
+    // 17 MiB each, when it is.
+    expect(held).toBeLessThan(170 * MiB)
+  })
+})
+
+describe('threat 33: a body that is left over when the response has ended', () => {
+  test('is not waited for without an end', async () => {
+    const idempotencyKey = randomBytes(8).toString('hex')
+    const body = randomBytes(100_000)
+    await api.store(body, {}, { 'idempotency-key': idempotencyKey })
+    await using connection = await RawConnection.open(server.url)
+    connection.head(
+      'POST /v1/media HTTP/1.1',
+      'Host: localhost',
+      'Content-Type: application/octet-stream',
+      `Content-Length: ${body.length}`,
+      `Idempotency-Key: ${idempotencyKey}`,
+    )
+    expect((await connection.answer())?.status).toBe(201)
+    await eventually('it is cut', () => {
+      connection.write('a')
+      return connection.ended
+    })
+  })
+})
+
+describe('threat 78: a body in chunks of one byte', () => {
+  test('is held in little more than its bytes while its size is found out', async () => {
+    const head = ['POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream']
+    const held = await heldBy(20, connection => connection.head(...head).write('1\r\na\r\n'.repeat(65_000)))
+    expect(held).toBeLessThan(100 * MiB)
+  })
+
+  test('is stored as it was sent', async () => {
+    await using connection = await RawConnection.open(server.url)
+    const bytes = randomBytes(40_000)
+    connection.head('POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream')
+    for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7) % 5003) {
+      const piece = bytes.subarray(at, at + size)
+      connection
+        .write(`${piece.length.toString(16)}\r\n`)
+        .write(piece)
+        .write('\r\n')
+    }
+    connection.write('0\r\n\r\n')
+    const answer = await connection.answer()
+    expect(answer?.status).toBe(201)
+    const stored = JSON.parse(answer?.body.toString() ?? '') as { mediaId: string }
+    expect((await api.read(stored.mediaId)).body.equals(bytes)).toBe(true)
+  })
+})
+
+describe('threat 34: requests pipelined without an end', () => {
+  test('are cut after the first few', async () => {
+    await using connection = await RawConnection.open(server.url)
+    connection.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000))
+    await connection.closed()
+    expect(connection.received.toString('latin1').split('HTTP/1.1 200').length - 1).toBeLessThanOrEqual(32)
+  })
+
+  test('are answered while they are few', async () => {
+    await using connection = await RawConnection.open(server.url)
+    connection.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20))
+    for (let index = 0; index < 20; index += 1) expect((await connection.answer())?.status).toBe(200)
+  })
+})
+
+test('HEAD of a parcel tells what GET would send, without reading the manifest', async () => {
+  const manifest = randomBytes(70_000)
+  const octets = { 'content-type': 'application/octet-stream' }
+  const { json } = await api.call('publishParcel', {}, { body: manifest, headers: octets })
+  const url = `${server.url}/v1/parcels/${(json as { parcelId: string }).parcelId}`
+  const [head, get] = await Promise.all([fetch(url, { method: 'HEAD' }), fetch(url)])
+  for (const name of ['content-length', 'etag', 'sealift-version', 'sealift-transfer', 'cache-control']) {
+    expect(head.headers.get(name)).toBe(get.headers.get(name))
+  }
+  expect(head.status).toBe(200)
+})
