@@ -11,7 +11,7 @@ gets 429 takes the node out of service. What the bytes are made of is in [format
 
 ## Sending and receiving, in six calls
 
-\`FILE\` is what \`sealift serve\` prints below its address: the header that proves that you are the user who runs it.
+\`FILE\` is the path that \`sealift serve\` prints below its address. The file holds the \`Authorization\` header of the user that runs it.
 
 \`\`\`sh
 at=http://127.0.0.1:7325/v1
@@ -27,8 +27,8 @@ curl -s -H @FILE $at/media -F image=@sealed-1.bin -F video=@sealed-2.bin        
 
 - **Token**: \`Authorization: Bearer TOKEN\`, static or signed ([configuration.md](configuration.md#tokens)). A token that is
   sent must be valid, also where none is needed. Cookies and tokens in URLs are never taken.
-- **Open mode**: without a token of its own, where the operator allows it. By default that is the user that runs the server, on the
-  server's own machine: it proves itself with the token that the server left in a file of that user. The client is then the address.
+- **Open mode**: without a token of its own, where the operator allows it. By default only the user that runs the server is
+  allowed, on the server's own machine, with the token that the server left in a file of that user. The client is then the address.
 - **Ids** match \`^[a-z2-7]{26}$\`: 130 random bits, chosen by the server. Who knows the id of a media or a parcel may read
   it (unless \`access.downloads\` is \`token\`). An upload's id is told to its sender alone, and is the right to add parts;
   one begun with a token also takes that client's token.
@@ -78,7 +78,7 @@ export const UPLOADS = `## Uploads
 - **Resuming**: \`GET /v1/uploads/{id}\` names the durable parts as runs, \`[[0, 4], [6, 6]]\`; send the others.
 - **\`Expect: 100-continue\`** is answered only when everything but the bytes is checked and a slot is held, so that a part that
   will be refused need not be sent.
-- A file system that takes no file of this size answers 413 \`too_large\` with the limit \`fileBytes\`, not 507 \`storage_full\`.
+- A file that is too large for the server's file system is 413 \`too_large\` with the limit \`fileBytes\`, not 507 \`storage_full\`.
 - An unfinished upload expires \`transfer.uploadExpiry\` after its last part, and counts against the quota until then.
 - A sender that stands still for \`transfer.idleTimeout\`, or is slower than \`transfer.minimumBytesPerSecond\`, gets 503 \`stalled\`.
 

@@ -31,6 +31,8 @@ const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   downloads_exhausted: 'It could be downloaded only so many times; ask its sender for a new link.',
   damaged_media:
     'Nothing of it was kept. The link may be incomplete or wrong, or the bytes were altered on the way or on the server; ask its sender to send it again.',
+  damaged:
+    "The server lost some of its bytes: ask its sender to send it again, or the server's operator to restore a backup.",
   unsupported_version: 'Install a newer version of Sealift.',
   invalid_link: 'Put the whole link between quotes: the part behind # is its key.',
   sender_gone: 'Ask its sender to send it again.',
@@ -94,6 +96,9 @@ function hintFor(error: SealiftError): string | undefined {
     return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
   if (error.context['ownedBy'] !== undefined)
     return 'Give the link of the server that it was sent to; for a secret of an earlier version also --server URL.'
+  // Records of another version stay so, however often the command is repeated.
+  const isOtherSchema = error.context['missing'] !== undefined || error.context['unknown'] !== undefined
+  if (error.code === 'unavailable' && isOtherSchema) return undefined
   return HINTS[error.code]
 }
 
@@ -111,7 +116,11 @@ function explainSystemError(error: unknown): Explanation | null {
   if (!isSystemError(error)) return null
   const reason = systemReason(error.code)
   if (reason === null) return null
-  return { code: 'local_file', message: `${printable(error.dest ?? error.path ?? 'A file')}: ${reason}.` }
+  const path = error.dest ?? error.path
+  // Writing to an open file fails without a path.
+  const message =
+    path === undefined ? `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.` : `${printable(path)}: ${reason}.`
+  return { code: 'local_file', message }
 }
 
 function isSystemError(error: unknown): error is SystemError {

@@ -38,6 +38,7 @@ describe('fsck of SQLite', () => {
     const refused = await runCli(['fsck', '-c', serving.configFile])
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('older version of Sealift')
+    expect(refused.stderr).not.toContain('Try again')
     expect(steps()).toBe(1)
     expect((await runCli(['fsck', '--repair', '-c', serving.configFile])).code).toBe(0)
     expect(steps()).toBe(known)

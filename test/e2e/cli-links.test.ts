@@ -58,6 +58,16 @@ describe('forward and rm', () => {
     expect((await run(['rm', forwarded.out])).code).toBe(0)
   })
 
+  it.each([
+    [1, ', with 1 download:'],
+    [2, ', with 2 downloads:'],
+  ])('says what a forward of a link with %d downloads shares', async (downloads, said) => {
+    const sent = await run(['send', file, '--max-downloads', `${downloads}`, '-q'])
+    const { code, stderr } = await run(['forward', sent.out])
+    expect([code, stderr]).toEqual([0, expect.stringContaining(said)])
+    expect(stderr).toContain('Its downloads are counted together')
+  })
+
   it('says that there is nothing more to delete, which is no failure', async () => {
     const link = await send()
     expect((await run(['rm', link])).code).toBe(0)

@@ -78,6 +78,7 @@ test('each file of a folder gets a link of its own, once for each of its states'
   }
   const again = await runCli(command('--json'), { env })
   expect([again.code, again.stdout.toString()]).toEqual([0, ''])
+  expect(again.stderr).toContain('2 files were published before and did not change.')
   const changed = content('one, changed', 4000)
   await put('one.mp4', changed)
   const third = await runCli(command(), { env })

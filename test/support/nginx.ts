@@ -32,8 +32,8 @@ export async function startNginx({ example, upstream, replace = [] }: NginxOptio
     typeof example === 'string' ? await readExample(example) : example.text.replaceAll('{port}', String(port))
   const site = [
     [/127\.0\.0\.1:7325/, new URL(upstream).host] as const,
-    [/listen 443 ssl;/, `listen 127.0.0.1:${port};`] as const,
-    [/^ *(ssl_certificate.*|http2 on);\n/gm, ''] as const,
+    [/listen 443 ssl( http2)?;/, `listen 127.0.0.1:${port};`] as const,
+    [/^ *ssl_certificate.*;\n/gm, ''] as const,
     ...replace,
   ].reduce((written, [from, to]) => written.replace(from, to), text)
   await mkdir(join(home, 'temp'))

@@ -29,7 +29,8 @@ export async function forward(io: CliIo, given: string | undefined, options: For
 
 /** What the new link can and cannot outlive. */
 function termsOf({ itemsExpireAt, endsWithSource, maxDownloads }: Forwarded): readonly string[] {
-  const downloads = maxDownloads === null ? '' : `, ${maxDownloads} times`
+  const downloads =
+    maxDownloads === null ? '' : `, with ${maxDownloads} ${maxDownloads === 1 ? 'download' : 'downloads'}`
   const shared = [
     'Its downloads are counted together with those of the link that it was made from.',
     'It gives nothing any more once the sender of that link deletes it.',

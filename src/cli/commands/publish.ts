@@ -81,6 +81,7 @@ interface Publishing {
 
 class PublishRun {
   failed = 0
+  #published = 0
   readonly #io: CliIo
   readonly #publishing: Publishing
   readonly #limit
@@ -94,13 +95,19 @@ class PublishRun {
 
   add(landed: LandedFile): void {
     const { item, state } = landed
-    if (this.#publishing.publications.has(item.path, state)) return
+    if (this.#publishing.publications.has(item.path, state)) {
+      this.#published += 1
+      return
+    }
     const running = this.#limit(() => this.#publishOrTell(landed)).finally(() => this.#running.delete(running))
     this.#running.add(running)
   }
 
   async finish(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running)
+    if (this.#published === 0) return
+    const files = this.#published === 1 ? '1 file was' : `${this.#published} files were`
+    this.#publishing.output.note(`${files} published before and did not change.`)
   }
 
   /** One that fails leaves the others alone; it is tried again when it changes, or at the next start. */

@@ -122,7 +122,7 @@ async function checkLimits({ sealift, signal }: ClientCheckOptions): Promise<Lim
   try {
     const told = await sealift.limits({ signal })
     const { client, limits, remaining } = told
-    const who = client.anonymous ? 'without a token' : 'with a token'
+    const who = client.anonymous ? 'anonymous client' : 'token accepted'
     const room = `${formatSize(remaining.storedBytes)} of ${formatSize(limits.storedBytes)} free`
     return { check: ok('access', `${who}, tier ${client.tier}, ${room}`), limits: told }
   } catch (error) {

@@ -102,7 +102,8 @@ async function checkFolder(name: string, folder: string): Promise<Check> {
     const text = `${place} can be written and synced (${formatDuration(elapsedMs)})`
     return elapsedMs > SLOW_SYNC_MS ? warn(name, `${text}; each part waits for that`) : ok(name, text)
   } catch (error) {
-    return fail(name, explain(error).message)
+    const { message } = explain(error)
+    return fail(name, message.includes(existing) ? message : `${existing}: ${message}`)
   } finally {
     await rm(probe, { force: true }).catch(() => {})
   }

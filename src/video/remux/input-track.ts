@@ -36,7 +36,9 @@ export interface CopiedAudio extends Copied {
   readonly config: AudioDecoderConfig
 }
 
-const cannotBeCopied = (codec = 'unknown'): string => `is in a format (${codec}) that cannot be copied`
+/** @param codec absent or `unknown` where neither demuxer nor tables name it */
+export const cannotBeCopied = (codec = 'unknown'): string =>
+  codec === 'unknown' ? 'is in an unknown format' : `is in a format (${codec}) that cannot be copied`
 
 /** @returns the track, or in a few words why it cannot be copied */
 export async function copiedVideo(

@@ -46,6 +46,16 @@ describe('explain', () => {
     })
   })
 
+  it('names no path that the system did not name', () => {
+    expect(explain(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })).message).toBe('The disk is full.')
+  })
+
+  it('does not advise to repeat what only another version can do', () => {
+    for (const context of [{ missing: ['0002'] }, { unknown: ['0099'] }])
+      expect(explain(new SealiftError('unavailable', 'Of another version', { context })).hint).toBeUndefined()
+    expect(explain(new SealiftError('unavailable', 'Not now')).hint).toContain('Try again')
+  })
+
   it('does not pretend to know what it does not', () => {
     expect(explain(new TypeError('x is not a function'))).toMatchObject({ code: 'unexpected' })
     expect(explain('thrown text')).toMatchObject({ code: 'unexpected' })

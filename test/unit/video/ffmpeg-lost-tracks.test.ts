@@ -45,6 +45,13 @@ test.each(UNHEARD)('a film whose sound cannot be copied is no film without it: %
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its sound is in a format \(.+\)/))
 })
 
+test('sound that neither demuxer nor program table names is called unknown', async () => {
+  const source = await home.make({ seconds: 2 })
+  const path = join(home.folder, 'unnamed.m2ts')
+  await ffmpeg('-i', source, '-c', 'copy', '-f', 'mpegts', '-mpegts_m2ts_mode', '1', path)
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its sound is in an unknown format/))
+})
+
 test.each(UNHEARD)('with ffmpeg, its sound alone is encoded: %j', async recipe => {
   const path = await home.make({ ...recipe, seconds: 3 })
   const packager = new CopyPackager({ copy: createRemuxThread(), ladder: await ladder() })
