@@ -118,7 +118,7 @@ describe('whoever does not belong here', () => {
   /** One request as it is written. */
   async function raw(url: string, request: string): Promise<string> {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
-    socket.end(request.replaceAll('\n', '\r\n'))
+    socket.write(request.replaceAll('\n', '\r\n'))
     const answer = await text(socket)
     return answer.replace(/^Date: .*\r\n/m, '')
   }
