@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { NodeSealift } from '../../src/client/node/index.ts'
-import { byteFilm } from '../support/byte-film.ts'
+import { byteFilm, trackContent } from '../support/byte-film.ts'
 import { eventually } from '../support/eventually.ts'
 import { startPlay } from '../support/playing.ts'
 import { runCli, startCli } from '../support/running-cli.ts'
@@ -16,7 +16,7 @@ import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
-const track = content('track', 3 * MIB)
+const track = trackContent('track', 3 * MIB)
 const file = content('file', 5000)
 
 let server: TestServer

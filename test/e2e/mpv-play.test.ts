@@ -1,9 +1,13 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import type { NodeSealift } from '../../src/client/node/index.ts'
+import { byteFilm } from '../support/byte-film.ts'
 import { cutTrack, makeClip, outgoing, runProgram } from '../support/ffmpeg-film.ts'
 import { startPlay } from '../support/playing.ts'
 import { clientIn, content } from '../support/sdk.ts'
@@ -49,4 +53,26 @@ test('mpv plays a film to its end, and seeks to twenty places of a track, withou
   const sought = await runProgram('mpv', [...MPV, '--pause', `--script=${SEEKS}`, playing.beside('r0.mp4')])
   expect(sought, sought.stdout).toMatchObject({ code: 0, stderr: '' })
   expect(sought.stdout.trimEnd().split('\n')).toHaveLength(20)
+})
+
+test('mpv opens no other address that a file or a track names', async () => {
+  const asked: (string | undefined)[] = []
+  const elsewhere = createServer((req, res) => {
+    asked.push(req.url)
+    res.end()
+  }).listen(0, '127.0.0.1')
+  await once(elsewhere, 'listening')
+  const { port } = elsewhere.address() as AddressInfo
+  const text = `#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:${port}/a.ts\n#EXT-X-ENDLIST\n`
+  const list = new TextEncoder().encode(text.padEnd(2000, '\n'))
+  const { link } = await sealift.send([
+    { name: 'list.mp4', type: 'video/mp4', source: list },
+    { name: 'film.mp4', source: content('own', 100), film: byteFilm(list) },
+  ])
+  for (const item of ['1', '2']) {
+    await using playing = await startPlay([link, item])
+    await runProgram('mpv', [...MPV, playing.url]).catch(() => undefined)
+  }
+  elsewhere.close()
+  expect(asked).toEqual([])
 })

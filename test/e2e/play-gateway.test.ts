@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { NodeSealift, SendItem } from '../../src/client/node/index.ts'
-import { byteFilm } from '../support/byte-film.ts'
+import { byteFilm, trackContent } from '../support/byte-film.ts'
 import { eventually } from '../support/eventually.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { checkGrowth, checkMedia, type CheckedMedia } from '../support/rfc8216.ts'
@@ -14,7 +14,7 @@ import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const MIB = 1024 * 1024
-const track = content('track', 5 * MIB)
+const track = trackContent('track', 5 * MIB)
 
 let server: TestServer
 let home: TempDirectory
@@ -118,7 +118,7 @@ describe('whoever does not belong here', () => {
   /** One request as it is written. */
   async function raw(url: string, request: string): Promise<string> {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
-    socket.end(request.replaceAll('\n', '\r\n'))
+    socket.write(request.replaceAll('\n', '\r\n'))
     const answer = await text(socket)
     return answer.replace(/^Date: .*\r\n/m, '')
   }
@@ -284,4 +284,13 @@ describe('while it is being sent', () => {
     expect(last.ended).toBe(true)
     expect(served.senderGone()).toBe(1)
   })
+})
+
+test('a track or subtitles that a player would take for a playlist are not given out', async () => {
+  const list = new TextEncoder().encode(`#EXTM3U\n#EXTINF:4,\nhttp://127.0.0.1/\n${'#'.repeat(2000)}`)
+  await using served = await serve({ ...aFilm(), film: byteFilm(list) })
+  for (const name of ['r0.m3u8', 'r0.mp4']) {
+    await expect(get(served.url(name)).then(answer => answer.bytes())).rejects.toThrow()
+  }
+  expect(served.errors).toMatchObject([{ code: 'damaged_media' }, { code: 'damaged_media' }])
 })

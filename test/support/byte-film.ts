@@ -1,9 +1,17 @@
 /** A film that no player could show, of bytes that tell where they belong: for tests of how tracks are given out. */
 import type { FilmDescription, FilmMaker, TrackProgress } from '../../src/client/index.ts'
 import type { Source } from '../../src/client/index.ts'
+import { content } from './sdk.ts'
 
 const INIT_BYTES = 1000
 const SEGMENT_BYTES = 700_000
+
+/** As `content`, but what it begins with is the box of an MP4. */
+export function trackContent(seed: string, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = content(seed, length)
+  bytes.set([0, 0, 0, 24, 0x66, 0x74, 0x79, 0x70])
+  return bytes
+}
 
 /** @param bytes of the track; `source` gives the same */
 export function byteFilm(bytes: Uint8Array<ArrayBuffer>, source: Source = bytes): FilmMaker {

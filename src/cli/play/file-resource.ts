@@ -1,7 +1,8 @@
-import type { ParcelItem } from '../../client/node/index.ts'
+import type { ParcelItem, PlainRange } from '../../client/node/index.ts'
 import { printable } from '../terminal/text.ts'
 import { servedType } from './content-type.ts'
 import type { FollowedParcel } from './followed-parcel.ts'
+import { readHarmless } from './harmless-start.ts'
 import type { BytesResource } from './resource.ts'
 
 /** Fetched before it is written, for each response: as much as of a track. */
@@ -11,11 +12,13 @@ const WHOLE = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /** The item's own bytes. */
 export function fileResource({ parcel }: FollowedParcel, item: ParcelItem): BytesResource {
+  const read = (range: PlainRange, signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    parcel.stream(item, { range, signal, aheadBytes: AHEAD_BYTES })
   return {
     type: servedType(item.type),
     totalBytes: item.bytes,
     readableBytes: item.bytes ?? 0,
-    read: (range, signal) => parcel.stream(item, { range: range ?? WHOLE, signal, aheadBytes: AHEAD_BYTES }),
+    read: (range, signal) => readHarmless({ read, name: fileName(item) }, range ?? WHOLE, signal),
   }
 }
 

@@ -3,7 +3,7 @@ import { SealiftError, type Film, type FilmTrack } from '../../client/node/index
 import { filmTargetSeconds, masterPlaylist, mediaPlaylist, subtitlesPlaylist, trackSeconds } from '../../video/index.ts'
 import type { FollowedParcel } from './followed-parcel.ts'
 import type { Resource, TextResource } from './resource.ts'
-import { trackResource, type TrackPlace } from './track-resource.ts'
+import { checkTrackStart, trackResource, type TrackPlace } from './track-resource.ts'
 
 const HLS = 'application/vnd.apple.mpegurl'
 /** Longest wait for the first segment of a film whose sending has just begun: players take a playlist without any ill. */
@@ -32,8 +32,12 @@ export class FilmResources {
     const [, kind, number, ending] = match
     if (kind === 's') return subtitles(film, { number: Number(number), ending, signal })
     const place = placeOf(kind === 'r' ? 'renditions' : 'audio', Number(number))
-    if (!place(film)) return null
-    if (ending === 'mp4') return trackResource(this.#followed, this.#index, place)
+    const track = place(film)
+    if (!track) return null
+    if (ending === 'mp4') {
+      await checkTrackStart(film, track, signal)
+      return trackResource(this.#followed, this.#index, place)
+    }
     return ending === 'm3u8' ? this.#trackPlaylist(place, `${kind}${number}.mp4`, signal) : null
   }
 
@@ -41,6 +45,7 @@ export class FilmResources {
     const track = await this.#trackWithSegments(place, signal)
     const film = this.#followed.film(this.#index)
     if (!film || !track) return null
+    await checkTrackStart(film, track, signal)
     const sending = film.description.state === 'sending'
     const least = filmTargetSeconds(film.description)
     if (sending) this.#growingTarget ??= least * TARGET_ROOM
@@ -93,10 +98,18 @@ async function subtitles(film: Film, { number, ending, signal }: SubtitlesAsked)
   const { subtitles: tracks = [], seconds, renditions } = film.description
   const track = tracks[number]
   if (!track) return null
-  if (ending === 'vtt') return { type: 'text/vtt; charset=utf-8', body: await film.readWhole(track.media, { signal }) }
+  if (ending === 'vtt') return webVtt(await film.readWhole(track.media, { signal }))
   if (ending !== 'm3u8') return null
   const known = renditions.map(each => trackSeconds(each))
   return playlist(subtitlesPlaylist({ uri: `s${number}.vtt`, seconds: seconds ?? Math.max(...known) }))
+}
+
+const WEBVTT = /^(?:\xef\xbb\xbf)?WEBVTT(?:[ \t\r\n]|$)/
+
+/** Whatever else it is, a player could take it for a playlist. */
+function webVtt(body: Uint8Array): TextResource {
+  if (WEBVTT.test(Buffer.from(body.subarray(0, 16)).toString('latin1'))) return { type: 'text/vtt; charset=utf-8', body }
+  throw new SealiftError('damaged_media', 'Subtitles of this film are no WebVTT')
 }
 
 /** A picture of an item. @returns `null` when it has none */

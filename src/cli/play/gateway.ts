@@ -1,17 +1,19 @@
 /**
  * Plays sealed films in any player: a server on loopback that gives it HLS and plain files, opened on the way. Whoever
  * knows an address can read the item, so all addresses begin with a secret, and a page that a browser shows learns
- * nothing: it cannot guess the secret, gets no CORS, and cannot come by another name of this machine.
+ * nothing: it cannot guess the secret, gets no CORS, and cannot come by another name of this machine. Other users of the
+ * machine, who may see the secret among the arguments of a player, get nothing either.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 
 import { isSealiftError, type Parcel } from '../../client/node/index.ts'
 import { fileName, fileResource } from './file-resource.ts'
 import { FilmResources, poster } from './film-resources.ts'
 import { FollowedParcel, type FollowEvents } from './followed-parcel.ts'
+import { isOwnPeer } from './peer-user.ts'
 import type { Resource } from './resource.ts'
 import { respond, respondNotFound } from './respond.ts'
 
@@ -37,6 +39,8 @@ export class Gateway implements AsyncDisposable {
   readonly #prefix = randomBytes(PREFIX_BYTES).toString('hex')
   readonly #films = new Map<number, FilmResources>()
   readonly #stop = new AbortController()
+  /** Whether a connection is this user's. */
+  readonly #own = new WeakMap<Socket, Promise<boolean>>()
   readonly #server: Server
   #answering = 0
 
@@ -91,7 +95,7 @@ export class Gateway implements AsyncDisposable {
     res.once('close', () => gone.abort())
     const signal = AbortSignal.any([gone.signal, this.#stop.signal])
     const place = this.#placeOf(req)
-    if (!place) return respondNotFound(res)
+    if (!place || !(await this.#isOwn(req.socket))) return respondNotFound(res)
     this.#answering += 1
     try {
       const resource = await this.#find(place, signal)
@@ -105,6 +109,12 @@ export class Gateway implements AsyncDisposable {
     } finally {
       this.#answering -= 1
     }
+  }
+
+  #isOwn(socket: Socket): Promise<boolean> {
+    const own = this.#own.get(socket) ?? isOwnPeer(socket)
+    this.#own.set(socket, own)
+    return own
   }
 
   /** `null` for whoever must find nothing here. */

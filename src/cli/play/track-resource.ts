@@ -2,10 +2,13 @@ import type { Film, PlainRange } from '../../client/node/index.ts'
 import { SealiftError, type FilmTrack } from '../../client/node/index.ts'
 import { trackBytes } from '../../video/index.ts'
 import type { FollowedParcel } from './followed-parcel.ts'
+import { isMp4Start, readHarmless } from './harmless-start.ts'
 import type { BytesResource } from './resource.ts'
 
 /** What one response holds is about twice this: the piece that is being written and the one after it. */
 const PIECE_BYTES = 1024 * 1024
+const MP4_START_BYTES = 8
+const WHOLE = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /** Where a track is in a film, of whatever version of the parcel. */
 export type TrackPlace = (film: Film) => FilmTrack | undefined
@@ -17,12 +20,27 @@ export function trackResource(followed: FollowedParcel, index: number, place: Tr
   const { film, track } = now
   const readableBytes = trackBytes(track)
   const complete = film.description.state === 'complete'
+  const inside = ({ start, end }: PlainRange, signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    readAhead(film, { track, range: { start, end: Math.min(end, readableBytes) } }, signal)
+  const growing = (_: PlainRange, signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    readGrowing(followed, { index, place }, signal)
   return {
     type: track.width === undefined && !track.codecs.match(/avc|hvc|hev|av01|vp0?[89]/) ? 'audio/mp4' : 'video/mp4',
     totalBytes: complete ? readableBytes : null,
     readableBytes,
-    read: (range, signal) =>
-      range ? readAhead(film, { track, range }, signal) : readGrowing(followed, { index, place }, signal),
+    read: (range, signal) => readHarmless({ read: range ? inside : growing, name: '' }, range ?? WHOLE, signal),
+  }
+}
+
+/**
+ * Players take the bytes of a playlist for what they begin with, a playlist too: both the file and its initialization
+ * segment must begin as an MP4.
+ * @throws damaged_media
+ */
+export async function checkTrackStart(film: Film, track: FilmTrack, signal: AbortSignal): Promise<void> {
+  for (const start of new Set([0, track.init[0]])) {
+    const bytes = await film.read(track, { start, end: start + MP4_START_BYTES }, { signal })
+    if (!isMp4Start(bytes)) throw new SealiftError('damaged_media', 'A track of this film is no MP4')
   }
 }
 
