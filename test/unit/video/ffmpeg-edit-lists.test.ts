@@ -11,6 +11,7 @@ import type { Films } from '../../support/films.ts'
 import { packaged } from '../../support/packaged.ts'
 
 const BASE = { seconds: 6, gopFrames: 25, options: ['-movflags', '+faststart'] } as const
+const OPEN_GOPS = 'open-gop=1:bframes=3:b-adapt=0:scenecut=0'
 
 let home: Films
 let made = 0
@@ -134,6 +135,21 @@ test('wherever an edit list cuts, no frame plays that was trimmed off', async ()
   }
   expect(refused).toBeGreaterThan(0)
   expect(refused).toBeLessThan(29)
+})
+
+test.each<[name: string, open: object]>([
+  ['H.264', { video: 'libx264', options: [...BASE.options, '-x264-params', OPEN_GOPS] }],
+  ['H.265', { video: 'libx265', options: [...BASE.options, '-x265-params', `log-level=none:${OPEN_GOPS}`] }],
+])('%s, cut before a key frame that trimmed frames lead to: no film', async (_name, openGop) => {
+  const base = { ...BASE, gopFrames: 24, size: '160x120', audio: [], ...openGop } as const
+  const whole = await shown(await home.make(base))
+  // Frame 24 is a key frame, and three frames before it are decoded after it.
+  for (const frame of [21, 22, 23]) {
+    const path = await edited([{ from: frame / 25, seconds: 0 }], 'all', base)
+    await expect(packaged(createRemuxer(), path)).rejects.toThrow(/trimmed by its edit list/)
+  }
+  const { out } = await package_(await edited([{ from: 24 / 25, seconds: 0 }], 'all', base))
+  expect(await shown(out)).toEqual(whole.slice(24))
 })
 
 test('a delay of one track is kept', async () => {
