@@ -121,20 +121,8 @@ function requestMetrics(registry: Registry): Pick<Metrics, 'requestEnded'> {
 function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'read' | 'snapshot'> {
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers: [registry] })
-  // Added up here and handed over when the metrics are read: finding a counter by its labels costs more than counting.
   const moved = { upload: 0, download: 0 }
-  new Counter({
-    name: 'sealift_transfer_bytes_total',
-    help: 'Bytes of media, by direction',
-    labelNames: ['direction'],
-    registers: [registry],
-    collect() {
-      for (const direction of DIRECTIONS) {
-        this.inc({ direction }, moved[direction])
-        moved[direction] = 0
-      }
-    },
-  })
+  registerBytes(registry, moved)
   const refusals = counter('sealift_refusals_total', 'Requests refused by a limit', 'limit')
   const errors = counter('sealift_errors_total', 'Failed requests, by code', 'code')
   const reloads = counter('sealift_config_reloads_total', 'Reloads of the configuration', 'result')
@@ -160,6 +148,22 @@ function createCounters(registry: Registry): Omit<Metrics, 'requestEnded' | 'rea
     sweepFound: what => found.inc({ what }),
     sweepEnded: seconds => lastSweep.set(seconds),
   }
+}
+
+/** Takes what was added to `moved` when the metrics are read: finding a counter by its labels costs more than counting. */
+function registerBytes(registry: Registry, moved: Record<TransferDirection, number>): Counter {
+  return new Counter({
+    name: 'sealift_transfer_bytes_total',
+    help: 'Bytes of media, by direction',
+    labelNames: ['direction'],
+    registers: [registry],
+    collect() {
+      for (const direction of DIRECTIONS) {
+        this.inc({ direction }, moved[direction])
+        moved[direction] = 0
+      }
+    },
+  })
 }
 
 function addTransferGauges(registry: Registry, { inFlight, waiting, ready }: MetricSources): void {
