@@ -46,7 +46,10 @@ export async function* readHarmless(
   range: PlainRange,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  if (range.start >= START_BYTES) return yield* read(range, signal)
+  if (range.start >= START_BYTES) {
+    yield* read(range, signal)
+    return
+  }
   for (let needed = START_BYTES; ;) {
     const end = Math.max(range.end, needed)
     const held = new HeldStart()
@@ -86,7 +89,10 @@ class HeldStart {
   *add(piece: Uint8Array, name: string): Generator<{ readonly bytes: Uint8Array; readonly at: number }> {
     const at = this.bytes
     this.bytes += piece.byteLength
-    if (this.isKnown) return yield { bytes: piece, at }
+    if (this.isKnown) {
+      yield { bytes: piece, at }
+      return
+    }
     this.start = this.start.byteLength === 0 ? piece : Buffer.concat([this.start, piece])
     if (this.bytes < this.needed) return
     this.isKnown = true
