@@ -55,10 +55,7 @@ export async function* readHarmless(
     const held = new HeldStart()
     for await (const piece of read({ start: 0, end }, signal)) {
       for (const checked of held.add(piece, name)) {
-        const part = checked.bytes.subarray(
-          Math.max(0, range.start - checked.at),
-          Math.max(0, range.end - checked.at),
-        )
+        const part = checked.bytes.subarray(Math.max(0, range.start - checked.at), Math.max(0, range.end - checked.at))
         if (part.byteLength > 0) yield part
       }
       if (held.isKnown && held.bytes >= range.end) return
@@ -134,5 +131,7 @@ function isText(latin: string): boolean {
 
 function isUtf16(bytes: Uint8Array): boolean {
   const [first, second] = bytes
-  return (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe && bytes[2] !== 0xff && bytes[3] === 0)
+  return (
+    (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe && bytes[2] !== 0xff && bytes[3] === 0)
+  )
 }
