@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { RawMap } from '../../src/server/config/raw.ts'
 import { startBalancer, type Balancer } from '../support/balancer.ts'
 import { clusterStores } from '../support/cluster-stores.ts'
-import { OPEN_NODES } from '../support/local-token.ts'
+import { OPEN_NODES, useLocalToken } from '../support/local-token.ts'
 import { clientIn, digests, writeFiles } from '../support/sdk.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 
@@ -39,6 +39,7 @@ beforeAll(async () => {
   await Promise.all([startNode(0), startNode(1)])
   // As a balancer that has heard of a stop: a node that ends gets nothing new.
   balancer = await startBalancer(() => [...nodes.values()].map(({ url }) => url))
+  useLocalToken(balancer.url, null)
 }, 120_000)
 
 afterAll(async () => {

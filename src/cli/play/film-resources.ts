@@ -108,7 +108,8 @@ const WEBVTT = /^(?:\xef\xbb\xbf)?WEBVTT(?:[ \t\r\n]|$)/
 
 /** Whatever else it is, a player could take it for a playlist. */
 function webVtt(body: Uint8Array): TextResource {
-  if (WEBVTT.test(Buffer.from(body.subarray(0, 16)).toString('latin1'))) return { type: 'text/vtt; charset=utf-8', body }
+  if (WEBVTT.test(Buffer.from(body.subarray(0, 16)).toString('latin1')))
+    return { type: 'text/vtt; charset=utf-8', body }
   throw new SealiftError('damaged_media', 'Subtitles of this film are no WebVTT')
 }
 

@@ -46,16 +46,16 @@ export async function* readHarmless(
   range: PlainRange,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  if (range.start >= START_BYTES) return yield* read(range, signal)
+  if (range.start >= START_BYTES) {
+    yield* read(range, signal)
+    return
+  }
   for (let needed = START_BYTES; ;) {
     const end = Math.max(range.end, needed)
     const held = new HeldStart()
     for await (const piece of read({ start: 0, end }, signal)) {
       for (const checked of held.add(piece, name)) {
-        const part = checked.bytes.subarray(
-          Math.max(0, range.start - checked.at),
-          Math.max(0, range.end - checked.at),
-        )
+        const part = checked.bytes.subarray(Math.max(0, range.start - checked.at), Math.max(0, range.end - checked.at))
         if (part.byteLength > 0) yield part
       }
       if (held.isKnown && held.bytes >= range.end) return
@@ -86,7 +86,10 @@ class HeldStart {
   *add(piece: Uint8Array, name: string): Generator<{ readonly bytes: Uint8Array; readonly at: number }> {
     const at = this.bytes
     this.bytes += piece.byteLength
-    if (this.isKnown) return yield { bytes: piece, at }
+    if (this.isKnown) {
+      yield { bytes: piece, at }
+      return
+    }
     this.start = this.start.byteLength === 0 ? piece : Buffer.concat([this.start, piece])
     if (this.bytes < this.needed) return
     this.isKnown = true
@@ -128,5 +131,7 @@ function isText(latin: string): boolean {
 
 function isUtf16(bytes: Uint8Array): boolean {
   const [first, second] = bytes
-  return (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe && bytes[2] !== 0xff && bytes[3] === 0)
+  return (
+    (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe && bytes[2] !== 0xff && bytes[3] === 0)
+  )
 }

@@ -1,3 +1,4 @@
+import { isPartSize } from '../../protocol/schemas.ts'
 import type { DirectRead } from '../../protocol/schemas.ts'
 import type { Clock } from '../clock.ts'
 import { damagedMedia } from '../receive/errors.ts'
@@ -160,5 +161,5 @@ function check({ parts, partBytes, sizeBytes }: DirectRead, at: number, sealedBy
   if (sizeBytes !== sealedBytes) throw damagedMedia()
   const first = Math.floor(at / partBytes)
   const isRun = parts.every(({ index }, offset) => index === first + offset)
-  if (partBytes === 0 || parts.length === 0 || !isRun) throw notUnderstood()
+  if (!isPartSize(partBytes) || parts.length === 0 || !isRun) throw notUnderstood()
 }

@@ -1,5 +1,5 @@
 import { SealiftError } from '../../protocol/errors.ts'
-import { COPY, MAX_ORIGINAL_BYTES, MAX_RUNS, RUN_LIST_VERSION, SHA256_BYTES } from './run-list.ts'
+import { COPY, MAX_COPIES, MAX_ORIGINAL_BYTES, MAX_RUNS, RUN_LIST_VERSION, SHA256_BYTES } from './run-list.ts'
 import type { Run } from './run-list.ts'
 import { unzigzag, VarintReader } from './varint.ts'
 
@@ -29,6 +29,7 @@ export class RunListReader {
   #runs = 0
   #position = 0
   #copied = 0
+  #copiedBytes = 0
   #length = 0
 
   constructor(options: RunListReaderOptions) {
@@ -94,7 +95,9 @@ export class RunListReader {
   #takeOffset(value: number): void {
     const from = this.#copied + unzigzag(value)
     this.#copied = from + this.#length
-    if (from < 0 || this.#copied > this.#options.sourceBytes) throw damaged()
+    this.#copiedBytes += this.#length
+    const { sourceBytes } = this.#options
+    if (from < 0 || this.#copied > sourceBytes || this.#copiedBytes > MAX_COPIES * sourceBytes) throw damaged()
     this.#add({ copy: true, length: this.#length, from })
   }
 

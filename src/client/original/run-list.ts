@@ -6,6 +6,11 @@ export const RUN_LIST_VERSION = 1
 export const SHA256_BYTES = 32
 /** Runs of a list at most: a reader holds sixteen bytes for each. */
 export const MAX_RUNS = 2 ** 24
+/**
+ * How many times the length of the item all copies together may be: a list of some megabytes must not become a file of
+ * terabytes. A file that holds what was made of it once needs 1.
+ */
+export const MAX_COPIES = 8
 /** Keeps a length and its mark together below 2^53. */
 export const MAX_ORIGINAL_BYTES = 2 ** 51
 

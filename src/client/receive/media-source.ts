@@ -119,7 +119,19 @@ export class MediaSource implements AsyncDisposable {
     if (expected !== null && range.totalBytes !== null && range.totalBytes !== expected) throw damagedMedia()
     const isShort = range.end < end && !(expected === null && range.end > start)
     if (isShort || (response.status === 206 && range.end > end)) throw notUnderstood()
-    return { ...range, end: Math.min(range.end, end), body: response.body }
+    const cut = Math.min(range.end, end)
+    // Where the length is known, readers take no more than they need.
+    return { ...range, end: cut, body: expected === null ? firstBytes(response.body, cut - start) : response.body }
+  }
+}
+
+/** No more than was asked for: what comes is held before it can be authenticated. */
+async function* firstBytes(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes
+  for await (const piece of body) {
+    yield piece.subarray(0, left)
+    left -= piece.byteLength
+    if (left <= 0) return
   }
 }
 

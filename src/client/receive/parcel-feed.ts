@@ -12,6 +12,9 @@ import { readParcel } from '../wire/parcels.ts'
 const MAX_WAIT_SECONDS = 60
 const WAIT_SECONDS = 30
 const LOOK_EVERY_MS = 3000
+/** Polls that may come at once, and how soon another one may follow: a server can answer each of them immediately. */
+const POLLS_AT_ONCE = 8
+const POLL_EVERY_MS = 250
 /** A sender that publishes nothing new for so long is taken for gone, unless it said how often it does. */
 const SENDER_PATIENCE_MS = 10 * 60_000
 /** What it said is missed so often: a phone may be without a network for a minute. */
@@ -41,6 +44,8 @@ export class ParcelFeed {
   #latest: ParcelVersion | null = null
   #direct = false
   #newsAt = 0
+  #polls = POLLS_AT_ONCE
+  #polledAt = 0
 
   constructor(options: ParcelFeedOptions) {
     this.#options = options
@@ -66,6 +71,7 @@ export class ParcelFeed {
   async next(after: number, waitSeconds: number, signal: AbortSignal): Promise<ParcelVersion | null> {
     using _ = await this.#polling.acquire(1, signal)
     if (this.#latest && this.#latest.version > after) return this.#latest
+    await this.#pause(signal)
     const wait = Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds), this.#patienceMs / 1000)
     const version = await this.#read({ after, waitSeconds: Math.ceil(wait) }, signal)
     if (!version && this.#isSenderGone()) throw senderGone()
@@ -104,6 +110,15 @@ export class ParcelFeed {
     }
   }
 
+  /** Keeps to the rate of polls, whatever the server does. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    this.#polls = Math.min(POLLS_AT_ONCE, this.#polls + (clock.now() - this.#polledAt) / POLL_EVERY_MS)
+    this.#polledAt = clock.now()
+    this.#polls -= 1
+    if (this.#polls < 0) await clock.sleep(-this.#polls * POLL_EVERY_MS, signal)
+  }
+
   get #patienceMs(): number {
     const everySeconds = this.#latest?.manifest.everySeconds
     return everySeconds === undefined ? SENDER_PATIENCE_MS : everySeconds * 1000 * MISSED
@@ -121,6 +136,7 @@ export class ParcelFeed {
     this.#direct = answer.direct
     // Versions only grow: an older one is an answer that was overtaken, or a server that turns back time.
     if (this.#latest && answer.version < this.#latest.version) return null
+    if (ask.after !== undefined && answer.version <= ask.after) return null
     const manifest = await openManifest(answer.sealed, { suite, key })
     if (this.#latest?.version !== answer.version) this.#newsAt = this.#options.clock.now()
     this.#latest = { version: answer.version, manifest }

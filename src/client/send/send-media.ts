@@ -1,4 +1,5 @@
 import { isSealiftError } from '../../protocol/errors.ts'
+import { isPartSize } from '../../protocol/schemas.ts'
 import type { UploadBegun } from '../../protocol/schemas.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
 import type { Sealer } from '../../sealing/index.ts'
@@ -123,8 +124,7 @@ async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSi
     await media.journal.restart()
     return ask(context, media, signal)
   })
-  // The protocol's word: a part is a whole number of chunks of the default size.
-  if (partBytes === 0 || partBytes % DEFAULT_CHUNK_BYTES !== 0) throw notUnderstood()
+  if (!isPartSize(partBytes)) throw notUnderstood()
   const upload = { uploadId, mediaId, partBytes, chunkBytes: chunkBytesOf(media) }
   await media.journal.begun(upload)
   return { upload, durable: () => false, direct: transfer === 'direct' }

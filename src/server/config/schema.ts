@@ -1,6 +1,7 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
 import * as z from 'zod'
 
+import { MAX_PART_BYTES } from '../../protocol/schemas.ts'
 import {
   choice,
   count,
@@ -101,7 +102,7 @@ const transfer = section('How bytes move', {
   partBytes: size({
     written: '8MiB',
     min: CHUNK_BYTES,
-    max: 256 * MiB,
+    max: MAX_PART_BYTES,
     range: '256KiB to 256MiB, a multiple of 256KiB',
     about: 'Part size of new uploads; running ones keep theirs',
     live: true,

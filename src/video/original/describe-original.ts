@@ -1,3 +1,4 @@
+import { MAX_COPIES } from '../../client/original/run-list.ts'
 import { RunListWriter } from '../../client/original/run-list-writer.ts'
 import type { RandomSource } from '../../client/source.ts'
 import { unlessAborted } from '../../client/abort.ts'
@@ -6,6 +7,7 @@ import type { CryptoSuite } from '../../sealing/index.ts'
 import { SampleFinder } from './sample-finder.ts'
 import type { SampleIndex } from './sample-index.ts'
 import { HEAD_BYTES } from './sample-table.ts'
+import type { SampleTable } from './sample-table.ts'
 import { SlidingWindow } from './sliding-window.ts'
 
 /** Bytes that are looked through before what was no sample is written down. */
@@ -58,12 +60,16 @@ class Description {
   readonly #hash
   #pieces: Uint8Array<ArrayBuffer>[] = []
   #literalBytes = 0
+  #copiedBytes = 0
+  /** Of all samples of the film: no more than the film has. */
+  readonly #sampleBytes: number
   /** Bytes from here on up to where we look are no sample. */
   #literalFrom = 0
 
   constructor(source: RandomSource, index: SampleIndex, suite: Pick<CryptoSuite, 'sha256'>) {
     this.#source = source
     this.#finder = new SampleFinder(index.table, suite)
+    this.#sampleBytes = sampleBytesOf(index.table)
     this.#hash = suite.sha256()
     this.#window = new SlidingWindow(source, bytes => this.#hash.update(bytes))
     this.#writer = new RunListWriter(source.sizeBytes, piece => this.#pieces.push(piece))
@@ -97,6 +103,7 @@ class Description {
     if (!found) return this.#looked(place + 1, end)
     this.#writeLiteral(place)
     this.#writer.copy(found.offset, found.length)
+    this.#copiedBytes += found.length
     this.#literalFrom = place + found.length
     return this.#literalFrom
   }
@@ -144,12 +151,22 @@ class Description {
     if (!this.#window.holds(end)) await this.#window.fill(this.#literalFrom, end, signal)
   }
 
-  /** A file that is made to look like its samples without holding them is not searched for ever. */
+  /**
+   * A file that is made to look like its samples without holding them is not searched for ever, and one that holds them
+   * many times is not described by them alone: readers refuse more copies. No sample is longer than all of them.
+   */
   #isWorthLooking(): boolean {
+    if (this.#copiedBytes > (MAX_COPIES - 1) * this.#sampleBytes) return false
     return this.#writer.hasRoom && this.#finder.hashedInVain <= 2 * this.#source.sizeBytes
   }
 
   *#made(): Generator<Uint8Array<ArrayBuffer>> {
     yield* this.#pieces.splice(0)
   }
+}
+
+function sampleBytesOf(table: SampleTable): number {
+  let bytes = 0
+  for (let sample = 0; sample < table.length; sample += 1) bytes += table.lengthOf(sample)
+  return bytes
 }

@@ -6,6 +6,7 @@ import { isHarmlessStart, readHarmless, START_BYTES } from '../../../src/cli/pla
 import { servedType } from '../../../src/cli/play/content-type.ts'
 import { content } from '../../support/sdk.ts'
 
+const { signal } = new AbortController()
 const HLS = '#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/reboot\n#EXT-X-ENDLIST\n'
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(text, 'latin1'))
 const tag = (length: number): string =>
@@ -59,11 +60,10 @@ test('every range of the start is looked at from the first byte on, and gives it
         for (let at = range.start; at < Math.min(range.end, bytes.length); at += 1000)
           yield bytes.subarray(at, Math.min(at + 1000, range.end))
       }
-      const reading = Array.fromAsync(
-        readHarmless({ read, name: 'a.mp4' }, { start, end }, new AbortController().signal),
-      ).then(pieces => crc32(Buffer.concat(pieces)))
-      if (isHostile && start < START_BYTES) await expect(reading).rejects.toMatchObject({ code: 'forbidden' })
-      else expect(await reading).toBe(crc32(bytes.subarray(start, end)))
+      const pieces = Array.fromAsync(readHarmless({ read, name: 'a.mp4' }, { start, end }, signal))
+      const given = await pieces.then(all => crc32(Buffer.concat(all))).catch(() => 'refused')
+      const isRefused = isHostile && start < START_BYTES
+      expect(given).toBe(isRefused ? 'refused' : crc32(bytes.subarray(start, end)))
     }
   }
 })

@@ -33,13 +33,13 @@ test('a connection of this user is its own; one of another user is not', async (
   expect(await isOwnPeer(own)).toBe(true)
   mine.destroy()
   // Only root can become another user.
-  if (process.geteuid?.() === 0) {
-    const code = `const { connect } = process.getBuiltinModule('net'); connect(${port}, '127.0.0.1')`
-    const other = spawn(process.execPath, ['-e', code], { uid: NOBODY, gid: NOBODY, cwd: '/', env: {} })
-    const [foreign] = await once(server, 'connection')
-    expect(await isOwnPeer(foreign)).toBe(false)
-    other.kill()
-    foreign.destroy()
-  }
+  const isRoot = process.geteuid?.() === 0
+  const code = `const { connect } = process.getBuiltinModule('net'); connect(${port}, '127.0.0.1')`
+  const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {}
+  const other = spawn(process.execPath, ['-e', code], { ...user, cwd: '/', env: {} })
+  const [foreign] = await once(server, 'connection')
+  expect(await isOwnPeer(foreign)).toBe(!isRoot)
+  other.kill()
+  foreign.destroy()
   server.close()
 })

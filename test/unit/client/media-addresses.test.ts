@@ -9,7 +9,7 @@ import { fixedCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import type { DirectRead } from '../../../src/protocol/schemas.ts'
 
-const PART = 100
+const PART = 256 * 1024
 const PARTS = 40
 const SIZE = PARTS * PART - 30
 
@@ -91,9 +91,9 @@ test('more is asked for each time, while answers are quick; and little, once one
   await made.addresses.of(6 * PART, NO_SIGNAL)
   await made.addresses.of(14 * PART, NO_SIGNAL)
   expect(made.asked.slice(1)).toEqual([
-    [200, 600],
-    [600, 1400],
-    [1400, 1500],
+    [2 * PART, 6 * PART],
+    [6 * PART, 14 * PART],
+    [14 * PART, 15 * PART],
   ])
 })
 
@@ -148,6 +148,7 @@ test.each<[string, (read: DirectRead) => DirectRead, string]>([
   ['a gap', read => ({ ...read, parts: read.parts.filter(({ index }) => index !== 1) }), 'invalid_response'],
   ['other parts', read => ({ ...read, parts: read.parts.slice(1) }), 'invalid_response'],
   ['parts of no size', read => ({ ...read, partBytes: 0 }), 'invalid_response'],
+  ['parts of a byte', read => ({ ...read, partBytes: 1 }), 'invalid_response'],
 ])('an answer with %s is not used, and its slot is given back', async (_, change, code) => {
   const made = scene()
   made.change = change

@@ -85,3 +85,13 @@ test('a file that the film has nothing of is one literal after another', async (
   expect(list.byteLength).toBeLessThan(300_100)
   expect(Buffer.compare(rebuild(list, film, { bytes: 300_000 }).file, original)).toBe(0)
 })
+
+test('a file that holds its samples many times is described in a way that readers take', async () => {
+  const samples = [content('one', 3000), content('two', 2000)]
+  const film = fragmentedFilm([{ samples }])
+  const original = concat(Array.from({ length: 40 }, () => samples).flat())
+  const { list } = await describe(sourceOf(original), cut(film, [777]))
+  const { file } = rebuild(list, film, { bytes: original.byteLength })
+  expect(Buffer.compare(file, original)).toBe(0)
+  expect(list.byteLength).toBeLessThan(original.byteLength * 0.85)
+})

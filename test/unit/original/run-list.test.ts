@@ -67,6 +67,13 @@ const forged: readonly Forged[] = [
   { what: 'a number beyond 2^53', list: listOf(1, 5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f) },
 ]
 
+test('copies of more than 8 times what they are copied from are refused, so that megabytes stay megabytes', () => {
+  const list = (copies: number): Uint8Array =>
+    listOf(1, copies * 10, ...Array.from({ length: copies }, (_, copy) => [0x15, copy === 0 ? 0 : 0x13]).flat())
+  expect(read(list(8), 80, 10)).toHaveLength(8)
+  expect(() => read(list(9), 90, 10)).toThrow(expect.objectContaining({ code: 'damaged_media' }))
+})
+
 test.each(forged)('a list with $what is refused', ({ list, bytes = 5, sourceBytes = 1300 }) => {
   expect(() => read(list, bytes, sourceBytes)).toThrow(expect.objectContaining({ code: 'damaged_media' }))
 })
