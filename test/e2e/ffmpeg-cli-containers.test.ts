@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 
 import { createSealift } from '../../src/client/node/index.ts'
 import { ffmpeg } from '../support/films.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
@@ -47,7 +48,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   cases += 1
-  env = { XDG_STATE_HOME: place(`state-${cases}`), SEALIFT_SERVER: serving.url }
+  env = { XDG_STATE_HOME: place(`state-${cases}`), SEALIFT_SERVER: serving.url, ...localEnv(serving.url) }
 })
 
 afterAll(async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { films, type Films } from '../support/films.ts'
+import { localEnv } from '../support/local-token.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 
@@ -36,7 +37,7 @@ describe('what a library says of a film', () => {
     ['nothing at all with -q', ['-q'], /^$/],
     ['nothing of its own otherwise', ['--no-previews'], /Sent 1 item/],
   ])('is %s', async (_, options, says) => {
-    const env = { SEALIFT_SERVER: serving.url, XDG_STATE_HOME: join(made.folder, 'state') }
+    const env = { SEALIFT_SERVER: serving.url, ...localEnv(serving.url), XDG_STATE_HOME: join(made.folder, 'state') }
     const { code, stdout, stderr } = await runCli(['send', await speakingFilm(), ...options], { env })
     expect(code, stderr).toBe(0)
     expect(stdout.toString()).toMatch(/^http\S+\n$/)
