@@ -72,6 +72,10 @@ export async function chooseAudio(
   const [reason] = reasons
   if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
     throw new CannotPackage(`Its sound ${reason}`)
+  // A playlist offers a choice of audio beside video alone.
+  const all = audio.length + reasons.length
+  if (!hasVideo && audio.length > 0 && all > 1)
+    throw new CannotPackage(`It has ${all} audio tracks and no video, and only one of them would play`)
   return { audio, uncopied }
 }
 

@@ -29,6 +29,26 @@ test.each<FilmRecipe>([
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its video is in a format \(.+\)/))
 })
 
+test.each<FilmRecipe>([
+  { container: 'm4a', audio: ['aac', 'aac'] },
+  { container: 'm4a', audio: ['aac', 'ac3'] },
+  { container: 'mkv', audio: ['ac3', 'aac'] },
+])('audio without video of which a choice would be lost is a file: %j', async recipe => {
+  const path = await home.make({ ...recipe, video: null, seconds: 1 })
+  const reason = refusal(/^It has 2 audio tracks and no video, and only one of them would play$/)
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(reason)
+})
+
+test('a film of which no frame can be decoded is none', async () => {
+  const path = await home.make({ container: 'webm', video: 'libvpx-vp9', audio: [], seconds: 1 })
+  const bytes = await readFile(path)
+  const sync = Buffer.of(0x49, 0x83, 0x42)
+  for (let at = bytes.indexOf(sync); at !== -1; at = bytes.indexOf(sync)) bytes.fill(0, at, at + sync.byteLength)
+  const broken = join(home.folder, 'no-frame.webm')
+  await writeFile(broken, bytes)
+  await expect(packaged(createRemuxer(), broken)).rejects.toMatchObject(refusal(/^Its video has no frame that can/))
+})
+
 const UNHEARD: readonly FilmRecipe[] = [
   { container: 'mov', audio: ['pcm_s16le'] },
   { container: 'mov', audio: ['alac'] },
