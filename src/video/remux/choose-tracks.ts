@@ -4,7 +4,7 @@ import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
 import { isStill, type DeclaredFilm, type DeclaredTrack } from '../checks/declared.ts'
 import { CannotPackage, type UncopiedAudio } from '../packager.ts'
 import { choiceOf } from './describe-track.ts'
-import { copiedAudio, copiedVideo } from './input-track.ts'
+import { copiedAudio, copiedVideo, ENCODED_BY_CONTAINER } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 
 const MAX_AUDIO_TRACKS = 16
@@ -103,7 +103,7 @@ const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']):
 
 /** Of a track that the demuxer passes over. */
 function whyLost({ isEncoded, codec }: DeclaredTrack): string {
-  return isEncoded ? 'is compressed or encrypted by its container' : `is in a format (${codec}) that cannot be copied`
+  return isEncoded ? ENCODED_BY_CONTAINER : `is in a format (${codec}) that cannot be copied`
 }
 
 async function defaultFirst<T extends InputTrack>(tracks: readonly T[]): Promise<T[]> {

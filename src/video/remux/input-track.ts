@@ -36,6 +36,7 @@ export interface CopiedAudio extends Copied {
   readonly config: AudioDecoderConfig
 }
 
+export const ENCODED_BY_CONTAINER = 'is compressed or encrypted by its container'
 const cannotBeCopied = (codec = 'unknown'): string => `is in a format (${codec}) that cannot be copied`
 
 /** @returns the track, or in a few words why it cannot be copied */
@@ -43,6 +44,7 @@ export async function copiedVideo(
   track: InputVideoTrack,
   declared: DeclaredTrack | null = null,
 ): Promise<CopiedVideo | string> {
+  if (declared?.isEncoded) return ENCODED_BY_CONTAINER
   const codec = await track.getCodec()
   if (codec === null || !VIDEO_CODECS.has(codec)) return cannotBeCopied(codec ?? declared?.codec)
   const [config, codecs] = [await track.getDecoderConfig(), await track.getCodecParameterString()]
@@ -59,6 +61,7 @@ export async function copiedAudio(
   track: InputAudioTrack,
   declared: DeclaredTrack | null = null,
 ): Promise<CopiedAudio | string> {
+  if (declared?.isEncoded) return ENCODED_BY_CONTAINER
   const codec = await track.getCodec()
   if (codec === null || !AUDIO_CODECS.has(codec)) return cannotBeCopied(codec ?? declared?.codec)
   const [config, codecs] = [await track.getDecoderConfig(), await track.getCodecParameterString()]

@@ -49,6 +49,18 @@ test('a film of which no frame can be decoded is none', async () => {
   await expect(packaged(createRemuxer(), broken)).rejects.toMatchObject(refusal(/^Its video has no frame that can/))
 })
 
+test('an encrypted film, and a segment without its beginning, are refused for what they are', async () => {
+  const key = '76a6c65c5ea762046bd749a2e632ccbb'
+  const encryption = ['-encryption_scheme', 'cenc-aes-ctr', '-encryption_key', key, '-encryption_kid', key]
+  const encrypted = await home.make({ seconds: 1, options: encryption })
+  await expect(packaged(createRemuxer(), encrypted)).rejects.toMatchObject(refusal(/^Its video is .*encrypted/))
+  const whole = await readFile(await home.make({ seconds: 1, options: ['-movflags', 'frag_keyframe+empty_moov'] }))
+  const segment = join(home.folder, 'segment.mp4')
+  const [start, moof] = [whole.readUInt32BE(0), whole.indexOf('moof') - 4]
+  await writeFile(segment, Buffer.concat([whole.subarray(0, start), whole.subarray(moof)]))
+  await expect(packaged(createRemuxer(), segment)).rejects.toMatchObject(refusal(/^It is a segment of a film/))
+})
+
 const UNHEARD: readonly FilmRecipe[] = [
   { container: 'mov', audio: ['pcm_s16le'] },
   { container: 'mov', audio: ['alac'] },
