@@ -68,7 +68,10 @@ export function ladderDifference(expected: readonly ExpectedLadderTrack[], made:
   return wrong.find(each => each !== null) ?? null
 }
 
-function trackDifference({ kind, endSeconds, frames }: ExpectedLadderTrack, made: TrackFacts | undefined): string | null {
+function trackDifference(
+  { kind, endSeconds, frames }: ExpectedLadderTrack,
+  made: TrackFacts | undefined,
+): string | null {
   if (!made) return null
   if (endSeconds !== null) {
     const allowed = Math.max(LEAST_DIFFERENCE_SECONDS, endSeconds * DIFFERENCE_SHARE)
