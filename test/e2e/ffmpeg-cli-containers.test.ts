@@ -134,5 +134,5 @@ test('publish --json tells why a film is a plain file', async () => {
   const { code, stdout, stderr } = await runCli(['publish', folder, ...options], { env: { ...env, ...NO_FFMPEG } })
   expect(code, stderr).toBe(0)
   const told = JSON.parse(stdout.toString()) as unknown
-  expect(told).toMatchObject({ name: 'old.avi', notes: [expect.stringContaining('ffmpeg') as string] })
+  expect(told).toMatchObject({ name: 'json/old.avi', notes: [expect.stringContaining('ffmpeg') as string] })
 })
