@@ -59,7 +59,7 @@ export const live: Row = {
         {
           label: 'first pictures received, after the sender began',
           ratios: rounds.map(({ picture }) => picture),
-          atMost: 3,
+          atMost: 2.2,
           unit: 's',
         },
         {

@@ -9,6 +9,7 @@ export interface PlayerFacts {
   /** Codes of all errors so far, and the fatal one's message. */
   readonly errors: readonly string[]
   readonly message: string | null
+  readonly note: string | null
   readonly states: readonly string[]
   readonly sending: boolean
   readonly seconds: number
@@ -116,6 +117,7 @@ const playing = {
       state: player.state,
       errors,
       message: player.error?.message ?? null,
+      note: player?.note ?? null,
       states,
       sending: player.sending,
       seconds: currentTime,

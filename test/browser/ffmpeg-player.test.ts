@@ -172,11 +172,12 @@ test('what is no film plays as the browser can, or says why not', async () => {
   const path = join(home.path, 'plain.mp4')
   const [track] = ladder.renditions
   await writeFile(path, track?.bytes ?? '')
-  const plain = await sent({ name: 'plain.mp4', type: 'video/mp4', source: await readFile(path) })
+  const film = { begin: () => Promise.resolve({ film: null, note: 'It is short' }) }
+  const plain = await sent({ name: 'plain.mp4', type: 'video/mp4', source: await readFile(path), film })
   await page.play(plain)
   // A picture may be drawn before the browser says that it can play.
   const facts = await page.until('it plays', ({ lastDrawn, state }) => lastDrawn > 0 && state === 'ready')
-  expect(facts).toMatchObject({ state: 'ready', errors: [], qualities: [], objectUrls: 1 })
+  expect(facts).toMatchObject({ state: 'ready', errors: [], qualities: [], objectUrls: 1, note: 'It is short' })
   await page.run('player.destroy()')
   expect(await page.facts()).toMatchObject({ state: 'destroyed', objectUrls: 0 })
 

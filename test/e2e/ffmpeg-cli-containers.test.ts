@@ -125,3 +125,14 @@ test('publish knows them too', async () => {
   const link = stdout.toString().trim().split('\n').at(-1) ?? ''
   expect(await received(link)).toMatchObject([{ type: 'video/mp2t', isFilm: true }])
 })
+
+test('publish --json tells why a film is a plain file', async () => {
+  const folder = place('json')
+  await mkdir(folder)
+  await copyFile(place('old.avi'), join(folder, 'old.avi'))
+  const options = ['--film', 'copy', '--settle', '0', '--json']
+  const { code, stdout, stderr } = await runCli(['publish', folder, ...options], { env: { ...env, ...NO_FFMPEG } })
+  expect(code, stderr).toBe(0)
+  const told = JSON.parse(stdout.toString()) as unknown
+  expect(told).toMatchObject({ name: 'json/old.avi', notes: [expect.stringContaining('ffmpeg') as string] })
+})

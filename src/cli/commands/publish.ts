@@ -116,7 +116,7 @@ class PublishRun {
     const { name } = landed.item
     if (this.#io.signal.aborted) return
     try {
-      const sent = await untilDone(() => this.#send(landed), {
+      const { sent, notes } = await untilDone(() => this.#send(landed), {
         baseMs: RETRY_BASE_MS,
         capMs: RETRY_CAP_MS,
         random: Math.random,
@@ -127,7 +127,7 @@ class PublishRun {
           ),
       })
       await this.#publishing.publications.add(landed.item.path, landed.state, sent.link)
-      await this.#tell(landed, sent)
+      await this.#tell(landed, sent, notes)
     } catch (error) {
       if (this.#io.signal.aborted) return
       this.failed += 1
@@ -136,26 +136,28 @@ class PublishRun {
     }
   }
 
-  async #send({ item }: LandedFile): Promise<SentFiles> {
+  async #send({ item }: LandedFile): Promise<{ readonly sent: SentFiles; readonly notes: readonly string[] }> {
     const { options, output } = this.#publishing
     const { ttl, maxDownloads, film } = options
     const notes = new FilmNotes({ say: line => output.note(line), now: () => performance.now() })
     const items = await withFilms(this.#io, [item], { mode: film, previews: true, notes })
     const onStateFailure = tellNotKept(output)
     await using sealift = openServer(this.#io, options, { onStateFailure })
-    return await sealift.sendFiles(items, {
+    const sent = await sealift.sendFiles(items, {
       signal: this.#io.signal,
       ...(ttl !== undefined && { ttlSeconds: ttl }),
       ...(maxDownloads !== undefined && { maxDownloads }),
     })
+    return { sent, notes: notes.of(item.name) }
   }
 
-  async #tell({ item: { name } }: LandedFile, { link, bytes, expiresAt }: SentFiles): Promise<void> {
+  async #tell({ item: { name } }: LandedFile, sent: SentFiles, notes: readonly string[]): Promise<void> {
+    const { link, bytes, expiresAt } = sent
     const { output } = this.#publishing
     output.note(`Published ${quoted(name)}:`)
     await output.link(link)
     // Programs read a line for each as it comes: there may be no end.
-    await output.result({ ok: true, name, link, bytes, expiresAt })
+    await output.result({ ok: true, name, link, bytes, expiresAt, ...(notes.length > 0 && { notes }) })
   }
 }
 

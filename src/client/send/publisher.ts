@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
 import { isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest.ts'
-import type { ManifestItem, Preview, SealedMedia } from '../manifest.ts'
+import type { Manifest, ManifestItem, Preview, SealedMedia } from '../manifest.ts'
 import { openManifest, sealManifest } from '../manifest-codec.ts'
 import type { Published, SendItem } from '../options.ts'
 import type { OutgoingFilm } from '../outgoing-film.ts'
@@ -20,6 +20,8 @@ import type { SendJournal } from './send-journal.ts'
 
 /** Versions that only tell of more finished items come no faster than this. */
 const UPDATE_EVERY_MS = 500
+/** Whether there is something new is looked at no more often: a manifest can be long. */
+const LOOK_EVERY_MS = 50
 /** While items are being sent, a version comes at least this often, so that receivers know that the sender is there. */
 const SIGN_OF_LIFE_SECONDS = 15
 /** How often a version may turn out to be overtaken by one that an earlier process had on its way. */
@@ -52,9 +54,12 @@ export class Publisher {
   #version: number | null = null
   #published: Published | null = null
   #changed = false
+  /** What the last version says; `null`: the next one comes whatever it says. */
+  #told: string | null = null
   #updating: Promise<void> = Promise.resolve()
   #updateDue = false
   #updatedAtMs = Number.NEGATIVE_INFINITY
+  #lookedAtMs = Number.NEGATIVE_INFINITY
   readonly #hurried = new AbortController()
 
   constructor(options: PublisherOptions) {
@@ -182,7 +187,7 @@ export class Publisher {
     return this.#announce({ parcelId, expiresAt })
   }
 
-  /** Lets followers know what has changed: at once, or half a second after the last version, with what came until then. */
+  /** Lets followers know of news: at once, or half a second after the last version, with what came until then. */
   updateSoon(group: TaskGroup): void {
     if (this.#version === null || this.#updateDue) return
     this.#updateDue = true
@@ -202,6 +207,7 @@ export class Publisher {
       await clock.sleep(SIGN_OF_LIFE_SECONDS * 1000, done).catch(() => undefined)
       if (done.aborted || this.#version !== version) continue
       this.#changed = true
+      this.#told = null
       await this.update(signal)
     }
     throwIfAborted(signal)
@@ -220,6 +226,11 @@ export class Publisher {
 
   async #replace(signal: AbortSignal): Promise<void> {
     if (!this.#changed || this.#version === null || !this.#published) return
+    // A version without news would only keep the next one waiting.
+    if (this.#told !== null && this.#manifest().content === this.#told) {
+      this.#lookedAtMs = this.#options.clock.now()
+      return
+    }
     this.#updatedAtMs = this.#options.clock.now()
     const { parcelId } = this.#published
     for (let overtaken = 0; ; overtaken += 1) {
@@ -243,7 +254,8 @@ export class Publisher {
 
   async #pause(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
-    const waitMs = this.#updatedAtMs + UPDATE_EVERY_MS - clock.now()
+    const dueMs = Math.max(this.#updatedAtMs + UPDATE_EVERY_MS, this.#lookedAtMs + LOOK_EVERY_MS)
+    const waitMs = dueMs - clock.now()
     if (waitMs <= 0) return
     try {
       await clock.sleep(waitMs, AbortSignal.any([signal, this.#hurried.signal]))
@@ -271,25 +283,31 @@ export class Publisher {
     for (const media of journal.coveredMedia) this.#media.add(media)
     this.#version = standing.version
     this.#changed = true
+    this.#told = null
     return true
   }
 
   async #sealed(): Promise<{ sealed: Uint8Array<ArrayBuffer>; media: string[] }> {
+    const { suite, journal } = this.#options
+    const { manifest, media, content } = this.#manifest()
+    this.#told = content
+    return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }
+  }
+
+  /** As it is now, with the media that it names: items may be finished while it is being sealed. */
+  #manifest(): { readonly manifest: Manifest; readonly media: string[]; readonly content: string } {
     this.#changed = false
-    const { suite, journal, createdAt } = this.#options
     const items = this.#items.flatMap(
       (item, index) => (item && { ...item, ...this.#films.get(index)?.describe(item) }) || [],
     )
-    const isSending = items.some(isBeingSent)
     const manifest = {
       v: MANIFEST_VERSION,
-      createdAt: createdAt.toISOString(),
-      ...(isSending && { everySeconds: SIGN_OF_LIFE_SECONDS }),
+      createdAt: this.#options.createdAt.toISOString(),
+      ...(items.some(isBeingSent) && { everySeconds: SIGN_OF_LIFE_SECONDS }),
       items,
     } as const
-    // Items may be finished while it is being sealed: the list is of what this manifest names.
     const media = Array.from(this.#media)
-    return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }
+    return { manifest, media, content: JSON.stringify([items, media]) }
   }
 
   #announce(parcel: { readonly parcelId: string; readonly expiresAt: string }): Published {

@@ -7,6 +7,8 @@ import type { DeclaredFilm, DeclaredTrack, Edit } from './declared.ts'
 const MAX_BOXES_TO_OPEN = 10_000
 /** A film of a day in fragments of a frame each has some five million; nobody waits for those to be counted. */
 const MAX_BOXES_TO_COUNT = 1_000_000
+/** Sample entries of ISO/IEC 23001-7. */
+const ENCRYPTED: ReadonlySet<string> = new Set(['encv', 'enca'])
 const KINDS: Readonly<Record<string, DeclaredTrack['kind']>> = { vide: 'video', soun: 'audio' }
 
 /** What the index of an MP4 or QuickTime file says; `null` when it has none that can be read. */
@@ -76,15 +78,16 @@ function trackOf(trak: DataView, movieTicks: number): DeclaredTrack | null {
   const [stsd, sizes] = [stbl && first(stbl, 'stsd'), stbl && (first(stbl, 'stsz') ?? first(stbl, 'stz2'))]
   const edts = first(trak, 'edts')
   const elst = edts && first(edts, 'elst')
+  const codec = stsd && stsd.byteLength >= 16 ? nameAt(stsd, 12) : ''
   return {
     kind,
     id: tkhd.getUint32(isWide(tkhd) ? 20 : 12),
-    codec: stsd && stsd.byteLength >= 16 ? nameAt(stsd, 12) : '',
+    codec,
     samples: sizes ? sizes.getUint32(8) : 0,
     edits: elst ? editsOf(elst, { movieTicks, mediaTicks: timescaleOf(mdhd) }) : [],
     tickSeconds: 1 / timescaleOf(mdhd),
     editTickSeconds: 1 / movieTicks,
-    isEncoded: false,
+    isEncoded: ENCRYPTED.has(codec),
   }
 }
 

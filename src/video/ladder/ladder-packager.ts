@@ -10,6 +10,7 @@ import {
   type UncopiedAudio,
 } from '../packager.ts'
 import { fileOf } from '../input-file.ts'
+import { expectedOf } from './check-ladder.ts'
 import type { FilmFacts } from './facts.ts'
 import { imageFormat } from './image-format.ts'
 import { makePictures } from './pictures.ts'
@@ -48,7 +49,7 @@ export class LadderPackager implements Packager {
     return this.#within(input, { signal, ...(onProgress && { onProgress }) }, async (run, folder) => {
       const facts = await this.#probe(folder, FILM_FORMATS, signal)
       const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
-      return begin(run, folder, plan)
+      return begin(run, folder, { plan, facts })
     })
   }
 
@@ -71,6 +72,7 @@ export class LadderPackager implements Packager {
       const jobs = plans.map(plan => ({
         options: audioOptions(plan, shiftSeconds),
         maxRate: 2 * AUDIO_BITS_PER_SECOND,
+        expected: expectedOf(facts, [plan.stream], shiftSeconds),
       }))
       const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, options: ['-copyts'] }, jobs)
       await firstOf(tracks)
@@ -135,10 +137,15 @@ function assertNotEarly({ streams }: FilmFacts, { stream }: AudioPlan, shiftSeco
     throw new CannotPackage('it begins before the tracks that are copied')
 }
 
+interface Planned {
+  readonly plan: LadderPlan
+  readonly facts: FilmFacts
+}
+
 /** Resolves once ffmpeg has made something of the film. */
-async function begin(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): Promise<PackagedFilm> {
+async function begin(run: LadderRun, folder: PrivateFolder, { plan, facts }: Planned): Promise<PackagedFilm> {
   const { format, seconds, video, audio, notes } = plan
-  const jobs = trackJobs(plan)
+  const jobs = trackJobs({ plan, facts })
   const filters = video ? { filters: videoFilters(video) } : {}
   const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, ...filters }, jobs)
   await firstOf(tracks)
@@ -168,13 +175,19 @@ function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio
 }
 
 /** In the order of what is told of them: renditions, then sound. */
-function trackJobs(plan: LadderPlan): TrackJob[] {
+function trackJobs({ plan, facts }: Planned): TrackJob[] {
   const { video, audio } = plan
-  const sounds = audio.map(each => ({ options: audioOptions(each), maxRate: 2 * AUDIO_BITS_PER_SECOND }))
+  const sounds = audio.map(each => ({
+    options: audioOptions(each),
+    maxRate: 2 * AUDIO_BITS_PER_SECOND,
+    expected: expectedOf(facts, [each.stream]),
+  }))
   if (!video) return sounds
+  const within = [video, ...(audio.length === 1 ? audio : [])].map(({ stream }) => stream)
   const rungs = video.rungs.map((rung, index) => ({
     options: rungOptions(plan, index, rung),
     maxRate: rung.maxRate + AUDIO_BITS_PER_SECOND,
+    expected: expectedOf(facts, within),
   }))
   return audio.length > 1 ? [...rungs, ...sounds] : rungs
 }

@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 
 import type { FileSource } from '../../client/node/file-source.ts'
 import { CannotPackage } from '../packager.ts'
+import type { ExpectedLadderTrack } from './check-ladder.ts'
 import { confinedBy } from './confinement.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
 import { inputOptions } from './input-options.ts'
@@ -35,6 +36,7 @@ export interface Job {
 export interface TrackJob {
   readonly options: readonly string[]
   readonly maxRate: number
+  readonly expected: readonly ExpectedLadderTrack[]
 }
 
 const LOOK_MS = 500
@@ -68,8 +70,8 @@ export class LadderRun {
     const ended = this.run({ ...job, outputs }).finally(() => this.#pipes.forEach(pipe => pipe.letEnd()))
     ended.catch(this.stop)
     this.#tracks = this.#pipes.map((pipe, index) => {
-      const maxRate = tracks[index]?.maxRate ?? 0
-      return new Track({ pipe, maxRate, ended, stop: this.stop, onGrown: this.#onGrown })
+      const { maxRate = 0, expected = [] } = tracks[index] ?? {}
+      return new Track({ pipe, maxRate, expected, ended, stop: this.stop, onGrown: this.#onGrown })
     })
     this.#watch(ended)
     return this.#tracks

@@ -48,9 +48,10 @@ export function planLadder(facts: FilmFacts, options: PlanOptions): LadderPlan {
   const video = planVideo(facts.streams, options, notes)
   const audio = planAudio(facts.streams, notes)
   if (!video && audio.length === 0) throw new CannotPackage('There is nothing to show or to hear in the file')
-  if (!video && audio.length > 1) notes.push('Only the first of several sound tracks is played.')
-  const heard = video ? audio : audio.slice(0, 1)
-  return { format, seconds, video, audio: heard, subtitles: planSubtitles(facts.streams, notes), notes }
+  // A playlist offers a choice of audio beside video alone.
+  if (!video && audio.length > 1)
+    throw new CannotPackage(`It has ${audio.length} audio tracks and no video, and only one of them would play`)
+  return { format, seconds, video, audio, subtitles: planSubtitles(facts.streams, notes), notes }
 }
 
 /** How the file is read, and how long it is. @throws CannotPackage when it is longer than the limits allow */

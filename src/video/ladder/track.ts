@@ -1,3 +1,5 @@
+import { PackageFacts } from '../checks/package-facts.ts'
+import { ladderDifference, type ExpectedLadderTrack } from './check-ladder.ts'
 import { fromBrokenBoxes } from './ladder-errors.ts'
 import { FragmentScanner } from '../fragments.ts'
 import { CannotPackage, type TrackLayout } from '../packager.ts'
@@ -7,6 +9,8 @@ export interface TrackOptions {
   readonly pipe: NamedPipe
   /** Bits per second that it does not exceed for long. */
   readonly maxRate: number
+  /** What should be in it, a track each. */
+  readonly expected: readonly ExpectedLadderTrack[]
   /** Resolves when ffmpeg is gone and all was well; rejects with what is to be told. */
   readonly ended: Promise<void>
   /** Ends the packaging of the whole film. */
@@ -30,7 +34,8 @@ export class Track {
   waitingSince: number | null = performance.now()
 
   readonly #options: TrackOptions
-  readonly #scanner = new FragmentScanner()
+  readonly #facts = new PackageFacts()
+  readonly #scanner = new FragmentScanner(this.#facts)
   readonly #chunks: AsyncIterator<Buffer>
   #first: Promise<Bytes | null> | null
 
@@ -63,6 +68,8 @@ export class Track {
         if (this.#scanner.segments.length === 0) throw new CannotPackage('ffmpeg makes nothing of a track')
         if (this.#scanner.segments.some(([, , seconds]) => seconds > MAX_SEGMENT_SECONDS))
           throw new CannotPackage('Its audio goes on for more than an hour after its video')
+        const difference = ladderDifference(this.#options.expected, this.#facts.tracks)
+        if (difference !== null) throw new CannotPackage(difference)
         controller.close()
       }
     } catch (error) {

@@ -73,6 +73,10 @@ export class FilmPlayer implements Player {
     return this.#film?.film.description ?? null
   }
 
+  get note(): string | null {
+    return this.#options.item.note ?? null
+  }
+
   get sending(): boolean {
     return this.#sending
   }

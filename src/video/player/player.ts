@@ -64,6 +64,8 @@ export interface Player extends Disposable {
   readonly error: PlayerError | null
   /** What is known of the film by now; `null` while nothing is, and for a plain file. */
   readonly description: FilmDescription | null
+  /** The item's note when it was attached, such as why it is a plain file: untrusted text of the sender. `null`: none. */
+  readonly note: string | null
   /** True while the sender is still at it: the film grows. */
   readonly sending: boolean
   /** Best first; empty while they are not known, and for a plain file. */

@@ -37,6 +37,9 @@ export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackag
     const worker = ready ?? startWorker(options)
     ready = null
     worker.ref()
+    // Not before: a thread whose output is read keeps the process alive.
+    worker.stdout.resume()
+    worker.stderr.resume()
     return worker
   }
   return {
@@ -61,15 +64,12 @@ export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackag
 }
 
 function startWorker({ heapMebibytes = 256 }: RemuxThreadOptions): Worker {
-  const worker = new Worker(workerFile(), {
+  return new Worker(workerFile(), {
     // A demuxer writes what it thinks of a film to the console, in the film's own words.
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
   })
-  worker.stdout.resume()
-  worker.stderr.resume()
-  return worker
 }
 
 class RemuxThread {

@@ -4,7 +4,7 @@ import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
 import { isStill, type DeclaredFilm, type DeclaredTrack } from '../checks/declared.ts'
 import { CannotPackage, type UncopiedAudio } from '../packager.ts'
 import { choiceOf } from './describe-track.ts'
-import { cannotBeCopied, copiedAudio, copiedVideo } from './input-track.ts'
+import { cannotBeCopied, copiedAudio, copiedVideo, ENCODED_BY_CONTAINER } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 
 const MAX_AUDIO_TRACKS = 16
@@ -72,6 +72,10 @@ export async function chooseAudio(
   const [reason] = reasons
   if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
     throw new CannotPackage(`Its sound ${reason}`)
+  // A playlist offers a choice of audio beside video alone.
+  const all = audio.length + reasons.length
+  if (!hasVideo && audio.length > 0 && all > 1)
+    throw new CannotPackage(`It has ${all} audio tracks and no video, and only one of them would play`)
   return { audio, uncopied }
 }
 
@@ -99,7 +103,7 @@ const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']):
 
 /** Of a track that the demuxer passes over. */
 function whyLost({ isEncoded, codec }: DeclaredTrack): string {
-  return isEncoded ? 'is compressed or encrypted by its container' : cannotBeCopied(codec)
+  return isEncoded ? ENCODED_BY_CONTAINER : cannotBeCopied(codec)
 }
 
 async function defaultFirst<T extends InputTrack>(tracks: readonly T[]): Promise<T[]> {

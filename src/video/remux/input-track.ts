@@ -36,6 +36,8 @@ export interface CopiedAudio extends Copied {
   readonly config: AudioDecoderConfig
 }
 
+export const ENCODED_BY_CONTAINER = 'is compressed or encrypted by its container'
+
 /** @param codec absent or `unknown` where neither demuxer nor tables name it */
 export const cannotBeCopied = (codec = 'unknown'): string =>
   codec === 'unknown' ? 'is in an unknown format' : `is in a format (${codec}) that cannot be copied`
@@ -45,6 +47,7 @@ export async function copiedVideo(
   track: InputVideoTrack,
   declared: DeclaredTrack | null = null,
 ): Promise<CopiedVideo | string> {
+  if (declared?.isEncoded) return ENCODED_BY_CONTAINER
   const codec = await track.getCodec()
   if (codec === null || !VIDEO_CODECS.has(codec)) return cannotBeCopied(codec ?? declared?.codec)
   const [config, codecs] = [await track.getDecoderConfig(), await track.getCodecParameterString()]
@@ -61,6 +64,7 @@ export async function copiedAudio(
   track: InputAudioTrack,
   declared: DeclaredTrack | null = null,
 ): Promise<CopiedAudio | string> {
+  if (declared?.isEncoded) return ENCODED_BY_CONTAINER
   const codec = await track.getCodec()
   if (codec === null || !AUDIO_CODECS.has(codec)) return cannotBeCopied(codec ?? declared?.codec)
   const [config, codecs] = [await track.getDecoderConfig(), await track.getCodecParameterString()]

@@ -1,11 +1,13 @@
 import { ADTS, FLAC, Input, MATROSKA, MP3, MP4, MPEG_TS, OGG, QTFF, WAVE, WEBM } from 'mediabunny'
 import type { InputTrack } from 'mediabunny'
 
-import type { DeclaredFilm } from '../checks/declared.ts'
+import { isStill } from '../checks/declared.ts'
+import type { DeclaredFilm, DeclaredTrack } from '../checks/declared.ts'
 import { CannotPackage } from '../packager.ts'
 import { chooseAudio, chooseVideo } from './choose-tracks.ts'
 import type { LeftAudio } from './choose-tracks.ts'
 import type { FilmSource } from './film-source.ts'
+import { ENCODED_BY_CONTAINER } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 import { keepsSamples } from './keeps-samples.ts'
 
@@ -47,6 +49,9 @@ export async function openFilm(
 ): Promise<OpenFilm> {
   const declared = await readDeclared()
   if (declared?.isSplit) throw new CannotPackage(SPLIT)
+  // Before the demuxer stumbles over it.
+  const main = declared && mainTrack(declared)
+  if (main?.isEncoded) throw new CannotPackage(`Its ${main.kind} ${ENCODED_BY_CONTAINER}`)
   const input = new Input({ source, formats: FORMATS })
   try {
     const notes: string[] = []
@@ -84,6 +89,10 @@ async function timesOf(
   const end = Number.isFinite(told) ? told : await input.getDurationFromMetadata([...tracks])
   const seconds = end !== null && Number.isFinite(end) && end > originSeconds ? end - originSeconds : null
   return { originSeconds, leadSeconds: ahead?.reorderSeconds ?? 0, seconds }
+}
+
+function mainTrack({ tracks }: DeclaredFilm): DeclaredTrack | undefined {
+  return tracks.find(track => track.kind === 'video' && !isStill(track)) ?? tracks.find(({ kind }) => kind === 'audio')
 }
 
 const SPLIT = 'Its index is of its first part alone: the rest of it is in movie fragments'

@@ -18,6 +18,7 @@ const MAX_PACKETS_AT_END = 10_000
 const METADATA = { metadataOnly: true } as const
 const VERIFIED = { verifyKeyPackets: true } as const
 
+const NOTHING_TO_DECODE = 'has no frame that can be decoded alone'
 const NOT_ON_KEY_FRAME = 'is trimmed by its edit list, and cannot be shown without frames that were trimmed off'
 
 /**
@@ -55,6 +56,7 @@ export class PacketCursor {
     const isVideo = track instanceof InputVideoTrack
     const begin = isVideo ? await beginVideo(sink, span) : await beginAudio(sink, span)
     if (typeof begin === 'string') return begin
+    if (isVideo && !(await beginsDecoding(track, begin.first))) return NOTHING_TO_DECODE
     return new PacketCursor(track, { sink, span: isVideo ? span : { ...span, start: ALL_OF_IT.start }, ...begin })
   }
 
@@ -130,7 +132,7 @@ async function beginVideo(sink: EncodedPacketSink, span: ShownSpan): Promise<Fir
   const begin = await sink.getFirstPacket(METADATA)
   const isTrimmed = begin !== null && begin.timestamp < span.start
   const first = isTrimmed ? await keyFrameFrom(sink, span) : await sink.getFirstKeyPacket(VERIFIED)
-  if (!first) return 'has no frame that can be decoded alone'
+  if (!first) return NOTHING_TO_DECODE
   if (!isInside(first.timestamp, span) || !(await endsCleanly(sink, span))) return NOT_ON_KEY_FRAME
   if (!isTrimmed) return { first, trimmed: 0 }
   let [packet, trimmed]: [EncodedPacket | null, number] = [begin, 0]
@@ -139,6 +141,18 @@ async function beginVideo(sink: EncodedPacketSink, span: ShownSpan): Promise<Fir
     packet = await sink.getNextPacket(packet, METADATA)
   }
   return (await hasLeading(sink, first, span)) ? NOT_ON_KEY_FRAME : { first, trimmed }
+}
+
+/** Follows the first byte of a key frame of VP9, except in profile 3, where it is not at a byte. */
+const VP9_SYNC = [0x49, 0x83, 0x42]
+const VP9_PROFILE_3 = 0x30
+
+/** A container marks as key frames also what is no frame of its codec at all. */
+async function beginsDecoding(track: InputVideoTrack, first: EncodedPacket): Promise<boolean> {
+  if ((await track.determinePacketType(first)) !== 'key') return false
+  const profile = (first.data[0] ?? 0) & VP9_PROFILE_3
+  if ((await track.getCodec()) !== 'vp9' || profile === VP9_PROFILE_3) return true
+  return VP9_SYNC.every((byte, index) => first.data[index + 1] === byte)
 }
 
 /** Whether frames that are shown before the key frame are decoded after it: they are made of what is trimmed off. */

@@ -4,6 +4,7 @@ import { CannotPackage } from '../packager.ts'
 import type { FilmInput, PackagedFilm, PackagedTrack, PackageOptions, Packager } from '../packager.ts'
 import { checkFilm } from './check-film.ts'
 import { cutFilm } from './cut-film.ts'
+import { meaningOf } from './demuxer-words.ts'
 import { describeTrack } from './describe-track.ts'
 import type { Description } from './describe-track.ts'
 import { filmSource } from './film-source.ts'
@@ -109,7 +110,7 @@ function explained(error: unknown, source: FilmSource, signal: AbortSignal): unk
   const failure = source.failure()
   if (failure) return failure.cause
   if (error instanceof CannotPackage) return error
-  return new CannotPackage('It is damaged, or of a kind that cannot be packaged', { cause: error })
+  return new CannotPackage(meaningOf(error), { cause: error })
 }
 
 function placed(files: readonly TrackFile[], described: readonly Description[]) {

@@ -76,6 +76,15 @@ test('an ffmpeg that fails, or makes nothing, is told of in a sentence', async (
   await nothingIsLeft(idle)
 })
 
+test('a ladder that ends before its file does takes no place of it', async () => {
+  const half = await fakeFfmpeg(home.path, 'half', 'exec "$real" -t 1 "$@"')
+  const film = await packager(half).package(inputOf(at('film.mp4')), { signal: never })
+  const ends = await Promise.allSettled(film.renditions.map(readAll))
+  const message = expect.stringMatching(/^Of .+ would play$/) as string
+  for (const end of ends) expect(end).toMatchObject({ reason: { name: 'CannotPackage', message } })
+  await nothingIsLeft(half)
+})
+
 test('an abort ends everything: while it begins, and while it is read', async () => {
   const hangs = await fakeFfmpeg(home.path, 'aborted', 'exec sleep 1000')
   const first = new AbortController()

@@ -29,6 +29,38 @@ test.each<FilmRecipe>([
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its video is in a format \(.+\)/))
 })
 
+test.each<FilmRecipe>([
+  { container: 'm4a', audio: ['aac', 'aac'] },
+  { container: 'm4a', audio: ['aac', 'ac3'] },
+  { container: 'mkv', audio: ['ac3', 'aac'] },
+])('audio without video of which a choice would be lost is a file: %j', async recipe => {
+  const path = await home.make({ ...recipe, video: null, seconds: 1 })
+  const reason = refusal(/^It has 2 audio tracks and no video, and only one of them would play$/)
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(reason)
+})
+
+test('a film of which no frame can be decoded is none', async () => {
+  const path = await home.make({ container: 'webm', video: 'libvpx-vp9', audio: [], seconds: 1 })
+  const bytes = await readFile(path)
+  const sync = Buffer.of(0x49, 0x83, 0x42)
+  for (let at = bytes.indexOf(sync); at !== -1; at = bytes.indexOf(sync)) bytes.fill(0, at, at + sync.byteLength)
+  const broken = join(home.folder, 'no-frame.webm')
+  await writeFile(broken, bytes)
+  await expect(packaged(createRemuxer(), broken)).rejects.toMatchObject(refusal(/^Its video has no frame that can/))
+})
+
+test('an encrypted film, and a segment without its beginning, are refused for what they are', async () => {
+  const key = '76a6c65c5ea762046bd749a2e632ccbb'
+  const encryption = ['-encryption_scheme', 'cenc-aes-ctr', '-encryption_key', key, '-encryption_kid', key]
+  const encrypted = await home.make({ seconds: 1, options: encryption })
+  await expect(packaged(createRemuxer(), encrypted)).rejects.toMatchObject(refusal(/^Its video is .*encrypted/))
+  const whole = await readFile(await home.make({ seconds: 1, options: ['-movflags', 'frag_keyframe+empty_moov'] }))
+  const segment = join(home.folder, 'segment.mp4')
+  const [start, moof] = [whole.readUInt32BE(0), whole.indexOf('moof') - 4]
+  await writeFile(segment, Buffer.concat([whole.subarray(0, start), whole.subarray(moof)]))
+  await expect(packaged(createRemuxer(), segment)).rejects.toMatchObject(refusal(/^It is a segment of a film/))
+})
+
 const UNHEARD: readonly FilmRecipe[] = [
   { container: 'mov', audio: ['pcm_s16le'] },
   { container: 'mov', audio: ['alac'] },

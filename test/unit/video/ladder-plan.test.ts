@@ -80,7 +80,7 @@ test('what is left out is told of', () => {
   expect(made.notes).toEqual(['Subtitles that are pictures, not text, are left out.'])
   expect(plan({ ...video, color_transfer: 'smpte2084' })).toMatchObject({ video: { hdr: 'convert' } })
   expect(plan({ ...video, color_transfer: 'smpte2084' }).notes.join()).toContain('no tone mapping')
-  expect(plan(audio, audio).audio).toHaveLength(1)
+  expect(() => plan(audio, audio)).toThrow(/2 audio tracks and no video/)
   expect(plan(...Array.from({ length: 20 }, () => audio), video).audio).toHaveLength(16)
 })
 
