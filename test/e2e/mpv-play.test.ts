@@ -14,14 +14,14 @@ import { clientIn, content } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-// A busy machine lets the sound run dry, of which the player itself warns; that is no fault of what it plays.
+// A busy machine lets the audio run dry, of which the player and its audio output warn; what it plays is not at fault.
 const MPV = [
   '--no-config',
   '--vo=null',
   '--ao=null',
   '--untimed',
   '--no-input-terminal',
-  '--msg-level=all=warn,cplayer=error',
+  '--msg-level=all=warn,cplayer=error,ao=error',
 ]
 
 const SEEKS = fileURLToPath(new URL('../support/mpv-seeks.lua', import.meta.url))
@@ -52,7 +52,7 @@ test('mpv plays a film to its end, and seeks to twenty places of a track, withou
   expect(await runProgram('mpv', [...MPV, playing.url])).toEqual({ code: 0, stdout: '', stderr: '' })
   const sought = await runProgram('mpv', [...MPV, '--pause', `--script=${SEEKS}`, playing.beside('r0.mp4')])
   expect(sought, sought.stdout).toMatchObject({ code: 0, stderr: '' })
-  expect(sought.stdout.trimEnd().split('\n')).toHaveLength(20)
+  expect(sought.stdout.trimEnd().split('\n'), sought.stdout.slice(0, 2000)).toHaveLength(20)
 })
 
 test('mpv opens no other address that a file or a track names', async () => {
