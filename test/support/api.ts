@@ -58,22 +58,28 @@ export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
       query === undefined
         ? ''
         : `?${new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)])).toString()}`
-    const {
-      statusCode,
-      headers: answered,
-      body: stream,
-    } = await request(`${url}${routePath(name, parameters)}${search}`, {
-      method: ROUTES[name].method,
-      headers: { ...always, ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-      body: json === undefined ? (body ?? null) : JSON.stringify(json),
-      signal: signal ?? null,
-      dispatcher: new Agent({ pipelining: 1, connections: 1, keepAliveTimeout: 10, headersTimeout: 0, bodyTimeout: 0 }),
-    })
-    return checkAnswer(name, {
-      status: statusCode,
-      headers: Object.fromEntries(Object.entries(answered).map(([key, value]) => [key, String(value)])),
-      body: Buffer.from(await stream.arrayBuffer()),
-    })
+    // A connection of its own, and none that stays: one address may have only so many.
+    const dispatcher = new Agent({ pipelining: 1, connections: 1, headersTimeout: 0, bodyTimeout: 0 })
+    try {
+      const {
+        statusCode,
+        headers: answered,
+        body: stream,
+      } = await request(`${url}${routePath(name, parameters)}${search}`, {
+        method: ROUTES[name].method,
+        headers: { ...always, ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+        body: json === undefined ? (body ?? null) : JSON.stringify(json),
+        signal: signal ?? null,
+        dispatcher,
+      })
+      return checkAnswer(name, {
+        status: statusCode,
+        headers: Object.fromEntries(Object.entries(answered).map(([key, value]) => [key, String(value)])),
+        body: Buffer.from(await stream.arrayBuffer()),
+      })
+    } finally {
+      await dispatcher.destroy()
+    }
   }
   return {
     url,
