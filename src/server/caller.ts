@@ -22,6 +22,21 @@ export function claimOf(caller: Caller): Claim {
   return { clientId: caller.client.anonymous ? null : caller.client.clientId, ownerHash: caller.ownerHash }
 }
 
+/** What decides which caps hold when a request adds to what was begun earlier. */
+export interface Charging {
+  /** The tier of clients without a token. */
+  readonly openTier: () => Tier
+}
+
+/**
+ * The tier whose caps hold for what `clientId` is charged. That may be another client than the caller: an upload begun
+ * by an address is continued with its id, a parcel with its owner secret. The caller's caps say nothing about the usage
+ * of that client, and its own tier is not known without its token: the open tier applies.
+ */
+export function chargedTier({ openTier }: Charging, { client, tier }: Caller, clientId: string): Tier {
+  return client.clientId === clientId ? tier : openTier()
+}
+
 /** The caps of a tier that hold for one media of `kind`. */
 export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
   return {

@@ -28,6 +28,7 @@ import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { rememberMedia } from './media/remember-media.ts'
+import { tierOf } from './limits/tiers.ts'
 import { RequestMemory } from './memory/request-memory.ts'
 import { followOthers, openClock, sweepLease } from './among-others.ts'
 import { LinkEvents, openLimits, type LimitsAndFeed } from './open-limits.ts'
@@ -231,6 +232,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     storedManifests: new StoredManifests(records),
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
+    openTier: () => tierOf(live.current, { tier: live.current.access.openTier }),
     admitNewBytes: createRoomGuard({ stores: [blobs, records], refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
     accelerate: createAccelerate({

@@ -1,8 +1,10 @@
 /** Bodies that cost more than they bring: where none is taken, in chunks of one byte, after the response, and pipelined. */
 import { randomBytes } from 'node:crypto'
+import { IncomingMessage } from 'node:http'
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 
+import type { Limits } from '../../src/protocol/schemas.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { RawConnection } from '../support/raw-http.ts'
@@ -110,21 +112,93 @@ describe('threat 78: a body in chunks of one byte', () => {
   test('is stored as it was sent', async () => {
     await using connection = await RawConnection.open(server.url)
     const bytes = randomBytes(40_000)
-    connection.head('POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream')
-    for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7) % 5003) {
-      const piece = bytes.subarray(at, at + size)
-      connection
-        .write(`${piece.length.toString(16)}\r\n`)
-        .write(piece)
-        .write('\r\n')
-    }
-    connection.write('0\r\n\r\n')
-    const answer = await connection.answer()
-    expect(answer?.status).toBe(201)
-    const stored = JSON.parse(answer?.body.toString() ?? '') as { mediaId: string }
-    expect((await api.read(stored.mediaId)).body.equals(bytes)).toBe(true)
+    sendInChunks(connection, bytes)
+    expect((await storedBy(connection)).equals(bytes)).toBe(true)
   })
+
+  test('is held in little more than its bytes while it waits for a slot', async () => {
+    await using slots = await takeAllSlots()
+    const head = ['POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream']
+    const held = await heldBy(20, connection => connection.head(...head).write(TINY_CHUNKS))
+    expect(slots.ended).toBe(false)
+    // 12 MiB and more each, when Node keeps its chunks.
+    expect(held).toBeLessThan(120 * MiB)
+  })
+
+  test.each([1000, 60_000, 300_000])(
+    'is stored as it was sent after it has waited for a slot: %d bytes',
+    async size => {
+      const slots = await takeAllSlots()
+      await using connection = await RawConnection.open(server.url)
+      const bytes = randomBytes(size)
+      sendInChunks(connection, bytes)
+      await eventually(
+        'the server has read what it will',
+        () => connection.socket.bytesWritten > Math.min(size, 64_000),
+      )
+      await slots[Symbol.asyncDispose]()
+      expect((await storedBy(connection)).equals(bytes)).toBe(true)
+    },
+  )
+
+  test.each(['POST /v1/media', 'POST /v1/uploads', 'PUT /v1/uploads/x/parts/0', 'POST /nothing'])(
+    'is cut after a few thousand chunks when it is refused: %s',
+    async line => {
+      const push = vi.spyOn(IncomingMessage.prototype, 'push')
+      onTestFinished(() => push.mockRestore())
+      await using connection = await RawConnection.open(server.url)
+      connection.head(`${line} HTTP/1.1`, ...CHUNKED, 'Authorization: Bearer wrong')
+      connection.write('1\r\na\r\n'.repeat(700_000))
+      await connection.closed()
+      expect(connection.received.toString('latin1')).toMatch(/^HTTP\/1\.1 40[14] /)
+      // 4,096, and what two reads of a connection bring.
+      expect(push.mock.calls.length).toBeLessThan(30_000)
+    },
+  )
 })
+
+/** In chunks from one byte to five thousand. */
+function sendInChunks(connection: RawConnection, bytes: Buffer): void {
+  connection.head('POST /v1/media HTTP/1.1', ...CHUNKED, 'Content-Type: application/octet-stream')
+  for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7) % 5003) {
+    const piece = bytes.subarray(at, at + size)
+    connection
+      .write(`${piece.length.toString(16)}\r\n`)
+      .write(piece)
+      .write('\r\n')
+  }
+  connection.write('0\r\n\r\n')
+}
+
+/** The bytes of the media that the server answers with. */
+async function storedBy(connection: RawConnection): Promise<Buffer> {
+  const answer = await connection.answer()
+  expect(answer?.status).toBe(201)
+  const stored = JSON.parse(answer?.body.toString() ?? '') as { mediaId: string }
+  return (await api.read(stored.mediaId)).body
+}
+
+/** Uploads that hold every slot of the client until disposed. */
+async function takeAllSlots(): Promise<AsyncDisposable & { readonly ended: boolean }> {
+  const { limits } = (await api.call('limits', {})).json as Limits
+  const count = limits.concurrentUploads
+  const holders = await Promise.all(Array.from({ length: count }, () => RawConnection.open(server.url)))
+  for (const holder of holders) {
+    const head = ['Host: localhost', 'Content-Type: application/octet-stream', 'Content-Length: 100000']
+    holder.head('POST /v1/media HTTP/1.1', ...head).write('a')
+  }
+  const inUse = async () => ((await api.call('limits', {})).json as Limits).usage.uploads
+  await eventually('every slot is taken', async () => (await inUse()) === count)
+  return {
+    get ended() {
+      return holders.some(({ ended }) => ended)
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { socket } of holders) socket.destroy()
+      await eventually('every slot of theirs is free', async () => (await inUse()) < count)
+    },
+  }
+}
 
 describe('threat 34: requests pipelined without an end', () => {
   test('are cut after the first few', async () => {

@@ -2,7 +2,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import type { DirectAddress, DirectPartRequest } from '../../protocol/schemas.ts'
 import type { GrantsDirectAccess, StoredPart } from '../blobs/blob-store.ts'
-import { quotaCaps, type Caller } from '../caller.ts'
+import { chargedTier, quotaCaps, type Caller } from '../caller.ts'
 import { blobTopic, partTopic } from '../records/change-feed.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../records/record-store.ts'
 import { slotRequest } from '../transfer-slot.ts'
@@ -11,7 +11,7 @@ import { findLiveUpload } from '../uploads/upload-rights.ts'
 import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
 import { partTransfer } from './direct-slots.ts'
 
-export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms'>
+export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms' | 'openTier'>
 
 /** Which part, and what its bytes are. */
 export interface DirectPart extends DirectPartRequest {
@@ -106,14 +106,14 @@ async function announce(
 }
 
 async function reserve(
-  { records }: DirectParts,
+  deps: DirectParts,
   caller: Caller,
   part: DirectPart,
 ): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null; readonly caps: QuotaCaps }> {
-  const upload = await findLiveUpload(records, part.uploadId, caller)
+  const upload = await findLiveUpload(deps.records, part.uploadId, caller)
   checkPlace(upload, part)
-  const caps = { ...quotaCaps(caller.tier), maxBytes: upload.maxBytes }
-  return { upload, caps, durable: await records.reservePart(upload.uploadId, part, caps) }
+  const caps = { ...quotaCaps(chargedTier(deps, caller, upload.clientId)), maxBytes: upload.maxBytes }
+  return { upload, caps, durable: await deps.records.reservePart(upload.uploadId, part, caps) }
 }
 
 async function assertStored(

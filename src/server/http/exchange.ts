@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER } from '../../protocol/headers.ts'
 import type { RouteName } from '../../protocol/routes.ts'
+import { ChunkedBody } from './chunked-body.ts'
 
 /** Header names and values in turn, as `writeHead` takes them without copying. */
 export type HeaderList = readonly string[]
@@ -30,6 +31,8 @@ export class Exchange {
   readonly path: string
   readonly query: string
   readonly idleMs: number
+  /** `null` for a body with a length, or none. */
+  readonly chunkedBody: ChunkedBody | null
   route: RouteName | null = null
   clientId: string | null = null
   /** What refused or failed it, for the log. */
@@ -63,6 +66,7 @@ export class Exchange {
     this.idleMs = idleMs
     this.#baseHeaders = baseHeaders
     this.#expectsContinue = expectsContinue
+    this.chunkedBody = req.headers['transfer-encoding'] === undefined ? null : new ChunkedBody(req)
     const url = req.url ?? '/'
     const queryAt = url.indexOf('?')
     this.path = queryAt < 0 ? url : url.slice(0, queryAt)

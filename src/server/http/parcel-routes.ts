@@ -48,11 +48,15 @@ export async function replaceManifestRoute(
   [parcelId = '']: readonly string[],
 ): Promise<void> {
   const ifVersion = requireVersion(exchange.req.headers['if-match'])
-  await assertMayReplace(deps.records, caller, { parcelId, ifVersion, now: deps.clock() })
+  const { clientId: chargedTo } = await assertMayReplace(deps.records, caller, {
+    parcelId,
+    ifVersion,
+    now: deps.clock(),
+  })
   const admit = (manifestBytes: number | null) => admitGrowth(deps, parcelId, manifestBytes ?? 0)
   const expected = { caller, route: 'replaceManifest', admit } as const
   const parcel = await receiveManifest(deps, exchange, expected, ({ manifest, media }) =>
-    replaceManifest(deps, caller, { manifest, media, parcelId, ifVersion }),
+    replaceManifest(deps, caller, { manifest, media, parcelId, chargedTo, ifVersion }),
   )
   sendJson(exchange, 200, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }

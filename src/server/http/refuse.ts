@@ -81,8 +81,9 @@ function boundDump({ req }: Exchange): void {
 
 /** Reads and forgets the rest of the body; tells `then` whether it reached its end. */
 function drain(exchange: Exchange, then: (complete: boolean) => void): void {
-  const { req } = exchange
+  const { req, chunkedBody } = exchange
   exchange.draining = true
+  chunkedBody?.passThrough()
   let drainedBytes = 0
   const finish = () => {
     clearTimeout(timer)

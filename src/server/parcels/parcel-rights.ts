@@ -2,10 +2,10 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
 import { claimOf, type Caller } from '../caller.ts'
 import { owns } from '../records/claims.ts'
-import type { ParcelRecords } from '../records/record-store.ts'
+import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 
 /**
- * Whether the caller may replace a parcel's manifest, by one look at the row: before a body is asked for, since anyone
+ * The parcel, if the caller may replace its manifest, by one look at the row: before a body is asked for, since anyone
  * can make up an owner secret. The transaction that replaces it looks again.
  * @throws not_found (absent and another's alike), gone, version_mismatch
  */
@@ -13,13 +13,13 @@ export async function assertMayReplace(
   records: ParcelRecords,
   caller: Caller,
   { parcelId, ifVersion, now }: { readonly parcelId: string; readonly ifVersion: number; readonly now: number },
-): Promise<void> {
+): Promise<ParcelFacts> {
   const parcel = isId(parcelId) ? await records.findParcelFacts(parcelId) : null
   if (!parcel || !owns(claimOf(caller), { client_id: parcel.clientId, owner_hash: parcel.ownerHash })) {
     throw new SealiftError('not_found', 'There is no such parcel of yours')
   }
   if (parcel.endedAt !== null || parcel.expiresAt <= now) throw new SealiftError('gone', 'The parcel has ended')
-  if (parcel.version === ifVersion) return
+  if (parcel.version === ifVersion) return parcel
   throw new SealiftError('version_mismatch', `The parcel has version ${parcel.version}: read it, then try again`, {
     context: { version: parcel.version },
   })

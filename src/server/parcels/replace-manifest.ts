@@ -1,12 +1,12 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import { claimOf, storageCaps, type Caller } from '../caller.ts'
+import { chargedTier, claimOf, storageCaps, type Caller, type Charging } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
 
-export interface ReplaceManifest {
+export interface ReplaceManifest extends Charging {
   readonly records: ParcelRecords
   readonly feed: ChangeFeed
   readonly clock: Clock
@@ -18,6 +18,8 @@ export interface NextVersion {
   readonly manifest: Uint8Array
   readonly media: readonly string[]
   readonly parcelId: string
+  /** The client that made the parcel, and pays for all of it. */
+  readonly chargedTo: string
   /** The version this one is made from. */
   readonly ifVersion: number
 }
@@ -28,13 +30,13 @@ export interface NextVersion {
  *   invalid_request (a covered media was dropped)
  */
 export async function replaceManifest(
-  { records, feed, clock, admitNewBytes }: ReplaceManifest,
+  { records, feed, clock, admitNewBytes, openTier }: ReplaceManifest,
   caller: Caller,
-  { parcelId, ifVersion, manifest, media }: NextVersion,
+  { parcelId, chargedTo, ifVersion, manifest, media }: NextVersion,
 ): Promise<ParcelFacts> {
   if (!isId(parcelId)) throw new SealiftError('not_found', 'There is no such parcel of yours')
   assertManifestFits(manifest, caller.tier)
-  const next = { ifVersion, manifest, media, caps: storageCaps(caller.tier) }
+  const next = { ifVersion, manifest, media, caps: storageCaps(chargedTier({ openTier }, caller, chargedTo)) }
   await admitGrowth({ records, admitNewBytes }, parcelId, manifest.length)
   const parcel = await records.replaceManifest(parcelId, next, claimOf(caller), clock())
   feed.announce(parcelTopic(parcelId))

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
-import { quotaCaps, type Caller } from '../caller.ts'
+import { chargedTier, quotaCaps, type Caller, type Charging } from '../caller.ts'
 import type { Clock } from '../clock.ts'
 import { interruptible } from '../interruptible.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
@@ -15,7 +15,7 @@ import { completedWithout, givenUp, takenOver, type PartsInFlight } from './part
 import { findLiveUpload } from './upload-rights.ts'
 import type { UploadTerms } from './upload-terms.ts'
 
-export interface PutPart {
+export interface PutPart extends Charging {
   readonly records: UploadRecords
   readonly blobs: BlobStore
   readonly feed: ChangeFeed
@@ -47,7 +47,7 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
   await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
     const stop = AbortSignal.any([signal, slot.signal, takenOver])
     const { index, sizeBytes } = part
-    const caps = { ...quotaCaps(caller.tier), maxBytes: upload.maxBytes }
+    const caps = { ...quotaCaps(chargedTier(deps, caller, upload.clientId)), maxBytes: upload.maxBytes }
     const durable = await deps.records.reservePart(upload.uploadId, { index, sizeBytes }, caps)
     const source = sourceOf(part)
     if (durable) await compare(deps, caller, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
