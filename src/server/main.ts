@@ -11,6 +11,7 @@ import { DeviceGate } from './access/devices.ts'
 import { createIdentify } from './access/identify.ts'
 import { createProxyTrust } from './access/proxy-trust.ts'
 import { createSessions } from './access/sessions.ts'
+import { WrongTokens } from './access/wrong-tokens.ts'
 import { checkStorage } from './check-storage.ts'
 import type { Clock } from './clock.ts'
 import { isLoopbackHost } from './config/cross-checks.ts'
@@ -256,11 +257,12 @@ function createListener(
 ): HttpServer {
   const { clock, records, rates } = services
   const proxies = createProxyTrust(live)
+  const wrongTokens = new WrongTokens({ rates })
   const identify = createIdentify({
     live,
-    authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256 }),
+    authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256, wrongTokens }),
     devices: new DeviceGate({ live, records, clock }),
-    rates,
+    wrongTokens,
   })
   const readersNeedToken = () => live.current.access.downloads === 'token'
   const gate = new Gate({ identify, rates, readersNeedToken })

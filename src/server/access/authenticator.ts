@@ -25,6 +25,7 @@ import {
 } from './client-address.ts'
 import type { ProxyTrust } from './proxy-trust.ts'
 import { SignedTokens } from './signed-tokens.ts'
+import type { WrongTokens } from './wrong-tokens.ts'
 import { bearerToken, createTokenIndex, hashToken, type FindToken } from './tokens.ts'
 
 export interface RequestFacts {
@@ -39,7 +40,7 @@ export interface RequestFacts {
 export interface Authenticator {
   /**
    * Answers at once who sends no token, and rejects what it refuses.
-   * @throws unauthorized; unavailable when signed tokens cannot be verified right now
+   * @throws unauthorized; rate_limited; unavailable when signed tokens cannot be verified right now
    */
   authenticate(facts: RequestFacts): Client | Promise<Client>
   /** What anonymous requests of this peer are counted under. */
@@ -52,6 +53,8 @@ export interface AuthenticatorOptions {
   readonly proxies: ProxyTrust
   /** SHA-256 (hex) of the token that stands for this machine's own user in the open mode `loopback`. Absent: nobody has it. */
   readonly localTokenSha256?: string | undefined
+  /** Bounds the signatures that are verified for an address. Absent: no bound. */
+  readonly wrongTokens?: Pick<WrongTokens, 'admitUnknown'> | undefined
 }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
@@ -63,7 +66,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       const token = typeof authorization === 'string' ? bearerToken(authorization) : null
       if (token === null) return refuse()
       const sent = { token, hash: hashToken(token) }
-      return isLocalToken(deps, sent) ? (openClient(deps, facts, true) ?? refuse()) : tokenClient(deps, sent)
+      return isLocalToken(deps, sent) ? (openClient(deps, facts, true) ?? refuse()) : tokenClient(deps, facts, sent)
     },
     addressOf: facts => networkOf(deps, facts),
   }
@@ -74,9 +77,9 @@ interface Deps extends AuthenticatorOptions {
   readonly signed: SignedTokens
 }
 
-async function tokenClient(deps: Deps, sent: SentToken): Promise<Client> {
+async function tokenClient(deps: Deps, facts: RequestFacts, sent: SentToken): Promise<Client> {
   const config = deps.live.current
-  return staticClient(deps, config, sent.hash) ?? (await signedClient(deps, config, sent)) ?? refuse()
+  return staticClient(deps, config, sent.hash) ?? (await signedClient(deps, facts, sent)) ?? refuse()
 }
 
 function isLocalToken({ localTokenSha256 }: Deps, { hash }: SentToken): boolean {
@@ -113,9 +116,12 @@ interface SentToken {
   readonly hash: string
 }
 
-async function signedClient({ signed, clock }: Deps, config: ServerConfig, sent: SentToken): Promise<Client | null> {
+async function signedClient(deps: Deps, facts: RequestFacts, sent: SentToken): Promise<Client | null> {
+  const { signed, clock, live, wrongTokens } = deps
+  const config = live.current
   const beganAt = clock()
-  const claims = await signed.find(config, sent, beganAt)
+  const admit = () => wrongTokens?.admitUnknown(networkOf(deps, facts))
+  const claims = await signed.find(config, sent, beganAt, admit)
   if (claims === null) return null
   const { subject, device, tier } = claims
   const credential: Credential = {

@@ -20,18 +20,21 @@ export class SignedTokens {
 
   /**
    * @param hash of the token
+   * @param admit asked before its signature is verified
    * @returns `null` when it is not to be believed, or signed tokens are not taken
-   * @throws unavailable
+   * @throws unavailable; what `admit` does
    */
   async find(
     config: ServerConfig,
     { token, hash }: { token: string; hash: string },
     at: number,
+    admit: () => void | Promise<void> = () => undefined,
   ): Promise<SignedClaims | null> {
     const verifier = this.#verifierFor(config)
     const seen = this.#seen.get(hash)
     if (seen && at < seen.until) return seen.claims
     this.#seen.delete(hash)
+    if (verifier) await admit()
     const claims = (await verifier?.verify(token, at)) ?? null
     if (claims && verifier === this.#verifier) this.#remember(hash, claims, at)
     return claims

@@ -6,6 +6,7 @@ import { DeviceGate } from '../../../src/server/access/devices.ts'
 import { createIdentify } from '../../../src/server/access/identify.ts'
 import { createProxyTrust } from '../../../src/server/access/proxy-trust.ts'
 import { hashToken, newToken } from '../../../src/server/access/tokens.ts'
+import { WrongTokens } from '../../../src/server/access/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
@@ -52,7 +53,7 @@ function world(devices = 2) {
       localTokenSha256: hashToken(local),
     }),
     devices: new DeviceGate({ live, records, clock: () => clock.ms }),
-    rates: new MemoryRateLimiter({ now: () => clock.ms }),
+    wrongTokens: new WrongTokens({ rates: new MemoryRateLimiter({ now: () => clock.ms }), now: () => clock.ms }),
   })
   const ask = async (token: string | null, from = '127.0.0.1', capability = false) =>
     identify(

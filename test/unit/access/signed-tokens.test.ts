@@ -3,13 +3,17 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { createAuthenticator } from '../../../src/server/access/authenticator.ts'
 import { createProxyTrust } from '../../../src/server/access/proxy-trust.ts'
+import { DeviceGate } from '../../../src/server/access/devices.ts'
+import { createIdentify } from '../../../src/server/access/identify.ts'
+import { WrongTokens } from '../../../src/server/access/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { RawMap } from '../../../src/server/config/raw.ts'
+import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
 
 const SECRET = 'vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef'
 const NOW_SECONDS = 1_900_000_000
@@ -238,5 +242,62 @@ describe('threat 71: revocation', () => {
     await expect(ask(token)).rejects.toMatchObject(refused)
     reload({ publicKey: pem })
     expect(await ask(token)).toBeDefined()
+  })
+})
+
+describe('threat 50: forged tokens of an address', () => {
+  /** As a server wires it; `verified`: signatures that were verified. */
+  function guarded() {
+    const clock = { ms: NOW_SECONDS * 1000 }
+    const now = () => clock.ms
+    const live = createLiveConfig(parseConfig({ access: { openMode: 'off', jwt: { publicKey: pem } } }))
+    const wrongTokens = new WrongTokens({ rates: new MemoryRateLimiter({ now }), now })
+    const proxies = createProxyTrust(live)
+    const identify = createIdentify({
+      live,
+      authenticator: createAuthenticator({ live, clock: now, proxies, wrongTokens }),
+      devices: new DeviceGate({ live, clock: now, records: { seeDevice: async () => undefined } }),
+      wrongTokens,
+    })
+    const verify = vi.spyOn(crypto.subtle, 'verify')
+    onTestFinished(() => verify.mockRestore())
+    const ask = async (token: string, remoteAddress = '203.0.113.5') =>
+      identify({ headers: { authorization: `Bearer ${token}` }, socket: { remoteAddress } }, { capability: false })
+    return { clock, ask, verified: () => verify.mock.calls.length }
+  }
+
+  test('cost few verifications once they were too many, and keep no honest token out', async () => {
+    const { clock, ask, verified } = guarded()
+    const forged = await sign({ key: otherEd.privateKey })
+    const known = await sign({ claims: { sub: 'known' } })
+    await ask(known)
+    for (let count = 0; count < 200; count += 1) await expect(ask(forged)).rejects.toMatchObject(refused)
+    await expect(ask(forged)).rejects.toMatchObject({ code: 'rate_limited' })
+    const before = verified()
+    expect(before).toBeGreaterThan(200)
+    for (let count = 0; count < 500; count += 1) {
+      await expect(ask(forged)).rejects.toMatchObject({
+        code: 'rate_limited',
+        context: { limit: 'wrongTokens', value: 5 },
+      })
+    }
+    expect(verified() - before).toBeLessThanOrEqual(5)
+    // A token that was verified lately, and one of another address, are not held up.
+    expect((await ask(known)).client.clientId).toBe('subject:known')
+    const fresh = await sign({ claims: { sub: 'fresh' } })
+    expect((await ask(fresh, '198.51.100.7')).client.clientId).toBe('subject:fresh')
+    // A new one of the same address gets in when it tries again.
+    clock.ms += 200
+    expect((await ask(await sign({ claims: { sub: 'new' } }))).client.clientId).toBe('subject:new')
+  })
+
+  test('are forgotten after a while', async () => {
+    const { clock, ask, verified } = guarded()
+    const forged = await sign({ key: otherEd.privateKey })
+    for (let count = 0; count < 210; count += 1) await expect(ask(forged)).rejects.toThrow(/token/)
+    clock.ms += 41_000
+    const before = verified()
+    for (let count = 0; count < 50; count += 1) await expect(ask(forged)).rejects.toMatchObject(refused)
+    expect(verified() - before).toBe(50)
   })
 })
