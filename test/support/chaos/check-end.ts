@@ -8,7 +8,7 @@ import { eventually } from '../eventually.ts'
 import type { Actor } from './actor.ts'
 import { type ChaosCluster, CLIENTS, DIRECT_MS, HELD_KEYS, LEASE_MS } from './cluster.ts'
 import { readAt } from './direct-steps.ts'
-import type { MediaFacts } from './facts.ts'
+import { newestAcknowledged, type MediaFacts, type ParcelFacts } from './facts.ts'
 import { infoOf, nameOf, readMedia } from './media-steps.ts'
 import { readParcel } from './parcel-steps.ts'
 import { statusOf } from './upload-steps.ts'
@@ -22,13 +22,15 @@ export async function checkApi(actors: readonly Actor[]): Promise<void> {
   await inLanes(facts.media, async media => {
     if (await checkMedia(actorOf(actors, media.client), media)) live.push(media)
   })
+  const parcels: ParcelFacts[] = []
   for (const parcel of facts.parcels) {
     const actor = actorOf(actors, parcel.client)
     const seen = [await readParcel(actor, parcel, 0), await readParcel(actor, parcel, 1)]
     if (seen[0] !== seen[1]) actor.history.violate('the nodes differ about a parcel')
     if (seen.includes(null)) actor.history.violate('a parcel could not be read after the faults were over')
+    if (seen[0]) parcels.push(parcel)
   }
-  for (let client = 0; client < CLIENTS; client += 1) await checkCharge(actorOf(actors, client), live)
+  for (let client = 0; client < CLIENTS; client += 1) await checkCharge(actorOf(actors, client), { live, parcels })
 }
 
 const LANES = 6
@@ -84,11 +86,15 @@ async function checkWhole(actor: Actor, media: MediaFacts): Promise<void> {
 const CHARGED_MS = 2 * DIRECT_MS + 10_000
 
 /** The charge is what is held, once every address has expired. */
-async function checkCharge(actor: Actor, live: readonly MediaFacts[]): Promise<void> {
+async function checkCharge(
+  actor: Actor,
+  { live, parcels }: { readonly live: readonly MediaFacts[]; readonly parcels: readonly ParcelFacts[] },
+): Promise<void> {
   const held = new Map(
     live.filter(each => each.client === actor.client).map(({ content }) => [content.name, content.sizeBytes]),
   )
-  const expected = [...held.values()].reduce((sum, size) => sum + size, 0)
+  const manifests = parcels.filter(each => each.client === actor.client).map(sizeOfManifest)
+  const expected = [...held.values(), ...manifests].reduce((sum, size) => sum + size, 0)
   const wrong = async (): Promise<string[]> => {
     const { storedBytes } = await usageOf(actor, 0)
     if (storedBytes === expected) return []
@@ -96,6 +102,8 @@ async function checkCharge(actor: Actor, live: readonly MediaFacts[]): Promise<v
   }
   await within([actor], 'the charge is not what is held', wrong, CHARGED_MS)
 }
+
+const sizeOfManifest = (parcel: ParcelFacts): number => parcel.acknowledged.get(newestAcknowledged(parcel))?.length ?? 0
 
 interface Usage {
   readonly uploads: number
