@@ -42,12 +42,14 @@ export async function claimKey(
   }
 }
 
+/** Locks the key, so that of two repeats only one replaces what the first request left unfinished. */
 async function firstMade(db: Db, { clientId, key, fingerprint }: Idempotency): Promise<string | null> {
   const first = await db
     .selectFrom('idempotency')
     .select(['fingerprint', 'made_id'])
     .where('client_id', '=', clientId)
     .where('key', '=', key)
+    .forUpdate()
     .executeTakeFirst()
   if (!first) return null
   if (first.fingerprint === fingerprint) return first.made_id
