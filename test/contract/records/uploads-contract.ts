@@ -99,6 +99,17 @@ export function uploadsContract(records: Records): void {
         expect(second.uploadId).not.toBe(first.uploadId)
         expect((await records().beginUpload(newUpload({ idempotency: key('f') }))).uploadId).toBe(second.uploadId)
       })
+
+      it('begin anew once, however many repeats find that the first was given up', async () => {
+        for (let round = 0; round < 10; round++) {
+          const idempotency = { ...key('f'), key: `given up ${round}` }
+          const first = await records().beginUpload(newUpload({ idempotency }))
+          await records().abortUpload(first.uploadId, NOW)
+          const repeat = () => records().beginUpload(newUpload({ idempotency }))
+          const repeats = await Promise.all(Array.from({ length: 8 }, repeat))
+          expect(new Set(repeats.map(({ uploadId }) => uploadId)).size).toBe(1)
+        }
+      })
     })
 
     describe('completing', () => {
