@@ -24,6 +24,10 @@ const MPV = [
   '--msg-level=all=warn,cplayer=error,ao=error',
 ]
 
+// mpv reads no further than it shows. When mpv 0.35 has read a fragmented MP4 to its end before the first seek, it
+// warns of edit lists for each packet, with any server; it then shows the right places all the same.
+const SEEKING = ['--pause', '--cache=no']
+
 const SEEKS = fileURLToPath(new URL('../support/mpv-seeks.lua', import.meta.url))
 
 let server: TestServer
@@ -50,7 +54,7 @@ test('mpv plays a film to its end, and seeks to twenty places of a track, withou
   const { link } = await sealift.send([{ name: 'film.mp4', source: content('own', 100), film }])
   await using playing = await startPlay([link])
   expect(await runProgram('mpv', [...MPV, playing.url])).toEqual({ code: 0, stdout: '', stderr: '' })
-  const sought = await runProgram('mpv', [...MPV, '--pause', `--script=${SEEKS}`, playing.beside('r0.mp4')])
+  const sought = await runProgram('mpv', [...MPV, ...SEEKING, `--script=${SEEKS}`, playing.beside('r0.mp4')])
   expect(sought, sought.stdout).toMatchObject({ code: 0, stderr: '' })
   expect(sought.stdout.trimEnd().split('\n'), sought.stdout.slice(0, 2000)).toHaveLength(20)
 })

@@ -94,12 +94,20 @@ function drain(exchange: Exchange, then: (complete: boolean) => void): void {
     drainedBytes += Math.max(chunk.length, LEAST_PIECE_BYTES)
     freeMemory(chunk)
     if (drainedBytes <= LINGER_BYTES) return
-    // Else what the system has received already would be parsed first, chunk by chunk.
-    req.socket.pause()
+    stopReading(req)
     finish()
   }
   const timer = setTimeout(finish, LINGER_MS)
   req.on('error', () => undefined)
   req.on('data', count).on('end', finish).on('close', finish)
   req.resume()
+}
+
+/**
+ * Else what the system has received already would be parsed first, chunk by chunk. Pausing the socket would do nothing:
+ * the parser reads the connection itself, and stops when a request takes no more.
+ */
+function stopReading(req: Exchange['req']): void {
+  req.pause()
+  req.push = () => false
 }
