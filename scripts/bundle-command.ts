@@ -27,7 +27,7 @@ const BUNDLED = new Set([
 const ENTRIES = [
   'cli/main.ts',
   'client/node/hash-worker.ts',
-  'server/records/sqlite-worker.ts',
+  'server/records/sqlite/worker.ts',
   'video/remux-thread/remux-worker.ts',
 ]
 

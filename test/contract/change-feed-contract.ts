@@ -1,7 +1,7 @@
 /** What every ChangeFeed does. What one node announces, all hear; a feed of one process is its only node. */
 import { expect, test } from 'vitest'
 
-import type { ChangeFeed } from '../../src/server/records/change-feed.ts'
+import type { ChangeFeed } from '../../src/server/change-feed/change-feed.ts'
 import { steady } from '../support/blob-bytes.ts'
 
 export interface ChangeFeeds extends AsyncDisposable {

@@ -1,4 +1,4 @@
-import { openFileBlobStore } from '../../src/server/blobs/file-blob-store.ts'
+import { openFileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import { blobStoreContract } from './blob-store-contract.ts'
 

@@ -1,4 +1,4 @@
-import { createMemoryChangeFeed } from '../../src/server/records/memory-change-feed.ts'
+import { createMemoryChangeFeed } from '../../src/server/change-feed/memory.ts'
 import { changeFeedContract } from './change-feed-contract.ts'
 
 changeFeedContract(async () => ({

@@ -1,4 +1,4 @@
-import { MemoryRateLimiter } from '../../src/server/limits/memory-rate-limiter.ts'
+import { MemoryRateLimiter } from '../../src/server/limits/memory/rate-limiter.ts'
 import { rateLimiterContract } from './rate-limiter-contract.ts'
 
 rateLimiterContract(async () => ({

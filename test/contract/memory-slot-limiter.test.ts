@@ -1,4 +1,4 @@
-import { createMemorySlotLimiter } from '../../src/server/limits/memory-slot-limiter.ts'
+import { createMemorySlotLimiter } from '../../src/server/limits/memory/slot-limiter.ts'
 import { slotLimiterContract } from './slot-limiter-contract.ts'
 
 slotLimiterContract(async sessions => {

@@ -2,8 +2,8 @@
 import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 
-import type { Db, RecordDatabase } from '../../src/server/records/database.ts'
-import { createKyselyRecordStore } from '../../src/server/records/kysely-record-store.ts'
+import type { Db, RecordDatabase } from '../../src/server/records/queries/database.ts'
+import { createKyselyRecordStore } from '../../src/server/records/queries/kysely-record-store.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { makeOldSchema } from '../support/old-schema.ts'

@@ -1,7 +1,7 @@
 /** Counted media, forwarded and downloaded by two nodes at once. */
 import { expect, it } from 'vitest'
 
-import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, postgresEngine } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

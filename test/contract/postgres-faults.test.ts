@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 
 import { isSealiftError } from '../../src/protocol/errors.ts'
-import { openPostgresRecordStore, type PostgresRecordStoreOptions } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore, type PostgresRecordStoreOptions } from '../../src/server/records/postgres/index.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, type RunningPostgres, startPostgres, type TestDatabase } from '../support/engines/postgres.ts'

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 
-import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { type CommitFault, type CommitProxy, startCommitProxy } from '../support/commit-proxy.ts'

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'
 import { createDatabase, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'

@@ -1,4 +1,4 @@
-import { openPostgresDatabase } from '../../src/server/records/postgres-database.ts'
+import { openPostgresDatabase } from '../../src/server/records/postgres/database.ts'
 import { createDatabase, postgresEngine } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { migrationsContract } from './migrations-contract.ts'

@@ -1,4 +1,4 @@
-import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import { createDatabase, postgresEngine } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { type OpenedRecords, recordStoreContract } from './record-store-contract.ts'

@@ -1,4 +1,4 @@
-import { openS3BlobStore } from '../../src/server/blobs/s3-blob-store.ts'
+import { openS3BlobStore } from '../../src/server/blobs/s3/blob-store.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { makeBucket } from '../support/s3-bucket.ts'

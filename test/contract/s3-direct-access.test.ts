@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { openS3BlobStore, type S3BlobStore } from '../../src/server/blobs/s3-blob-store.ts'
+import { openS3BlobStore, type S3BlobStore } from '../../src/server/blobs/s3/blob-store.ts'
 import type { DirectRequest } from '../../src/server/blobs/blob-store.ts'
 import { freshId, readBytes, steady } from '../support/blob-bytes.ts'
 import { cephEngine } from '../support/engines/ceph.ts'

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { openS3BlobStore, type S3BlobStore, type S3BlobStoreOptions } from '../../src/server/blobs/s3-blob-store.ts'
+import { openS3BlobStore, type S3BlobStore, type S3BlobStoreOptions } from '../../src/server/blobs/s3/blob-store.ts'
 import { isSealiftError } from '../../src/protocol/errors.ts'
 import type { BlobAddress } from '../../src/server/blobs/blob-store.ts'
 import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-import { openSqliteDatabase } from '../../src/server/records/sqlite-database.ts'
+import { openSqliteDatabase } from '../../src/server/records/sqlite/database.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import { migrationsContract } from './migrations-contract.ts'
 

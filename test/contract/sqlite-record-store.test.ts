@@ -2,10 +2,10 @@ import { join } from 'node:path'
 
 import BetterSqlite3 from 'better-sqlite3'
 
-import { createKyselyRecordStore } from '../../src/server/records/kysely-record-store.ts'
+import { createKyselyRecordStore } from '../../src/server/records/queries/kysely-record-store.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
-import { openSqliteDatabase } from '../../src/server/records/sqlite-database.ts'
-import { openSqliteRecordStore } from '../../src/server/records/sqlite.ts'
+import { openSqliteDatabase } from '../../src/server/records/sqlite/database.ts'
+import { openSqliteRecordStore } from '../../src/server/records/sqlite/index.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import { type OpenedRecords, recordStoreContract } from './record-store-contract.ts'
 

@@ -1,4 +1,4 @@
-import { openValkeyChangeFeed } from '../../src/server/records/valkey-change-feed.ts'
+import { openValkeyChangeFeed } from '../../src/server/change-feed/valkey.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'

@@ -1,4 +1,4 @@
-import { createValkeyRateLimiter } from '../../src/server/limits/valkey-rate-limiter.ts'
+import { createValkeyRateLimiter } from '../../src/server/limits/valkey/rate-limiter.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'

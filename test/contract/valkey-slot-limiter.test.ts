@@ -1,5 +1,5 @@
 import type { ClusterNode } from '../../src/server/cluster/cluster-node.ts'
-import { openValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
+import { openValkeySlotLimiter } from '../../src/server/limits/valkey/slot-limiter.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'

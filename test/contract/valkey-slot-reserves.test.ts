@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 
 import type { TransferSlot } from '../../src/server/limits/limiter.ts'
-import { LineNames } from '../../src/server/limits/line-names.ts'
-import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
+import { LineNames } from '../../src/server/limits/valkey/queue-keys.ts'
+import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../src/server/limits/valkey/slot-limiter.ts'
 import { clusterNodes } from '../support/cluster-nodes.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { valkeyEngine } from '../support/engines/valkey.ts'

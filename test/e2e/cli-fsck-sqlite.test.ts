@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 
-import { openSqliteDatabase } from '../../src/server/records/sqlite-database.ts'
+import { openSqliteDatabase } from '../../src/server/records/sqlite/database.ts'
 import { makeOldSchema } from '../support/old-schema.ts'
 import { runCli } from '../support/running-cli.ts'
 import { startServe } from '../support/serving.ts'

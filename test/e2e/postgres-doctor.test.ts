@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
-import { openPostgresRecordStore } from '../../src/server/records/postgres.ts'
+import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import { diagnose } from '../support/doctor.ts'
 import { createDatabase, postgresEngine, type TestDatabase } from '../support/engines/postgres.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

@@ -5,8 +5,8 @@
 import { join } from 'node:path'
 
 import { isSealiftError } from '../../src/protocol/errors.ts'
-import { openFileBlobStore } from '../../src/server/blobs/file-blob-store.ts'
-import { openSqliteRecordStore } from '../../src/server/records/sqlite.ts'
+import { openFileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
+import { openSqliteRecordStore } from '../../src/server/records/sqlite/index.ts'
 import { readBytes, storeBlob } from './blob-bytes.ts'
 import { bytesFor } from './random.ts'
 import { completeMedia, LATER, newParcel, NOW } from './record-fixtures.ts'

@@ -1,4 +1,4 @@
-import type { FileSystem, OpenFile } from '../../src/server/blobs/file-system.ts'
+import type { FileSystem, OpenFile } from '../../src/server/blobs/file/file-system.ts'
 
 export type FileOperation =
   | 'open'

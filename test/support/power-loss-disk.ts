@@ -3,7 +3,7 @@
  * `sync` of the folder that holds them, in any mixture the kernel might have chosen. Only a rename is whole, as on every
  * file system with a journal: the file has its old name or its new one, or both, never none.
  */
-import type { FileSystem, OpenFile } from '../../src/server/blobs/file-system.ts'
+import type { FileSystem, OpenFile } from '../../src/server/blobs/file/file-system.ts'
 import type { Random } from './random.ts'
 import { kernelError } from './hooked-file-system.ts'
 

@@ -3,7 +3,7 @@
  * Arguments: URL, prefix, lease in ms, cap, slots to hold. Lines: `held N`, then `lost` for each that is taken away.
  */
 import { joinCluster } from '../../src/server/cluster/cluster-node.ts'
-import { openValkeySlotLimiter } from '../../src/server/limits/valkey-slot-limiter.ts'
+import { openValkeySlotLimiter } from '../../src/server/limits/valkey/slot-limiter.ts'
 
 const [url = '', prefix = '', leaseTtlMs = '', cap = '', count = ''] = process.argv.slice(2)
 const node = await joinCluster({ url, prefix, leaseTtlMs: Number(leaseTtlMs), commandTimeoutMs: 300 })

@@ -3,9 +3,9 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { openFileBlobStore } from '../../src/server/blobs/file-blob-store.ts'
-import { nodeFileSystem } from '../../src/server/blobs/file-system.ts'
-import { openSqliteRecordStore } from '../../src/server/records/sqlite.ts'
+import { openFileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
+import { nodeFileSystem } from '../../src/server/blobs/file/file-system.ts'
+import { openSqliteRecordStore } from '../../src/server/records/sqlite/index.ts'
 import { hookedFileSystem } from './hooked-file-system.ts'
 import { hookedRecords } from './hooked-records.ts'
 import { liveOnce, noPromises } from './storage-life.ts'

@@ -5,7 +5,7 @@
  */
 import { expect } from 'vitest'
 
-import type { FileBlobStore } from '../../src/server/blobs/file-blob-store.ts'
+import type { FileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
 import type { MediaRecord, RecordStore } from '../../src/server/records/record-store.ts'
 import { recover } from '../../src/server/upkeep/recover.ts'
 import { createSweeper, type Sweeper } from '../../src/server/upkeep/sweeper.ts'

@@ -8,7 +8,7 @@ import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-
 import { loadConfig } from '../../src/server/config/load-config.ts'
 import { mergeRaw } from '../../src/server/config/raw.ts'
 import type { ServerConfig } from '../../src/server/config/schema.ts'
-import { s3Options } from '../../src/server/open-stores.ts'
+import { s3Options } from '../../src/server/compose/open-stores.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
 
 /** A file or an object that holds bytes of media. */

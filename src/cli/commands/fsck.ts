@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { formatSize } from '../../protocol/units.ts'
-import { checkStorage } from '../../server/check-storage.ts'
+import { checkStorage } from '../../server/compose/check-storage.ts'
 import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { openStores } from '../../server/open-stores.ts'
+import { openStores } from '../../server/compose/open-stores.ts'
 import type { Usage } from '../../server/records/record-store.ts'
 import { canCheck } from '../../server/upkeep/check-blobs.ts'
 import {

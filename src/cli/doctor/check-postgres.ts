@@ -4,8 +4,8 @@ import { Client } from 'pg'
 import { isSealiftError } from '../../protocol/errors.ts'
 import { formatDuration } from '../../protocol/units.ts'
 import type { PostgresConfig } from '../../server/config/schema.ts'
-import { explainPostgres, placeOf } from '../../server/records/explain-postgres.ts'
-import { clientConfig, cut } from '../../server/records/postgres-pool.ts'
+import { explainPostgres, placeOf } from '../../server/records/postgres/error-text.ts'
+import { clientConfig, cut } from '../../server/records/postgres/pool.ts'
 import { explain } from '../explain.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 import { CLOCK_NOTE_MS } from './check-clock.ts'
@@ -103,7 +103,7 @@ function writable({ read_only, may_create }: Facts): Check {
 }
 
 async function schema(postgres: PostgresConfig): Promise<Check> {
-  const { openPostgresRecordStore } = await import('../../server/records/postgres.ts')
+  const { openPostgresRecordStore } = await import('../../server/records/postgres/index.ts')
   await using records = await openPostgresRecordStore(postgres)
   try {
     await records.checkSchema()

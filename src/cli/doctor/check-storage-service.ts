@@ -1,8 +1,8 @@
 /** What an S3 service can and cannot do, one line for each finding. */
 import type { S3Finding } from '../../server/blobs/s3/probe-findings.ts'
-import { probeStorage } from '../../server/check-storage.ts'
+import { probeStorage } from '../../server/compose/check-storage.ts'
 import type { S3Config, ServerConfig } from '../../server/config/schema.ts'
-import { s3Options } from '../../server/open-stores.ts'
+import { s3Options } from '../../server/compose/open-stores.ts'
 import { explain } from '../explain.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 

@@ -1,8 +1,8 @@
 /** Bodies that are taken into memory whole. The caller holds their memory (`takeMemory`) before the first byte is read. */
-import type { Caller } from '../caller.ts'
-import { freeMemory } from '../blobs/free-memory.ts'
-import { interruptible } from '../interruptible.ts'
-import type { HeldMemory, RequestMemory } from '../memory/request-memory.ts'
+import type { Caller } from '../access/caller.ts'
+import { freeMemory } from '../blobs/file/free-memory.ts'
+import { interruptible } from '../transfers/abortable.ts'
+import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { Exchange } from './exchange.ts'
 import { receive, type Receiving } from './receive.ts'
 

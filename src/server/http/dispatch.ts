@@ -6,11 +6,11 @@ import express, { type Express, type NextFunction, type Request, type Response }
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { ROUTES, type RouteName } from '../../protocol/routes.ts'
-import { sendEmpty } from './answers.ts'
+import { sendEmpty } from './responses.ts'
 import { preflightHeaders } from './cors.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gate, PublicRoute } from './gate.ts'
-import { drainRest, dropNeedlessBody, refuse } from './refuse.ts'
+import { drainRest, dropNeedlessBody, refuse } from './error-response.ts'
 import type { RouteTable } from './routes.ts'
 
 const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia', 'health', 'ready'] as const).map(name => ({

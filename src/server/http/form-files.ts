@@ -6,8 +6,8 @@ import { MIMEType } from 'node:util'
 import busboy, { type Busboy } from 'busboy'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import type { ByteSource } from '../uploads/byte-source.ts'
-import type { FormFile } from '../uploads/store-form.ts'
+import type { ByteSource } from '../transfers/upload/byte-source.ts'
+import type { FormFile } from '../transfers/upload/store-form.ts'
 
 export interface FormLimits {
   readonly maxFiles: number

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../access/caller.ts'
 import { contentLength, contentType, readWhole, takeMemory, type Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 import { JsonScan, type JsonBounds } from './json-scan.ts'

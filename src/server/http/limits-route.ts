@@ -1,6 +1,6 @@
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../access/caller.ts'
 import { reportLimits, type LimitsReport } from '../limits/limits-report.ts'
-import { sendJson } from './answers.ts'
+import { sendJson } from './responses.ts'
 import type { Exchange } from './exchange.ts'
 
 /** What applies to the caller, what it uses, what is left. */

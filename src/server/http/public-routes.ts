@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 import type { Health } from '../../protocol/schemas.ts'
-import { sendBytes, sendEmpty, sendJson } from './answers.ts'
+import { sendBytes, sendEmpty, sendJson } from './responses.ts'
 import { matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 

@@ -1,9 +1,9 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM, parseContentDigest } from '../../protocol/headers.ts'
 import { MAX_PART_INDEX } from '../../protocol/ids.ts'
-import type { Caller } from '../caller.ts'
-import { putPart, type PutPart } from '../uploads/put-part.ts'
-import { sendEmpty } from './answers.ts'
+import type { Caller } from '../access/caller.ts'
+import { putPart, type PutPart } from '../transfers/upload/put-part.ts'
+import { sendEmpty } from './responses.ts'
 import type { Exchange } from './exchange.ts'
 import { receive, type Receiving } from './receive.ts'
 

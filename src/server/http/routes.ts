@@ -3,7 +3,7 @@
  * here does not exist; the compiler sees to it that every route of the wire contract is.
  */
 import type { RouteName } from '../../protocol/routes.ts'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../access/caller.ts'
 import type { RecordStore } from '../records/record-store.ts'
 import type { LimitsReport } from '../limits/limits-report.ts'
 import type { Exchange } from './exchange.ts'
@@ -30,7 +30,7 @@ import { getMedia, headMedia, type ReadMedia } from './read-media.ts'
 import type { Receiving } from './receive.ts'
 import { storeMediaRoute } from './store-media-route.ts'
 import { abortUploadRoute, beginUploadRoute, completeUploadRoute, uploadStatusRoute } from './upload-routes.ts'
-import type { PutPart } from '../uploads/put-part.ts'
+import type { PutPart } from '../transfers/upload/put-part.ts'
 import type { StoreMedia } from './store-media-route.ts'
 import type { UploadRoutes } from './upload-routes.ts'
 

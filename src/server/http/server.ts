@@ -13,7 +13,7 @@ import { ConnectionGuard } from './connection-guard.ts'
 import { corsHeaders } from './cors.ts'
 import type { Dispatcher } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
-import { answerRaw } from './raw-answer.ts'
+import { answerRaw } from './raw-error-response.ts'
 
 const HEADERS_TIMEOUT_MS = 15_000
 const CHECK_EVERY_MS = 5000

@@ -1,8 +1,8 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import { claimOf, type Caller } from '../caller.ts'
+import { claimOf, type Caller } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
-import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { parcelTopic, type ChangeFeed } from '../change-feed/change-feed.ts'
 import type { ParcelRecords } from '../records/record-store.ts'
 
 export interface EndParcel {

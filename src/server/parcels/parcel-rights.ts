@@ -1,7 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import { claimOf, type Caller } from '../caller.ts'
-import { owns } from '../records/claims.ts'
+import { claimOf, type Caller } from '../access/caller.ts'
+import { owns } from '../records/queries/ownership.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { newId } from '../../protocol/ids.ts'
-import { claimOf, expiryOf, storageCaps, type Maker } from '../caller.ts'
+import { claimOf, expiryOf, storageCaps, type Maker } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'

@@ -1,8 +1,8 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import { chargedTier, claimOf, storageCaps, type Caller, type Charging } from '../caller.ts'
+import { chargedTier, claimOf, storageCaps, type Caller, type Charging } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
-import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { parcelTopic, type ChangeFeed } from '../change-feed/change-feed.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { parcelTopic, type ChangeFeed } from '../records/change-feed.ts'
+import { parcelTopic, type ChangeFeed } from '../change-feed/change-feed.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { readParcel } from './read-parcel.ts'
 

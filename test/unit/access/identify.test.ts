@@ -9,7 +9,7 @@ import { hashToken, newToken } from '../../../src/server/access/tokens.ts'
 import { WrongTokens } from '../../../src/server/access/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
-import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
+import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 
 /** Devices as the record store keeps them, in memory. */
 function deviceRecords() {

@@ -13,7 +13,7 @@ import { WrongTokens } from '../../../src/server/access/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { RawMap } from '../../../src/server/config/raw.ts'
-import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
+import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 
 const SECRET = 'vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef'
 const NOW_SECONDS = 1_900_000_000

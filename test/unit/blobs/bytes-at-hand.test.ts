@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import type { BlobAddress, ByteRange } from '../../../src/server/blobs/blob-store.ts'
-import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
+import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
 import { readBytes, storeBlob } from '../../support/blob-bytes.ts'
 import { bytesFor } from '../../support/random.ts'
 import { type TempDirectory, tempDirectory } from '../../support/temp-directory.ts'

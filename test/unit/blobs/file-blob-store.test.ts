@@ -4,8 +4,8 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
-import { nodeFileSystem } from '../../../src/server/blobs/file-system.ts'
+import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
+import { nodeFileSystem } from '../../../src/server/blobs/file/file-system.ts'
 import { freshId, piecesOf, readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { type BeforeOperation, hookedFileSystem, kernelError } from '../../support/hooked-file-system.ts'
 import { bytesFor } from '../../support/random.ts'

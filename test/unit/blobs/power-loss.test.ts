@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
+import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
 import { freshId, piecesOf, readBytes, steady } from '../../support/blob-bytes.ts'
 import { hookedFileSystem, Stopper } from '../../support/hooked-file-system.ts'
 import { powerLossDisk, type PowerLossDisk } from '../../support/power-loss-disk.ts'

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { joinCluster } from '../../../src/server/cluster/cluster-node.ts'
 import { defineScript, openValkeyLink } from '../../../src/server/cluster/valkey-link.ts'
-import { openValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
+import { openValkeySlotLimiter } from '../../../src/server/limits/valkey/slot-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { startFlakyProxy } from '../../support/flaky-proxy.ts'

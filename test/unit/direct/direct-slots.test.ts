@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 
-import { DirectSlots } from '../../../src/server/direct/direct-slots.ts'
+import { DirectSlots } from '../../../src/server/transfers/direct/direct-slots.ts'
 import type { TransferSlot } from '../../../src/server/limits/limiter.ts'
-import { createMemoryChangeFeed } from '../../../src/server/records/memory-change-feed.ts'
+import { createMemoryChangeFeed } from '../../../src/server/change-feed/memory.ts'
 import { eventually } from '../../support/eventually.ts'
 
 function slot(): TransferSlot & { readonly freed: () => boolean; readonly takeAway: () => void } {

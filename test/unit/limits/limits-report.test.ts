@@ -5,7 +5,7 @@ import type { Client } from '../../../src/server/access/access.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { reportLimits } from '../../../src/server/limits/limits-report.ts'
-import { createMemorySlotLimiter } from '../../../src/server/limits/memory-slot-limiter.ts'
+import { createMemorySlotLimiter } from '../../../src/server/limits/memory/slot-limiter.ts'
 import { tierOf } from '../../../src/server/limits/tiers.ts'
 import type { Usage } from '../../../src/server/records/record-store.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
+import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 import { chargeFor, paceSink, paceSource } from '../../../src/server/limits/pacing.ts'
 
 const NEVER = new AbortController().signal

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { gcraCharge, gcraTake } from '../../../src/server/limits/gcra.ts'
-import { MemoryRateLimiter } from '../../../src/server/limits/memory-rate-limiter.ts'
+import { gcraCharge, gcraTake } from '../../../src/server/limits/memory/gcra.ts'
+import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 
 function limiterAt(start = 0, maxKeys = 1000) {
   const clock = { ms: start }

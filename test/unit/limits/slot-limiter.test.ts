@@ -6,7 +6,7 @@ import { createSessions } from '../../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
-import { createMemorySlotLimiter, type MemorySlotLimiter } from '../../../src/server/limits/memory-slot-limiter.ts'
+import { createMemorySlotLimiter, type MemorySlotLimiter } from '../../../src/server/limits/memory/slot-limiter.ts'
 import { slotRequest as request } from '../../contract/slot-limiter-contract.ts'
 
 const NEVER = new AbortController().signal

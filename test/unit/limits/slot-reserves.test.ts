@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-import { type SlotLease, SlotReserves } from '../../../src/server/limits/slot-reserves.ts'
-import type { Ask, Answer } from '../../../src/server/limits/slot-ledger.ts'
-import { ANSWER } from '../../../src/server/limits/slot-script.ts'
+import { type SlotLease, SlotReserves } from '../../../src/server/limits/valkey/cached-slots.ts'
+import type { Ask, Answer } from '../../../src/server/limits/valkey/slot-script-client.ts'
+import { ANSWER } from '../../../src/server/limits/valkey/slot-script.ts'
 
 const LINE = 'download:a'
 const CAP = 8

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 
 import type { RateLimiter } from '../../../src/server/limits/limiter.ts'
-import { createValkeyRateLimiter } from '../../../src/server/limits/valkey-rate-limiter.ts'
+import { createValkeyRateLimiter } from '../../../src/server/limits/valkey/rate-limiter.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'

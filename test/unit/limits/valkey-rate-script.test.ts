@@ -5,9 +5,9 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { openValkeyLink } from '../../../src/server/cluster/valkey-link.ts'
-import { gcraCharge, gcraTake } from '../../../src/server/limits/gcra.ts'
+import { gcraCharge, gcraTake } from '../../../src/server/limits/memory/gcra.ts'
 import type { Rate } from '../../../src/server/limits/limiter.ts'
-import { RATES } from '../../../src/server/limits/rate-script.ts'
+import { RATES } from '../../../src/server/limits/valkey/rate-script.ts'
 import { sharedEngine } from '../../support/engines/shared.ts'
 import { valkeyEngine } from '../../support/engines/valkey.ts'
 

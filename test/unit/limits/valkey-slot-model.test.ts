@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 
 import { joinCluster, type ClusterNode } from '../../../src/server/cluster/cluster-node.ts'
 import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
-import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../../src/server/limits/valkey-slot-limiter.ts'
+import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../../src/server/limits/valkey/slot-limiter.ts'
 import { startValkey, type RunningValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../../support/flaky-proxy.ts'

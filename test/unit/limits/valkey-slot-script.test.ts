@@ -4,8 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { type ClusterNode, joinCluster } from '../../../src/server/cluster/cluster-node.ts'
-import { SlotLedger } from '../../../src/server/limits/slot-ledger.ts'
-import { ANSWER } from '../../../src/server/limits/slot-script.ts'
+import { SlotLedger } from '../../../src/server/limits/valkey/slot-script-client.ts'
+import { ANSWER } from '../../../src/server/limits/valkey/slot-script.ts'
 import { type RunningValkey, startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
 

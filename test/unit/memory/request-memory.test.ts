@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { RequestMemory, type HeldMemory } from '../../../src/server/memory/request-memory.ts'
+import { RequestMemory, type HeldMemory } from '../../../src/server/buffers/request-memory.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const KiB = 1024

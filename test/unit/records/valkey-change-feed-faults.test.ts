@@ -1,7 +1,7 @@
 /** A feed that may have missed something wakes everyone: nobody waits for long for what cannot be heard. */
 import { expect, test } from 'vitest'
 
-import { openValkeyChangeFeed } from '../../../src/server/records/valkey-change-feed.ts'
+import { openValkeyChangeFeed } from '../../../src/server/change-feed/valkey.ts'
 import { steady } from '../../support/blob-bytes.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
 import { startValkey } from '../../support/engines/valkey.ts'

@@ -4,8 +4,8 @@ import { promisify } from 'node:util'
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
-import { openSqliteRecordStore } from '../../../src/server/records/sqlite.ts'
+import { openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
+import { openSqliteRecordStore } from '../../../src/server/records/sqlite/index.ts'
 import { readBytes, storeBlob } from '../../support/blob-bytes.ts'
 import type { FullDiskReport } from '../../support/full-disk-child.ts'
 import { bytesFor } from '../../support/random.ts'

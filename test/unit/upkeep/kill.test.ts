@@ -4,8 +4,8 @@ import { join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { openFileBlobStore } from '../../../src/server/blobs/file-blob-store.ts'
-import { openSqliteRecordStore } from '../../../src/server/records/sqlite.ts'
+import { openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
+import { openSqliteRecordStore } from '../../../src/server/records/sqlite/index.ts'
 import { auditAfterCrash, type Promises } from '../../support/storage-life.ts'
 import { tempDirectory } from '../../support/temp-directory.ts'
 

@@ -3,8 +3,8 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { describe, expect, test } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
-import { createMemoryChangeFeed } from '../../../src/server/records/memory-change-feed.ts'
-import { PartWatch } from '../../../src/server/uploads/part-watch.ts'
+import { createMemoryChangeFeed } from '../../../src/server/change-feed/memory.ts'
+import { PartWatch } from '../../../src/server/transfers/upload/part-watch.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const pointless = new SealiftError('gone', 'The upload is over, says the test')

@@ -9,10 +9,10 @@
 import { Readable } from 'node:stream'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { interruptible } from '../../interruptible.ts'
+import { interruptible } from '../../transfers/abortable.ts'
 import type { PartAddress } from '../blob-store.ts'
 import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
-import type { ByteBudget } from '../../memory/byte-budget.ts'
+import type { ByteBudget } from '../../buffers/byte-budget.ts'
 import type { Try } from './retry.ts'
 import type { ObjectBody } from './s3-service.ts'
 

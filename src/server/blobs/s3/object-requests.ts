@@ -1,8 +1,8 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 
-import type { AnswerBody } from './answer-body.ts'
-import { locateBucket, objectRequest } from './bucket-place.ts'
-import { foundOnce } from './found-once.ts'
+import type { AnswerBody } from './response-body.ts'
+import { locateBucket, objectRequest } from './bucket-url.ts'
+import { foundOnce } from './memoize-async.ts'
 
 export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD'

@@ -5,7 +5,7 @@
  */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
-import type { AnswerBody } from './answer-body.ts'
+import type { AnswerBody } from './response-body.ts'
 import { Deadline } from './deadline.ts'
 import type { ObjectNames } from './object-names.ts'
 import type { ReceiveMemory } from './receive-memory.ts'

@@ -1,4 +1,4 @@
-import { freeMemory } from '../free-memory.ts'
+import { freeMemory } from '../file/free-memory.ts'
 
 const LARGE_BYTES = 256 * 1024
 const SMALL_BYTES = 32 * 1024

@@ -3,7 +3,7 @@ import type { NodeHttpHandler } from '@smithy/node-http-handler'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, type Dispatcher } from 'undici'
 
-import { AnswerBody } from './answer-body.ts'
+import { AnswerBody } from './response-body.ts'
 import type { ReceiveMemory } from './receive-memory.ts'
 import { receivingConnector } from './receiving-connector.ts'
 

@@ -13,7 +13,7 @@ import { buffer, text } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ByteRange, StoredPart } from '../blob-store.ts'
-import type { AnswerBody } from './answer-body.ts'
+import type { AnswerBody } from './response-body.ts'
 import type { ReceiveMemory } from './receive-memory.ts'
 import { type ObjectAnswer, ObjectRequests } from './object-requests.ts'
 import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'

@@ -1,10 +1,10 @@
 /** The body of a request that carries a manifest: raw octets, or JSON. */
 import { SealiftError } from '../../../protocol/errors.ts'
 import { OCTET_STREAM } from '../../../protocol/headers.ts'
-import type { Caller } from '../../caller.ts'
+import type { Caller } from '../../access/caller.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import { manifestTooLarge } from '../../parcels/manifest-bytes.ts'
-import { slotRequest } from '../../transfer-slot.ts'
+import { slotRequest } from '../../access/transfer-slot.ts'
 import { contentLength, contentType, readWhole, takeMemory, type Buffering } from '../buffered-body.ts'
 import type { Exchange } from '../exchange.ts'
 import { boundedBy, JSON_BYTES, tooLarge } from '../json-body.ts'

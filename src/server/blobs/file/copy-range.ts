@@ -1,0 +1,142 @@
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { ByteRange, ByteSink } from '../blob-store.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import { translateFileError } from './file-errors.ts'
+import type { OpenFile } from './file-system.ts'
+
+interface Copy {
+  readonly file: OpenFile
+  readonly pool: BufferPool
+  readonly sink: ByteSink
+  readonly signal: AbortSignal
+}
+
+/** Copies a range of a file into a sink. What fits one buffer is one read; more is read one buffer ahead of the sink. */
+export async function copyRange(copy: Copy, range: ByteRange): Promise<void> {
+  const delivery = new Delivery(copy)
+  try {
+    let position = range.start
+    let step = startStep(copy, position, range.end)
+    for (;;) {
+      const filled = step instanceof Promise ? await step : step
+      position += filled.length
+      if (position >= range.end) return await delivery.hand(filled, null)
+      const ahead = startAhead(copy, position, range.end)
+      await delivery.hand(filled, ahead)
+      step = ahead ?? startStep(copy, position, range.end)
+    }
+  } finally {
+    delivery.end()
+  }
+}
+
+interface Filled {
+  readonly buffer: Uint8Array
+  readonly length: number
+}
+
+type Filling = Filled | Promise<Filled>
+
+function startStep(copy: Copy, position: number, end: number): Filling {
+  return fill(copy, copy.pool.take(end - position), position, end)
+}
+
+/** Reading ahead is worth a buffer only while there are plenty. */
+function startAhead(copy: Copy, position: number, end: number): Filling | null {
+  const buffer = copy.pool.tryTake()
+  if (!buffer) return null
+  const ahead = fill(copy, buffer, position, end)
+  // It is awaited only after the sink has taken what comes before it.
+  if (ahead instanceof Promise) ahead.catch(() => undefined)
+  return ahead
+}
+
+/** What the file has at once is there at once. @throws damaged when the file ends too early, unavailable */
+function fill(copy: Copy, buffer: Uint8Array, position: number, end: number): Filling {
+  const length = Math.min(buffer.length, end - position)
+  const { file, pool } = copy
+  try {
+    const reading = file.read(buffer, length, position)
+    if (reading === length) return { buffer, length }
+    return fillOn(copy, { buffer, length }, position, reading)
+  } catch (error) {
+    pool.release(buffer)
+    throw translateFileError(error)
+  }
+}
+
+async function fillOn(
+  { file, pool }: Copy,
+  wanted: Filled,
+  position: number,
+  reading: number | Promise<number>,
+): Promise<Filled> {
+  const { buffer, length } = wanted
+  try {
+    let filled = await reading
+    while (filled < length) {
+      const more = filled === 0 ? 0 : await file.read(buffer.subarray(filled), length - filled, position + filled)
+      if (more === 0) throw new SealiftError('damaged', 'The stored bytes end too early: run `sealift fsck`')
+      filled += more
+    }
+    return wanted
+  } catch (error) {
+    pool.release(buffer)
+    throw translateFileError(error)
+  }
+}
+
+/** Hands buffers to the sink. A sink that never answers must not outlive the abort. */
+class Delivery {
+  readonly #copy: Copy
+  #listens = false
+  /** Rejects the write that waits right now. */
+  #rejectPending: ((reason: unknown) => void) | null = null
+
+  constructor(copy: Copy) {
+    this.#copy = copy
+  }
+
+  /** When that fails, what was read ahead is given back, and the error wins. */
+  async hand({ buffer, length }: Filled, ahead: Filling | null): Promise<void> {
+    const { sink, pool, signal } = this.#copy
+    try {
+      signal.throwIfAborted()
+      const pending = sink.write(length === buffer.length ? buffer : buffer.subarray(0, length))
+      if (pending) await this.#settled(pending)
+      pool.release(buffer)
+    } catch (error) {
+      // The sink may still be looking at it.
+      pool.discard(buffer)
+      await giveBack(pool, ahead)
+      throw error
+    }
+  }
+
+  end(): void {
+    if (this.#listens) this.#copy.signal.removeEventListener('abort', this.#abort)
+  }
+
+  #settled(pending: Promise<void>): Promise<void> {
+    if (!this.#listens) this.#copy.signal.addEventListener('abort', this.#abort, { once: true })
+    this.#listens = true
+    return new Promise((resolve, reject) => {
+      this.#rejectPending = reject
+      if (this.#copy.signal.aborted) this.#abort()
+      pending.then(resolve, reject)
+    })
+  }
+
+  readonly #abort = (): void => {
+    this.#rejectPending?.(this.#copy.signal.reason)
+  }
+}
+
+async function giveBack(pool: BufferPool, ahead: Filling | null): Promise<void> {
+  try {
+    const unused = await ahead
+    if (unused) pool.release(unused.buffer)
+  } catch {
+    // What failed has given its buffer back.
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The few operations of a file system that the blob store stands on, so that tests can let one fail, hang or be the
+ * last thing the process does. Errors are Node's own, with their `code`.
+ */
+import { constants, close, fdatasync, fstat, fsync, ftruncate, open, read, readSync, writev } from 'node:fs'
+import { open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
+
+import { makeFolder } from '../../../files/make-folder.ts'
+
+export interface OpenFile {
+  /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
+  read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number
+  /** The same when it is certain to cost nothing, else `null`. A file system need not have it. */
+  readAtOnce?(buffer: Uint8Array, lengthBytes: number, position: number): number | null
+  /** Writes `pieces` one after the other; may write less than all of them. @returns bytes written */
+  write(pieces: readonly Uint8Array[], position: number): Promise<number>
+  truncate(sizeBytes: number): Promise<void>
+  size(): Promise<number>
+  /** Makes what was written durable, with as much of the metadata as reading it back needs. */
+  syncData(): Promise<void>
+  /** The same with all metadata. */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface FileFacts {
+  readonly sizeBytes: number
+  /** Wall-clock ms. */
+  readonly modifiedAt: number
+}
+
+export type Purpose = 'read' | 'write' | 'make'
+
+export interface FileSystem {
+  /** `make` makes the file when it is not there; nothing is ever emptied. */
+  open(path: string, purpose: Purpose): Promise<OpenFile>
+  /** With its parents; no error when it is there. */
+  makeFolder(path: string): Promise<void>
+  /** Makes the names in a folder durable. */
+  syncFolder(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  remove(path: string): Promise<void>
+  stat(path: string): Promise<FileFacts>
+  list(path: string): Promise<readonly string[]>
+  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+}
+
+const FILE_MODE = 0o600
+const FOLDER_MODE = 0o700
+
+export const nodeFileSystem: FileSystem = {
+  open: async (path, purpose) => new NodeFile(await openDescriptor(path, purpose)),
+  makeFolder: path => makeFolder(path, FOLDER_MODE),
+  async syncFolder(path) {
+    await using folder = await openHandle(path, constants.O_RDONLY)
+    await folder.sync()
+  },
+  rename,
+  remove: unlink,
+  async stat(path) {
+    const { size, mtimeMs } = await stat(path)
+    return { sizeBytes: size, modifiedAt: mtimeMs }
+  },
+  list: path => readdir(path),
+  async space(path) {
+    const { bavail, blocks, bsize } = await statfs(path)
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  },
+}
+
+const FLAGS: Readonly<Record<Purpose, number>> = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR,
+  make: constants.O_RDWR | constants.O_CREAT,
+}
+
+function openDescriptor(path: string, purpose: Purpose): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, FLAGS[purpose], FILE_MODE, (error, descriptor) => (error ? reject(error) : resolve(descriptor)))
+  })
+}
+
+/** A read of at most so many bytes, repeated within so many ms, finds its bytes in the page cache. */
+const SMALL_READ_BYTES = 64 * 1024
+const FRESH_MS = 2000
+
+/** A bare descriptor: cheaper than a `FileHandle` where thousands of small reads a second go through it. */
+class NodeFile implements OpenFile {
+  readonly #descriptor: number
+  /** The last small read: where, how much, and when. */
+  #position = -1
+  #lengthBytes = 0
+  #readAtMs = 0
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number {
+    if (lengthBytes > SMALL_READ_BYTES) return this.#readElsewhere(buffer, lengthBytes, position)
+    const read = this.readAtOnce(buffer, lengthBytes, position)
+    if (read !== null) return read
+    this.#position = position
+    this.#lengthBytes = lengthBytes
+    this.#readAtMs = performance.now()
+    return this.#readElsewhere(buffer, lengthBytes, position)
+  }
+
+  readAtOnce(buffer: Uint8Array, lengthBytes: number, position: number): number | null {
+    if (position !== this.#position || lengthBytes !== this.#lengthBytes) return null
+    const now = performance.now()
+    if (now - this.#readAtMs >= FRESH_MS) return null
+    this.#readAtMs = now
+    // Copying from the page cache takes less than asking another thread to: a thumbnail that many ask for is read here.
+    return readSync(this.#descriptor, buffer, 0, lengthBytes, position)
+  }
+
+  #readElsewhere(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      read(this.#descriptor, buffer, 0, lengthBytes, position, (error, bytes) =>
+        error ? reject(error) : resolve(bytes),
+      )
+    })
+  }
+
+  write(pieces: readonly Uint8Array[], position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      writev(this.#descriptor, pieces, position, (error, bytes) => (error ? reject(error) : resolve(bytes)))
+    })
+  }
+
+  size(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fstat(this.#descriptor, (error, { size }) => (error ? reject(error) : resolve(size)))
+    })
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return done(settle => ftruncate(this.#descriptor, sizeBytes, settle))
+  }
+
+  syncData(): Promise<void> {
+    return done(settle => fdatasync(this.#descriptor, settle))
+  }
+
+  sync(): Promise<void> {
+    return done(settle => fsync(this.#descriptor, settle))
+  }
+
+  close(): Promise<void> {
+    return done(settle => close(this.#descriptor, settle))
+  }
+}
+
+function done(start: (settle: (error: Error | null | undefined) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => start(error => (error ? reject(error) : resolve())))
+}

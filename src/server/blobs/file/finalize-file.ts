@@ -1,0 +1,88 @@
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { BlobPaths } from './blob-paths.ts'
+import type { BlobId } from '../blob-store.ts'
+import { isMissing, translateFileError } from './file-errors.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+import type { Folders } from './folders.ts'
+
+export interface Sealing {
+  readonly files: FileSystem
+  readonly folders: Folders
+  readonly paths: BlobPaths
+  /** Told when a sync failed: it must not be tried again, since the kernel would call the next one a success. */
+  readonly poison: (blobId: BlobId, error: SealiftError) => void
+}
+
+/**
+ * Moves a blob's file from `uploads` to `media`, durably. May be repeated at any point, also after a crash in between:
+ * a file that is in place already only has its name synced once more. @throws damaged
+ */
+export async function sealFile(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<void> {
+  const { files, folders, paths } = sealing
+  const to = paths.file('media', blobId)
+  const folder = paths.folderOf(to)
+  await folders.ensure(folder)
+  const moved =
+    (await settleSize(sealing, blobId, sizeBytes)) && (await renamed(files, paths.file('uploads', blobId), to))
+  if (!moved) await assertInPlace(files, to, sizeBytes)
+  await syncOnce(sealing, blobId, () => files.syncFolder(folder))
+}
+
+/** Cuts off what lies past the end and syncs the file. @returns false when there is no such file */
+async function settleSize(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<boolean> {
+  const file = await openIfThere(sealing.files, sealing.paths.file('uploads', blobId))
+  if (!file) return false
+  try {
+    const storedBytes = await file.size()
+    if (storedBytes < sizeBytes) throw wrongSize(storedBytes, sizeBytes)
+    if (storedBytes > sizeBytes) await file.truncate(sizeBytes)
+    await syncOnce(sealing, blobId, () => file.sync())
+    return true
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncOnce({ poison }: Sealing, blobId: BlobId, sync: () => Promise<void>): Promise<void> {
+  try {
+    await sync()
+  } catch (error) {
+    const failure = translateFileError(error)
+    poison(blobId, failure)
+    throw failure
+  }
+}
+
+async function openIfThere(files: FileSystem, path: string): Promise<OpenFile | null> {
+  try {
+    return await files.open(path, 'write')
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
+async function renamed(files: FileSystem, from: string, to: string): Promise<boolean> {
+  try {
+    await files.rename(from, to)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+/** @throws damaged */
+async function assertInPlace(files: FileSystem, path: string, sizeBytes: number): Promise<void> {
+  try {
+    const storedBytes = (await files.stat(path)).sizeBytes
+    if (storedBytes !== sizeBytes) throw wrongSize(storedBytes, sizeBytes)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    throw new SealiftError('damaged', 'The stored bytes are missing: run `sealift fsck`', { cause: error })
+  }
+}
+
+function wrongSize(storedBytes: number, sizeBytes: number): SealiftError {
+  return new SealiftError('damaged', `The store holds ${storedBytes} bytes where ${sizeBytes} must be`)
+}

@@ -1,0 +1,191 @@
+import type { Selectable } from 'kysely'
+
+import { SealiftError } from '../../../protocol/errors.ts'
+import { owns } from './ownership.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { endLeases, free, type Freed } from './end-leases.ts'
+import { claimKey } from './idempotency.ts'
+import { prepared } from './prepared.ts'
+import { chargeStored, NO_USAGE } from './quota-usage.ts'
+import { dropManifests, holdsManifest, putManifest, readManifest } from './manifests.ts'
+import type { Claim, NewParcel, NextManifest, ParcelFacts, ParcelRecords } from '../record-store.ts'
+import { toParcel } from './rows.ts'
+import type { ParcelsTable } from '../schema.ts'
+
+/** Media named in one statement. */
+const STEP = 500
+
+type ParcelRow = Selectable<ParcelsTable>
+
+export function createParcelRecords(database: RecordDatabase): ParcelRecords {
+  const { read } = database
+  const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
+  return {
+    publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
+    async findParcelFacts(parcelId) {
+      const [row] = await parcelById(parcelId)
+      return row ? toParcel(row) : null
+    },
+    readManifest: (parcelId, version) => readManifest(database, parcelId, version),
+    replaceManifest: (parcelId, next, claim, now) =>
+      database.write(async (db, again) => {
+        const parcel = await ownedParcel(db, parcelId, claim)
+        if (again && (await isReplaced(db, parcel, next))) return toParcel(parcel)
+        return replaceManifest(db, { parcel, next, claim, now })
+      }),
+    endParcel: (parcelId, claim, now) =>
+      database.write(async db => {
+        const parcel = await ownedParcel(db, parcelId, claim)
+        if (parcel.ended_at === null) await endParcels(db, [parcelId], now)
+      }),
+  }
+}
+
+async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelFacts> {
+  const { madeId, rows } = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
+  if (madeId !== null) return existingParcel(db, madeId)
+  const published = again ? await findParcel(db, parcel.parcelId) : null
+  if (published) return published
+  const media = [...new Set(parcel.media)]
+  await assertOwnLive(db, media, claim)
+  const row = {
+    parcel_id: parcel.parcelId,
+    client_id: parcel.clientId,
+    owner_hash: parcel.ownerHash,
+    version: 1,
+    manifest_bytes: parcel.manifest.length,
+    media_count: media.length,
+    created_at: parcel.createdAt,
+    expires_at: parcel.expiresAt,
+    ended_at: null,
+  }
+  await db.insertInto('parcels').values(row).execute()
+  await putManifest(db, { parcelId: parcel.parcelId, version: 1, bytes: parcel.manifest })
+  await cover(db, parcel.parcelId, media)
+  const added = { bytes: parcel.manifest.length, rows: rows + 1 + media.length }
+  await chargeStored(db, parcel.clientId, added, parcel.caps)
+  return toParcel(row)
+}
+
+async function findParcel(db: Db, parcelId: string): Promise<ParcelFacts | null> {
+  const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
+  return row ? toParcel(row) : null
+}
+
+/** @throws gone when it was purged since */
+async function existingParcel(db: Db, parcelId: string): Promise<ParcelFacts> {
+  const parcel = await findParcel(db, parcelId)
+  if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  return parcel
+}
+
+/** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also when it is another's */
+async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<ParcelRow> {
+  const row = await db
+    .selectFrom('parcels')
+    .selectAll()
+    .where('parcel_id', '=', parcelId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!row || !owns(claim, row)) throw new SealiftError('not_found', 'There is no such parcel')
+  return row
+}
+
+async function replaceManifest(
+  db: Db,
+  { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: Claim; now: number },
+): Promise<ParcelFacts> {
+  assertReplaceable(parcel, next, now)
+  const media = new Set(next.media)
+  const covered = await coveredMedia(db, [parcel.parcel_id])
+  for (const mediaId of covered) if (!media.delete(mediaId)) throw dropped()
+  const added = [...media]
+  await assertOwnLive(db, added, claim)
+  await cover(db, parcel.parcel_id, added)
+  const change = {
+    version: parcel.version + 1,
+    manifest_bytes: next.manifest.length,
+    media_count: parcel.media_count + added.length,
+  }
+  await db.updateTable('parcels').set(change).where('parcel_id', '=', parcel.parcel_id).execute()
+  await putManifest(db, { parcelId: parcel.parcel_id, version: change.version, bytes: next.manifest })
+  const more = { bytes: change.manifest_bytes - parcel.manifest_bytes, rows: added.length }
+  await chargeStored(db, parcel.client_id, more, next.caps)
+  return toParcel({ ...parcel, ...change })
+}
+
+/** Whether this very call replaced it when its answer was lost ([Note: lost answers] in database.ts). */
+async function isReplaced(db: Db, parcel: ParcelRow, { ifVersion, manifest }: NextManifest): Promise<boolean> {
+  if (parcel.version !== ifVersion + 1) return false
+  return holdsManifest(db, { parcelId: parcel.parcel_id, version: parcel.version, bytes: manifest })
+}
+
+/** @throws gone, version_mismatch */
+function assertReplaceable(parcel: ParcelRow, next: NextManifest, now: number): void {
+  if (parcel.ended_at !== null || parcel.expires_at <= now) throw new SealiftError('gone', 'The parcel has ended')
+  if (parcel.version === next.ifVersion) return
+  throw new SealiftError(
+    'version_mismatch',
+    `The parcel has version ${parcel.version} by now: read it, then try again`,
+    {
+      context: { version: parcel.version },
+    },
+  )
+}
+
+function dropped(): SealiftError {
+  return new SealiftError('invalid_request', 'A covered media is missing in the new list: a parcel may only grow')
+}
+
+/** @throws not_found when one is absent, ended or another's */
+async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: Claim): Promise<void> {
+  for (let from = 0; from < mediaIds.length; from += STEP) {
+    const step = mediaIds.slice(from, from + STEP)
+    const leases = await db
+      .selectFrom('leases')
+      .select(['client_id', 'owner_hash'])
+      .where('media_id', 'in', step)
+      .where('ended_at', 'is', null)
+      .execute()
+    if (leases.length === step.length && leases.every(lease => owns(claim, lease))) continue
+    throw new SealiftError('not_found', 'A media to cover is not there, or is not yours')
+  }
+}
+
+async function cover(db: Db, parcelId: string, mediaIds: readonly string[]): Promise<void> {
+  for (let from = 0; from < mediaIds.length; from += STEP) {
+    const rows = mediaIds.slice(from, from + STEP).map(mediaId => ({ parcel_id: parcelId, media_id: mediaId }))
+    await db.insertInto('parcel_media').values(rows).execute()
+  }
+}
+
+async function coveredMedia(db: Db, parcelIds: readonly string[]): Promise<readonly string[]> {
+  const rows = await db.selectFrom('parcel_media').select('media_id').where('parcel_id', 'in', parcelIds).execute()
+  return rows.map(row => row.media_id)
+}
+
+/** Ends live parcels, whose rows are locked, and the leases they cover; their manifests are forgotten at once. */
+export async function endParcels(db: Db, parcelIds: readonly string[], now: number): Promise<void> {
+  if (parcelIds.length === 0) return
+  const freed = await heldByParcels(db, parcelIds)
+  await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now, { freed })
+  await db
+    .updateTable('parcels')
+    .set({ ended_at: now, manifest_bytes: 0 })
+    .where('parcel_id', 'in', parcelIds)
+    .execute()
+  await dropManifests(db, parcelIds)
+}
+
+/** The manifests' bytes, by who is charged for them. */
+async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Freed> {
+  const rows = await db
+    .selectFrom('parcels')
+    .select(['client_id', 'manifest_bytes'])
+    .where('parcel_id', 'in', parcelIds)
+    .where('ended_at', 'is', null)
+    .execute()
+  const freed: Freed = new Map()
+  for (const row of rows) free(freed, row.client_id, { ...NO_USAGE, storedBytes: row.manifest_bytes })
+  return freed
+}

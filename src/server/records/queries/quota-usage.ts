@@ -1,0 +1,192 @@
+/**
+ * What clients are charged. Every rule of quota is here: checked and changed under the lock of the client's own row, so
+ * that neither a byte nor an upload too many ever gets through.
+ */
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { Db } from './database.ts'
+import type { ClientId, QuotaCaps, StorageCaps, Usage } from '../record-store.ts'
+
+export const NO_USAGE: Usage = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
+
+/** A row of `client_usage`. */
+export interface UsageRow {
+  stored_bytes: number
+  stored_rows: number
+  reserved_bytes: number
+  pending_uploads: number
+}
+
+export function toUsage(row: UsageRow): Usage {
+  return {
+    storedBytes: row.stored_bytes,
+    storedRows: row.stored_rows,
+    reservedBytes: row.reserved_bytes,
+    pendingUploads: row.pending_uploads,
+  }
+}
+
+/** The client's usage, locked until the transaction ends ([Note: row locks] in database.ts). */
+export async function lockUsage(db: Db, clientId: ClientId): Promise<Usage> {
+  const known = await db
+    .selectFrom('client_usage')
+    .selectAll()
+    .where('client_id', '=', clientId)
+    .forUpdate()
+    .executeTakeFirst()
+  const row = known ?? (await insertUsage(db, clientId))
+  return toUsage(row)
+}
+
+/** A client seen for the first time; another transaction may just have inserted it as well. */
+function insertUsage(db: Db, clientId: ClientId) {
+  return db
+    .insertInto('client_usage')
+    .values({ client_id: clientId, stored_bytes: 0, stored_rows: 0, reserved_bytes: 0, pending_uploads: 0, idle: 1 })
+    .onConflict(conflict => conflict.column('client_id').doUpdateSet({ client_id: clientId }))
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** Adds `change` (which may be negative) to what a client is charged. */
+export async function adjustUsage(db: Db, clientId: ClientId, change: Partial<Usage>): Promise<void> {
+  await db
+    .updateTable('client_usage')
+    .set(eb => {
+      const stored = eb('stored_bytes', '+', change.storedBytes ?? 0)
+      const rows = eb('stored_rows', '+', change.storedRows ?? 0)
+      const reserved = eb('reserved_bytes', '+', change.reservedBytes ?? 0)
+      const pending = eb('pending_uploads', '+', change.pendingUploads ?? 0)
+      const nothing = eb.and([eb(stored, '=', 0), eb(rows, '=', 0), eb(reserved, '=', 0), eb(pending, '=', 0)])
+      return {
+        stored_bytes: stored,
+        stored_rows: rows,
+        reserved_bytes: reserved,
+        pending_uploads: pending,
+        idle: eb.case().when(nothing).then(1).else(0).end(),
+      }
+    })
+    .where('client_id', '=', clientId)
+    .execute()
+}
+
+/** What something new adds to the charge of its client. */
+export interface Addition {
+  readonly bytes: number
+  readonly rows: number
+}
+
+/** Reserves for a new upload. @throws too_many_pending, quota_exceeded */
+export async function reserveUpload(
+  db: Db,
+  clientId: ClientId,
+  { bytes, rows }: Addition,
+  caps: QuotaCaps,
+): Promise<void> {
+  const usage = await lockUsage(db, clientId)
+  if (usage.pendingUploads + 1 > caps.pendingUploads) {
+    throw refusal('too_many_pending', 'pendingUploads', caps.pendingUploads, usage.pendingUploads)
+  }
+  checkReservation(usage, bytes, caps)
+  checkRows(usage, rows, caps)
+  await adjustUsage(db, clientId, { reservedBytes: bytes, storedRows: rows, pendingUploads: 1 })
+}
+
+/** Reserves more (or less) for an upload in progress. @throws too_many_pending, quota_exceeded */
+export async function reserveMore(
+  db: Db,
+  clientId: ClientId,
+  { bytes, rows }: Addition,
+  caps: QuotaCaps,
+): Promise<void> {
+  if (bytes === 0 && rows === 0) return
+  const usage = await lockUsage(db, clientId)
+  if (bytes > 0) checkReservation(usage, bytes, caps)
+  checkRows(usage, rows, caps)
+  await adjustUsage(db, clientId, { reservedBytes: bytes, storedRows: rows })
+}
+
+function checkReservation(usage: Usage, bytes: number, caps: Pick<QuotaCaps, 'storedBytes' | 'pendingBytes'>): void {
+  if (usage.reservedBytes + bytes > caps.pendingBytes) {
+    throw refusal('too_many_pending', 'pendingBytes', caps.pendingBytes, usage.reservedBytes)
+  }
+  checkStored(usage, bytes, caps)
+}
+
+/** @throws quota_exceeded when `bytes` more do not fit */
+export function checkStored(usage: Usage, bytes: number, { storedBytes }: Pick<QuotaCaps, 'storedBytes'>): void {
+  const used = usage.storedBytes + usage.reservedBytes
+  if (used + bytes > storedBytes) throw refusal('quota_exceeded', 'storedBytes', storedBytes, used)
+}
+
+/**
+ * Charges what is stored at once, under the lock of the client; giving back is never refused. Comes last in a
+ * transaction, since all others of this client wait from here until the commit. @throws quota_exceeded
+ */
+export async function chargeStored(
+  db: Db,
+  clientId: ClientId,
+  { bytes, rows }: Addition,
+  caps: StorageCaps,
+): Promise<void> {
+  if (bytes === 0 && rows === 0) return
+  const usage = await lockUsage(db, clientId)
+  if (bytes > 0) checkStored(usage, bytes, caps)
+  checkRows(usage, rows, caps)
+  await adjustUsage(db, clientId, { storedBytes: bytes, storedRows: rows })
+}
+
+/** @throws quota_exceeded when `rows` more do not fit */
+export function checkRows({ storedRows: used }: Usage, rows: number, { storedRows }: StorageRowCap): void {
+  if (rows > 0 && used + rows > storedRows) throw refusal('quota_exceeded', 'storedRows', storedRows, used)
+}
+
+type StorageRowCap = Pick<QuotaCaps, 'storedRows'>
+
+/**
+ * [Note: stored rows] What is small in bytes still takes rows, and whoever makes one is charged for it until it is purged:
+ * one for each lease, and one for each download that it counts itself (its grant, when it begins); one for each parcel,
+ * and for each media that it covers; one for each idempotency key; one for each part of an unfinished upload of unknown
+ * size. Uploads and blobs come with a lease, parts of a declared upload with the bytes that it reserves.
+ */
+export function rowsOfLease(countedDownloads: number | null): number {
+  return 1 + (countedDownloads ?? 0)
+}
+
+/** @throws too_large */
+export function checkMediaSize(sizeBytes: number, maxBytes: number): void {
+  if (sizeBytes <= maxBytes) return
+  throw new SealiftError('too_large', `A media of this kind may hold at most ${maxBytes} bytes`, {
+    context: { limit: 'maxBytes', value: maxBytes },
+  })
+}
+
+/**
+ * Whether an upload could ever hold byte `endBytes`: complete, it holds all bytes before it too. A store that writes in
+ * place makes a file of that length for a single part, however few bytes are reserved. @throws too_large
+ */
+export function checkReach(endBytes: number, caps: QuotaCaps): void {
+  for (const limit of ['maxBytes', 'pendingBytes', 'storedBytes'] as const) {
+    const value = caps[limit]
+    if (endBytes <= value) continue
+    throw new SealiftError('too_large', `This part would end at byte ${endBytes}; ${limit} allows ${value} bytes`, {
+      context: { limit, value },
+    })
+  }
+}
+
+const REFUSALS = {
+  storedRows:
+    'The server keeps as many records for this client as it may: delete something, or wait until what has ended is forgotten',
+  storedBytes: 'The storage quota is used up: delete something, or wait until it expires',
+  pendingBytes: 'Unfinished uploads hold all the bytes they may: complete or give up some first',
+  pendingUploads: 'There are too many unfinished uploads: complete or give up some first',
+} as const
+
+function refusal(
+  code: 'quota_exceeded' | 'too_many_pending',
+  limit: keyof typeof REFUSALS,
+  value: number,
+  used: number,
+): SealiftError {
+  return new SealiftError(code, REFUSALS[limit], { context: { limit, value, remaining: Math.max(0, value - used) } })
+}

@@ -1,0 +1,150 @@
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { Db, RecordDatabase } from './database.ts'
+import { endLeases } from './end-leases.ts'
+import { finishUpload, finishWhole, sealUpload } from './finish-upload.ts'
+import { claimKey, moveKey } from './idempotency.ts'
+import { checkMediaSize, lockUsage, reserveUpload, rowsOfLease } from './quota-usage.ts'
+import { lockUpload } from './open-upload.ts'
+import { prepared } from './prepared.ts'
+import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from '../record-store.ts'
+import { selectUpload, toPart, toUpload, type UploadRow } from './rows.ts'
+import type { BlobsTable } from '../schema.ts'
+import { addressPart, findPart, recordPart, reservePart } from './upload-parts.ts'
+
+export function createUploadRecords(database: RecordDatabase): UploadRecords {
+  const { read } = database
+  const uploadById = prepared<UploadRow>(read, () => selectUpload(read, ''))
+  return {
+    beginUpload: upload => database.write((db, again) => beginUpload(db, upload, again)),
+    async findUpload(uploadId) {
+      const [row] = await uploadById(uploadId)
+      return row ? toUpload(row) : null
+    },
+    reservePart: (uploadId, part, caps) => database.write(db => reservePart(db, uploadId, part, caps)),
+    addressPart: (uploadId, part, caps, until) =>
+      database.write(db => addressPart(db, uploadId, part, { caps, until })),
+    recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
+    findPart: (blobId, index) => findPart(read, blobId, index),
+    listParts: blobId => listParts(read, blobId),
+    sealUpload: (uploadId, sizeBytes) => database.write(db => sealUpload(db, uploadId, sizeBytes)),
+    finishUpload: (uploadId, now) => database.write(db => finishUpload(db, uploadId, now)),
+    finishWhole: (uploadId, sizeBytes, caps, now) =>
+      database.write(db => finishWhole(db, uploadId, sizeBytes, { caps, now })),
+    abortUpload: (uploadId, now) => database.write(db => abortUpload(db, uploadId, now)),
+  }
+}
+
+async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<UploadRecord> {
+  const { madeId, rows } = await claimKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
+  const made = madeId === null ? null : await usableUpload(db, madeId)
+  if (made) return made
+  if (madeId !== null && upload.idempotency) await moveKey(db, upload.idempotency, upload.uploadId)
+  const begun = again ? await alreadyBegun(db, upload) : null
+  if (begun) return begun
+  const reservedBytes = upload.declaredBytes ?? 0
+  checkMediaSize(reservedBytes, upload.caps.maxBytes)
+  await insertUpload(db, upload)
+  const row = await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow()
+  // Last, since all others of this client wait from here until the commit.
+  const added = { bytes: reservedBytes, rows: rows + rowsOfLease(upload.lease.maxDownloads) }
+  await reserveUpload(db, upload.lease.clientId, added, upload.caps)
+  return toUpload(row)
+}
+
+/** What this very call made when its answer was lost ([Note: lost answers] in database.ts). */
+async function alreadyBegun(db: Db, { uploadId, lease }: NewUpload): Promise<UploadRecord | null> {
+  await lockUsage(db, lease.clientId)
+  const row = await selectUpload(db, uploadId).executeTakeFirst()
+  return row ? toUpload(row) : null
+}
+
+/** What a key made, unless it was given up since: then the same request may begin anew. */
+async function usableUpload(db: Db, uploadId: string): Promise<UploadRecord | null> {
+  const row = await selectUpload(db, uploadId).executeTakeFirst()
+  const upload = row ? toUpload(row) : null
+  return upload?.state === 'aborted' ? null : upload
+}
+
+async function insertUpload(db: Db, upload: NewUpload): Promise<void> {
+  const { lease, blobId } = upload
+  await db.insertInto('blobs').values(emptyBlob(upload)).execute()
+  await db.insertInto('leases').values(newLease(lease, blobId)).execute()
+  await db
+    .insertInto('uploads')
+    .values({
+      upload_id: upload.uploadId,
+      blob_id: blobId,
+      media_id: lease.mediaId,
+      client_id: lease.clientId,
+      owner_hash: lease.ownerHash,
+      reserved_bytes: upload.declaredBytes ?? 0,
+      max_bytes: upload.caps.maxBytes,
+      expires_at: upload.expiresAt,
+      finished_at: null,
+    })
+    .execute()
+}
+
+function emptyBlob({ blobId, partBytes, declaredBytes, lease }: NewUpload): BlobsTable {
+  return {
+    blob_id: blobId,
+    part_bytes: partBytes,
+    state: 'uploading',
+    declared_bytes: declaredBytes,
+    size_bytes: null,
+    prefix_parts: 0,
+    prefix_bytes: 0,
+    end_parts: 0,
+    short_part: null,
+    created_at: lease.createdAt,
+    deleted_at: null,
+    purged_at: null,
+    addresses_until: null,
+  }
+}
+
+/** The row of a fresh lease on a blob, with a count of its own if it has any. */
+export function newLease(lease: NewLease, blobId: string) {
+  return {
+    media_id: lease.mediaId,
+    blob_id: blobId,
+    client_id: lease.clientId,
+    owner_hash: lease.ownerHash,
+    created_at: lease.createdAt,
+    expires_at: lease.expiresAt,
+    max_downloads: lease.maxDownloads,
+    downloads_left: lease.maxDownloads,
+    ended_at: null,
+    counter_id: lease.maxDownloads === null ? null : lease.mediaId,
+    above_id: null,
+    source_id: null,
+  }
+}
+
+async function listParts(db: Db, blobId: string): Promise<readonly PartRecord[]> {
+  // Its parts first: they are forgotten when it completes, which may happen in between.
+  const rows = await db.selectFrom('parts').selectAll().where('blob_id', '=', blobId).orderBy('part_index').execute()
+  const blob = await db
+    .selectFrom('blobs')
+    .select(['state', 'size_bytes', 'part_bytes'])
+    .where('blob_id', '=', blobId)
+    .executeTakeFirst()
+  return blob?.state === 'complete' ? partsOfComplete(blob.size_bytes ?? 0, blob.part_bytes) : rows.map(toPart)
+}
+
+function partsOfComplete(sizeBytes: number, partBytes: number): readonly PartRecord[] {
+  return Array.from({ length: Math.ceil(sizeBytes / partBytes) }, (_, index) => ({
+    index,
+    sizeBytes: Math.min(partBytes, sizeBytes - index * partBytes),
+    durable: true,
+  }))
+}
+
+async function abortUpload(db: Db, uploadId: string, now: number): Promise<void> {
+  const upload = await lockUpload(db, uploadId)
+  if (upload.state === 'aborted') return
+  if (upload.state !== 'uploading') {
+    throw new SealiftError('upload_complete', 'The upload is complete: end its lease to delete the media')
+  }
+  await endLeases(db, [upload.mediaId], now)
+}

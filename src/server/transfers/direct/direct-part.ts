@@ -1,0 +1,162 @@
+/** Parts that a client stores itself: an address first, and a look at the store before the part counts. */
+import { SealiftError } from '../../../protocol/errors.ts'
+import type { DirectAddress, DirectPartRequest } from '../../../protocol/schemas.ts'
+import type { GrantsDirectAccess, StoredPart } from '../../blobs/blob-store.ts'
+import { chargedTier, quotaCaps, type Caller } from '../../access/caller.ts'
+import { blobTopic, partTopic } from '../../change-feed/change-feed.ts'
+import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-store.ts'
+import { slotRequest } from '../../access/transfer-slot.ts'
+import { assertStillTaken, checkPlace, type PutPart } from '../upload/put-part.ts'
+import { findLiveUpload } from '../upload/upload-rights.ts'
+import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
+import { partTransfer } from './direct-slots.ts'
+
+export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms' | 'openTier'>
+
+/** Which part, and what its bytes are. */
+export interface DirectPart extends DirectPartRequest {
+  readonly uploadId: string
+  readonly index: number
+}
+
+/**
+ * An address for one part; holds a slot until the part is confirmed or the address expires. Asking again frees the slot
+ * of the first address. `null`: the part is durable already, with these bytes.
+ * @throws not_direct, not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
+ * too_many_uploads, part_conflict, damaged
+ */
+export async function directPart(
+  deps: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<DirectAddress | null> {
+  const store = requireDirect(deps)
+  if (part.sizeBytes > bytesAhead(caller, 'upload')) throw tooSlowForParts()
+  const { upload, durable, caps } = await reserve(deps, caller, part)
+  if (durable) {
+    await assertSame(deps, caller, { store, upload, part }, signal)
+    return null
+  }
+  const { blobId } = upload
+  const { index, sizeBytes, md5 } = part
+  const transfer = partTransfer(upload.uploadId, index)
+  deps.directSlots.end(transfer)
+  using untilHeld = new DisposableStack()
+  const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'upload'), signal))
+  await payAhead(deps, caller, { direction: 'upload', bytes: sizeBytes }, signal)
+  const { ttlMs } = deps.direct()
+  // After the waits: the upload may have ended meanwhile.
+  if (await announce(deps, { upload, part, caps, ttlMs })) {
+    await assertSame(deps, caller, { store, upload, part }, signal)
+    return null
+  }
+  const address = await store.presignPart({ blobId, index }, { sizeBytes, md5Base64: md5, ttlMs })
+  signal.throwIfAborted()
+  untilHeld.move()
+  deps.directSlots.hold(transfer, slot, ttlMs)
+  const expiresAt = new Date(deps.clock() + ttlMs).toISOString()
+  return { transferId: transfer, url: address.url, headers: { ...address.headers }, expiresAt }
+}
+
+/**
+ * Counts a part that the store has, exactly as long and with the MD5 that was told. Idempotent.
+ * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict, damaged
+ */
+export async function confirmPart(
+  deps: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<void> {
+  const store = requireDirect(deps)
+  const { upload, durable } = await reserve(deps, caller, part)
+  if (durable) await assertSame(deps, caller, { store, upload, part }, signal)
+  else {
+    await assertStored(store, upload, part, signal)
+    const { index, sizeBytes } = part
+    await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, deps.clock() + deps.terms().uploadExpiryMs)
+    deps.feed.announce(blobTopic(upload.blobId))
+    deps.feed.announce(partTopic(upload.uploadId, index))
+  }
+  deps.directSlots.end(partTransfer(upload.uploadId, part.index))
+}
+
+/** What the bytes that were begun in an address's last moment, and clocks that differ, have beyond it, of its time. */
+const LEEWAY = 0.5
+/** So long, in times of an address, that seldom more than one of an upload's has to be recorded. */
+const RECORDED_AHEAD = 2
+
+interface Announced {
+  readonly upload: UploadRecord
+  readonly part: DirectPart
+  readonly caps: QuotaCaps
+  readonly ttlMs: number
+}
+
+/** Records, before an address is made, for how long one may be used. @returns the part if it is durable by now */
+async function announce(
+  { records, clock }: DirectParts,
+  { upload, part, caps, ttlMs }: Announced,
+): Promise<PartRecord | null> {
+  const now = clock()
+  if ((upload.addressesUntil ?? 0) >= now + ttlMs * (1 + LEEWAY)) return null
+  const { index, sizeBytes } = part
+  return records.addressPart(upload.uploadId, { index, sizeBytes }, caps, now + Math.ceil(ttlMs * RECORDED_AHEAD))
+}
+
+async function reserve(
+  deps: DirectParts,
+  caller: Caller,
+  part: DirectPart,
+): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null; readonly caps: QuotaCaps }> {
+  const upload = await findLiveUpload(deps.records, part.uploadId, caller)
+  checkPlace(upload, part)
+  const caps = { ...quotaCaps(chargedTier(deps, caller, upload.clientId)), maxBytes: upload.maxBytes }
+  return { upload, caps, durable: await deps.records.reservePart(upload.uploadId, part, caps) }
+}
+
+async function assertStored(
+  store: GrantsDirectAccess,
+  { blobId }: UploadRecord,
+  part: DirectPart,
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = await store.statPart({ blobId, index: part.index }, signal)
+  if (stored && matches(stored, part)) return
+  throw new SealiftError(
+    'parts_missing',
+    `The store does not have part ${part.index} with these bytes; send it again`,
+    {
+      context: { missing: [[part.index, part.index]] },
+    },
+  )
+}
+
+interface PartToCompare {
+  readonly store: GrantsDirectAccess
+  readonly upload: UploadRecord
+  readonly part: DirectPart
+}
+
+/** @throws part_conflict; damaged when the bytes are gone; what `assertStillTaken` does when that is not a fault */
+async function assertSame(
+  { records }: DirectParts,
+  caller: Caller,
+  { store, upload, part }: PartToCompare,
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = await store.statPart({ blobId: upload.blobId, index: part.index }, signal)
+  if (stored && matches(stored, part)) return
+  if (stored === null) {
+    await assertStillTaken(records, caller, part)
+    throw new SealiftError('damaged', 'The stored bytes are missing: run `sealift fsck`')
+  }
+  throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
+}
+
+/** Services that encrypt at rest tell another tag than the MD5: then the length, and their own check, must do. */
+function matches(stored: StoredPart, { sizeBytes, md5 }: DirectPart): boolean {
+  const told = /^"?([0-9a-f]{32})"?$/.exec(stored.etag)?.[1]
+  return stored.sizeBytes === sizeBytes && (told === undefined || Buffer.from(told, 'hex').toString('base64') === md5)
+}

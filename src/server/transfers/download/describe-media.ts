@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+
+import type { Media } from '../../../protocol/schemas.ts'
+import type { BlobId } from '../../blobs/blob-store.ts'
+import type { MediaRecord } from '../../records/record-store.ts'
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/**
+ * The strong validator of a blob's bytes, quotes included: constant from the moment its upload begins, the same for
+ * every lease of it, and no way back to the blob's internal id.
+ */
+export function etagOf(blobId: BlobId): string {
+  const known = etags.get(blobId)
+  if (known !== undefined) return known
+  if (etags.size >= MAX_REMEMBERED) etags.clear()
+  const etag = deriveEtag(blobId)
+  etags.set(blobId, etag)
+  return etag
+}
+
+/** A pure function's results, kept because every request of a hot media asks for the same one. */
+const etags = new Map<BlobId, string>()
+const MAX_REMEMBERED = 10_000
+
+function deriveEtag(blobId: BlobId): string {
+  const digest = createHash('sha256').update(`sealift/etag/${blobId}`).digest()
+  let tag = ''
+  for (let index = 0; index < 26; index++) tag += ALPHABET.charAt((digest[index] ?? 0) & 31)
+  return `"${tag}"`
+}
+
+/** What anyone who may read a media may know of it. `durableBytes`: readable from the start without a gap. */
+export function describeMedia(media: MediaRecord, durableBytes: number): Media {
+  return {
+    mediaId: media.mediaId,
+    state: media.state,
+    ...(media.sizeBytes === null ? {} : { sizeBytes: media.sizeBytes }),
+    durableBytes,
+    etag: etagOf(media.blobId),
+    createdAt: new Date(media.createdAt).toISOString(),
+    expiresAt: new Date(media.expiresAt).toISOString(),
+    ...(media.maxDownloads === null
+      ? {}
+      : { maxDownloads: media.maxDownloads, downloadsLeft: Math.max(0, media.maxDownloads - media.downloadsUsed) }),
+    ...(media.sourceId === null ? {} : { endsWithSource: true as const }),
+  }
+}
+
+export function describeComplete(media: MediaRecord): Media {
+  return describeMedia(media, media.sizeBytes ?? 0)
+}

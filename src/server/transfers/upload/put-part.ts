@@ -1,0 +1,178 @@
+import { createHash } from 'node:crypto'
+
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { chargedTier, quotaCaps, type Caller, type Charging } from '../../access/caller.ts'
+import type { Clock } from '../../clock.ts'
+import { interruptible } from '../abortable.ts'
+import type { SlotLimiter } from '../../limits/limiter.ts'
+import { blobTopic, partTopic, uploadTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
+import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
+import { slotRequest } from '../../access/transfer-slot.ts'
+import { verifyDigest, type ByteSource } from './byte-source.ts'
+import { PartWatch } from './part-watch.ts'
+import { completedWithout, givenUp, takenOver, type PartsInFlight } from './parts-in-flight.ts'
+import { findLiveUpload } from './upload-rights.ts'
+import type { UploadTerms } from './upload-terms.ts'
+
+export interface PutPart extends Charging {
+  readonly records: UploadRecords
+  readonly blobs: BlobStore
+  readonly feed: ChangeFeed
+  readonly slots: SlotLimiter
+  readonly inFlight: PartsInFlight
+  readonly clock: Clock
+  readonly terms: () => UploadTerms
+}
+
+export interface IncomingPart {
+  readonly uploadId: string
+  readonly index: number
+  readonly sizeBytes: number
+  /** SHA-256 as base64, when the sender told it. */
+  readonly sha256: string | null
+  /** Not pulled from before every check has passed and a slot is held. */
+  readonly source: ByteSource
+}
+
+/**
+ * Stores one part; resolves when it is durable. A part that is durable already is compared instead and never changes.
+ * @throws not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
+ * too_many_uploads, digest_mismatch, part_conflict, storage_full
+ */
+export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart, signal: AbortSignal): Promise<void> {
+  const upload = await findLiveUpload(deps.records, part.uploadId, caller)
+  checkPlace(upload, part)
+  using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
+  await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
+    const stop = AbortSignal.any([signal, slot.signal, takenOver])
+    const { index, sizeBytes } = part
+    const caps = { ...quotaCaps(chargedTier(deps, caller, upload.clientId)), maxBytes: upload.maxBytes }
+    const durable = await deps.records.reservePart(upload.uploadId, { index, sizeBytes }, caps)
+    const source = sourceOf(part)
+    if (durable) await compare(deps, caller, { upload, part, source, storedBytes: durable.sizeBytes }, stop)
+    else await store(deps, { upload, part, source }, stop)
+  })
+}
+
+/** Whether a part of this size may stand at this place. @throws upload_complete, size_mismatch, too_large */
+export function checkPlace(
+  upload: UploadRecord,
+  { index, sizeBytes }: { readonly index: number; readonly sizeBytes: number },
+): void {
+  const { partBytes } = upload
+  if (upload.state !== 'uploading') {
+    throw new SealiftError('upload_complete', 'The upload is complete and takes no part any more')
+  }
+  if (sizeBytes > partBytes) {
+    throw new SealiftError('too_large', `A part of this upload holds at most ${partBytes} bytes`, {
+      context: { limit: 'partBytes', value: partBytes },
+    })
+  }
+  const totalBytes = upload.declaredBytes
+  if (totalBytes === null) return
+  const expectedBytes = Math.min(partBytes, totalBytes - index * partBytes)
+  if (sizeBytes === expectedBytes) return
+  const message =
+    expectedBytes > 0
+      ? `Part ${index} of an upload of ${totalBytes} bytes holds ${expectedBytes} bytes, not ${sizeBytes}`
+      : `An upload of ${totalBytes} bytes has no part ${index}`
+  throw new SealiftError('size_mismatch', message, { context: { sizeBytes: totalBytes } })
+}
+
+function sourceOf({ source, sha256 }: IncomingPart): ByteSource {
+  return sha256 === null ? source : verifyDigest(source, sha256)
+}
+
+interface PartAtWork {
+  readonly upload: UploadRecord
+  readonly part: IncomingPart
+  readonly source: ByteSource
+}
+
+/** [Note: bytes, then record] The record says durable only after the store has said so; then those who wait are woken. */
+async function store(deps: PutPart, { upload, part, source }: PartAtWork, stop: AbortSignal): Promise<void> {
+  const { blobId, partBytes } = upload
+  const { index, sizeBytes } = part
+  {
+    using elsewhere = watchOthers(deps, upload, index)
+    const address = { blobId, partBytes, index, sizeBytes }
+    await deps.blobs.putPart(address, source, AbortSignal.any([stop, elsewhere.signal]))
+  }
+  const expiresAt = deps.clock() + deps.terms().uploadExpiryMs
+  await deps.records.recordPart(upload.uploadId, { index, sizeBytes }, expiresAt)
+  deps.feed.announce(blobTopic(blobId))
+  deps.feed.announce(partTopic(upload.uploadId, index))
+}
+
+/** Ends the request when another node makes it pointless; within this one, `PartsInFlight` does. */
+function watchOthers({ feed, records }: PutPart, { uploadId, blobId }: UploadRecord, index: number): PartWatch {
+  const why = async () => {
+    const upload = await records.findUpload(uploadId)
+    if (upload?.state !== 'uploading') return overWithout(upload)
+    return (await records.findPart(blobId, index))?.durable ? takenOver() : null
+  }
+  return new PartWatch({ feed, topics: [partTopic(uploadId, index), uploadTopic(uploadId)], why })
+}
+
+function overWithout(upload: UploadRecord | null): SealiftError {
+  return upload === null || upload.state === 'aborted' ? givenUp() : completedWithout()
+}
+
+interface PartToCompare extends PartAtWork {
+  readonly storedBytes: number
+}
+
+/** @throws part_conflict; what `assertStillTaken` does: bytes that have gone with their upload or media are not damaged */
+async function compare(deps: PutPart, caller: Caller, at: PartToCompare, stop: AbortSignal): Promise<void> {
+  try {
+    await compareStored(deps.blobs, at, stop)
+  } catch (error) {
+    if (isSealiftError(error, 'damaged')) await assertStillTaken(deps.records, caller, at.part)
+    throw error
+  }
+}
+
+/**
+ * Whether the upload of a part, which took it when the request began, still does: another node may have given it up, or
+ * completed it and even ended its media. @throws not_found, gone, upload_complete
+ */
+export async function assertStillTaken(
+  records: UploadRecords,
+  caller: Caller,
+  part: { readonly uploadId: string; readonly index: number; readonly sizeBytes: number },
+): Promise<void> {
+  checkPlace(await findLiveUpload(records, part.uploadId, caller), part)
+}
+
+/** @throws part_conflict when the bytes differ from the stored ones */
+async function compareStored(
+  blobs: BlobStore,
+  { upload, part, source, storedBytes }: PartToCompare,
+  stop: AbortSignal,
+): Promise<void> {
+  const same =
+    part.sizeBytes === storedBytes &&
+    (await hashOf(interruptible(source, stop))) === (await storedHash(blobs, upload, part, stop))
+  if (same) return
+  throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
+}
+
+async function hashOf(source: ByteSource): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of source) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+async function storedHash(
+  blobs: BlobStore,
+  { blobId, partBytes }: UploadRecord,
+  { index, sizeBytes }: IncomingPart,
+  stop: AbortSignal,
+): Promise<string> {
+  const hash = createHash('sha256')
+  const start = index * partBytes
+  const sink = { write: (bytes: Uint8Array) => void hash.update(bytes) }
+  await blobs.read({ blobId, partBytes }, { start, end: start + sizeBytes }, sink, stop)
+  return hash.digest('hex')
+}

@@ -1,0 +1,89 @@
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
+import { KINDS, type Kind } from '../../../protocol/schemas.ts'
+import type { Maker } from '../../access/caller.ts'
+import type { MediaRecord } from '../../records/record-store.ts'
+import type { ByteSource } from './byte-source.ts'
+import { storeWhole, type StoreWhole, type WholeMedia } from './store-whole.ts'
+
+/** One file of a form. The next one comes only when this one's bytes were read, or skipped. */
+export interface FormFile {
+  readonly field: string
+  readonly source: ByteSource
+  /** Reads and forgets what is left of it. */
+  skip(): void
+  /** Bytes the whole form may still bring; `null`: unknown. */
+  atMostBytes(): number | null
+}
+
+export interface Form extends Pick<WholeMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> {
+  readonly files: AsyncIterable<FormFile>
+  readonly maxFiles: number
+}
+
+export interface FormOutcome {
+  readonly index: number
+  readonly field: string
+  readonly outcome: { readonly media: MediaRecord } | { readonly error: unknown }
+}
+
+/**
+ * Stores the files of a form one after the other, each as a media of its own; one that is refused does not lose the
+ * others. What ends the whole form (the client went away, a malformed form) is thrown.
+ *
+ * [Note: kinds in a form] A file's field name tells its kind when it is one of `KINDS`; else the form's own kind holds.
+ */
+export async function storeForm(
+  deps: StoreWhole,
+  maker: Maker,
+  { files, maxFiles, ...common }: Form,
+  signal: AbortSignal,
+): Promise<readonly FormOutcome[]> {
+  const outcomes: FormOutcome[] = []
+  for await (const file of files) {
+    const index = outcomes.length
+    const outcome =
+      index < maxFiles ? await storeFile(deps, asFileMaker(maker, index), { file, common }, signal) : tooMany(maxFiles)
+    file.skip()
+    outcomes.push({ index, field: file.field, outcome })
+  }
+  if (outcomes.length === 0) throw new SealiftError('invalid_request', 'The form has no file')
+  return outcomes
+}
+
+/** Each file of a repeated form is a request of its own, told apart by its place. */
+function asFileMaker(maker: Maker, index: number): Maker {
+  const { idempotency } = maker
+  return idempotency === null
+    ? maker
+    : { ...maker, idempotency: { ...idempotency, key: `${idempotency.key} ${index}` } }
+}
+
+function tooMany(value: number): FormOutcome['outcome'] {
+  const context = { limit: 'formMaxFiles', value }
+  return {
+    error: new SealiftError('too_large', `A form may have ${value} files; this and later ones are ignored`, {
+      context,
+    }),
+  }
+}
+
+async function storeFile(
+  deps: StoreWhole,
+  maker: Maker,
+  { file, common }: { file: FormFile; common: Pick<WholeMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> },
+  signal: AbortSignal,
+): Promise<FormOutcome['outcome']> {
+  const { field, source } = file
+  const kind = kindOf(field) ?? common.kind
+  const whole = { ...common, kind, sizeBytes: null, atMostBytes: () => file.atMostBytes(), sha256: null, source }
+  try {
+    return { media: await storeWhole(deps, maker, whole, signal) }
+  } catch (error) {
+    if (signal.aborted || isSealiftError(error, 'aborted', 'stalled')) throw error
+    return { error }
+  }
+}
+
+function kindOf(field: string): Kind | undefined {
+  return KINDS.find(kind => kind === field)
+}

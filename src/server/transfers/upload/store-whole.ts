@@ -1,0 +1,177 @@
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
+import type { BeginUploadRequest, Kind } from '../../../protocol/schemas.ts'
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { quotaCaps, type Maker } from '../../access/caller.ts'
+import { blobTopic } from '../../change-feed/change-feed.ts'
+import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
+import { giveUp, type AbortUpload } from './abort-upload.ts'
+import { beginUpload, type BeginUpload } from './begin-upload.ts'
+import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
+import { sealBytes } from './finalize-upload.ts'
+
+export interface StoreWhole extends BeginUpload, AbortUpload {
+  readonly records: UploadRecords & MediaRecords
+  readonly blobs: BlobStore
+}
+
+export interface WholeMedia extends Pick<BeginUploadRequest, 'ttlSeconds' | 'maxDownloads'> {
+  readonly kind: Kind
+  /** `null`: whatever arrives, as in a form. */
+  readonly sizeBytes: number | null
+  /** No more than this can still arrive, by what the request said of its length; `null`: unknown. */
+  readonly atMostBytes: () => number | null
+  /** SHA-256 as base64, when the sender told it. */
+  readonly sha256: string | null
+  readonly source: ByteSource
+}
+
+/** Media up to this size are taken into memory first, so that exactly their size is reserved. */
+const SMALL_BYTES = 64 * 1024
+
+/**
+ * Stores a media that arrives in one piece; resolves when it is complete and durable. The caller holds a slot.
+ * With an idempotency key, a repeated request gets the media made the first time, or makes it anew if that one failed.
+ * @throws what begin, parts and complete throw; `invalid_request` for an empty media
+ */
+export async function storeWhole(
+  deps: StoreWhole,
+  maker: Maker,
+  media: WholeMedia,
+  signal: AbortSignal,
+): Promise<MediaRecord> {
+  const cutter = new RunCutter(media.sha256 === null ? media.source : verifyDigest(media.source, media.sha256))
+  const sized = media.sizeBytes === null ? await measureSmall(cutter, media) : media
+  const upload = await beginAnew(deps, maker, requestOf(sized))
+  if (upload.state === 'complete') return deps.records.finishUpload(upload.uploadId, deps.clock())
+  const work = { upload, cutter, media: sized, caps: quotaCaps(maker.tier, media.kind) }
+  return deps.inFlight.exclusive(upload.uploadId, 0, replaced =>
+    storeOrGiveUp(deps, work, AbortSignal.any([signal, replaced])),
+  )
+}
+
+/**
+ * A fresh upload, or the complete one of an earlier request with the same key. One that was left unfinished is given
+ * up first: its bytes may be in any state, and its request may even still run, and complete it just now.
+ */
+async function beginAnew(deps: StoreWhole, maker: Maker, request: BeginUploadRequest): Promise<UploadRecord> {
+  const { upload, repeated } = await beginUpload(deps, maker, request)
+  if (!repeated || upload.state === 'complete') return upload
+  await giveUp(deps, upload).catch((error: unknown) => {
+    if (!isSealiftError(error, 'upload_complete')) throw error
+  })
+  return (await beginUpload(deps, maker, request)).upload
+}
+
+function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: WholeMedia): BeginUploadRequest {
+  return {
+    kind,
+    ...(sizeBytes === null ? {} : { sizeBytes }),
+    ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+    ...(maxDownloads === undefined ? {} : { maxDownloads }),
+  }
+}
+
+/** Looks whether all of it fits into `SMALL_BYTES`; then its size is known. @throws invalid_request when it is empty */
+async function measureSmall(cutter: RunCutter, media: WholeMedia): Promise<WholeMedia> {
+  const sizeBytes = await cutter.lookAhead(SMALL_BYTES)
+  if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
+  return sizeBytes === null ? media : { ...media, sizeBytes }
+}
+
+interface WholeAtWork {
+  readonly upload: UploadRecord
+  readonly cutter: RunCutter
+  readonly media: WholeMedia
+  readonly caps: QuotaCaps
+}
+
+async function storeOrGiveUp(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<MediaRecord> {
+  try {
+    const sizeBytes = await storeRuns(deps, work, stop)
+    await sealBytes(deps, work.upload, sizeBytes)
+    const media = await deps.records.finishWhole(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
+    deps.feed.announce(blobTopic(media.blobId))
+    return media
+  } catch (error) {
+    await forget(deps, work.upload)
+    throw error
+  }
+}
+
+/** Nothing of a failed upload stays reserved. Best effort: one that cannot be given up now expires like any other. */
+async function forget({ records, clock, feed }: StoreWhole, { uploadId, blobId }: UploadRecord): Promise<void> {
+  await records.abortUpload(uploadId, clock()).catch(() => undefined)
+  feed.announce(blobTopic(blobId))
+}
+
+/** Parts that may still be on their way to the disk while the next one arrives. */
+const PARTS_IN_FLIGHT = 2
+
+/** Stores a media part by part; the next part is received while the one before is being made durable. */
+async function storeRuns(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<number> {
+  const { cutter, media } = work
+  const inFlight = new Set<Promise<void>>()
+  const failed = new AbortController()
+  const halt = AbortSignal.any([stop, failed.signal])
+  let storedBytes = 0
+  try {
+    for (let index = 0; await more(cutter, media.sizeBytes, storedBytes); index++) {
+      while (inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(inFlight)
+      const { received, stored } = await startRun(deps, work, { index, storedBytes }, halt)
+      const settled = stored.then(() => void inFlight.delete(settled))
+      inFlight.add(settled)
+      // Awaited below, also when the loop is left early.
+      settled.catch(() => undefined)
+      storedBytes += await Promise.race([received, stored])
+    }
+    await Promise.all(inFlight)
+    return storedBytes
+  } catch (error) {
+    failed.abort(error)
+    await Promise.allSettled(inFlight)
+    throw error
+  }
+}
+
+interface Run {
+  /** Bytes of the part, once all of them have arrived. */
+  readonly received: Promise<number>
+  /** The same, once they are durable. */
+  readonly stored: Promise<number>
+}
+
+async function startRun(
+  { blobs, records }: StoreWhole,
+  { upload, cutter, media, caps }: WholeAtWork,
+  { index, storedBytes }: { index: number; storedBytes: number },
+  stop: AbortSignal,
+): Promise<Run> {
+  const { uploadId, blobId, partBytes } = upload
+  const sizeBytes = media.sizeBytes === null ? null : Math.min(partBytes, media.sizeBytes - storedBytes)
+  if (sizeBytes === null) {
+    await records.reservePart(
+      uploadId,
+      { index, sizeBytes: Math.min(partBytes, media.atMostBytes() ?? partBytes) },
+      caps,
+    )
+  }
+  const { promise: received, resolve } = Promise.withResolvers<number>()
+  const source = tellEnd(cutter.run(sizeBytes ?? partBytes), resolve)
+  return { received, stored: blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop) }
+}
+
+async function* tellEnd(run: ByteSource, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
+  let sizeBytes = 0
+  for await (const chunk of run) {
+    sizeBytes += chunk.length
+    yield chunk
+  }
+  ended(sizeBytes)
+}
+
+async function more(cutter: RunCutter, sizeBytes: number | null, storedBytes: number): Promise<boolean> {
+  if (sizeBytes !== null && storedBytes < sizeBytes) return true
+  const another = await cutter.hasMore()
+  if (another && sizeBytes !== null) throw new SealiftError('size_mismatch', 'More bytes arrived than were announced')
+  return another
+}
