@@ -74,7 +74,7 @@ daemon off;
 ${process.getuid?.() === 0 ? `user ${userInfo().username};` : ''}
 worker_processes 1;
 pid ${home}/nginx.pid;
-events { worker_connections 512; }
+events { worker_connections 1024; }
 http {
   access_log off;
   ${temp.join('\n  ')}
