@@ -26,6 +26,8 @@ const WINDOWS_DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i
 /** The Explorer obeys these in any folder it shows. */
 const WINDOWS_OBEYED = /^(?:desktop\.ini|autorun\.inf)$/i
+/** The Explorer loads the icon that these name as soon as it shows their folder, from any server, with the user's login. */
+const WINDOWS_LOADED = /\.(?:scf|url|lnk|library-ms|searchconnector-ms)$/i
 
 /**
  * Why a file is not called what its sender called it. `hidden`: the name would be hidden or obeyed by the system.
@@ -141,5 +143,6 @@ function windowsName(name: string): string {
 }
 
 function shownName(name: string, isWindows: boolean): string {
-  return LEADING_DOT.test(name) || (isWindows && WINDOWS_OBEYED.test(name)) ? `_${name}` : name
+  const inert = isWindows && WINDOWS_LOADED.test(name) ? `${name}_` : name
+  return LEADING_DOT.test(inert) || (isWindows && WINDOWS_OBEYED.test(inert)) ? `_${inert}` : inert
 }

@@ -99,6 +99,10 @@ describe('the path of an item', () => {
     ['what?.txt:stream', 'what?.txt:stream', 'what_.txt_stream', ['system']],
     ['trailing. . ', 'trailing. . ', 'trailing', ['system']],
     ['desktop.ini', 'desktop.ini', '_desktop.ini', ['hidden']],
+    ['@prices.scf', '@prices.scf', '@prices.scf_', ['hidden']],
+    ['a/Photos.Library-MS', 'a/Photos.Library-MS', 'a/Photos.Library-MS_', ['hidden']],
+    ['.x.url', '_.x.url', '_.x.url_', ['hidden']],
+    ['shop.url.txt', 'shop.url.txt', 'shop.url.txt', []],
   ])('of %j is kept where the system can hold it', (name, unix, windows, changes) => {
     expect(segmentsOf(name, 'linux').join('/')).toBe(unix)
     expect(segmentsOf(name, 'darwin').join('/')).toBe(unix)
