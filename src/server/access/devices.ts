@@ -1,4 +1,5 @@
 /** The cap on devices of one account, without a transaction for every request. */
+import { BoundedMap } from '../../common/bounded-map.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
@@ -24,7 +25,7 @@ export interface DeviceGateOptions {
 
 export class DeviceGate {
   readonly #options: DeviceGateOptions
-  readonly #known = new Map<string, Known>()
+  readonly #known = new BoundedMap<string, Known>(MAX_REMEMBERED)
 
   constructor(options: DeviceGateOptions) {
     this.#options = options
@@ -47,20 +48,11 @@ export class DeviceGate {
     const cap = seen.cap === 0 ? Number.MAX_SAFE_INTEGER : seen.cap
     const outcome = records.seeDevice(seen.clientId, seen.device, cap, now, now - forgetDevicesAfterMs)
     const known: Known = { outcome, until: now + Math.min(SEEN_MS, forgetDevicesAfterMs / 2) }
-    this.#remember(key, known)
+    this.#known.set(key, known)
     outcome.catch((error: unknown) => {
       if (isSealiftError(error, 'too_many_devices')) known.until = clock() + REFUSED_MS
       else this.#known.delete(key)
     })
     return outcome
-  }
-
-  #remember(key: string, known: Known): void {
-    this.#known.delete(key)
-    if (this.#known.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#known.keys()
-      if (oldest !== undefined) this.#known.delete(oldest)
-    }
-    this.#known.set(key, known)
   }
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 
+import { BoundedMap } from '../../common/bounded-map.ts'
 import type { JwtConfig, ServerConfig } from '../config/schema.ts'
 import { createJwtVerifier, type JwtVerifier, type SignedClaims } from './jwt-verifier.ts'
 
@@ -16,7 +17,7 @@ interface Remembered {
 export class SignedTokens {
   #config: JwtConfig | null = null
   #verifier: JwtVerifier | null = null
-  readonly #seen = new Map<string, Remembered>()
+  readonly #seen = new BoundedMap<string, Remembered>(MAX_REMEMBERED)
 
   /**
    * @param hash of the token
@@ -36,7 +37,9 @@ export class SignedTokens {
     this.#seen.delete(hash)
     if (verifier) await admit()
     const claims = (await verifier?.verify(token, at)) ?? null
-    if (claims && verifier === this.#verifier) this.#remember(hash, claims, at)
+    if (claims && verifier === this.#verifier) {
+      this.#seen.set(hash, { claims, until: Math.min(claims.expiresAt, at + BELIEVE_MS) })
+    }
     return claims
   }
 
@@ -46,13 +49,5 @@ export class SignedTokens {
     this.#config = access.jwt
     this.#verifier = access.jwt && createJwtVerifier(access.jwt)
     return this.#verifier
-  }
-
-  #remember(hash: string, claims: SignedClaims, at: number): void {
-    if (this.#seen.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#seen.keys()
-      if (oldest !== undefined) this.#seen.delete(oldest)
-    }
-    this.#seen.set(hash, { claims, until: Math.min(claims.expiresAt, at + BELIEVE_MS) })
   }
 }

@@ -1,4 +1,5 @@
 /** What an address may cost by wrong tokens: so many refusals, and beyond them few signatures that are verified. */
+import { BoundedMap } from '../../common/bounded-map.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { whenKnown, type RateLimiter, type Take } from '../limits/limiter.ts'
 
@@ -19,8 +20,8 @@ export interface WrongTokensOptions {
 export class WrongTokens {
   readonly #rates: RateLimiter
   readonly #now: () => number
-  /** Until when, by address; the oldest first. */
-  readonly #suspects = new Map<string, number>()
+  /** Until when, by IP address. */
+  readonly #suspects = new BoundedMap<string, number>(MAX_SUSPECTS)
 
   constructor({ rates, now = () => performance.now() }: WrongTokensOptions) {
     this.#rates = rates
@@ -31,7 +32,7 @@ export class WrongTokens {
   async count(address: string): Promise<void> {
     const taken = await this.#rates.take(`wrong-tokens:${address}`, 1, WRONG_TOKENS)
     if (taken.ok) return
-    this.#suspect(address)
+    this.#suspects.set(address, this.#now() + SUSPECT_MS)
     throw tooMany(taken.retryAfterMs)
   }
 
@@ -39,14 +40,6 @@ export class WrongTokens {
   admitUnknown(address: string): void | Promise<void> {
     if ((this.#suspects.get(address) ?? -Infinity) <= this.#now()) return
     return whenKnown(this.#rates.take(`verified-tokens:${address}`, 1, VERIFICATIONS), assertTaken)
-  }
-
-  #suspect(address: string): void {
-    this.#suspects.delete(address)
-    this.#suspects.set(address, this.#now() + SUSPECT_MS)
-    if (this.#suspects.size <= MAX_SUSPECTS) return
-    const [oldest] = this.#suspects.keys()
-    if (oldest !== undefined) this.#suspects.delete(oldest)
   }
 }
 

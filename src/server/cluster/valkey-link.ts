@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { raceTimeout } from '../../common/abort-race.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { addressOf, isUnknownScript, linkError } from './valkey-errors.ts'
 import { openSession, type Session } from './valkey-session.ts'
@@ -148,17 +149,13 @@ class Link implements ValkeyLink {
 
   /** The answer, if it comes in time; a failure ends the connection unless it is `expected`. */
   async #within<T>(session: Session, answer: Promise<T>, expected: (error: unknown) => boolean = () => false) {
-    const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(new TimeoutError()), this.commandTimeoutMs)
     try {
-      return await Promise.race([answer, late])
+      return await raceTimeout(answer, this.commandTimeoutMs, () => new TimeoutError())
     } catch (error) {
       if (expected(error)) throw error
       const reason = linkError(this.#address, error)
       this.#lose(session, reason)
       throw reason
-    } finally {
-      clearTimeout(timer)
     }
   }
 

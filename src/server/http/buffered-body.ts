@@ -1,7 +1,7 @@
 /** Bodies that are taken into memory whole. The caller holds their memory (`takeMemory`) before the first byte is read. */
 import type { Caller } from '../access/caller.ts'
 import { freeMemory } from '../blobs/file/free-memory.ts'
-import { interruptible } from '../transfers/abortable.ts'
+import { abortableSource } from '../../common/abort-race.ts'
 import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { Exchange } from './exchange.ts'
 import { receive, type Receiving } from './receive.ts'
@@ -45,7 +45,7 @@ export async function readWhole(
   let length = 0
   try {
     await receive(deps, exchange, caller, async source => {
-      for await (const piece of interruptible(source, signal)) {
+      for await (const piece of abortableSource(source, signal)) {
         if (length + piece.length > mostBytes) throw tooLarge()
         look(piece)
         bytes.set(piece, length)

@@ -1,4 +1,5 @@
 /** Whether the server can do its work right now. */
+import { raceTimeout } from '../../common/abort-race.ts'
 import type { Health } from '../../protocol/schemas.ts'
 import type { Events } from './events.ts'
 
@@ -71,20 +72,16 @@ class WatchedProbe {
   }
 
   async works(events: Pick<Events, 'failing' | 'recovered'>): Promise<boolean> {
-    const { promise: late, reject } = Promise.withResolvers<never>()
     const { timeoutMs, now } = this.#options
     const running = this.#run()
     const leftMs = Math.max(0, this.#startedAt + timeoutMs - now())
-    const timer = setTimeout(() => reject(new Error(`No answer within ${timeoutMs} ms`)), leftMs)
     try {
-      await Promise.race([running, late])
+      await raceTimeout(running, leftMs, () => new Error(`No answer within ${timeoutMs} ms`))
       events.recovered(this.name)
       return true
     } catch (error) {
       events.failing(this.name, error)
       return false
-    } finally {
-      clearTimeout(timer)
     }
   }
 

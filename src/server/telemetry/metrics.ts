@@ -1,6 +1,7 @@
 /** What Prometheus can read. Labels come from short lists of our own: never an id, an address or anything a client chose. */
 import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
+import { raceTimeout } from '../../common/abort-race.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import type { RouteName } from '../../protocol/routes.ts'
 import { tierLimits } from '../../protocol/schemas.ts'
@@ -238,14 +239,8 @@ function addStorageGauges(registry: Registry, { totals, space }: MetricSources):
   }
 }
 
-async function inTime<T>(figures: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('The figures do not come in time')), FIGURES_WITHIN_MS)
-  try {
-    return await Promise.race([figures, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function inTime<T>(figures: Promise<T>): Promise<T> {
+  return raceTimeout(figures, FIGURES_WITHIN_MS, () => new Error('The figures do not come in time'))
 }
 
 function setOrRemove(gauge: Gauge, value: number | null | undefined): void {

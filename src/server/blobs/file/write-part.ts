@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { interruptible } from '../../transfers/abortable.ts'
+import { abortableSource } from '../../../common/abort-race.ts'
 import type { PartAddress } from '../blob-store.ts'
 import type { BlobWriter } from './blob-writer.ts'
 import { freeMemory } from './free-memory.ts'
@@ -30,7 +30,7 @@ export async function writePart(
 ): Promise<number> {
   const writing = new PartWriting(target, part)
   try {
-    for await (const piece of interruptible(source, signal)) await writing.add(piece)
+    for await (const piece of abortableSource(source, signal)) await writing.add(piece)
     await writing.finish()
   } finally {
     await writing.end()

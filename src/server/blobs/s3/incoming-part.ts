@@ -9,7 +9,7 @@
 import { Readable } from 'node:stream'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { interruptible } from '../../transfers/abortable.ts'
+import { abortableSource } from '../../../common/abort-race.ts'
 import type { PartAddress } from '../blob-store.ts'
 import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
 import type { ByteBudget } from '../../buffers/byte-budget.ts'
@@ -47,7 +47,7 @@ export class IncomingPart implements AsyncDisposable {
     this.#bytes = new GatheredBytes(blocks, part.sizeBytes ?? part.partBytes)
     this.#part = part
     this.#signal = signal
-    this.#source = interruptible(source, signal)[Symbol.asyncIterator]()
+    this.#source = abortableSource(source, signal)[Symbol.asyncIterator]()
   }
 
   /** Bytes that have arrived. */

@@ -11,6 +11,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 
+import { BoundedMap } from '../../../common/bounded-map.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import { translateSqliteError } from './errors.ts'
 
@@ -75,7 +76,7 @@ class SqliteDriver implements Driver {
 
 class SqliteConnection implements DatabaseConnection {
   readonly #database: BetterSqlite3.Database
-  readonly #statements = new Map<string, BetterSqlite3.Statement>()
+  readonly #statements = new BoundedMap<string, BetterSqlite3.Statement>(STATEMENT_CACHE_SIZE)
 
   constructor(database: BetterSqlite3.Database) {
     this.#database = database
@@ -98,11 +99,6 @@ class SqliteConnection implements DatabaseConnection {
   }
 
   #prepare(text: string): BetterSqlite3.Statement {
-    const known = this.#statements.get(text)
-    if (known) return known
-    if (this.#statements.size >= STATEMENT_CACHE_SIZE) this.#statements.clear()
-    const statement = this.#database.prepare(text)
-    this.#statements.set(text, statement)
-    return statement
+    return this.#statements.getOrSet(text, () => this.#database.prepare(text))
   }
 }

@@ -4,7 +4,7 @@ import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { chargedTier, quotaCaps, type Caller, type Charging } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
-import { interruptible } from '../abortable.ts'
+import { abortableSource } from '../../../common/abort-race.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import { blobTopic, partTopic, uploadTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
@@ -153,7 +153,7 @@ async function compareStored(
 ): Promise<void> {
   const same =
     part.sizeBytes === storedBytes &&
-    (await hashOf(interruptible(source, stop))) === (await storedHash(blobs, upload, part, stop))
+    (await hashOf(abortableSource(source, stop))) === (await storedHash(blobs, upload, part, stop))
   if (same) return
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }
