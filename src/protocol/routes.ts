@@ -2,9 +2,11 @@
  * The wire contract as one table. The server mounts it (and reads its access policy from it), the client builds its
  * URLs from it, and the OpenAPI document and docs/protocol.md are made from it.
  */
+import { PATHS, type RouteName } from './paths.ts'
 import type { Route } from './route.ts'
 import * as schemas from './schemas.ts'
 
+export type { RouteName } from './paths.ts'
 export type { Access, Route, RouteAnswer } from './route.ts'
 
 /** Codes that any route may answer with. */
@@ -27,7 +29,7 @@ const MANIFEST_ERRORS = ['too_large', 'quota_exceeded', 'storage_full', 'length_
 export const ROUTES = {
   beginUpload: {
     method: 'POST',
-    path: '/v1/uploads',
+    path: PATHS.beginUpload,
     access: 'client',
     summary: 'Begin an upload',
     json: schemas.beginUploadRequest,
@@ -37,7 +39,7 @@ export const ROUTES = {
   },
   putPart: {
     method: 'PUT',
-    path: '/v1/uploads/{uploadId}/parts/{index}',
+    path: PATHS.putPart,
     access: 'uploader',
     summary: 'Store one part; in any order, in parallel, any number of times',
     streams: ['application/octet-stream'],
@@ -58,7 +60,7 @@ export const ROUTES = {
   },
   directPart: {
     method: 'POST',
-    path: '/v1/uploads/{uploadId}/parts/{index}/direct',
+    path: PATHS.directPart,
     access: 'uploader',
     summary: 'An address at the store to PUT one part to; the part counts once it is confirmed',
     json: schemas.directPartRequest,
@@ -80,7 +82,7 @@ export const ROUTES = {
   },
   confirmPart: {
     method: 'POST',
-    path: '/v1/uploads/{uploadId}/parts/{index}/stored',
+    path: PATHS.confirmPart,
     access: 'uploader',
     summary: 'Say that a part has been stored directly; the server looks at the store before it counts',
     json: schemas.directPartRequest,
@@ -99,7 +101,7 @@ export const ROUTES = {
   },
   uploadStatus: {
     method: 'GET',
-    path: '/v1/uploads/{uploadId}',
+    path: PATHS.uploadStatus,
     access: 'uploader',
     summary: 'Which parts are durable, to resume',
     answers: [{ status: 200, description: 'The state of the upload', json: schemas.uploadStatus }],
@@ -107,7 +109,7 @@ export const ROUTES = {
   },
   completeUpload: {
     method: 'POST',
-    path: '/v1/uploads/{uploadId}/complete',
+    path: PATHS.completeUpload,
     access: 'uploader',
     summary: 'End an upload; repeating it gives the same answer',
     json: schemas.completeUploadRequest,
@@ -116,7 +118,7 @@ export const ROUTES = {
   },
   abortUpload: {
     method: 'DELETE',
-    path: '/v1/uploads/{uploadId}',
+    path: PATHS.abortUpload,
     access: 'uploader',
     summary:
       'Give up an upload and free what it holds: at once, or what addresses may still bring once they have expired',
@@ -125,7 +127,7 @@ export const ROUTES = {
   },
   storeMedia: {
     method: 'POST',
-    path: '/v1/media',
+    path: PATHS.storeMedia,
     access: 'client',
     summary: 'Store a whole media in one request, or many with a form',
     query: schemas.beginUploadRequest.pick({ kind: true, ttlSeconds: true, maxDownloads: true }),
@@ -147,7 +149,7 @@ export const ROUTES = {
   },
   readMedia: {
     method: 'GET',
-    path: '/v1/media/{mediaId}',
+    path: PATHS.readMedia,
     access: 'reader',
     summary: 'The bytes, whole or one range; follows a media that is still being uploaded',
     headers: ['Range', 'If-Range', 'If-None-Match', 'Sealift-Download'],
@@ -173,7 +175,7 @@ export const ROUTES = {
   },
   headMedia: {
     method: 'HEAD',
-    path: '/v1/media/{mediaId}',
+    path: PATHS.headMedia,
     access: 'reader',
     summary: 'The headers of GET of the whole media, not counted as a download',
     headers: ['If-None-Match'],
@@ -185,7 +187,7 @@ export const ROUTES = {
   },
   directRead: {
     method: 'POST',
-    path: '/v1/media/{mediaId}/direct',
+    path: PATHS.directRead,
     access: 'reader',
     summary: 'Addresses at the store to GET the parts of a complete media from; counts as GET does',
     json: schemas.directReadRequest,
@@ -205,7 +207,7 @@ export const ROUTES = {
   },
   endDirect: {
     method: 'DELETE',
-    path: '/v1/direct/{transferId}',
+    path: PATHS.endDirect,
     access: 'reader',
     summary: 'Free the slot of a direct transfer that is over before its addresses expire',
     answers: [{ status: 204, description: 'Free, now or earlier' }],
@@ -213,7 +215,7 @@ export const ROUTES = {
   },
   mediaInfo: {
     method: 'GET',
-    path: '/v1/media/{mediaId}/info',
+    path: PATHS.mediaInfo,
     access: 'reader',
     summary: 'Facts about a media',
     answers: [{ status: 200, description: 'The facts', json: schemas.media }],
@@ -221,7 +223,7 @@ export const ROUTES = {
   },
   forwardMedia: {
     method: 'POST',
-    path: '/v1/media/{mediaId}/leases',
+    path: PATHS.forwardMedia,
     access: 'client',
     summary: 'Forward: a new lease with its own id, owner and expiry; no bytes are copied',
     json: schemas.leaseRequest,
@@ -239,7 +241,7 @@ export const ROUTES = {
   },
   endLease: {
     method: 'DELETE',
-    path: '/v1/media/{mediaId}',
+    path: PATHS.endLease,
     access: 'owner',
     summary: "End the owner's lease; the bytes go with the last lease",
     headers: ['Sealift-Owner'],
@@ -248,7 +250,7 @@ export const ROUTES = {
   },
   publishParcel: {
     method: 'POST',
-    path: '/v1/parcels',
+    path: PATHS.publishParcel,
     access: 'client',
     summary: 'Publish a sealed manifest and the media it covers',
     query: schemas.publishParcelRequest.pick({ ttlSeconds: true }),
@@ -261,7 +263,7 @@ export const ROUTES = {
   },
   replaceManifest: {
     method: 'PUT',
-    path: '/v1/parcels/{parcelId}/manifest',
+    path: PATHS.replaceManifest,
     access: 'owner',
     summary: 'Publish the next version of a parcel',
     json: schemas.replaceManifestRequest,
@@ -273,7 +275,7 @@ export const ROUTES = {
   },
   readParcel: {
     method: 'GET',
-    path: '/v1/parcels/{parcelId}',
+    path: PATHS.readParcel,
     access: 'reader',
     summary: 'The sealed manifest; with If-None-Match and Prefer: wait=N, the next version as soon as there is one',
     headers: ['If-None-Match', 'Prefer'],
@@ -290,7 +292,7 @@ export const ROUTES = {
   },
   endParcel: {
     method: 'DELETE',
-    path: '/v1/parcels/{parcelId}',
+    path: PATHS.endParcel,
     access: 'owner',
     summary: 'End a parcel and the leases it covers',
     headers: ['Sealift-Owner'],
@@ -299,7 +301,7 @@ export const ROUTES = {
   },
   limits: {
     method: 'GET',
-    path: '/v1/limits',
+    path: PATHS.limits,
     access: 'client',
     summary: 'What applies to me, what I use, what is left',
     answers: [{ status: 200, description: 'Limits and usage', json: schemas.limits }],
@@ -307,7 +309,7 @@ export const ROUTES = {
   },
   health: {
     method: 'GET',
-    path: '/healthz',
+    path: PATHS.health,
     access: 'public',
     summary: 'The process runs',
     answers: [{ status: 200, description: 'It does', json: schemas.health }],
@@ -315,7 +317,7 @@ export const ROUTES = {
   },
   ready: {
     method: 'GET',
-    path: '/readyz',
+    path: PATHS.ready,
     access: 'public',
     summary: 'Storage and records work, and the server is not stopping',
     answers: [
@@ -326,7 +328,7 @@ export const ROUTES = {
   },
   openapi: {
     method: 'GET',
-    path: '/openapi.json',
+    path: PATHS.openapi,
     access: 'anyone',
     summary: 'This table, as OpenAPI 3.1',
     headers: ['If-None-Match'],
@@ -336,23 +338,4 @@ export const ROUTES = {
     ],
     errors: [],
   },
-} as const satisfies Record<string, Route>
-
-export type RouteName = keyof typeof ROUTES
-
-type ParameterNames<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
-  ? Name | ParameterNames<Rest>
-  : never
-
-/** The parameters in the path of a route: `{uploadId, index}` for `putPart`. */
-export type RouteParameters<Name extends RouteName> = {
-  readonly [Parameter in ParameterNames<(typeof ROUTES)[Name]['path']>]: string | number
-}
-
-/** The path of a route with its parameters filled in (percent-encoded). */
-export function routePath<Name extends RouteName>(name: Name, parameters: RouteParameters<Name>): string {
-  const values: Readonly<Record<string, string | number>> = parameters
-  return ROUTES[name].path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) =>
-    encodeURIComponent(String(values[parameter])),
-  )
-}
+} as const satisfies Record<RouteName, Route>

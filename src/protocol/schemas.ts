@@ -5,21 +5,13 @@
 import * as z from 'zod'
 
 import { ID_PATTERN } from './ids.ts'
+import { PART_STEP_BYTES } from './parts.ts'
 
 const id = (what: string) => z.string().regex(ID_PATTERN).describe(what)
 const bytes = (what: string) => z.int().min(0).max(Number.MAX_SAFE_INTEGER).describe(what)
 const instant = (what: string) => z.iso.datetime().describe(`${what} (RFC 3339, UTC)`)
 
 export const KINDS = ['image', 'video', 'audio', 'document', 'other'] as const
-
-/** Parts are a whole number of chunks of the default size. */
-export const PART_STEP_BYTES = 256 * 1024
-/** The largest part of any server. A client holds parts in memory, whatever size a server gives them. */
-export const MAX_PART_BYTES = 256 * 1024 * 1024
-
-export function isPartSize(bytes: number): boolean {
-  return bytes > 0 && bytes <= MAX_PART_BYTES && bytes % PART_STEP_BYTES === 0
-}
 
 export const kind = z
   .enum(KINDS)

@@ -2,7 +2,8 @@ import { createHash, createHmac, randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { ROUTES, routePath, type RouteName } from '../../src/protocol/routes.ts'
+import { routePath, type RouteName } from '../../src/protocol/paths.ts'
+import { ROUTES } from '../../src/protocol/routes.ts'
 import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { RawConnection } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'

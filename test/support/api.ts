@@ -9,7 +9,8 @@ import { expect } from 'vitest'
 
 import { WIRE_ERRORS, type WireErrorCode } from '../../src/protocol/errors.ts'
 import { errorsOf } from '../../src/protocol/openapi.ts'
-import { ROUTES, routePath, type Route, type RouteName, type RouteParameters } from '../../src/protocol/routes.ts'
+import { routePath, type RouteName, type RouteParameters } from '../../src/protocol/paths.ts'
+import { ROUTES, type Route } from '../../src/protocol/routes.ts'
 import * as schemas from '../../src/protocol/schemas.ts'
 import { localAuth } from './local-token.ts'
 

@@ -1,4 +1,4 @@
-import { isPartSize } from '../../protocol/schemas.ts'
+import { isPartSize } from '../../protocol/parts.ts'
 import type { DirectRead } from '../../protocol/schemas.ts'
 import type { Clock } from '../clock.ts'
 import { damagedMedia } from '../receive/errors.ts'

@@ -1,5 +1,5 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
-import { routePath } from '../../protocol/routes.ts'
+import { routePath } from '../../protocol/paths.ts'
 import { DirectMedia } from '../direct/direct-media.ts'
 import type { DownloadResume } from '../options.ts'
 import type { TransportResponse } from '../transport.ts'

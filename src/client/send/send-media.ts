@@ -1,5 +1,5 @@
 import { isSealiftError } from '../../protocol/errors.ts'
-import { isPartSize } from '../../protocol/schemas.ts'
+import { isPartSize } from '../../protocol/parts.ts'
 import type { UploadBegun } from '../../protocol/schemas.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
 import type { Sealer } from '../../sealing/index.ts'

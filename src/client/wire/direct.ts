@@ -1,6 +1,6 @@
 /** The routes by which a server gives out addresses of its store. */
 import { isSealiftError } from '../../protocol/errors.ts'
-import { routePath } from '../../protocol/routes.ts'
+import { routePath } from '../../protocol/paths.ts'
 import { directAddress, directRead } from '../../protocol/schemas.ts'
 import type { DirectAddress, DirectPartRequest, DirectRead } from '../../protocol/schemas.ts'
 import { lingering } from '../abort.ts'

@@ -1,6 +1,6 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER } from '../../protocol/headers.ts'
-import { routePath } from '../../protocol/routes.ts'
+import { routePath } from '../../protocol/paths.ts'
 import { limits, media } from '../../protocol/schemas.ts'
 import type { Limits, Media, Parcel } from '../../protocol/schemas.ts'
 import type { LeaseOptions } from '../options.ts'

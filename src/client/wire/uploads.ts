@@ -1,5 +1,5 @@
 import { formatContentDigest, HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
-import { routePath } from '../../protocol/routes.ts'
+import { routePath } from '../../protocol/paths.ts'
 import { media, uploadBegun, uploadStatus } from '../../protocol/schemas.ts'
 import type { Media, UploadBegun, UploadStatus } from '../../protocol/schemas.ts'
 import { toBase64 } from '../base64url.ts'

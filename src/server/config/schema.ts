@@ -1,7 +1,7 @@
 /** Every value an operator can set: the one source of types, checks, defaults and documentation. */
 import * as z from 'zod'
 
-import { MAX_PART_BYTES } from '../../protocol/schemas.ts'
+import { MAX_PART_BYTES } from '../../protocol/parts.ts'
 import {
   choice,
   count,

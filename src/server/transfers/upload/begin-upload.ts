@@ -1,5 +1,5 @@
 import { MAX_PART_INDEX, newId } from '../../../protocol/ids.ts'
-import { PART_STEP_BYTES } from '../../../protocol/schemas.ts'
+import { PART_STEP_BYTES } from '../../../protocol/parts.ts'
 import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../../protocol/schemas.ts'
 import { expiryOf, quotaCaps, type Maker } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
