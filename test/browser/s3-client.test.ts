@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { allowWebPages } from '../../src/server/blobs/s3/bucket-cors.ts'
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { openTestPage, type TestPage } from '../support/chromium.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { LOCAL_TOKEN } from '../support/local-token.ts'

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
 import type { RawMap } from '../../src/server/config/raw.ts'
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 
 import { Sealift } from '../../src/client/index.ts'
 import type { NodeSealift } from '../../src/client/node/index.ts'
-import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { freePort } from '../support/engines/free-port.ts'
 import { LOCAL_TOKEN } from '../support/local-token.ts'

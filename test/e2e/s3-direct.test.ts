@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { createApi, type Answer, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
-import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { diagnose } from '../support/doctor.ts'
 import { cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

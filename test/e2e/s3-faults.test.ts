@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
-import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

@@ -13,7 +13,7 @@ import { bytesFor } from '../support/random.ts'
 import { runCli } from '../support/running-cli.ts'
 import { makeBucket, objectsIn, s3Settings } from '../support/s3-bucket.ts'
 import { startServerProcess } from '../support/server-process.ts'
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 
 const OWNER = 'a-secret-of-the-owner-of-it'
 const directory = mkdtempSync(join(tmpdir(), 'sealift-s3-restore-'))

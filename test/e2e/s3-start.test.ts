@@ -9,7 +9,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import type { S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import type { RawMap } from '../../src/server/config/raw.ts'
 import { cephAdmin, cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'

@@ -1,7 +1,7 @@
 import { CreateBucketCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { randomBytes } from 'node:crypto'
 
-import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import type { CephFacts } from './engines/ceph.ts'
 
 /** A fresh bucket with a random name, and how to reach it. */

@@ -4,7 +4,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 
-import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { loadConfig } from '../../src/server/config/load-config.ts'
 import { mergeRaw } from '../../src/server/config/raw.ts'
 import type { ServerConfig } from '../../src/server/config/schema.ts'

@@ -1,6 +1,6 @@
 /** Bodies that are taken into memory whole. The caller holds their memory (`takeMemory`) before the first byte is read. */
 import type { Caller } from '../access/caller.ts'
-import { freeMemory } from '../blobs/file/free-memory.ts'
+import { freeMemory } from '../buffers/buffer-pool.ts'
 import { abortableSource } from '../../common/abort-race.ts'
 import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { Exchange } from './exchange.ts'

@@ -1,4 +1,4 @@
-import { freeMemory } from '../blobs/file/free-memory.ts'
+import { freeMemory } from '../buffers/buffer-pool.ts'
 import { sendText } from './responses.ts'
 import type { Exchange } from './exchange.ts'
 import { describeProblem, problemHeaders } from './problems.ts'

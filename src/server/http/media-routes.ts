@@ -1,10 +1,8 @@
 /** The JSON routes of media. */
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
-import { describeComplete } from '../transfers/download/describe-media.ts'
-import { endLease } from '../transfers/download/end-lease.ts'
-import { assertKnown, forwardMedia, type ForwardMedia } from '../transfers/download/forward-media.ts'
-import { mediaInfo } from '../transfers/download/media-info.ts'
+import { describeComplete, mediaInfo } from '../transfers/download/describe-media.ts'
+import { endLease, assertKnown, forwardMedia, type ForwardMedia } from '../transfers/download/leases.ts'
 import { sendEmpty, sendJson } from './responses.ts'
 import type { Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'

@@ -5,10 +5,15 @@ import type { BlobStore, ByteRange, BytesAtHand, ByteSink, HasBytesAtHand } from
 import type { Caller } from '../access/caller.ts'
 import type { RateLimiter, SlotLimiter, TakesAtOnce, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
-import { countDownload, type CountDownload, type CountedDownload } from '../transfers/download/count-download.ts'
+import {
+  countDownload,
+  type CountDownload,
+  type CountedDownload,
+  openMedia,
+  recallMedia,
+} from '../transfers/download/open-media.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import { followBytes, waitForByte, type FollowUpload } from '../transfers/download/follow-upload.ts'
-import { openMedia, recallMedia } from '../transfers/download/open-media.ts'
 import type { MediaRecord, MediaRecords, RecallsMedia } from '../records/record-store.ts'
 import { slotRequest } from '../access/transfer-slot.ts'
 import { sendAccelerated, type Accelerate } from './accelerate.ts'

@@ -2,7 +2,7 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
 import type { UploadRecord, UploadRecords, UpkeepRecords } from '../records/record-store.ts'
-import { sealBytes } from '../transfers/upload/finalize-upload.ts'
+import { sealBytes } from '../transfers/upload/end-upload.ts'
 import { BATCH } from './expire.ts'
 
 export interface FinishUploads {

@@ -1,7 +1,7 @@
 /** After the faults: API, bucket and database are read again and held against what was acknowledged. */
 import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 
-import { createS3Client } from '../../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client } from '../../../src/server/blobs/s3/s3-client.ts'
 import type { BlobId } from '../../../src/server/blobs/blob-store.ts'
 import type { LiveBlob } from '../../../src/server/records/record-store.ts'
 import { eventually } from '../eventually.ts'

@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import type { Client } from 'pg'
 
-import type { S3Connection } from '../../../src/server/blobs/s3/s3-connection.ts'
+import type { S3Connection } from '../../../src/server/blobs/s3/s3-client.ts'
 import { openPostgresRecordStore } from '../../../src/server/records/postgres/index.ts'
 import type { RecordStore } from '../../../src/server/records/record-store.ts'
 import { cephEngine } from '../engines/ceph.ts'

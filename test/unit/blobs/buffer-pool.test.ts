@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 
-import { BufferPool } from '../../../src/server/blobs/file/buffer-pool.ts'
+import { BufferPool } from '../../../src/server/buffers/buffer-pool.ts'
 
 const KIB = 1024
 

@@ -2,9 +2,9 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { DirectAccess } from '../../../src/server/blobs/s3/direct-access.ts'
+import { DirectAccess } from '../../../src/server/blobs/s3/presigned-urls.ts'
 import { ObjectNames } from '../../../src/server/blobs/s3/object-names.ts'
-import { createS3Client, type S3Connection } from '../../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../../src/server/blobs/s3/s3-client.ts'
 
 const connection: S3Connection = {
   endpoint: 'https://s3.example.org:8443/under',

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 
 import { ObjectRequests } from '../../../src/server/blobs/s3/object-requests.ts'
-import { createS3Client, type S3Connection } from '../../../src/server/blobs/s3/s3-connection.ts'
+import { createS3Client, type S3Connection } from '../../../src/server/blobs/s3/s3-client.ts'
 import { steady } from '../../support/blob-bytes.ts'
 
 const connection: S3Connection = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { BlockPool } from '../../../src/server/blobs/s3/gathered-bytes.ts'
-import { IncomingPart } from '../../../src/server/blobs/s3/incoming-part.ts'
+import { IncomingPart } from '../../../src/server/blobs/s3/outgoing-part.ts'
 import { ByteBudget } from '../../../src/server/buffers/byte-budget.ts'
 import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
 import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { DirectSlots } from '../../../src/server/transfers/direct/direct-slots.ts'
+import { DirectSlots } from '../../../src/server/transfers/direct/direct-access.ts'
 import type { TransferSlot } from '../../../src/server/limits/limiter.ts'
 import { createMemoryChangeFeed } from '../../../src/server/change-feed/memory.ts'
 import { eventually } from '../../support/eventually.ts'

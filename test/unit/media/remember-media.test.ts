@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { rememberMedia } from '../../../src/server/transfers/download/remember-media.ts'
+import { rememberMedia } from '../../../src/server/transfers/download/media-cache.ts'
 import type { MediaRecord, RecordStore } from '../../../src/server/records/record-store.ts'
 
 const MEDIA: MediaRecord = {

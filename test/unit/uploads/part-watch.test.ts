@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { createMemoryChangeFeed } from '../../../src/server/change-feed/memory.ts'
-import { PartWatch } from '../../../src/server/transfers/upload/part-watch.ts'
+import { PartWatch } from '../../../src/server/transfers/upload/exclusive-part.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const pointless = new SealiftError('gone', 'The upload is over, says the test')

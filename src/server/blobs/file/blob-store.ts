@@ -17,7 +17,7 @@ import { randomBytes } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { BlobPaths, STAGES } from './blob-paths.ts'
+import { BlobPaths, STAGES, Folders, listBlobs, statBlob } from './disk-layout.ts'
 import type {
   BlobAddress,
   BlobId,
@@ -32,18 +32,13 @@ import type {
   PartAddress,
   StoredBlob,
 } from '../blob-store.ts'
-import { BlobWriters } from './blob-writers.ts'
-import { BufferPool, SMALL_BYTES } from './buffer-pool.ts'
-import { copyRange } from './copy-range.ts'
-import { isMissing, translateFileError } from './file-errors.ts'
-import { type FileSystem, nodeFileSystem } from './file-system.ts'
-import { Folders } from './folders.ts'
-import { listBlobs, statBlob } from './list-blobs.ts'
+import { BlobWriters } from './part-files.ts'
+import { BufferPool, SMALL_BYTES } from '../../buffers/buffer-pool.ts'
+import { copyRange, PooledBytes } from './copy-range.ts'
+import { isMissing, translateFileError, type FileSystem, nodeFileSystem } from './file-system.ts'
 import { OpenFiles } from './open-files.ts'
-import { PooledBytes } from './pooled-bytes.ts'
 import { type Sealing, sealFile } from './finalize-file.ts'
-import { WriteMemory } from './write-memory.ts'
-import { writePart } from './write-part.ts'
+import { WriteMemory, writePart } from './write-part.ts'
 
 const OPEN_FILES = 512
 const READ_MEMORY_BYTES = 8 * 2 ** 20

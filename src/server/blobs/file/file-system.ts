@@ -6,6 +6,7 @@ import { constants, close, fdatasync, fstat, fsync, ftruncate, open, read, readS
 import { open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
 
 import { makeFolder } from '../../../files/make-folder.ts'
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 
 export interface OpenFile {
   /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
@@ -154,4 +155,34 @@ class NodeFile implements OpenFile {
 
 function done(start: (settle: (error: Error | null | undefined) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => start(error => (error ? reject(error) : resolve())))
+}
+
+const FULL = new Set(['ENOSPC', 'EDQUOT'])
+
+/** A file system's error as ours, its own as the cause. */
+export function translateFileError(error: unknown): SealiftError {
+  if (isSealiftError(error)) return error
+  const code = errorCode(error)
+  if (code !== null && FULL.has(code)) {
+    return new SealiftError('storage_full', 'The disk that holds the media is full: free some space', { cause: error })
+  }
+  if (code === 'EFBIG') {
+    const message = "The server's file system, or its limit on file sizes (`ulimit -f`), takes no file of this size"
+    return new SealiftError('too_large', message, { context: { limit: 'fileBytes' }, cause: error })
+  }
+  return new SealiftError('unavailable', `The media storage failed (${code ?? 'unknown error'})`, { cause: error })
+}
+
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === 'ENOENT'
+}
+
+/** Too many open files, here or on the whole machine. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'EMFILE' || code === 'ENFILE'
+}
+
+function errorCode(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
 }

@@ -1,9 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { BlobPaths } from './blob-paths.ts'
+import type { BlobPaths, Folders } from './disk-layout.ts'
 import type { BlobId } from '../blob-store.ts'
-import { isMissing, translateFileError } from './file-errors.ts'
-import type { FileSystem, OpenFile } from './file-system.ts'
-import type { Folders } from './folders.ts'
+import { isMissing, translateFileError, type FileSystem, type OpenFile } from './file-system.ts'
 
 export interface Sealing {
   readonly files: FileSystem

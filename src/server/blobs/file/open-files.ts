@@ -1,8 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { BlobPaths, Stage } from './blob-paths.ts'
+import type { BlobPaths, Stage } from './disk-layout.ts'
 import type { BlobId } from '../blob-store.ts'
-import { isMissing, isOutOfDescriptors, translateFileError } from './file-errors.ts'
-import type { FileSystem, OpenFile } from './file-system.ts'
+import { isMissing, isOutOfDescriptors, translateFileError, type FileSystem, type OpenFile } from './file-system.ts'
 
 interface Entry {
   readonly opened: Promise<OpenFile>

@@ -1,9 +1,8 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { abortableSource } from '../../../common/abort-race.ts'
 import type { PartAddress } from '../blob-store.ts'
-import type { BlobWriter } from './blob-writer.ts'
-import { freeMemory } from './free-memory.ts'
-import type { WriteMemory } from './write-memory.ts'
+import type { BlobWriter } from './part-files.ts'
+import { freeMemory } from '../../buffers/buffer-pool.ts'
 
 /** Small pieces are gathered into writes of this size… */
 const WRITE_BYTES = 1024 * 1024
@@ -117,5 +116,31 @@ class PartWriting {
     const { index, sizeBytes, partBytes } = this.#part
     const expected = sizeBytes === null ? `1 to ${partBytes}` : String(sizeBytes)
     return new SealiftError('size_mismatch', `Part ${index} must hold ${expected} bytes, but other bytes arrived`)
+  }
+}
+
+/**
+ * The memory of all parts on their way to the disk, together. While it is within its budget, small pieces are gathered
+ * into large writes; beyond it each piece is written at once and waited for, so that hundreds of slow senders hold a
+ * piece each and not a megabyte each.
+ */
+export class WriteMemory {
+  readonly #budgetBytes: number
+  #heldBytes = 0
+
+  constructor(budgetBytes: number) {
+    this.#budgetBytes = budgetBytes
+  }
+
+  get spent(): boolean {
+    return this.#heldBytes > this.#budgetBytes
+  }
+
+  hold(bytes: number): void {
+    this.#heldBytes += bytes
+  }
+
+  release(bytes: number): void {
+    this.#heldBytes -= bytes
   }
 }

@@ -33,19 +33,17 @@ import type {
   StoredBlob,
   StoredPart,
 } from '../blob-store.ts'
-import { DirectAccess } from './direct-access.ts'
+import { DirectAccess } from './presigned-urls.ts'
 import { BlockPool } from './gathered-bytes.ts'
-import { type IncomingMemory, IncomingPart } from './incoming-part.ts'
-import { groupByBlob } from './list-blobs.ts'
-import { ObjectNames } from './object-names.ts'
+import { type IncomingMemory, IncomingPart } from './outgoing-part.ts'
+import { groupByBlob, ObjectNames } from './object-names.ts'
 import { ByteBudget } from '../../buffers/byte-budget.ts'
-import { PartsOnTheirWay } from './in-flight-parts.ts'
+import { PartsOnTheirWay } from '../in-flight-parts.ts'
 import { readParts } from './read-parts.ts'
 import { ReceiveMemory } from './receive-memory.ts'
 import { RetryBudget, type RetryPolicy } from './retry.ts'
-import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
+import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { S3Service } from './s3-service.ts'
-import { SmallBlobs } from './small-blobs.ts'
 
 const MEMORY_BYTES = 64 * 2 ** 20
 const RECEIVE_BYTES = 4 * 2 ** 20
@@ -242,4 +240,41 @@ function wrongPart(index: number, storedBytes: number, expectedBytes: number): S
     'damaged',
     `Part ${index} has ${storedBytes} bytes in the store where ${expectedBytes} must be`,
   )
+}
+
+const CAPACITY = 10_000
+
+/**
+ * Blobs whose first part this process has stored, and no other: completing one of them asks the service nothing. What
+ * is forgotten, or was stored through another process, is asked for.
+ */
+export class SmallBlobs {
+  /** `null`: it has other parts. The oldest is forgotten first. */
+  readonly #sizes = new Map<BlobId, number | null>()
+
+  begun({ blobId, index }: PartAddress): void {
+    if (index > 0) this.#set(blobId, null)
+    else if (this.#sizes.get(blobId) !== null) this.#sizes.delete(blobId)
+  }
+
+  stored({ blobId, index }: PartAddress, sizeBytes: number): void {
+    if (index === 0 && this.#sizes.get(blobId) !== null) this.#set(blobId, sizeBytes)
+  }
+
+  /** Told once: whoever completes the blob again has a reason to look. */
+  takeWhole({ blobId, partBytes }: BlobAddress, sizeBytes: number): boolean {
+    const isWhole = sizeBytes > 0 && sizeBytes <= partBytes && this.#sizes.get(blobId) === sizeBytes
+    if (isWhole) this.#sizes.delete(blobId)
+    return isWhole
+  }
+
+  forget(blobId: BlobId): void {
+    this.#sizes.delete(blobId)
+  }
+
+  #set(blobId: BlobId, sizeBytes: number | null): void {
+    const oldest = this.#sizes.size >= CAPACITY ? this.#sizes.keys().next().value : undefined
+    if (oldest !== undefined) this.#sizes.delete(oldest)
+    this.#sizes.set(blobId, sizeBytes)
+  }
 }

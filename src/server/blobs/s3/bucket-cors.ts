@@ -1,7 +1,7 @@
 import { type CORSRule, GetBucketCorsCommand, PutBucketCorsCommand, type S3Client } from '@aws-sdk/client-s3'
 
 import { tryOnce } from './retry.ts'
-import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
+import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { s3Failure, translateS3Error } from './s3-errors.ts'
 
 /** Tells our rule from those of others. */

@@ -1,5 +1,5 @@
 /** The bytes of one part, copied into blocks that are used again. */
-import { freeMemory } from '../file/free-memory.ts'
+import { freeMemory } from '../../buffers/buffer-pool.ts'
 
 /** A part that has only begun is small, or its sender slow: its first block costs little. */
 const FIRST_BYTES = 64 * 1024

@@ -1,6 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId } from '../../../protocol/ids.ts'
-import type { BlobId } from '../blob-store.ts'
+import type { BlobId, StoredBlob } from '../blob-store.ts'
+import type { StoredObject } from './s3-service.ts'
 
 /** How objects are called: `<prefix>media/<blob id>/<part index>`. */
 export class ObjectNames {
@@ -33,4 +34,27 @@ export class ObjectNames {
     if (rest.length > 0 || !isId(blobId) || !/^(0|[1-9]\d{0,14})$/.test(index)) return null
     return { blobId, index: Number(index) }
   }
+}
+
+/** Sums up the parts of each blob. Names come in order, so those of one blob come one after the other. */
+export async function* groupByBlob(
+  names: ObjectNames,
+  objects: AsyncIterable<StoredObject>,
+): AsyncGenerator<StoredBlob> {
+  const empty = { blobId: '', complete: null, sizeBytes: 0, modifiedAt: 0 }
+  let current: StoredBlob = empty
+  for await (const { name, sizeBytes, modifiedAt } of objects) {
+    const blobId = names.parse(name)?.blobId
+    if (blobId === undefined) continue
+    if (current.blobId !== blobId) {
+      if (current !== empty) yield current
+      current = { ...empty, blobId }
+    }
+    current = {
+      ...current,
+      sizeBytes: current.sizeBytes + sizeBytes,
+      modifiedAt: Math.max(current.modifiedAt, modifiedAt),
+    }
+  }
+  if (current !== empty) yield current
 }

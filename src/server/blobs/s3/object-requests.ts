@@ -1,8 +1,8 @@
-import type { S3Client } from '@aws-sdk/client-s3'
+import { type S3Client, GetObjectCommand } from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 
-import type { AnswerBody } from './response-body.ts'
-import { locateBucket, objectRequest } from './bucket-url.ts'
-import { foundOnce } from './memoize-async.ts'
+import type { AnswerBody } from './receive-memory.ts'
+import { encode } from './s3-client.ts'
 
 export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD'
@@ -78,4 +78,47 @@ function unsigned(base: URL, { method, name, range }: ObjectRequest) {
     name,
     headers: { 'x-amz-content-sha256': NO_BYTES, ...(range === undefined ? {} : { range }) },
   })
+}
+
+/** Where the objects of a bucket are, for requests that are made without the SDK's steps. */
+const ANY_NAME = 'x'
+
+/**
+ * What the addresses of all objects of the bucket begin with. The SDK alone knows how a bucket is addressed: in the path,
+ * or in the host's name. @throws when there are no credentials
+ */
+export async function locateBucket(client: S3Client, bucket: string): Promise<URL> {
+  const url = new URL(await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: ANY_NAME })))
+  return new URL(url.pathname.slice(0, -ANY_NAME.length), url.origin)
+}
+
+export interface ObjectRequestParts {
+  readonly method: 'GET' | 'HEAD' | 'PUT'
+  readonly name: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string>>
+}
+
+/** A request for an object of the bucket, as the SDK's signer takes it. */
+export function objectRequest(base: URL, { method, name, headers, query = {} }: ObjectRequestParts) {
+  const { protocol, hostname, port, host, pathname } = base
+  return {
+    method,
+    protocol,
+    hostname,
+    ...(port === '' ? {} : { port: Number(port) }),
+    path: pathname + name.split('/').map(encode).join('/'),
+    query: { ...query },
+    headers: { host, ...headers },
+  }
+}
+
+/** What is looked for when it is needed first, and then known; when it was not found, it is looked for again. */
+export function foundOnce<T>(find: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | null = null
+  return () =>
+    (found ??= find().catch((error: unknown) => {
+      found = null
+      throw error
+    }))
 }

@@ -5,7 +5,7 @@ import { Agent, request } from 'undici'
 
 import { note, ok, problem, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
 import type { Probing } from './probe-s3.ts'
-import { createS3Client } from './s3-connection.ts'
+import { createS3Client } from './s3-client.ts'
 
 const TTL_SECONDS = 60
 const DIRECT = 'storage.transfer'

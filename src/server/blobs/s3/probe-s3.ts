@@ -19,7 +19,7 @@ import { ObjectNames } from './object-names.ts'
 import { checkDirectAccess, directName } from './probe-direct.ts'
 import { note, ok, problem, refused, type S3Finding, unreachable } from './probe-findings.ts'
 import { type Try, tryOnce } from './retry.ts'
-import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-connection.ts'
+import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { s3Failure } from './s3-errors.ts'
 
 export interface S3ProbeOptions extends S3Connection {

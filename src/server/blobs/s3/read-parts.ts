@@ -5,11 +5,9 @@
  */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
-import type { AnswerBody } from './response-body.ts'
-import { Deadline } from './deadline.ts'
+import type { AnswerBody, ReceiveMemory } from './receive-memory.ts'
+import { Deadline, pause, tryOnce } from './retry.ts'
 import type { ObjectNames } from './object-names.ts'
-import type { ReceiveMemory } from './receive-memory.ts'
-import { pause, tryOnce } from './retry.ts'
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 import type { S3Service } from './s3-service.ts'
 

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto'
 
 import type { Media } from '../../../protocol/schemas.ts'
 import type { BlobId } from '../../blobs/blob-store.ts'
-import type { MediaRecord } from '../../records/record-store.ts'
+import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
+import type { Clock } from '../../clock.ts'
+import { durableBytesOf } from './follow-upload.ts'
+import { openMedia } from './open-media.ts'
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 
@@ -49,4 +52,13 @@ export function describeMedia(media: MediaRecord, durableBytes: number): Media {
 
 export function describeComplete(media: MediaRecord): Media {
   return describeMedia(media, media.sizeBytes ?? 0)
+}
+
+/** Facts about a media; asking is never counted as a download. @throws not_found, gone */
+export async function mediaInfo(
+  { records, clock }: { readonly records: MediaRecords; readonly clock: Clock },
+  mediaId: string,
+): Promise<Media> {
+  const media = await openMedia(records, mediaId, clock())
+  return describeMedia(media, await durableBytesOf(records, media))
 }

@@ -1,6 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { isId } from '../../../protocol/ids.ts'
+import { isId, newId } from '../../../protocol/ids.ts'
 import type { MediaRecord, MediaRecords, RecallsMedia } from '../../records/record-store.ts'
+import type { Clock } from '../../clock.ts'
 
 /**
  * The media as it is remembered, if its lease is alive. `null`: `openMedia` knows, or says what is wrong. A turn of the
@@ -27,4 +28,40 @@ export function assertAlive(media: MediaRecord, now: number): void {
 
 function isAlive({ endedAt, expiresAt }: MediaRecord, now: number): boolean {
   return endedAt === null && expiresAt > now
+}
+
+export interface CountDownload {
+  readonly records: MediaRecords
+  readonly clock: Clock
+  readonly random: (byteCount: number) => Uint8Array
+  readonly grantTtlMs: () => number
+}
+
+/** One counted download: the id to send back with further ranges of it. */
+export interface CountedDownload {
+  readonly grantId: string
+  /** Gives the download back if it was taken just now: not one byte of it has moved. */
+  giveBack(): Promise<void>
+}
+
+/**
+ * [Note: one download] is the first GET of a media without a grant the server knows. It is taken off `maxDownloads` in
+ * one transaction, before the first byte; further GETs with the grant are the same download. `null`: the lease does
+ * not count downloads.
+ * @throws downloads_exhausted, gone
+ */
+export async function countDownload(
+  { records, clock, random, grantTtlMs }: CountDownload,
+  media: MediaRecord,
+  knownGrant: string | undefined,
+): Promise<CountedDownload | null> {
+  if (media.maxDownloads === null) return null
+  const { mediaId } = media
+  const now = clock()
+  if (knownGrant !== undefined && isId(knownGrant) && (await records.hasGrant(mediaId, knownGrant, now))) {
+    return { grantId: knownGrant, giveBack: () => Promise.resolve() }
+  }
+  const grantId = newId(random)
+  await records.takeDownload(mediaId, { grantId, expiresAt: now + grantTtlMs() }, now)
+  return { grantId, giveBack: () => records.returnDownload(mediaId, grantId) }
 }

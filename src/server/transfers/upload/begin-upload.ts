@@ -4,7 +4,6 @@ import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../../pro
 import { expiryOf, quotaCaps, type Maker } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
-import type { UploadTerms } from './upload-terms.ts'
 
 export interface BeginUpload {
   readonly records: UploadRecords
@@ -72,4 +71,11 @@ export function describeBegun(upload: UploadRecord, transfer: TransferMode): Upl
     expiresAt: new Date(upload.expiresAt).toISOString(),
     transfer,
   }
+}
+
+/** The numbers of the section `transfer` that uploads go by; read anew for each request, so that a reload applies. */
+export interface UploadTerms {
+  readonly partBytes: number
+  readonly uploadExpiryMs: number
+  readonly formMaxFiles: number
 }

@@ -10,10 +10,9 @@ import { blobTopic, partTopic, uploadTopic, type ChangeFeed } from '../../change
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
 import { slotRequest } from '../../access/transfer-slot.ts'
 import { verifyDigest, type ByteSource } from './byte-source.ts'
-import { PartWatch } from './part-watch.ts'
-import { completedWithout, givenUp, takenOver, type PartsInFlight } from './parts-in-flight.ts'
-import { findLiveUpload } from './upload-rights.ts'
-import type { UploadTerms } from './upload-terms.ts'
+import { PartWatch, completedWithout, givenUp, takenOver, type PartsInFlight } from './exclusive-part.ts'
+import { findLiveUpload } from './find-upload.ts'
+import type { UploadTerms } from './begin-upload.ts'
 
 export interface PutPart extends Charging {
   readonly records: UploadRecords

@@ -3,7 +3,7 @@ import { KINDS, type Kind } from '../../../protocol/schemas.ts'
 import type { Maker } from '../../access/caller.ts'
 import type { MediaRecord } from '../../records/record-store.ts'
 import type { ByteSource } from './byte-source.ts'
-import { storeWhole, type StoreWhole, type WholeMedia } from './store-whole.ts'
+import { storeWhole, type StoreWhole, type WholeMedia } from './store-media.ts'
 
 /** One file of a form. The next one comes only when this one's bytes were read, or skipped. */
 export interface FormFile {

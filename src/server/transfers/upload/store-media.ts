@@ -4,10 +4,9 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import { quotaCaps, type Maker } from '../../access/caller.ts'
 import { blobTopic } from '../../change-feed/change-feed.ts'
 import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
-import { giveUp, type AbortUpload } from './abort-upload.ts'
+import { giveUp, type AbortUpload, sealBytes } from './end-upload.ts'
 import { beginUpload, type BeginUpload } from './begin-upload.ts'
 import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
-import { sealBytes } from './finalize-upload.ts'
 
 export interface StoreWhole extends BeginUpload, AbortUpload {
   readonly records: UploadRecords & MediaRecords

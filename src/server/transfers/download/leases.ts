@@ -1,7 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
 import type { LeaseRequest } from '../../../protocol/schemas.ts'
-import { expiryOf, storageCaps, type Maker } from '../../access/caller.ts'
+import { expiryOf, storageCaps, type Maker, claimOf, type Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
 
@@ -49,4 +49,14 @@ export async function forwardMedia(
     maxDownloads: request.maxDownloads ?? null,
   }
   return records.addLease(mediaId, lease, storageCaps(maker.tier), maker.idempotency)
+}
+
+/** Ends the caller's own lease; the bytes go with the last lease of them. @throws not_found also when it is another's */
+export async function endLease(
+  { records, clock }: { readonly records: MediaRecords; readonly clock: Clock },
+  caller: Caller,
+  mediaId: string,
+): Promise<void> {
+  if (!isId(mediaId)) throw new SealiftError('not_found', 'There is no such media of yours')
+  await records.endLease(mediaId, claimOf(caller), clock())
 }

@@ -7,9 +7,15 @@ import { blobTopic, partTopic } from '../../change-feed/change-feed.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-store.ts'
 import { slotRequest } from '../../access/transfer-slot.ts'
 import { assertStillTaken, checkPlace, type PutPart } from '../upload/put-part.ts'
-import { findLiveUpload } from '../upload/upload-rights.ts'
-import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
-import { partTransfer } from './direct-slots.ts'
+import { findLiveUpload } from '../upload/find-upload.ts'
+import {
+  bytesAhead,
+  payAhead,
+  requireDirect,
+  tooSlowForParts,
+  type DirectAccess,
+  partTransfer,
+} from './direct-access.ts'
 
 export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms' | 'openTier'>
 

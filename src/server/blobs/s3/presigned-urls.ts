@@ -2,11 +2,10 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 
 import type { BlobId, DirectRequest, DirectUpload } from '../blob-store.ts'
-import { locateBucket, objectRequest, type ObjectRequestParts } from './bucket-url.ts'
-import { foundOnce } from './memoize-async.ts'
+import { locateBucket, objectRequest, type ObjectRequestParts, foundOnce } from './object-requests.ts'
 import type { ObjectNames } from './object-names.ts'
 import { translateS3Error } from './s3-errors.ts'
-import { pathOf } from './s3-handler.ts'
+import { pathOf } from './s3-client.ts'
 
 export interface DirectAccessOptions {
   /** Of the endpoint that clients reach. It only signs. */

@@ -1,4 +1,4 @@
-import type { BlobId } from '../blob-store.ts'
+import type { BlobId } from './blob-store.ts'
 
 interface Holder {
   readonly stop: AbortController

@@ -1,0 +1,83 @@
+import { isSealiftError } from '../../../protocol/errors.ts'
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import type { UploadRecord, UploadRecords, MediaRecord } from '../../records/record-store.ts'
+import { givenUp, completedWithout, type PartsInFlight } from './exclusive-part.ts'
+import type { Caller } from '../../access/caller.ts'
+import type { Clock } from '../../clock.ts'
+import { blobTopic, uploadTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
+import { findLiveUpload, findOwnUpload } from './find-upload.ts'
+
+/**
+ * Completes the bytes of an upload. Resolves as well when another node has completed it meanwhile: its media may have ended
+ * since, and then the bytes are rightly gone.
+ * @throws storage_full, damaged; gone when another node gave the upload up meanwhile, and its bytes with it
+ */
+export async function sealBytes(
+  { blobs, records }: { readonly blobs: BlobStore; readonly records: UploadRecords },
+  { uploadId, ...blob }: UploadRecord,
+  sizeBytes: number,
+): Promise<void> {
+  try {
+    await blobs.complete(blob, sizeBytes)
+  } catch (error) {
+    if (!isSealiftError(error, 'damaged')) throw error
+    const upload = await records.findUpload(uploadId)
+    if (upload === null || upload.state === 'aborted') throw givenUp()
+    if (upload.state !== 'complete') throw error
+  }
+}
+
+export interface CompleteUpload {
+  readonly records: UploadRecords
+  readonly blobs: BlobStore
+  readonly feed: ChangeFeed
+  readonly inFlight: PartsInFlight
+  readonly clock: Clock
+}
+
+/**
+ * Ends an upload: fixes the size, seals the stored bytes, then makes the media complete. Repeating it gives the same
+ * answer and finishes what a crash left half done.
+ * @throws not_found, gone, parts_missing, size_mismatch, storage_full, damaged
+ */
+export async function completeUpload(
+  { records, blobs, feed, inFlight, clock }: CompleteUpload,
+  caller: Caller,
+  { uploadId, sizeBytes }: { uploadId: string; sizeBytes: number },
+): Promise<MediaRecord> {
+  await findLiveUpload(records, uploadId, caller)
+  const upload = await records.sealUpload(uploadId, sizeBytes)
+  if (upload.state !== 'complete') {
+    // A part past the end may still be arriving; the store must not see it once the blob is sealed.
+    feed.announce(uploadTopic(uploadId))
+    await inFlight.stopAll(uploadId, completedWithout())
+    await sealBytes({ blobs, records }, upload, sizeBytes)
+  }
+  const media = await records.finishUpload(uploadId, clock())
+  feed.announce(blobTopic(media.blobId))
+  return media
+}
+
+export interface AbortUpload {
+  readonly records: UploadRecords
+  readonly feed: ChangeFeed
+  readonly inFlight: PartsInFlight
+  readonly clock: Clock
+}
+
+/** Gives an upload up: nothing of it is reachable or charged afterwards. @throws not_found, upload_complete */
+export async function abortUpload(deps: AbortUpload, caller: Caller, uploadId: string): Promise<void> {
+  const upload = await findOwnUpload(deps.records, uploadId, caller)
+  await giveUp(deps, upload)
+}
+
+/** The same, for an upload whose owner is not asked: a one-request upload that failed. */
+export async function giveUp(
+  { records, feed, inFlight, clock }: AbortUpload,
+  { uploadId, blobId }: { uploadId: string; blobId: string },
+): Promise<void> {
+  await records.abortUpload(uploadId, clock())
+  feed.announce(blobTopic(blobId))
+  feed.announce(uploadTopic(uploadId))
+  await inFlight.stopAll(uploadId, givenUp())
+}
