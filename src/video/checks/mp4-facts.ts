@@ -1,6 +1,6 @@
 import type { RandomSource } from '../../client/source.ts'
 import { boxesIn } from '../original/boxes.ts'
-import { boxesOfFile } from './box-walk.ts'
+import { boxesOfFile } from '../mp4/top-level-boxes.ts'
 import type { DeclaredFilm, DeclaredTrack, Edit } from './declared.ts'
 
 /** Before the index and, for a file that may be split, up to its first fragment. */

@@ -1,7 +1,7 @@
 /** What is in a packaged track by its movie fragments alone, whoever wrote them: samples and their times. */
-import { allBoxes, BrokenBoxes, findBox } from '../boxes.ts'
-import { decodeTimeOf, defaultTicksOf, has, needed, trackClocks, type TrackClocks } from '../fragment-time.ts'
-import { FragmentScanner } from '../fragments.ts'
+import { allBoxes, BrokenBoxes, findBox } from '../mp4/boxes.ts'
+import { decodeTimeOf, defaultTicksOf, has, needed, trackClocks, type TrackClocks } from '../mp4/movie.ts'
+import { FragmentScanner } from '../ladder/segment-scanner.ts'
 
 export interface TrackFacts {
   readonly kind: 'video' | 'audio'

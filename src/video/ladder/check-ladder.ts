@@ -2,7 +2,7 @@
 import { differenceOf } from '../checks/compare-film.ts'
 import type { TrackFacts } from '../checks/package-facts.ts'
 import type { FilmFacts, StreamFacts } from './facts.ts'
-import { MAX_FRAMES_PER_SECOND } from './plan.ts'
+import { MAX_FRAMES_PER_SECOND } from './ladder-plan.ts'
 import { ratio } from './geometry.ts'
 
 /** What one track of the ladder should hold; `null`: the file does not say. */

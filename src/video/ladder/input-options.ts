@@ -1,5 +1,5 @@
 /** How every input is opened: nothing but this file, in a container that names no others, within bounds. */
-import { MAX_STREAMS } from './limits.ts'
+import { MAX_STREAMS } from './ladder-limits.ts'
 import { words } from './words.ts'
 
 /**

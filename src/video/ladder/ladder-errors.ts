@@ -1,5 +1,5 @@
 import { abortReason } from '../../client/abort.ts'
-import { BrokenBoxes } from '../boxes.ts'
+import { BrokenBoxes } from '../mp4/boxes.ts'
 import { CannotPackage } from '../packager.ts'
 import { FfmpegFailed } from './run-ffmpeg.ts'
 

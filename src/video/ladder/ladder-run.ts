@@ -8,10 +8,10 @@ import { confinedBy } from './confinement.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
 import { inputOptions } from './input-options.ts'
 import { fromFailedRun } from './ladder-errors.ts'
-import { cpuSecondsFor, FILE_BYTES, type LadderLimits } from './limits.ts'
+import { cpuSecondsFor, FILE_BYTES, type LadderLimits } from './ladder-limits.ts'
 import type { NamedPipe, PrivateFolder } from './private-folder.ts'
 import { runFfmpeg, type FfmpegOutput } from './run-ffmpeg.ts'
-import { Track } from './track.ts'
+import { Track } from './ladder-track.ts'
 
 export interface RunOptions {
   readonly ffmpeg: Ffmpeg

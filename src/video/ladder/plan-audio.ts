@@ -1,5 +1,5 @@
 import type { StreamFacts } from './facts.ts'
-import { MAX_AUDIO_TRACKS } from './limits.ts'
+import { MAX_AUDIO_TRACKS } from './ladder-limits.ts'
 import { labelsOf, type Labels } from './labels.ts'
 
 export interface AudioPlan extends Labels {

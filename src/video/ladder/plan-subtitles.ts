@@ -1,6 +1,6 @@
 import type { StreamFacts } from './facts.ts'
 import { labelsOf, type Labels } from './labels.ts'
-import { MAX_SUBTITLES } from './limits.ts'
+import { MAX_SUBTITLES } from './ladder-limits.ts'
 
 export interface SubtitlePlan extends Labels {
   /** Of the input's streams. */

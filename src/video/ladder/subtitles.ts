@@ -1,6 +1,6 @@
 import type { PackagedSubtitles } from '../packager.ts'
 import type { LadderRun } from './ladder-run.ts'
-import type { LadderPlan } from './plan.ts'
+import type { LadderPlan } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
 
 /** Behind the ladder, which is what people wait for. */

@@ -2,7 +2,7 @@ import type { FilmDescription, Parcel, ParcelItem } from '../../client/index.ts'
 import { Emitter } from './emitter.ts'
 import { GrowingFilm } from './growing-film.ts'
 import { HlsPlayback } from './hls-playback.ts'
-import { Line } from './line.ts'
+import { Line } from './connection-status.ts'
 import { plainFileUrl } from './plain-file.ts'
 import { toPlayerError } from './player-error.ts'
 import type { PlayerError } from './player-error.ts'
@@ -15,7 +15,7 @@ import type {
   StoryboardTile,
   TrackChoice,
 } from './player.ts'
-import { Storyboard } from './storyboard.ts'
+import { Storyboard } from './storyboard-sheets.ts'
 
 const SENDER_PATIENCE_SECONDS = 600
 const MAX_PLAIN_BYTES = 256 * 1024 * 1024

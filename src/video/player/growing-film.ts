@@ -3,7 +3,7 @@ import { unlessAborted } from '../../client/abort.ts'
 import type { Film, FilmDescription, FilmSubtitles, FilmTrack, Parcel, ParcelItem } from '../../client/index.ts'
 import { filmTargetSeconds } from '../playlists.ts'
 import type { FilmAddress } from './film-addresses.ts'
-import type { Line } from './line.ts'
+import type { Line } from './connection-status.ts'
 
 const WAIT_SECONDS = 30
 

@@ -1,5 +1,5 @@
 import type { Parcel, ParcelItem } from '../../client/index.ts'
-import type { Line } from './line.ts'
+import type { Line } from './connection-status.ts'
 import { PlayerError } from './player-error.ts'
 
 export interface PlainFileOptions {

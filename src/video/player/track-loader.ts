@@ -3,8 +3,8 @@ import type { FragmentLoaderContext, Loader, LoaderCallbacks, LoaderConfiguratio
 import type { Film, FilmReadOptions } from '../../client/index.ts'
 import { parseAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
-import type { HeadStart } from './head-start.ts'
-import type { Line } from './line.ts'
+import type { HeadStart } from './first-segment-prefetch.ts'
+import type { Line } from './connection-status.ts'
 import { freshStats, LoadTiming } from './load-timing.ts'
 
 /** What the loaders of one player share. */

@@ -9,8 +9,8 @@ import type { FileSource } from '../../client/node/file-source.ts'
 import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'
-import { receivedError } from './messages.ts'
-import type { FilmFacts, ThreadCall, ThreadNews } from './messages.ts'
+import { receivedError } from './thread-messages.ts'
+import type { FilmFacts, ThreadCall, ThreadNews } from './thread-messages.ts'
 import { ThreadTrack } from './thread-track.ts'
 
 export interface RemuxThreadOptions {

@@ -4,8 +4,8 @@ import { parentPort } from 'node:worker_threads'
 import { knownFileSource } from '../../client/node/file-source.ts'
 import type { PackagedFilm, PackagedTrack } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
-import { sentError } from './messages.ts'
-import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, ThreadTask, TrackFacts } from './messages.ts'
+import { sentError } from './thread-messages.ts'
+import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews, ThreadTask, TrackFacts } from './thread-messages.ts'
 
 const ALIVE_EVERY_MS = 1000
 

@@ -1,5 +1,5 @@
 import type { Segment, TrackLayout } from '../packager.ts'
-import type { LayoutNews } from './messages.ts'
+import type { LayoutNews } from './thread-messages.ts'
 
 export interface ThreadTrackOptions {
   /** Asks the thread for the next chunk. */

@@ -1,7 +1,7 @@
-import { trackClocks } from '../fragment-time.ts'
+import { trackClocks } from '../mp4/movie.ts'
 import { CannotPackage } from '../packager.ts'
 import { viewOf } from './boxes.ts'
-import type { FragmentSample, FragmentTrack } from './track-run.ts'
+import type { FragmentSample, FragmentTrack } from '../mp4/fragment.ts'
 
 const BOX_HEADER_BYTES = 8
 

@@ -15,7 +15,7 @@ import { inTime } from './opening.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { TrackFile } from './track-file.ts'
 
-export { MEDIABUNNY_VERSION, REMUX_WAY } from './way.ts'
+export { MEDIABUNNY_VERSION, REMUX_WAY } from './remux-version.ts'
 
 /**
  * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and

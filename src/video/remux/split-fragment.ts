@@ -3,8 +3,8 @@
  * there to its last byte, so the first picture waits for a small one instead of for a whole segment.
  */
 import { boxBytes, inside, viewOf } from './boxes.ts'
-import { readTrack, words, writeTrack } from './track-run.ts'
-import type { FragmentTrack } from './track-run.ts'
+import { readTrack, words, writeTrack } from '../mp4/fragment.ts'
+import type { FragmentTrack } from '../mp4/fragment.ts'
 
 const HEADER_BYTES = 8
 

@@ -2,7 +2,7 @@ import { array, assert, integer, property, shuffledSubarray } from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { DecodeClock } from '../../../src/video/remux/decode-clock.ts'
-import type { FragmentTrack } from '../../../src/video/remux/track-run.ts'
+import type { FragmentTrack } from '../../../src/video/mp4/fragment.ts'
 import { box, code, fields } from '../../support/boxes.ts'
 
 const TICKS_PER_SECOND = 1000

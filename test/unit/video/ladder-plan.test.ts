@@ -3,11 +3,11 @@ import { expect, test } from 'vitest'
 
 import { CannotPackage } from '../../../src/video/index.ts'
 import { readFacts, type FilmFacts } from '../../../src/video/ladder/facts.ts'
-import { videoFilters } from '../../../src/video/ladder/ladder-arguments.ts'
-import { DEFAULT_LIMITS } from '../../../src/video/ladder/limits.ts'
-import { planLadder, type LadderPlan } from '../../../src/video/ladder/plan.ts'
+import { videoFilters } from '../../../src/video/ladder/ffmpeg-arguments.ts'
+import { DEFAULT_LIMITS } from '../../../src/video/ladder/ladder-limits.ts'
+import { planLadder, type LadderPlan } from '../../../src/video/ladder/ladder-plan.ts'
 import { codecOf, rungsFor } from '../../../src/video/ladder/rungs.ts'
-import { storyboardLayout } from '../../../src/video/ladder/storyboard.ts'
+import { storyboardLayout } from '../../../src/video/ladder/ladder-extras.ts'
 
 const facts = (...streams: readonly object[]): FilmFacts =>
   readFacts(

@@ -2,9 +2,9 @@
  * Watches a fragmented MP4 go by, cut anywhere, and tells where its initialization segment and its segments lie. A
  * segment is all that comes up to the end of the media data of one fragment. Holds one `moov` or `moof` at most.
  */
-import { boxLength, BrokenBoxes, typeAt, viewOf } from './boxes.ts'
-import { fragmentTimes, trackClocks, type FragmentTimes, type TrackClocks } from './fragment-time.ts'
-import type { Segment, TrackLayout } from './packager.ts'
+import { boxLength, BrokenBoxes, typeAt, viewOf } from '../mp4/boxes.ts'
+import { fragmentTimes, trackClocks, type FragmentTimes, type TrackClocks } from '../mp4/movie.ts'
+import type { Segment, TrackLayout } from '../packager.ts'
 
 /** Of boxes that are looked into. */
 const MAX_BOX_BYTES = 8 * 1024 * 1024

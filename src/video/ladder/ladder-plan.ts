@@ -2,7 +2,7 @@
 import { CannotPackage } from '../packager.ts'
 import type { FilmFacts, StreamFacts } from './facts.ts'
 import { ratio, shownSize } from './geometry.ts'
-import type { LadderLimits } from './limits.ts'
+import type { LadderLimits } from './ladder-limits.ts'
 import { planSubtitles, type SubtitlePlan } from './plan-subtitles.ts'
 import { planAudio, type AudioPlan } from './plan-audio.ts'
 import { rungsFor, type Rung } from './rungs.ts'

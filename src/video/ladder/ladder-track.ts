@@ -1,7 +1,7 @@
 import { PackageFacts } from '../checks/package-facts.ts'
 import { ladderDifference, type ExpectedLadderTrack } from './check-ladder.ts'
 import { fromBrokenBoxes } from './ladder-errors.ts'
-import { FragmentScanner } from '../fragments.ts'
+import { FragmentScanner } from './segment-scanner.ts'
 import { CannotPackage, type TrackLayout } from '../packager.ts'
 import type { NamedPipe } from './private-folder.ts'
 

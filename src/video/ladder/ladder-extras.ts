@@ -1,8 +1,8 @@
 import type { PackagedStoryboard } from '../packager.ts'
 import { fitInto } from './geometry.ts'
-import { toneMapping } from './ladder-arguments.ts'
+import { toneMapping } from './ffmpeg-arguments.ts'
 import type { LadderRun } from './ladder-run.ts'
-import type { LadderPlan, VideoPlan } from './plan.ts'
+import type { LadderPlan, VideoPlan } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
 import { words } from './words.ts'
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
-import { BrokenBoxes } from '../../../src/video/boxes.ts'
-import { FragmentScanner } from '../../../src/video/fragments.ts'
+import { BrokenBoxes } from '../../../src/video/mp4/boxes.ts'
+import { FragmentScanner } from '../../../src/video/ladder/segment-scanner.ts'
 import { box, fragment, fragmentedFile } from '../../support/boxes.ts'
 
 const scan = (pieces: Iterable<Uint8Array>): FragmentScanner => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import type { FilmDescription } from '../../../../src/client/index.ts'
-import { placeOf } from '../../../../src/video/player/storyboard.ts'
+import { placeOf } from '../../../../src/video/player/storyboard-sheets.ts'
 
 /** Two sheets of 3 × 2 pictures, one every ten seconds. */
 const film = {

@@ -1,5 +1,5 @@
 /** A track's part of a movie fragment, read and written: ISO/IEC 14496-12, section 8.8. */
-import { boxBytes, inside, viewOf } from './boxes.ts'
+import { boxBytes, inside, viewOf } from '../remux/boxes.ts'
 
 const HEADER_BYTES = 8
 /** With version and flags. */

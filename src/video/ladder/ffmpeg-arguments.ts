@@ -1,6 +1,6 @@
 /** From a plan to what stands on ffmpeg's command line. */
 import type { AudioPlan } from './plan-audio.ts'
-import { MAX_FRAMES_PER_SECOND, type HdrWay, type LadderPlan, type VideoPlan } from './plan.ts'
+import { MAX_FRAMES_PER_SECOND, type HdrWay, type LadderPlan, type VideoPlan } from './ladder-plan.ts'
 import type { Rung } from './rungs.ts'
 import { words } from './words.ts'
 

@@ -2,7 +2,7 @@ import type { PlainRange } from '../../client/index.ts'
 import { unlessAborted } from '../../client/abort.ts'
 import type { FilmAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
-import type { Line } from './line.ts'
+import type { Line } from './connection-status.ts'
 
 /** A larger beginning is left to the loader that asks for it. */
 const MAX_BYTES = 16 * 1024 * 1024

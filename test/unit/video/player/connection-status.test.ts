@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { SealiftError } from '../../../../src/protocol/errors.ts'
-import { Line } from '../../../../src/video/player/line.ts'
+import { Line } from '../../../../src/video/player/connection-status.ts'
 
 // Node has no `online` event; the global event target stands for the window.
 const events = new EventTarget()
