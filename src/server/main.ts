@@ -28,7 +28,7 @@ import { createRequestIds } from './http/request-ids.ts'
 import { routeTable, type Services } from './http/routes.ts'
 import { HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
-import { rememberMedia } from './transfers/download/media-cache.ts'
+import { cacheMedia } from './transfers/download/media-cache.ts'
 import { tierOf } from './limits/tiers.ts'
 import { RequestMemory } from './buffers/request-memory.ts'
 import { followOthers, openClock, sweepLease } from './compose/cluster.ts'
@@ -42,7 +42,7 @@ import { createLogger } from './telemetry/logger.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { PartsInFlight } from './transfers/upload/exclusive-part.ts'
 import { StoredManifests } from './parcels/stored-manifests.ts'
-import { createRoomGuard } from './transfers/upload/disk-space-check.ts'
+import { createDiskSpaceCheck } from './transfers/upload/disk-space-check.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import { serverVersion } from './version.ts'
@@ -156,8 +156,8 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
 function decorate(opened: Stores, config: ServerConfig, { wrap = stores => stores }: ServerOptions): Stores {
   const stores = wrap(opened)
   const { changeMark } = stores.records
-  if (isOnlyProcess(config)) return { ...stores, records: rememberMedia(stores.records) }
-  return changeMark ? { ...stores, records: rememberMedia(stores.records, { changeMark }) } : stores
+  if (isOnlyProcess(config)) return { ...stores, records: cacheMedia(stores.records) }
+  return changeMark ? { ...stores, records: cacheMedia(stores.records, { changeMark }) } : stores
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {
@@ -234,7 +234,7 @@ function createServices(live: LiveConfig, parts: ServiceParts): Services {
     random: byteCount => randomBytes(byteCount),
     terms: () => live.current.transfer,
     openTier: () => tierOf(live.current, { tier: live.current.access.openTier }),
-    admitNewBytes: createRoomGuard({ stores: [blobs, records], refuseAbovePercent }),
+    admitNewBytes: createDiskSpaceCheck({ stores: [blobs, records], refuseAbovePercent }),
     grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
     accelerate: createAccelerate({
       blobs,

@@ -72,7 +72,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const part = { index: 0, sizeBytes: PART }
       await lose(() => records.reservePart(uploadId, part, PLENTY))
       await lose(() => records.recordPart(uploadId, part, LATER))
-      expect(await lose(() => records.sealUpload(uploadId, PART))).toMatchObject({ state: 'completing' })
+      expect(await lose(() => records.finalizeUpload(uploadId, PART))).toMatchObject({ state: 'completing' })
       expect(await lose(() => records.finishUpload(uploadId, NOW))).toMatchObject({ state: 'complete' })
       expect(await records.usage(clientId)).toMatchObject({ storedBytes: PART, reservedBytes: 0, pendingUploads: 0 })
       await expectClean()

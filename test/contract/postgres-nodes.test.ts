@@ -85,7 +85,7 @@ describe('two nodes on one PostgreSQL', () => {
     const parts = Array.from({ length: 40 }, (_, index) => ({ index, sizeBytes: PART }))
     await Promise.all(parts.map(part => nodeOf(part.index).recordPart(uploadId, part, LATER)))
     expect(await nodes[1].durablePrefix(blobId, PART)).toBe(40 * PART)
-    const sealed = nodes.map(node => node.sealUpload(uploadId, 40 * PART))
+    const sealed = nodes.map(node => node.finalizeUpload(uploadId, 40 * PART))
     expect(await Promise.all(sealed)).toMatchObject([{ state: 'completing' }, { state: 'completing' }])
     const finished = nodes.map(node => node.finishUpload(uploadId, NOW))
     expect(await Promise.all(finished)).toMatchObject([{ state: 'complete' }, { state: 'complete' }])

@@ -52,7 +52,7 @@ afterAll(() => server.stop())
 
 /** As another node does. */
 const completeAndEnd = (uploadId: string, mediaId: string) => async (): Promise<void> => {
-  await records.sealUpload(uploadId, bytes.length)
+  await records.finalizeUpload(uploadId, bytes.length)
   await records.finishUpload(uploadId, Date.now())
   await api.call('endLease', { mediaId })
 }

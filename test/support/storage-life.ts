@@ -65,7 +65,7 @@ async function uploadInParts({ blobs, records }: Storage, promises: Promises): P
   }
   await Promise.all([put(1), put(0)])
   await put(2)
-  await records.sealUpload(upload.uploadId, CONTENT.length)
+  await records.finalizeUpload(upload.uploadId, CONTENT.length)
   await blobs.complete(upload, CONTENT.length)
   const media = await records.finishUpload(upload.uploadId, NOW)
   promises.complete.set(media.mediaId, 'in parts')

@@ -92,13 +92,13 @@ export interface ChecksBlobs {
 }
 
 /** Optional power: a store that has bytes which are asked for again and again where having them costs nothing. */
-export interface HasBytesAtHand {
+export interface ReadsCached {
   /** `null`: these are not at hand, or not all of them; ask `read`. Of a complete blob. Never throws. */
-  atHand(blobId: BlobId, range: ByteRange): BytesAtHand | null
+  tryReadCached(blobId: BlobId, range: ByteRange): CachedBytes | null
 }
 
 /** Memory of the store, until it is given back. */
-export interface BytesAtHand {
+export interface CachedBytes {
   readonly bytes: Uint8Array
   /** Nobody looks at the bytes any more. */
   release(): void

@@ -7,7 +7,7 @@ interface Holder {
 }
 
 /** The blobs that take parts right now in this process, so that sealing or deleting one can cut its parts off. */
-export class PartsOnTheirWay {
+export class InFlightParts {
   readonly #holders = new Map<BlobId, Holder>()
 
   /** Runs `store` with a signal that aborts when the blob is sealed or deleted. */

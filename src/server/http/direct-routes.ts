@@ -2,8 +2,8 @@
 import { HEADER } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
-import { confirmPart, directPart, type DirectPart, type DirectParts } from '../transfers/direct/grant-part.ts'
-import { directRead, endDirect, type DirectReads } from '../transfers/direct/grant-read.ts'
+import { confirmPart, presignPartUpload, type DirectPart, type DirectParts } from '../transfers/direct/presign-part.ts'
+import { presignMediaRead, endDirectTransfer, type DirectReads } from '../transfers/direct/presign-read.ts'
 import { requireDirect } from '../transfers/direct/direct-access.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import { openMedia } from '../transfers/download/open-media.ts'
@@ -23,7 +23,7 @@ export async function directPartRoute(
   parameters: readonly string[],
 ): Promise<void> {
   const part = await readPart(deps, exchange, caller, parameters)
-  const address = await exchange.inLine(directPart(deps, caller, part, exchange.signal))
+  const address = await exchange.inLine(presignPartUpload(deps, caller, part, exchange.signal))
   if (address) sendJson(exchange, 200, address)
   else sendEmpty(exchange, 204)
 }
@@ -49,7 +49,7 @@ export async function directReadRoute(
   const range = await readJson(deps, exchange, caller, ROUTES.directRead.json)
   const known = exchange.req.headers[HEADER.download]
   const grant = typeof known === 'string' ? known : undefined
-  const asked = directRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
+  const asked = presignMediaRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
   const { read, media, counted } = await exchange.inLine(asked)
   const download = counted ? ['Sealift-Download', counted.grantId] : []
   sendJson(exchange, 200, read, ['ETag', etagOf(media.blobId), ...download])
@@ -60,7 +60,7 @@ export async function endDirectRoute(
   exchange: Exchange,
   [transferId = '']: readonly string[],
 ): Promise<void> {
-  endDirect(deps, transferId)
+  endDirectTransfer(deps, transferId)
   sendEmpty(exchange, 204)
 }
 

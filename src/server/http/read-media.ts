@@ -1,7 +1,7 @@
 /** GET and HEAD of a media: the hot path. No framework, no closures per chunk, headers and first bytes in one write. */
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
-import type { BlobStore, ByteRange, BytesAtHand, ByteSink, HasBytesAtHand } from '../blobs/blob-store.ts'
+import type { BlobStore, ByteRange, CachedBytes, ByteSink, ReadsCached } from '../blobs/blob-store.ts'
 import type { Caller } from '../access/caller.ts'
 import type { RateLimiter, SlotLimiter, TakesAtOnce, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
@@ -10,11 +10,11 @@ import {
   type CountDownload,
   type CountedDownload,
   openMedia,
-  recallMedia,
+  cachedMedia,
 } from '../transfers/download/open-media.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import { followBytes, waitForByte, type FollowUpload } from '../transfers/download/follow-upload.ts'
-import type { MediaRecord, MediaRecords, RecallsMedia } from '../records/record-store.ts'
+import type { MediaRecord, MediaRecords, CachesMedia } from '../records/record-store.ts'
 import { slotRequest } from '../access/transfer-slot.ts'
 import { sendAccelerated, type Accelerate } from './accelerate.ts'
 import { OPAQUE_HEADERS, sendEmpty } from './responses.ts'
@@ -25,8 +25,8 @@ import { ResponseSink } from './response-sink.ts'
 import type { Pace, StallWatch } from './stall-watch.ts'
 
 export interface ReadMedia extends FollowUpload, CountDownload {
-  readonly records: MediaRecords & Partial<RecallsMedia>
-  readonly blobs: BlobStore & Partial<HasBytesAtHand>
+  readonly records: MediaRecords & Partial<CachesMedia>
+  readonly blobs: BlobStore & Partial<ReadsCached>
   readonly slots: SlotLimiter & Partial<TakesAtOnce>
   readonly watch: StallWatch
   readonly pace: () => Pace
@@ -40,7 +40,7 @@ const LONG_WAIT_MS = 20
 
 export async function getMedia(deps: ReadMedia, exchange: Exchange, caller: Caller, mediaId: string): Promise<void> {
   const now = deps.clock()
-  const media = recallMedia(deps.records, mediaId, now) ?? (await openMedia(deps.records, mediaId, now))
+  const media = cachedMedia(deps.records, mediaId, now) ?? (await openMedia(deps.records, mediaId, now))
   const etag = etagOf(media.blobId)
   const { headers } = exchange.req
   if (matchesNone(headers['if-none-match'], etag)) {
@@ -185,12 +185,12 @@ function copy(deps: ReadMedia, exchange: Exchange, plan: Plan, to: Target): Prom
   if (media.state !== 'complete' || lengthBytes === null) return follow(deps, exchange, plan, to)
   const start = range?.start ?? 0
   const bytes = { start, end: start + lengthBytes }
-  const found = deps.blobs.atHand?.(media.blobId, bytes)
+  const found = deps.blobs.tryReadCached?.(media.blobId, bytes)
   return found ? handOver(found, to.bytes) : deps.blobs.read(media, bytes, to.bytes, exchange.signal)
 }
 
 /** The sink ends with the exchange, so nothing has to be listened for. */
-async function handOver(found: BytesAtHand, sink: ByteSink): Promise<void> {
+async function handOver(found: CachedBytes, sink: ByteSink): Promise<void> {
   try {
     await sink.write(found.bytes)
   } catch (error) {

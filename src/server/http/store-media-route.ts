@@ -7,7 +7,7 @@ import { describeComplete } from '../transfers/download/describe-media.ts'
 import { slotRequest } from '../access/transfer-slot.ts'
 import { verifyDigest } from '../transfers/upload/byte-source.ts'
 import { storeForm } from '../transfers/upload/store-form.ts'
-import { storeWhole, type StoreWhole } from '../transfers/upload/store-media.ts'
+import { storeMedia, type StoreMediaDeps } from '../transfers/upload/store-media.ts'
 import { sendJson } from './responses.ts'
 import type { Exchange } from './exchange.ts'
 import { formFiles } from './form-files.ts'
@@ -18,7 +18,7 @@ import { digestOf } from './put-part-route.ts'
 import { queryOf } from './query.ts'
 import { receive } from './receive.ts'
 
-export interface StoreMedia extends StoreWhole, Buffering {
+export interface StoreMedia extends StoreMediaDeps, Buffering {
   readonly slots: SlotLimiter
 }
 
@@ -45,7 +45,7 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     using _memory = sizeBytes === null ? await takeMemory(deps, exchange, caller, AHEAD_BYTES) : null
     const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
-    return await storeWhole(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
+    return await storeMedia(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 201, describeComplete(media))
 }

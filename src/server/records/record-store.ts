@@ -193,7 +193,7 @@ export interface UploadRecords {
    * From here no part is taken any more. Returns the upload (`completing` or, when repeated, `complete`).
    * @throws gone, parts_missing (context: missing), size_mismatch
    */
-  sealUpload(uploadId: string, sizeBytes: number): Promise<UploadRecord>
+  finalizeUpload(uploadId: string, sizeBytes: number): Promise<UploadRecord>
   /** After the store has completed the blob: turns reservation into charge, state `complete`. Idempotent. */
   finishUpload(uploadId: string, now: number): Promise<MediaRecord>
   /**
@@ -239,9 +239,9 @@ export interface MediaRecords {
 }
 
 /** Optional power: records that remember, and answer at once. */
-export interface RecallsMedia {
+export interface CachesMedia {
   /** What `findMedia` would resolve with; `null`: it has to be asked. */
-  recallMedia(mediaId: string): MediaRecord | null
+  cachedMedia(mediaId: string): MediaRecord | null
 }
 
 /** Optional power: records on a disk of this machine. */

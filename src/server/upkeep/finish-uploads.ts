@@ -2,7 +2,7 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
 import type { UploadRecord, UploadRecords, UpkeepRecords } from '../records/record-store.ts'
-import { sealBytes } from '../transfers/upload/end-upload.ts'
+import { finalizeBlob } from '../transfers/upload/end-upload.ts'
 import { BATCH } from './expire.ts'
 
 export interface FinishUploads {
@@ -32,7 +32,7 @@ export async function finishUploads(deps: FinishUploads, signal: AbortSignal): P
 
 async function finish({ blobs, records, clock, failed }: FinishUploads, upload: UploadRecord): Promise<boolean> {
   try {
-    await sealBytes({ blobs, records }, upload, upload.sizeBytes ?? 0)
+    await finalizeBlob({ blobs, records }, upload, upload.sizeBytes ?? 0)
     await records.finishUpload(upload.uploadId, clock())
     return true
   } catch (error) {

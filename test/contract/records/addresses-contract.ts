@@ -17,7 +17,7 @@ export function addressesContract(records: Records): void {
     await records().recordPart(uploadId, part, expiresAt)
   }
   const complete = async ({ uploadId }: UploadRecord, sizeBytes: number) => {
-    await records().sealUpload(uploadId, sizeBytes)
+    await records().finalizeUpload(uploadId, sizeBytes)
     return records().finishUpload(uploadId, NOW)
   }
   const usage = async () => {

@@ -252,7 +252,7 @@ class World {
   }
 
   async #complete({ uploadId, blobId }: UploadRecord, pick: number): Promise<void> {
-    await this.#records.sealUpload(uploadId, await this.#records.durablePrefix(blobId, PART))
+    await this.#records.finalizeUpload(uploadId, await this.#records.durablePrefix(blobId, PART))
     if (pick % 4 > 0) await this.#records.finishUpload(uploadId, NOW)
   }
 

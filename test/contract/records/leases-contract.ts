@@ -108,7 +108,7 @@ export function leasesContract(records: Records): void {
         const uploading = await records().beginUpload(newUpload({ declaredBytes: 200 }))
         const completing = await records().beginUpload(newUpload())
         await putParts(records(), completing, { 0: 40 })
-        await records().sealUpload(completing.uploadId, 40)
+        await records().finalizeUpload(completing.uploadId, 40)
         for (const { mediaId, uploadId } of [uploading, completing]) {
           await records().endLease(mediaId, ALICE, NOW)
           expect(await records().findUpload(uploadId)).toMatchObject({ state: 'aborted' })

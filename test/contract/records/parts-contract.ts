@@ -195,7 +195,7 @@ export function partsContract(records: Records): void {
       const indices = Array.from({ length: 64 }, (_, index) => index)
       await Promise.all(indices.map(index => records().recordPart(upload.uploadId, { index, sizeBytes: PART }, LATER)))
       expect(await records().durablePrefix(upload.blobId, PART)).toBe(64 * PART)
-      await records().sealUpload(upload.uploadId, 64 * PART)
+      await records().finalizeUpload(upload.uploadId, 64 * PART)
     })
   })
 }

@@ -45,7 +45,7 @@ export function upkeepContract(records: Records): void {
       const completing = await records().beginUpload(newUpload({ expiresAt: NOW + 10 }))
       await records().reservePart(completing.uploadId, { index: 0, sizeBytes: 5 }, PLENTY)
       await records().recordPart(completing.uploadId, { index: 0, sizeBytes: 5 }, NOW + 10)
-      await records().sealUpload(completing.uploadId, 5)
+      await records().finalizeUpload(completing.uploadId, 5)
       expect(await records().abortExpiredUploads(NOW + 15, 10)).toBe(1)
       expect(await records().findUpload(idle.uploadId)).toMatchObject({ state: 'aborted' })
       expect(await records().findUpload(alive.uploadId)).toMatchObject({ state: 'uploading' })
@@ -141,7 +141,7 @@ export function upkeepContract(records: Records): void {
       const uploading = await records().beginUpload(newUpload())
       const completing = await records().beginUpload(newUpload())
       await putParts(records(), completing, { 0: 7 })
-      await records().sealUpload(completing.uploadId, 7)
+      await records().finalizeUpload(completing.uploadId, 7)
       const ended = await completeMedia(records(), 10)
       await records().endLease(ended.mediaId, ALICE, NOW)
       const pages = []

@@ -48,7 +48,7 @@ export function uploadsContract(records: Records): void {
       expect(await records().findMedia(freshId())).toBeNull()
       expect(await records().listParts(freshId())).toEqual([])
       expect(await records().durablePrefix(freshId(), PART)).toBe(0)
-      await expect(records().sealUpload(freshId(), 1)).rejects.toMatchObject({ code: 'not_found' })
+      await expect(records().finalizeUpload(freshId(), 1)).rejects.toMatchObject({ code: 'not_found' })
     })
 
     it.each([
@@ -116,14 +116,14 @@ export function uploadsContract(records: Records): void {
       it('fixes the size, then turns the reservation into a charge, once however often it is repeated', async () => {
         const upload = await records().beginUpload(newUpload())
         await putParts(records(), upload, { 0: 100, 1: 100, 2: 7 })
-        const sealed = await records().sealUpload(upload.uploadId, 207)
+        const sealed = await records().finalizeUpload(upload.uploadId, 207)
         expect(sealed).toMatchObject({ state: 'completing', sizeBytes: 207 })
         expect(await records().findMedia(upload.mediaId)).toMatchObject({ state: 'uploading', sizeBytes: 207 })
-        expect(await records().sealUpload(upload.uploadId, 207)).toMatchObject({ state: 'completing' })
+        expect(await records().finalizeUpload(upload.uploadId, 207)).toMatchObject({ state: 'completing' })
         const finished = await Promise.all([1, 2, 3].map(() => records().finishUpload(upload.uploadId, NOW)))
         for (const media of finished) expect(media).toMatchObject({ state: 'complete', sizeBytes: 207 })
         expect(await records().findUpload(upload.uploadId)).toMatchObject({ state: 'complete', sizeBytes: 207 })
-        expect(await records().sealUpload(upload.uploadId, 207)).toMatchObject({ state: 'complete' })
+        expect(await records().finalizeUpload(upload.uploadId, 207)).toMatchObject({ state: 'complete' })
         expect(await records().usage('alice')).toMatchObject({ storedBytes: 207, reservedBytes: 0, pendingUploads: 0 })
         expect(await records().durablePrefix(upload.blobId, PART)).toBe(207)
       })
@@ -131,7 +131,7 @@ export function uploadsContract(records: Records): void {
       it('tells which parts are missing, as runs', async () => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: 1000 }))
         await putParts(records(), upload, { 0: 100, 3: 100, 4: 100, 8: 100 })
-        await expect(records().sealUpload(upload.uploadId, 1000)).rejects.toMatchObject({
+        await expect(records().finalizeUpload(upload.uploadId, 1000)).rejects.toMatchObject({
           code: 'parts_missing',
           context: {
             missing: [
@@ -147,8 +147,8 @@ export function uploadsContract(records: Records): void {
         const upload = await records().beginUpload(newUpload())
         await putParts(records(), upload, { 0: 100 })
         await records().reservePart(upload.uploadId, { index: 1, sizeBytes: 50 }, PLENTY)
-        await expect(records().sealUpload(upload.uploadId, 150)).rejects.toMatchObject({ code: 'parts_missing' })
-        await records().sealUpload(upload.uploadId, 100)
+        await expect(records().finalizeUpload(upload.uploadId, 150)).rejects.toMatchObject({ code: 'parts_missing' })
+        await records().finalizeUpload(upload.uploadId, 100)
         await records().finishUpload(upload.uploadId, NOW)
         expect(await records().usage('alice')).toMatchObject({ storedBytes: 100, reservedBytes: 0, pendingUploads: 0 })
       })
@@ -161,7 +161,9 @@ export function uploadsContract(records: Records): void {
       ])('refuses a size that is %s', async (_, declaredBytes, sizeBytes, parts) => {
         const upload = await records().beginUpload(newUpload({ declaredBytes }))
         await putParts(records(), upload, parts)
-        await expect(records().sealUpload(upload.uploadId, sizeBytes)).rejects.toMatchObject({ code: 'size_mismatch' })
+        await expect(records().finalizeUpload(upload.uploadId, sizeBytes)).rejects.toMatchObject({
+          code: 'size_mismatch',
+        })
         expect(await records().findUpload(upload.uploadId)).toMatchObject({ state: 'uploading' })
       })
 
@@ -169,15 +171,15 @@ export function uploadsContract(records: Records): void {
         const upload = await records().beginUpload(newUpload())
         await putParts(records(), upload, { 0: 50 })
         await expect(records().finishUpload(upload.uploadId, NOW)).rejects.toMatchObject({ code: 'upload_in_progress' })
-        await records().sealUpload(upload.uploadId, 50)
-        await expect(records().sealUpload(upload.uploadId, 51)).rejects.toMatchObject({ code: 'size_mismatch' })
+        await records().finalizeUpload(upload.uploadId, 50)
+        await expect(records().finalizeUpload(upload.uploadId, 51)).rejects.toMatchObject({ code: 'size_mismatch' })
       })
 
       it('takes no part any more', async () => {
         const upload = await records().beginUpload(newUpload())
         await putParts(records(), upload, { 0: 100 })
         await records().reservePart(upload.uploadId, { index: 1, sizeBytes: 10 }, PLENTY)
-        await records().sealUpload(upload.uploadId, 100)
+        await records().finalizeUpload(upload.uploadId, 100)
         const late = { index: 1, sizeBytes: 10 }
         await expect(records().recordPart(upload.uploadId, late, LATER)).rejects.toMatchObject({
           code: 'upload_complete',
@@ -239,7 +241,7 @@ export function uploadsContract(records: Records): void {
         const late = [
           records().reservePart(uploadId, part, PLENTY),
           records().recordPart(uploadId, part, LATER),
-          records().sealUpload(uploadId, 1),
+          records().finalizeUpload(uploadId, 1),
           records().finishUpload(uploadId, NOW),
           records().finishWhole(uploadId, 1, PLENTY, NOW),
         ]
@@ -252,7 +254,7 @@ export function uploadsContract(records: Records): void {
         const media = await completeMedia(records(), 10)
         const upload = await records().beginUpload(newUpload())
         await putParts(records(), upload, { 0: 10 })
-        await records().sealUpload(upload.uploadId, 10)
+        await records().finalizeUpload(upload.uploadId, 10)
         await expect(records().abortUpload(upload.uploadId, NOW)).rejects.toMatchObject({ code: 'upload_complete' })
         expect(await records().findMedia(media.mediaId)).toMatchObject({ endedAt: null })
       })

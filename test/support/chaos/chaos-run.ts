@@ -14,7 +14,7 @@ import { ChaosHistory, type FaultSpan } from './history.ts'
 import { unfinished } from './known-uploads.ts'
 import { deleteMedia, deleteSome, follow, forward, info, readCounted, readDeleted, readSome } from './media-steps.ts'
 import { endParcel, endSomeParcel, publish, readSomeParcel, replace } from './parcel-steps.ts'
-import { abortSome, begin, completeSome, forgePart, putSome, status, storeWhole } from './upload-steps.ts'
+import { abortSome, begin, completeSome, forgePart, putSome, status, storeMedia } from './upload-steps.ts'
 
 const ACTORS = 6
 /** Faults begin within this time. */
@@ -29,7 +29,7 @@ const beginOrPut: Step = actor => (unfinished(actor).length < 4 ? begin(actor) :
 const STEPS: readonly Step[] = [
   ...times(4, beginOrPut),
   ...times(7, putSome),
-  ...times(3, storeWhole),
+  ...times(3, storeMedia),
   ...times(4, readSome),
   ...times(2, readCounted),
   ...times(3, readDirectly),

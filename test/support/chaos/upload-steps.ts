@@ -46,7 +46,7 @@ export async function begin(actor: Actor): Promise<void> {
   })
 }
 
-export async function storeWhole(actor: Actor): Promise<void> {
+export async function storeMedia(actor: Actor): Promise<void> {
   const { random, facts, client, history } = actor
   const content = newContent(actor, 3)
   const maxDownloads = random.chance(0.4) ? 1 + random.int(3) : null

@@ -28,8 +28,8 @@ afterEach(async () => {
 })
 
 /** A copy of what is at hand, which is given back. */
-function atHand(range: ByteRange = ALL): Buffer | null {
-  const found = store.atHand(blob.blobId, range)
+function tryReadCached(range: ByteRange = ALL): Buffer | null {
+  const found = store.tryReadCached(blob.blobId, range)
   if (!found) return null
   const copy = Buffer.from(found.bytes)
   found.release()
@@ -37,31 +37,31 @@ function atHand(range: ByteRange = ALL): Buffer | null {
 }
 
 test('bytes are at hand once they were read, and just these', async () => {
-  expect(atHand()).toBeNull()
+  expect(tryReadCached()).toBeNull()
   await readBytes(store, blob, ALL)
-  expect(atHand()?.equals(BYTES)).toBe(true)
-  expect(atHand()?.equals(BYTES)).toBe(true)
-  expect(atHand({ start: 1, end: SIZE })).toBeNull()
+  expect(tryReadCached()?.equals(BYTES)).toBe(true)
+  expect(tryReadCached()?.equals(BYTES)).toBe(true)
+  expect(tryReadCached({ start: 1, end: SIZE })).toBeNull()
   await readBytes(store, blob, { start: 7, end: 1007 })
-  expect(atHand({ start: 7, end: 1007 })?.equals(BYTES.subarray(7, 1007))).toBe(true)
-  expect(atHand()).toBeNull()
+  expect(tryReadCached({ start: 7, end: 1007 })?.equals(BYTES.subarray(7, 1007))).toBe(true)
+  expect(tryReadCached()).toBeNull()
 })
 
 test('memory that somebody may still look at is not used again', async () => {
   await readBytes(store, blob, ALL)
-  const first = store.atHand(blob.blobId, ALL)
-  const second = store.atHand(blob.blobId, ALL)
+  const first = store.tryReadCached(blob.blobId, ALL)
+  const second = store.tryReadCached(blob.blobId, ALL)
   first?.discard()
   second?.release()
-  store.atHand(blob.blobId, ALL)?.bytes.fill(1)
+  store.tryReadCached(blob.blobId, ALL)?.bytes.fill(1)
   expect(BYTES.equals(first?.bytes ?? Buffer.alloc(0))).toBe(true)
 })
 
 test('nothing is at hand of a blob that was deleted, or whose file was cut', async () => {
   await readBytes(store, blob, ALL)
   await truncate(join(directory.path, 'media', blob.blobId.slice(0, 2), blob.blobId), SIZE - 1)
-  expect(atHand()).toBeNull()
+  expect(tryReadCached()).toBeNull()
   await expect(readBytes(store, blob, ALL)).rejects.toMatchObject({ code: 'damaged' })
   await store.delete(blob.blobId)
-  expect(atHand()).toBeNull()
+  expect(tryReadCached()).toBeNull()
 })

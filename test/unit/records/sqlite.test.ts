@@ -192,7 +192,7 @@ describe('records on SQLite', () => {
     await using records = await open()
     const upload = await records.beginUpload(newUpload({ declaredBytes: 10 * PART }))
     await records.recordPart(upload.uploadId, { index: 3, sizeBytes: PART }, LATER)
-    await expect(records.sealUpload(upload.uploadId, 10 * PART)).rejects.toMatchObject({
+    await expect(records.finalizeUpload(upload.uploadId, 10 * PART)).rejects.toMatchObject({
       name: 'SealiftError',
       code: 'parts_missing',
       message: 'Some parts are not stored yet: send them, then complete again',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { rememberMedia } from '../../../src/server/transfers/download/media-cache.ts'
+import { cacheMedia } from '../../../src/server/transfers/download/media-cache.ts'
 import type { MediaRecord, RecordStore } from '../../../src/server/records/record-store.ts'
 
 const MEDIA: MediaRecord = {
@@ -39,7 +39,7 @@ function setUp(media: MediaRecord) {
       return 1
     },
   } as unknown as RecordStore
-  return { state, records: rememberMedia(records, { now: () => state.nowMs, changeMark: () => state.mark }) }
+  return { state, records: cacheMedia(records, { now: () => state.nowMs, changeMark: () => state.mark }) }
 }
 
 const claim = { clientId: null, ownerHash: null }
@@ -81,14 +81,14 @@ describe('a media that is asked for again and again', () => {
 
   test('is recalled at once for as long as it is remembered', async () => {
     const { state, records } = setUp(MEDIA)
-    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(records.cachedMedia(MEDIA.mediaId)).toBeNull()
     await records.findMedia(MEDIA.mediaId)
-    expect(records.recallMedia(MEDIA.mediaId)).toEqual(MEDIA)
+    expect(records.cachedMedia(MEDIA.mediaId)).toEqual(MEDIA)
     state.nowMs += 10_000
-    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(records.cachedMedia(MEDIA.mediaId)).toBeNull()
     await records.findMedia(MEDIA.mediaId)
     await records.endLease(MEDIA.mediaId, claim, 1)
-    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(records.cachedMedia(MEDIA.mediaId)).toBeNull()
   })
 
   test('is not looked up again because another one ended', async () => {
@@ -115,7 +115,7 @@ describe('a media that is asked for again and again', () => {
     await records.findMedia(MEDIA.mediaId)
     state.media = { ...MEDIA, endedAt: 1 }
     state.mark += 1
-    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(records.cachedMedia(MEDIA.mediaId)).toBeNull()
     expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
   })
 
@@ -128,7 +128,7 @@ describe('a media that is asked for again and again', () => {
     state.mark += 1
     resolve()
     await early
-    expect(records.recallMedia(MEDIA.mediaId)).toBeNull()
+    expect(records.cachedMedia(MEDIA.mediaId)).toBeNull()
     expect(await records.findMedia(MEDIA.mediaId)).toMatchObject({ endedAt: 1 })
   })
 })

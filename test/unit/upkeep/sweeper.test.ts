@@ -97,7 +97,7 @@ describe('the sweeper', () => {
 
   it('finishes an upload that was cut short after its size was fixed, whether its file was moved or not', async () => {
     const uploads = [await storage.storeParts({ 0: 100, 1: 50 }), await storage.storeParts({ 0: 100, 1: 50 })]
-    for (const { uploadId } of uploads) await storage.records.sealUpload(uploadId, 150)
+    for (const { uploadId } of uploads) await storage.records.finalizeUpload(uploadId, 150)
     await storage.blobs.complete({ blobId: uploads[0]?.blobId ?? '', partBytes: 100 }, 150)
     expect(await newSweeper().sweep()).toMatchObject({ finish_uploads: 2 })
     for (const { mediaId } of uploads) {
@@ -230,7 +230,7 @@ describe('the sweeper', () => {
     for (let index = 0; index <= BATCH; index++) {
       const upload = await storage.records.beginUpload(newUpload({ declaredBytes: 1 }))
       await storage.records.recordPart(upload.uploadId, { index: 0, sizeBytes: 1 }, LATER)
-      await storage.records.sealUpload(upload.uploadId, 1)
+      await storage.records.finalizeUpload(upload.uploadId, 1)
       uploads.push(upload)
     }
     // Of those that have no bytes, none can be finished; one has them.

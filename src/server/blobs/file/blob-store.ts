@@ -24,9 +24,9 @@ import type {
   BlobStore,
   ByteRange,
   ByteSink,
-  BytesAtHand,
+  CachedBytes,
   ChecksBlobs,
-  HasBytesAtHand,
+  ReadsCached,
   LocatesFiles,
   MeasuresSpace,
   PartAddress,
@@ -34,10 +34,10 @@ import type {
 } from '../blob-store.ts'
 import { BlobWriters } from './part-files.ts'
 import { BufferPool, SMALL_BYTES } from '../../buffers/buffer-pool.ts'
-import { copyRange, PooledBytes } from './copy-range.ts'
+import { copyRange, PooledRead } from './copy-range.ts'
 import { isMissing, translateFileError, type FileSystem, nodeFileSystem } from './file-system.ts'
 import { OpenFiles } from './open-files.ts'
-import { type Sealing, sealFile } from './finalize-file.ts'
+import { type Sealing, finalizeFile } from './finalize-file.ts'
 import { WriteMemory, writePart } from './write-part.ts'
 
 const OPEN_FILES = 512
@@ -57,7 +57,7 @@ export interface FileBlobStoreOptions {
   readonly fileSystem?: FileSystem
 }
 
-export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles & HasBytesAtHand
+export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles & ReadsCached
 
 /** @throws unavailable when the directory cannot be made or written */
 export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<FileBlobStore> {
@@ -125,16 +125,16 @@ class FilesBlobStore implements FileBlobStore {
     }
   }
 
-  atHand(blobId: BlobId, { start, end }: ByteRange): BytesAtHand | null {
+  tryReadCached(blobId: BlobId, { start, end }: ByteRange): CachedBytes | null {
     const lengthBytes = end - start
     const file = lengthBytes > 0 && lengthBytes <= SMALL_BYTES ? this.#openFiles.peek(blobId) : null
-    return file && PooledBytes.read(file, this.#pool, lengthBytes, start)
+    return file && PooledRead.read(file, this.#pool, lengthBytes, start)
   }
 
   async complete({ blobId }: BlobAddress, sizeBytes: number): Promise<void> {
     await this.#writers.stop(blobId, new SealiftError('upload_complete', 'The upload was completed without this part'))
     this.#writers.assertSound(blobId)
-    await translated(() => sealFile(this.#sealing, blobId, sizeBytes))
+    await translated(() => finalizeFile(this.#sealing, blobId, sizeBytes))
     this.#writers.forget(blobId)
   }
 

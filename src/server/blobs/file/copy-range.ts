@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { ByteRange, ByteSink, BytesAtHand } from '../blob-store.ts'
+import type { ByteRange, ByteSink, CachedBytes } from '../blob-store.ts'
 import type { BufferPool } from '../../buffers/buffer-pool.ts'
 import { translateFileError, type OpenFile } from './file-system.ts'
 
@@ -141,7 +141,7 @@ async function giveBack(pool: BufferPool, ahead: Filling | null): Promise<void> 
 }
 
 /** Bytes of a file that were there at once, in a buffer of the pool. */
-export class PooledBytes implements BytesAtHand {
+export class PooledRead implements CachedBytes {
   readonly bytes: Uint8Array
   readonly #pool: BufferPool
   readonly #buffer: Uint8Array
@@ -153,11 +153,11 @@ export class PooledBytes implements BytesAtHand {
   }
 
   /** `null` when they are not, or not all of them; whoever reads them in the usual way learns why. */
-  static read(file: OpenFile, pool: BufferPool, lengthBytes: number, position: number): PooledBytes | null {
+  static read(file: OpenFile, pool: BufferPool, lengthBytes: number, position: number): PooledRead | null {
     if (!file.readAtOnce) return null
     const buffer = pool.take(lengthBytes)
     if (lengthBytes === readQuietly(file, buffer, lengthBytes, position)) {
-      return new PooledBytes(pool, buffer, lengthBytes)
+      return new PooledRead(pool, buffer, lengthBytes)
     }
     pool.release(buffer)
     return null

@@ -15,7 +15,7 @@ export interface Sealing {
  * Moves a blob's file from `uploads` to `media`, durably. May be repeated at any point, also after a crash in between:
  * a file that is in place already only has its name synced once more. @throws damaged
  */
-export async function sealFile(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<void> {
+export async function finalizeFile(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<void> {
   const { files, folders, paths } = sealing
   const to = paths.file('media', blobId)
   const folder = paths.folderOf(to)

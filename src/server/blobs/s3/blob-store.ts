@@ -33,12 +33,12 @@ import type {
   StoredBlob,
   StoredPart,
 } from '../blob-store.ts'
-import { DirectAccess } from './presigned-urls.ts'
+import { PresignedUrls } from './presigned-urls.ts'
 import { BlockPool } from './gathered-bytes.ts'
 import { type IncomingMemory, IncomingPart } from './outgoing-part.ts'
 import { groupByBlob, ObjectNames } from './object-names.ts'
 import { ByteBudget } from '../../buffers/byte-budget.ts'
-import { PartsOnTheirWay } from '../in-flight-parts.ts'
+import { InFlightParts } from '../in-flight-parts.ts'
 import { readParts } from './read-parts.ts'
 import { ReceiveMemory } from './receive-memory.ts'
 import { RetryBudget, type RetryPolicy } from './retry.ts'
@@ -74,9 +74,9 @@ class ObjectsBlobStore implements S3BlobStore {
   readonly measures = 'sum'
   readonly #service: S3Service
   readonly #names: ObjectNames
-  readonly #direct: DirectAccess
+  readonly #direct: PresignedUrls
   readonly #incoming: IncomingMemory
-  readonly #onTheirWay = new PartsOnTheirWay()
+  readonly #onTheirWay = new InFlightParts()
   readonly #small = new SmallBlobs()
   readonly #stop = new AbortController()
   readonly #destroy: () => void
@@ -88,7 +88,7 @@ class ObjectsBlobStore implements S3BlobStore {
     const signer = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
     this.#service = new S3Service({ client, reader, memory, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
-    this.#direct = new DirectAccess({ client: signer, bucket: options.bucket, names: this.#names })
+    this.#direct = new PresignedUrls({ client: signer, bucket: options.bucket, names: this.#names })
     this.#incoming = { memory: new ByteBudget(() => options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
     this.#destroy = () => {
       client.destroy()

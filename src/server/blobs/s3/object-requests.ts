@@ -1,7 +1,7 @@
 import { type S3Client, GetObjectCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 
-import type { AnswerBody } from './receive-memory.ts'
+import type { ResponseBody } from './receive-memory.ts'
 import { encode } from './s3-client.ts'
 
 export interface ObjectRequest {
@@ -11,11 +11,11 @@ export interface ObjectRequest {
   readonly range?: string
 }
 
-export interface ObjectAnswer {
+export interface ObjectResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   /** To be read to its end or destroyed. */
-  readonly body: AnswerBody
+  readonly body: ResponseBody
 }
 
 /**
@@ -26,7 +26,7 @@ export interface ObjectAnswer {
 export class ObjectRequests {
   readonly #client: S3Client
   readonly #bucket: string
-  readonly #located = foundOnce(() => this.#locate())
+  readonly #located = memoizeAsync(() => this.#locate())
 
   constructor(client: S3Client, bucket: string) {
     this.#client = client
@@ -34,7 +34,7 @@ export class ObjectRequests {
   }
 
   /** @throws what the way to the service, or finding credentials, throws */
-  async send(request: ObjectRequest, abortSignal: AbortSignal): Promise<ObjectAnswer> {
+  async send(request: ObjectRequest, abortSignal: AbortSignal): Promise<ObjectResponse> {
     const { requestHandler, systemClockOffset } = this.#client.config
     const { base, signer } = await this.#located()
     // The SDK learns from its own answers how far the service's clock is from ours.
@@ -44,7 +44,7 @@ export class ObjectRequests {
       abortSignal,
     })
     const { statusCode: status, headers } = response
-    const body = response.body as AnswerBody
+    const body = response.body as ResponseBody
     // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
     body.on('error', () => undefined)
     return { status, headers, body }
@@ -114,7 +114,7 @@ export function objectRequest(base: URL, { method, name, headers, query = {} }: 
 }
 
 /** What is looked for when it is needed first, and then known; when it was not found, it is looked for again. */
-export function foundOnce<T>(find: () => Promise<T>): () => Promise<T> {
+export function memoizeAsync<T>(find: () => Promise<T>): () => Promise<T> {
   let found: Promise<T> | null = null
   return () =>
     (found ??= find().catch((error: unknown) => {

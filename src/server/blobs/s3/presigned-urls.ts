@@ -2,12 +2,12 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 
 import type { BlobId, DirectRequest, DirectUpload } from '../blob-store.ts'
-import { locateBucket, objectRequest, type ObjectRequestParts, foundOnce } from './object-requests.ts'
+import { locateBucket, objectRequest, type ObjectRequestParts, memoizeAsync } from './object-requests.ts'
 import type { ObjectNames } from './object-names.ts'
 import { translateS3Error } from './s3-errors.ts'
 import { pathOf } from './s3-client.ts'
 
-export interface DirectAccessOptions {
+export interface PresignedUrlsOptions {
   /** Of the endpoint that clients reach. It only signs. */
   readonly client: S3Client
   readonly bucket: string
@@ -18,17 +18,17 @@ export interface DirectAccessOptions {
  * Addresses under which a client exchanges the bytes of a part with the service itself: by the SDK's presigner, without its
  * other steps, since one is made for each part of each transfer.
  */
-export class DirectAccess {
-  readonly #options: DirectAccessOptions
+export class PresignedUrls {
+  readonly #options: PresignedUrlsOptions
   readonly #presigner: S3RequestPresigner
   readonly #located: () => Promise<URL>
 
-  constructor(options: DirectAccessOptions) {
+  constructor(options: PresignedUrlsOptions) {
     const { client, bucket } = options
     const { credentials, region, sha256 } = client.config
     this.#options = options
     this.#presigner = new S3RequestPresigner({ credentials, region, sha256 })
-    this.#located = foundOnce(() => locateBucket(client, bucket))
+    this.#located = memoizeAsync(() => locateBucket(client, bucket))
   }
 
   /**

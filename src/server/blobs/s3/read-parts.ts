@@ -5,7 +5,7 @@
  */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
-import type { AnswerBody, ReceiveMemory } from './receive-memory.ts'
+import type { ResponseBody, ReceiveMemory } from './receive-memory.ts'
 import { Deadline, pause, tryOnce } from './retry.ts'
 import type { ObjectNames } from './object-names.ts'
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
@@ -104,8 +104,8 @@ class PartReader {
   #position: number
   /** Tries since bytes last came. */
   #tries = 0
-  #opened: Promise<AnswerBody>
-  #body: AnswerBody | null = null
+  #opened: Promise<ResponseBody>
+  #body: ResponseBody | null = null
   /** Runs while bytes are waited for. */
   #deadline: Deadline | null = null
   #lastBytes = 0
@@ -175,7 +175,7 @@ class PartReader {
     this.#opened = this.#start()
   }
 
-  #start(): Promise<AnswerBody> {
+  #start(): Promise<ResponseBody> {
     this.#body = null
     const opened = this.#open()
     // It is awaited only when its turn comes.
@@ -183,7 +183,7 @@ class PartReader {
     return opened
   }
 
-  async #open(): Promise<AnswerBody> {
+  async #open(): Promise<ResponseBody> {
     const range = { start: this.#position, end: this.#end }
     const { tryTimeoutMs } = this.#service.retry
     const body = await tryOnce(tryTimeoutMs, this.#stop.signal, current =>

@@ -117,7 +117,7 @@ class Receiver {
  * The body of an answer: taken piece by piece with `next`, without a stream's steps for each of them, or read as a
  * stream, as the SDK does with errors; never both. What is not taken is not received either, but for one piece.
  */
-export class AnswerBody extends Readable {
+export class ResponseBody extends Readable {
   readonly #memory: ReceiveMemory | undefined
   readonly #controller: Dispatcher.DispatchController
   #held: Uint8Array[] = []

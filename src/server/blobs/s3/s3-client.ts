@@ -3,7 +3,7 @@ import type { NodeHttpHandler } from '@smithy/node-http-handler'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, type Dispatcher } from 'undici'
 
-import { type ReceiveMemory, AnswerBody, receivingConnector } from './receive-memory.ts'
+import { type ReceiveMemory, ResponseBody, receivingConnector } from './receive-memory.ts'
 
 /** Where the bucket is and how to speak to it. */
 export interface S3Connection {
@@ -100,7 +100,7 @@ export interface S3HandlerOptions {
 
 /**
  * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines are
- * the caller's: by the signal, or by destroying the answer's body, an `AnswerBody`.
+ * the caller's: by the signal, or by destroying the answer's body, an `ResponseBody`.
  */
 export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3HandlerOptions): Handler {
   const agent = new Agent({
@@ -149,7 +149,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #asking: Asking
   readonly #outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>
   #controller: Dispatcher.DispatchController | null = null
-  #body: AnswerBody | null = null
+  #body: ResponseBody | null = null
 
   constructor(asking: Asking, outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>) {
     this.#asking = asking
@@ -165,7 +165,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, statusCode: number, headers: IncomingHttpHeaders): void {
     if (statusCode < 200) return
-    this.#body = new AnswerBody(this.#asking.memory, controller)
+    this.#body = new ResponseBody(this.#asking.memory, controller)
     this.#outcome.resolve({ statusCode, headers: flat(headers), body: this.#body })
   }
 

@@ -1,8 +1,8 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 
 /** The service answered 200 with something that is no answer; whether the call did its work is not known. */
-export class BrokenAnswer extends Error {
-  override readonly name = 'BrokenAnswer'
+export class BrokenResponse extends Error {
+  override readonly name = 'BrokenResponse'
 }
 
 /** One try of a call took too long; whether it did its work is not known. */
@@ -26,7 +26,7 @@ export function s3Failure(error: unknown): S3Failure {
 }
 
 /** Failures without a code, told by their name: the last one is undici's. */
-const NAMED = new Set(['TryTimeout', 'BrokenAnswer', 'HTTPParserError'])
+const NAMED = new Set(['TryTimeout', 'BrokenResponse', 'HTTPParserError'])
 
 const FULL_CODES = new Set(['QuotaExceeded', 'StorageFull', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded'])
 const FULL_STATUS = 507
@@ -37,7 +37,7 @@ const PASSING_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504])
 
 export function isWorthRetry(error: unknown): boolean {
   if (isSealiftError(error)) return false
-  if (error instanceof BrokenAnswer || error instanceof TryTimeout) return true
+  if (error instanceof BrokenResponse || error instanceof TryTimeout) return true
   const { status, code } = s3Failure(error)
   if (code !== null && FULL_CODES.has(code)) return false
   // Node's own mistakes (`ERR_…`) are the same every time; what the network does is not.

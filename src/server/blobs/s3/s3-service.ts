@@ -13,10 +13,10 @@ import { buffer, text } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ByteRange, StoredPart } from '../blob-store.ts'
-import type { AnswerBody, ReceiveMemory } from './receive-memory.ts'
-import { type ObjectAnswer, ObjectRequests } from './object-requests.ts'
+import type { ResponseBody, ReceiveMemory } from './receive-memory.ts'
+import { type ObjectResponse, ObjectRequests } from './object-requests.ts'
 import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
-import { BrokenAnswer, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
+import { BrokenResponse, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
 export interface S3ServiceOptions {
   /** For bytes on their way out; a slow reader holds one of its connections. */
@@ -81,7 +81,7 @@ export class S3Service {
    * Asks for a range once; whoever takes the body reads it to its end or destroys it. The whole range is there, or this
    * throws. @throws damaged; the SDK's errors
    */
-  async get(name: string, range: ByteRange, current: Try): Promise<AnswerBody> {
+  async get(name: string, range: ByteRange, current: Try): Promise<ResponseBody> {
     try {
       const answer = await this.#askRange(name, range, current.signal)
       const problem = rangeProblem(answer, range)
@@ -124,7 +124,7 @@ export class S3Service {
         throw error
       }
       // Not every 200 is one: some carry an error in their body.
-      if (await this.#exists(name, abortSignal)) throw new BrokenAnswer('The object is still there')
+      if (await this.#exists(name, abortSignal)) throw new BrokenResponse('The object is still there')
     })
   }
 
@@ -168,7 +168,7 @@ export class S3Service {
     try {
       const command = new PutObjectCommand({ ...this.#named(name), Body: opened, ContentLength: body.sizeBytes })
       const { ETag } = await this.#options.client.send(command, { abortSignal: current.signal })
-      if (ETag === undefined) throw new BrokenAnswer('The answer to PUT names no object')
+      if (ETag === undefined) throw new BrokenResponse('The answer to PUT names no object')
     } finally {
       if ('destroy' in opened) opened.destroy()
     }
@@ -183,7 +183,7 @@ export class S3Service {
     return this.#retried(signal, async ({ signal: abortSignal }) => {
       const page = await this.#options.client.send(command, { abortSignal })
       const lost = page.IsTruncated === true && page.NextContinuationToken === undefined
-      if (page.Name === undefined || lost) throw new BrokenAnswer('The answer is no list')
+      if (page.Name === undefined || lost) throw new BrokenResponse('The answer is no list')
       return page
     })
   }
@@ -210,15 +210,15 @@ export class S3Service {
 interface RangeAnswer {
   readonly range: string | undefined
   readonly lengthBytes: number | undefined
-  readonly body: AnswerBody
+  readonly body: ResponseBody
 }
 
 /** What `createS3Handler` makes. A body that is destroyed before its end says so by an error, also when nobody reads it. */
-function bodyOf({ Body }: GetObjectCommandOutput): AnswerBody {
-  return (Body as unknown as AnswerBody).on('error', () => undefined)
+function bodyOf({ Body }: GetObjectCommandOutput): ResponseBody {
+  return (Body as unknown as ResponseBody).on('error', () => undefined)
 }
 
-function lengthOf(headers: ObjectAnswer['headers']): number | undefined {
+function lengthOf(headers: ObjectResponse['headers']): number | undefined {
   const length = headers['content-length']
   return length === undefined ? undefined : Number(length)
 }
@@ -236,16 +236,16 @@ function failureOf(status: number, answer: string): Error {
 const isBusy = (status: number): boolean => status >= 500 || status === 429
 
 function storedPart(sizeBytes: number | undefined, etag: string | undefined): StoredPart {
-  if (sizeBytes === undefined || etag === undefined) throw new BrokenAnswer('No size in HEAD')
+  if (sizeBytes === undefined || etag === undefined) throw new BrokenResponse('No size in HEAD')
   return { sizeBytes, etag }
 }
 
 /** A service that knows no ranges answers with the whole object; a short object with less than was asked. */
 function rangeProblem({ range, lengthBytes }: RangeAnswer, { start, end }: ByteRange): Error | null {
   const match = /^bytes (\d+)-(\d+)\//.exec(range ?? '')
-  if (!match || Number(match[1]) !== start) return new BrokenAnswer('The answer is not the range that was asked for')
+  if (!match || Number(match[1]) !== start) return new BrokenResponse('The answer is not the range that was asked for')
   if (Number(match[2]) + 1 < end) return tooShort()
-  return lengthBytes === end - start ? null : new BrokenAnswer('The answer is not as long as its range')
+  return lengthBytes === end - start ? null : new BrokenResponse('The answer is not as long as its range')
 }
 
 function tooShort(): SealiftError {

@@ -11,7 +11,7 @@ import { dropParts } from './upload-parts.ts'
 /** Runs of missing parts that an error names. */
 const MISSING_RUNS_TOLD = 100
 
-export async function sealUpload(db: Db, uploadId: string, sizeBytes: number): Promise<UploadRecord> {
+export async function finalizeUpload(db: Db, uploadId: string, sizeBytes: number): Promise<UploadRecord> {
   const upload = await lockUpload(db, uploadId)
   assertNotAborted(upload)
   checkAgreed(upload, sizeBytes)

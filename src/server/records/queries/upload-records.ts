@@ -1,7 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { finishUpload, finishWhole, sealUpload } from './finish-upload.ts'
+import { finishUpload, finishWhole, finalizeUpload } from './finish-upload.ts'
 import { claimKey, moveKey } from './idempotency.ts'
 import { checkMediaSize, lockUsage, reserveUpload, rowsOfLease } from './quota-usage.ts'
 import { lockUpload } from './open-upload.ts'
@@ -26,7 +26,7 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
     recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
     findPart: (blobId, index) => findPart(read, blobId, index),
     listParts: blobId => listParts(read, blobId),
-    sealUpload: (uploadId, sizeBytes) => database.write(db => sealUpload(db, uploadId, sizeBytes)),
+    finalizeUpload: (uploadId, sizeBytes) => database.write(db => finalizeUpload(db, uploadId, sizeBytes)),
     finishUpload: (uploadId, now) => database.write(db => finishUpload(db, uploadId, now)),
     finishWhole: (uploadId, sizeBytes, caps, now) =>
       database.write(db => finishWhole(db, uploadId, sizeBytes, { caps, now })),

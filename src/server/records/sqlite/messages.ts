@@ -8,7 +8,7 @@ export const METHODS = [
   'reservePart',
   'addressPart',
   'recordPart',
-  'sealUpload',
+  'finalizeUpload',
   'finishUpload',
   'finishWhole',
   'abortUpload',

@@ -1,4 +1,4 @@
-import type { MarksChanges, MediaRecord, RecallsMedia, RecordStore } from '../../records/record-store.ts'
+import type { MarksChanges, MediaRecord, CachesMedia, RecordStore } from '../../records/record-store.ts'
 
 /**
  * Where changes carry no mark, this bounds what another process can change unnoticed: fsck while the server runs, which
@@ -18,14 +18,14 @@ interface Remembered {
  * every way to end one by name passes here. (Expiry is in the record.) Where other processes write to the same database,
  * `changeMark` must tell: then nothing is recalled that was looked up before the latest change, anybody's.
  */
-export function rememberMedia(
+export function cacheMedia(
   records: RecordStore,
   { changeMark = () => 0, now = () => performance.now() }: Partial<MarksChanges> & { readonly now?: () => number } = {},
-): RecordStore & RecallsMedia {
+): RecordStore & CachesMedia {
   const memory = new MediaMemory(changeMark, now)
   return {
     ...records,
-    recallMedia: mediaId => memory.recall(mediaId),
+    cachedMedia: mediaId => memory.recall(mediaId),
     findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
     endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at), mediaId),
     endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),

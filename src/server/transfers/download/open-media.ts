@@ -1,14 +1,14 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
-import type { MediaRecord, MediaRecords, RecallsMedia } from '../../records/record-store.ts'
+import type { MediaRecord, MediaRecords, CachesMedia } from '../../records/record-store.ts'
 import type { Clock } from '../../clock.ts'
 
 /**
  * The media as it is remembered, if its lease is alive. `null`: `openMedia` knows, or says what is wrong. A turn of the
  * event loop is worth saving where all there is to do is to send a few bytes.
  */
-export function recallMedia(records: Partial<RecallsMedia>, mediaId: string, now: number): MediaRecord | null {
-  const media = records.recallMedia?.(mediaId) ?? null
+export function cachedMedia(records: Partial<CachesMedia>, mediaId: string, now: number): MediaRecord | null {
+  const media = records.cachedMedia?.(mediaId) ?? null
   return media && isAlive(media, now) ? media : null
 }
 

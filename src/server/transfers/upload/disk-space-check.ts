@@ -4,7 +4,7 @@ import type { MeasuresSpace } from '../../blobs/blob-store.ts'
 /** The disk is looked at again after this long: often enough for a mark that leaves room above it. */
 const LOOK_EVERY_MS = 2000
 
-export interface RoomGuardOptions {
+export interface DiskSpaceCheckOptions {
   /** Of bytes and of records. One that cannot tell its space refuses what it has no room for itself. */
   readonly stores: readonly Partial<MeasuresSpace>[]
   /** What is new is refused when one of their disks is fuller than this; 100: never. */
@@ -15,7 +15,7 @@ export interface RoomGuardOptions {
  * Refuses what is new before the disk is full, so that what was begun can still be finished and all else read.
  * Returned function: @throws storage_full
  */
-export function createRoomGuard({ stores, refuseAbovePercent }: RoomGuardOptions): () => Promise<void> {
+export function createDiskSpaceCheck({ stores, refuseAbovePercent }: DiskSpaceCheckOptions): () => Promise<void> {
   let lookedAtMs = -Infinity
   let usedPercent = 0
   return async () => {

@@ -12,7 +12,7 @@ import { findLiveUpload, findOwnUpload } from './find-upload.ts'
  * since, and then the bytes are rightly gone.
  * @throws storage_full, damaged; gone when another node gave the upload up meanwhile, and its bytes with it
  */
-export async function sealBytes(
+export async function finalizeBlob(
   { blobs, records }: { readonly blobs: BlobStore; readonly records: UploadRecords },
   { uploadId, ...blob }: UploadRecord,
   sizeBytes: number,
@@ -46,12 +46,12 @@ export async function completeUpload(
   { uploadId, sizeBytes }: { uploadId: string; sizeBytes: number },
 ): Promise<MediaRecord> {
   await findLiveUpload(records, uploadId, caller)
-  const upload = await records.sealUpload(uploadId, sizeBytes)
+  const upload = await records.finalizeUpload(uploadId, sizeBytes)
   if (upload.state !== 'complete') {
     // A part past the end may still be arriving; the store must not see it once the blob is sealed.
     feed.announce(uploadTopic(uploadId))
     await inFlight.stopAll(uploadId, completedWithout())
-    await sealBytes({ blobs, records }, upload, sizeBytes)
+    await finalizeBlob({ blobs, records }, upload, sizeBytes)
   }
   const media = await records.finishUpload(uploadId, clock())
   feed.announce(blobTopic(media.blobId))

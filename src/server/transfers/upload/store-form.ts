@@ -3,7 +3,7 @@ import { KINDS, type Kind } from '../../../protocol/schemas.ts'
 import type { Maker } from '../../access/caller.ts'
 import type { MediaRecord } from '../../records/record-store.ts'
 import type { ByteSource } from './byte-source.ts'
-import { storeWhole, type StoreWhole, type WholeMedia } from './store-media.ts'
+import { storeMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
 
 /** One file of a form. The next one comes only when this one's bytes were read, or skipped. */
 export interface FormFile {
@@ -15,7 +15,7 @@ export interface FormFile {
   atMostBytes(): number | null
 }
 
-export interface Form extends Pick<WholeMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> {
+export interface Form extends Pick<IncomingMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> {
   readonly files: AsyncIterable<FormFile>
   readonly maxFiles: number
 }
@@ -33,7 +33,7 @@ export interface FormOutcome {
  * [Note: kinds in a form] A file's field name tells its kind when it is one of `KINDS`; else the form's own kind holds.
  */
 export async function storeForm(
-  deps: StoreWhole,
+  deps: StoreMediaDeps,
   maker: Maker,
   { files, maxFiles, ...common }: Form,
   signal: AbortSignal,
@@ -68,16 +68,16 @@ function tooMany(value: number): FormOutcome['outcome'] {
 }
 
 async function storeFile(
-  deps: StoreWhole,
+  deps: StoreMediaDeps,
   maker: Maker,
-  { file, common }: { file: FormFile; common: Pick<WholeMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> },
+  { file, common }: { file: FormFile; common: Pick<IncomingMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> },
   signal: AbortSignal,
 ): Promise<FormOutcome['outcome']> {
   const { field, source } = file
   const kind = kindOf(field) ?? common.kind
   const whole = { ...common, kind, sizeBytes: null, atMostBytes: () => file.atMostBytes(), sha256: null, source }
   try {
-    return { media: await storeWhole(deps, maker, whole, signal) }
+    return { media: await storeMedia(deps, maker, whole, signal) }
   } catch (error) {
     if (signal.aborted || isSealiftError(error, 'aborted', 'stalled')) throw error
     return { error }

@@ -4,16 +4,16 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import { quotaCaps, type Maker } from '../../access/caller.ts'
 import { blobTopic } from '../../change-feed/change-feed.ts'
 import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
-import { giveUp, type AbortUpload, sealBytes } from './end-upload.ts'
+import { giveUp, type AbortUpload, finalizeBlob } from './end-upload.ts'
 import { beginUpload, type BeginUpload } from './begin-upload.ts'
 import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
 
-export interface StoreWhole extends BeginUpload, AbortUpload {
+export interface StoreMediaDeps extends BeginUpload, AbortUpload {
   readonly records: UploadRecords & MediaRecords
   readonly blobs: BlobStore
 }
 
-export interface WholeMedia extends Pick<BeginUploadRequest, 'ttlSeconds' | 'maxDownloads'> {
+export interface IncomingMedia extends Pick<BeginUploadRequest, 'ttlSeconds' | 'maxDownloads'> {
   readonly kind: Kind
   /** `null`: whatever arrives, as in a form. */
   readonly sizeBytes: number | null
@@ -32,10 +32,10 @@ const SMALL_BYTES = 64 * 1024
  * With an idempotency key, a repeated request gets the media made the first time, or makes it anew if that one failed.
  * @throws what begin, parts and complete throw; `invalid_request` for an empty media
  */
-export async function storeWhole(
-  deps: StoreWhole,
+export async function storeMedia(
+  deps: StoreMediaDeps,
   maker: Maker,
-  media: WholeMedia,
+  media: IncomingMedia,
   signal: AbortSignal,
 ): Promise<MediaRecord> {
   const cutter = new RunCutter(media.sha256 === null ? media.source : verifyDigest(media.source, media.sha256))
@@ -52,7 +52,7 @@ export async function storeWhole(
  * A fresh upload, or the complete one of an earlier request with the same key. One that was left unfinished is given
  * up first: its bytes may be in any state, and its request may even still run, and complete it just now.
  */
-async function beginAnew(deps: StoreWhole, maker: Maker, request: BeginUploadRequest): Promise<UploadRecord> {
+async function beginAnew(deps: StoreMediaDeps, maker: Maker, request: BeginUploadRequest): Promise<UploadRecord> {
   const { upload, repeated } = await beginUpload(deps, maker, request)
   if (!repeated || upload.state === 'complete') return upload
   await giveUp(deps, upload).catch((error: unknown) => {
@@ -61,7 +61,7 @@ async function beginAnew(deps: StoreWhole, maker: Maker, request: BeginUploadReq
   return (await beginUpload(deps, maker, request)).upload
 }
 
-function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: WholeMedia): BeginUploadRequest {
+function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: IncomingMedia): BeginUploadRequest {
   return {
     kind,
     ...(sizeBytes === null ? {} : { sizeBytes }),
@@ -71,7 +71,7 @@ function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: WholeMedia): B
 }
 
 /** Looks whether all of it fits into `SMALL_BYTES`; then its size is known. @throws invalid_request when it is empty */
-async function measureSmall(cutter: RunCutter, media: WholeMedia): Promise<WholeMedia> {
+async function measureSmall(cutter: RunCutter, media: IncomingMedia): Promise<IncomingMedia> {
   const sizeBytes = await cutter.lookAhead(SMALL_BYTES)
   if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
   return sizeBytes === null ? media : { ...media, sizeBytes }
@@ -80,14 +80,14 @@ async function measureSmall(cutter: RunCutter, media: WholeMedia): Promise<Whole
 interface WholeAtWork {
   readonly upload: UploadRecord
   readonly cutter: RunCutter
-  readonly media: WholeMedia
+  readonly media: IncomingMedia
   readonly caps: QuotaCaps
 }
 
-async function storeOrGiveUp(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<MediaRecord> {
+async function storeOrGiveUp(deps: StoreMediaDeps, work: WholeAtWork, stop: AbortSignal): Promise<MediaRecord> {
   try {
     const sizeBytes = await storeRuns(deps, work, stop)
-    await sealBytes(deps, work.upload, sizeBytes)
+    await finalizeBlob(deps, work.upload, sizeBytes)
     const media = await deps.records.finishWhole(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
     deps.feed.announce(blobTopic(media.blobId))
     return media
@@ -98,7 +98,7 @@ async function storeOrGiveUp(deps: StoreWhole, work: WholeAtWork, stop: AbortSig
 }
 
 /** Nothing of a failed upload stays reserved. Best effort: one that cannot be given up now expires like any other. */
-async function forget({ records, clock, feed }: StoreWhole, { uploadId, blobId }: UploadRecord): Promise<void> {
+async function forget({ records, clock, feed }: StoreMediaDeps, { uploadId, blobId }: UploadRecord): Promise<void> {
   await records.abortUpload(uploadId, clock()).catch(() => undefined)
   feed.announce(blobTopic(blobId))
 }
@@ -107,7 +107,7 @@ async function forget({ records, clock, feed }: StoreWhole, { uploadId, blobId }
 const PARTS_IN_FLIGHT = 2
 
 /** Stores a media part by part; the next part is received while the one before is being made durable. */
-async function storeRuns(deps: StoreWhole, work: WholeAtWork, stop: AbortSignal): Promise<number> {
+async function storeRuns(deps: StoreMediaDeps, work: WholeAtWork, stop: AbortSignal): Promise<number> {
   const { cutter, media } = work
   const inFlight = new Set<Promise<void>>()
   const failed = new AbortController()
@@ -140,7 +140,7 @@ interface Run {
 }
 
 async function startRun(
-  { blobs, records }: StoreWhole,
+  { blobs, records }: StoreMediaDeps,
   { upload, cutter, media, caps }: WholeAtWork,
   { index, storedBytes }: { index: number; storedBytes: number },
   stop: AbortSignal,

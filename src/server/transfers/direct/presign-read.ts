@@ -14,7 +14,7 @@ export type DirectReads = DirectAccess & CountDownload
 /** Addresses in one answer: bounds its size and the work of signing; whoever wants more asks again. */
 const PARTS_PER_ANSWER = 64
 
-export interface DirectReadAnswer {
+export interface PresignedRead {
   readonly read: DirectRead
   readonly media: MediaRecord
   readonly counted: CountedDownload | null
@@ -25,12 +25,12 @@ export interface DirectReadAnswer {
  * the transfer or they expire, at the latest with the lease.
  * @throws not_direct, not_found, gone, upload_in_progress, range_not_satisfiable, downloads_exhausted, too_many_downloads
  */
-export async function directRead(
+export async function presignMediaRead(
   deps: DirectReads,
   caller: Caller,
   { mediaId, grant, ...range }: DirectReadRequest & { readonly mediaId: string; readonly grant: string | undefined },
   signal: AbortSignal,
-): Promise<DirectReadAnswer> {
+): Promise<PresignedRead> {
   const store = requireDirect(deps)
   const media = await openMedia(deps.records, mediaId, deps.clock())
   const span = spanOf(media, range, bytesAhead(caller, 'download'))
@@ -56,7 +56,7 @@ export async function directRead(
 }
 
 /** Frees the slot of a transfer that is over; one that is over already is no error. @throws not_found for what is no id */
-export function endDirect({ directSlots }: DirectAccess, transferId: string): void {
+export function endDirectTransfer({ directSlots }: DirectAccess, transferId: string): void {
   if (!isId(transferId)) throw new SealiftError('not_found', 'No transfer can have this id')
   directSlots.end(transferId)
 }

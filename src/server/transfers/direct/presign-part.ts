@@ -31,7 +31,7 @@ export interface DirectPart extends DirectPartRequest {
  * @throws not_direct, not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
  * too_many_uploads, part_conflict, damaged
  */
-export async function directPart(
+export async function presignPartUpload(
   deps: DirectParts,
   caller: Caller,
   part: DirectPart,
