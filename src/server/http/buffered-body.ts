@@ -18,7 +18,7 @@ export function takeMemory(
   { client }: Caller,
   bytes: number,
 ): Promise<HeldMemory> {
-  return exchange.inLine(memory.take(client.clientId, bytes, exchange.signal))
+  return exchange.whileQueued(memory.take(client.clientId, bytes, exchange.signal))
 }
 
 export interface WholeBody {

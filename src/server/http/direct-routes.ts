@@ -23,7 +23,7 @@ export async function directPartRoute(
   parameters: readonly string[],
 ): Promise<void> {
   const part = await readPart(deps, exchange, caller, parameters)
-  const address = await exchange.inLine(presignPartUpload(deps, caller, part, exchange.signal))
+  const address = await exchange.whileQueued(presignPartUpload(deps, caller, part, exchange.signal))
   if (address) sendJson(exchange, 200, address)
   else sendEmpty(exchange, 204)
 }
@@ -50,7 +50,7 @@ export async function directReadRoute(
   const known = exchange.req.headers[HEADER.download]
   const grant = typeof known === 'string' ? known : undefined
   const asked = presignMediaRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
-  const { read, media, counted } = await exchange.inLine(asked)
+  const { read, media, counted } = await exchange.whileQueued(asked)
   const download = counted ? ['Sealift-Download', counted.grantId] : []
   sendJson(exchange, 200, read, ['ETag', etagOf(media.blobId), ...download])
 }

@@ -120,18 +120,18 @@ export class Exchange {
     this.sink?.close(reason)
   }
 
-  /** As `patiently`, for a wait that has moved no byte yet: it is given up at once when the server stops. */
-  async inLine<T>(work: Promise<T>): Promise<T> {
+  /** As `withoutIdleTimeout`, for a wait that has moved no byte yet: it is given up at once when the server stops. */
+  async whileQueued<T>(work: Promise<T>): Promise<T> {
     this.waiting = true
     try {
-      return await this.patiently(work)
+      return await this.withoutIdleTimeout(work)
     } finally {
       this.waiting = false
     }
   }
 
   /** While `work` runs, a silent connection is the server's doing and not cut as idle. */
-  async patiently<T>(work: Promise<T>): Promise<T> {
+  async withoutIdleTimeout<T>(work: Promise<T>): Promise<T> {
     this.req.socket.setTimeout(0)
     this.#patience += 1
     try {

@@ -101,7 +101,7 @@ async function waitInLine(
 ): Promise<ParcelFacts | null> {
   using place = await takePlace(deps, caller, exchange.signal)
   const stop = AbortSignal.any([exchange.signal, place.signal])
-  return await exchange.inLine(waitForVersion(deps, wait, stop))
+  return await exchange.whileQueued(waitForVersion(deps, wait, stop))
 }
 
 /** A client may have as many waiting readers as transfers may stand in line. */

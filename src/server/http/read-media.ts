@@ -87,7 +87,7 @@ function takeFree({ slots }: ReadMedia, caller: Caller, media: MediaRecord): Tra
 function takeSlot({ slots }: ReadMedia, exchange: Exchange, caller: Caller, media: MediaRecord): Promise<TransferSlot> {
   const { credential, ...request } = slotRequest(caller, 'download')
   if (isShort(media) && slots.looksFree(request)) return slots.acquire(request, exchange.signal)
-  return exchange.inLine(slots.acquire({ ...request, credential }, exchange.signal))
+  return exchange.whileQueued(slots.acquire({ ...request, credential }, exchange.signal))
 }
 
 interface Delivery {
@@ -156,7 +156,7 @@ async function planUnknown(
   if (!Number.isSafeInteger(range.first)) {
     throw new SealiftError('range_not_satisfiable', 'No media can have so many bytes')
   }
-  const progress = await exchange.inLine(waitForByte(deps, media, range.first, exchange.signal))
+  const progress = await exchange.whileQueued(waitForByte(deps, media, range.first, exchange.signal))
   assertSatisfiable(range, progress.media)
   const until = range.last === null ? progress.durableBytes : Math.min(progress.durableBytes, range.last + 1)
   return {
@@ -171,7 +171,9 @@ function copyPaced(deps: ReadMedia, { exchange, caller }: Delivery, plan: Plan, 
   const { client, tier } = caller
   const charge = chargeFor(deps.rates, { clientId: client.clientId, tier, direction: 'download' })
   if (charge === null) return copy(deps, exchange, plan, { sink, bytes: sink })
-  return exchange.patiently(copy(deps, exchange, plan, { sink, bytes: paceSink(sink, charge, exchange.signal) }))
+  return exchange.withoutIdleTimeout(
+    copy(deps, exchange, plan, { sink, bytes: paceSink(sink, charge, exchange.signal) }),
+  )
 }
 
 interface Target {
@@ -204,7 +206,9 @@ async function follow(deps: ReadMedia, exchange: Exchange, plan: Plan, { sink, b
   const { media, range, lengthBytes } = plan
   const start = range?.start ?? 0
   const end = lengthBytes === null ? null : start + lengthBytes
-  const reached = await exchange.patiently(followBytes(deps, media, { start, end, sink: bytes }, exchange.signal))
+  const reached = await exchange.withoutIdleTimeout(
+    followBytes(deps, media, { start, end, sink: bytes }, exchange.signal),
+  )
   if (end === null) sink.end()
   else if (reached < end) throw new SealiftError('size_mismatch', 'The upload ended with fewer bytes than it declared')
 }

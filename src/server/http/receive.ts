@@ -26,7 +26,7 @@ export async function receive<T>(
   const reader = new BodyReader({ req: exchange.req, watch, pace: pace(), begin: () => exchange.sendContinue() })
   const charge = chargeFor(rates, { clientId, tier, direction: 'upload' })
   try {
-    return await exchange.patiently(take(charge ? paceSource(reader, charge, exchange.signal) : reader))
+    return await exchange.withoutIdleTimeout(take(charge ? paceSource(reader, charge, exchange.signal) : reader))
   } finally {
     exchange.receivedBytes = reader.receivedBytes
     await reader.return()

@@ -33,7 +33,7 @@ export async function sendManifest(
   caller: Caller,
   { parcel, applied }: { readonly parcel: ParcelFacts; readonly applied: readonly string[] },
 ): Promise<void> {
-  using _slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
+  using _slot = await exchange.whileQueued(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
   using _memory = await takeFor(deps, exchange, caller, parcel)
   using opened = await readManifest(deps, parcel)
   using _newer = opened.parcel.version === parcel.version ? null : await takeFor(deps, exchange, caller, opened.parcel)
@@ -42,7 +42,7 @@ export async function sendManifest(
   const { client, tier } = caller
   const charge = chargeFor(deps.rates, { clientId: client.clientId, tier, direction: 'download' })
   if (charge === null) await writePieces(sink, opened.bytes)
-  else await exchange.patiently(writePieces(paceSink(sink, charge, exchange.signal), opened.bytes))
+  else await exchange.withoutIdleTimeout(writePieces(paceSink(sink, charge, exchange.signal), opened.bytes))
 }
 
 /** What GET would send before the manifest, which is not looked at. */
@@ -64,7 +64,7 @@ function takeFor(
   { parcelId, version, manifestBytes }: ParcelFacts,
 ): Promise<HeldMemory> {
   const shared = { key: `${parcelId} ${version}`, bytes: manifestBytes }
-  return exchange.inLine(memory.takeShared(client.clientId, shared, exchange.signal))
+  return exchange.whileQueued(memory.takeShared(client.clientId, shared, exchange.signal))
 }
 
 function sinkFor(

@@ -39,7 +39,7 @@ export async function receiveManifest<T>(
 ): Promise<T> {
   const form = formOf(exchange, caller, route)
   await admit(form.manifestBytes)
-  using slot = await exchange.inLine(deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal))
+  using slot = await exchange.whileQueued(deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal))
   using _memory = await takeMemory(deps, exchange, caller, form.mostBytes)
   const signal = AbortSignal.any([exchange.signal, slot.signal])
   const { mostBytes, look, tooLarge } = form
