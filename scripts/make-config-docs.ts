@@ -9,7 +9,7 @@ import { stringify } from 'yaml'
 
 import type { Field, Node } from '../src/server/config/fields.ts'
 import { configSchema } from '../src/server/config/schema.ts'
-import { VARIABLES, variableName } from '../src/server/config/variables.ts'
+import { VARIABLES, variableName } from '../src/server/config/environment.ts'
 
 type AnyField = Field<unknown, string>
 

@@ -1,7 +1,7 @@
 /** What every SlotLimiter does. A cluster's nodes are asked in turn; a limiter of one process is its only node. */
 import { describe, expect, test } from 'vitest'
 
-import type { Credential } from '../../src/server/access/access.ts'
+import type { Credential } from '../../src/server/access/caller.ts'
 import { createSessions, type Sessions } from '../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../src/server/config/live-config.ts'
 import { parseConfig } from '../../src/server/config/parse-config.ts'

@@ -1,7 +1,7 @@
 import { ConfigError } from '../../server/config/config-error.ts'
 import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
-import { configWarnings } from '../../server/config/print-config.ts'
+import { configWarnings } from '../../server/config/write-config.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 

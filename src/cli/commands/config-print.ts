@@ -1,6 +1,6 @@
 import { configFileOf } from '../../server/config/environment.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
-import { printConfig } from '../../server/config/print-config.ts'
+import { printConfig } from '../../server/config/write-config.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 

@@ -5,9 +5,13 @@ import { pino } from 'pino'
 import { WORKER_TOKEN_VARIABLE } from '../../server/config/environment.ts'
 import type { LiveConfigHolder } from '../../server/config/live-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { adminPlace } from '../../server/telemetry/admin-place.ts'
-import { createSupervisorEvents } from '../../server/telemetry/supervisor-events.ts'
-import { superviseWorkers, WorkerFailed, type Supervisor } from '../../server/workers/supervisor.ts'
+import { adminPlace } from '../../server/telemetry/admin-server.ts'
+import {
+  createSupervisorEvents,
+  superviseWorkers,
+  type Supervisor,
+  WorkerFailed,
+} from '../../server/workers/supervisor.ts'
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from './explain-start.ts'

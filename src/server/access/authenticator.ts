@@ -9,11 +9,10 @@ import { timingSafeEqual } from 'node:crypto'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
-import type { LiveConfig } from '../config/live-config.ts'
 import { isLoopbackHost } from '../config/cross-checks.ts'
+import type { LiveConfig } from '../config/live-config.ts'
 import type { ServerConfig } from '../config/schema.ts'
-import { knownTier } from '../limits/tiers.ts'
-import type { Client, Credential } from './access.ts'
+import { type Client, type Credential, knownTier } from './caller.ts'
 import {
   clientAddress,
   clientNetwork,
@@ -21,12 +20,11 @@ import {
   isLoopbackAddress,
   namesThisMachine,
   normaliseAddress,
+  type ProxyTrust,
   type RequestHeaders,
 } from './client-address.ts'
-import type { ProxyTrust } from './proxy-trust.ts'
 import { SignedTokens } from './signed-tokens.ts'
-import type { WrongTokens } from './wrong-tokens.ts'
-import { bearerToken, createTokenIndex, hashToken, type FindToken } from './tokens.ts'
+import { bearerToken, createTokenIndex, type FindToken, hashToken } from './tokens.ts'
 
 export interface RequestFacts {
   /** The other end of the connection. */
@@ -54,7 +52,7 @@ export interface AuthenticatorOptions {
   /** SHA-256 (hex) of the token that stands for this machine's own user in the open mode `loopback`. Absent: nobody has it. */
   readonly localTokenSha256?: string | undefined
   /** Bounds the signatures that are verified for an address. Absent: no bound. */
-  readonly wrongTokens?: Pick<WrongTokens, 'admitUnknown'> | undefined
+  readonly wrongTokens?: { admitUnknown(address: string): void | Promise<void> } | undefined
 }
 
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {

@@ -1,9 +1,10 @@
 /** Who asks for something, with all that decides what may be done: made once for each request, before any work. */
-import { formatSpan } from '../../protocol/units.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import type { Client, Tier } from './access.ts'
+import type { Kind, TierLimits } from '../../protocol/schemas.ts'
+import { formatSpan } from '../../protocol/units.ts'
+import type { ServerConfig } from '../config/schema.ts'
+import type { SlotRequest, TransferDirection } from '../limits/limiter.ts'
 import type { Claim, Idempotency, QuotaCaps, StorageCaps } from '../records/record-store.ts'
-import type { Kind } from '../../protocol/schemas.ts'
 
 export interface Caller {
   readonly client: Client
@@ -61,4 +62,58 @@ export function expiryOf(tier: Tier, ttlSeconds: number | undefined, now: number
     })
   }
   return now + seconds * 1000
+}
+
+/** What proved who a client is. */
+export interface Credential {
+  /** The same for the same credential; tells nothing about it. */
+  readonly fingerprint: string
+  /** The configuration that took it. */
+  readonly takenBy: ServerConfig
+  /** Whether `config` still takes it; its natural expiry aside, so that what began in time may end. */
+  holdsIn(config: ServerConfig): Promise<boolean>
+}
+
+export interface Client {
+  /** What limits and charges are counted under: `subject:<sub>` of a token, `address:<ip>` in open mode. */
+  readonly clientId: string
+  /** True when nothing but an address is known: it owns nothing by its name. */
+  readonly anonymous: boolean
+  readonly tier: string
+  readonly device: string | null
+  /** Watched while a transfer runs, so that a revoked one ends it. Absent: nothing to revoke. */
+  readonly credential?: Credential | undefined
+}
+
+/** A tier's limits as the operator set them: what GET /v1/limits tells, plus what only the server needs. */
+export interface Tier extends TierLimits {
+  /** Longest wait in the queue for a slot. */
+  readonly queueWaitMs: number
+}
+
+/** What a caller's tier allows of transfers in one direction. */
+export function slotRequest({ client, tier }: Caller, direction: TransferDirection): SlotRequest {
+  return {
+    clientId: client.clientId,
+    direction,
+    cap: direction === 'upload' ? tier.concurrentUploads : tier.concurrentDownloads,
+    queue: tier.queue,
+    queueWaitMs: tier.queueWaitMs,
+    credential: client.credential,
+  }
+}
+
+/** The tier that always exists, and that a client gets whose own is not (or no longer) in the configuration. */
+export const DEFAULT_TIER = 'default'
+
+/** What applies to a client by the configuration in force. */
+export function tierOf(config: ServerConfig, client: Pick<Client, 'tier'>): Tier {
+  const tier = config.tiers[knownTier(config, client.tier)]
+  if (tier === undefined) throw new Error('The configuration has no default tier')
+  return tier
+}
+
+/** `name` when there is such a tier, else the default one. */
+export function knownTier(config: ServerConfig, name: string | null): string {
+  return name !== null && Object.hasOwn(config.tiers, name) ? name : DEFAULT_TIER
 }

@@ -4,7 +4,7 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ClientRecords } from '../records/record-store.ts'
-import type { Client, Tier } from './access.ts'
+import type { Client, Tier } from './caller.ts'
 
 /** A device that was seen is not noted again for so long. */
 const SEEN_MS = 5 * 60_000

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ServerConfig } from '../config/schema.ts'
-import type { Credential } from './access.ts'
+import type { Credential } from './caller.ts'
 
 export interface Sessions extends Disposable {
   /** Calls `revoked` (at most once) when `credential` is no longer taken. Dispose the result when the work ends. */

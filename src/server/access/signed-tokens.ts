@@ -1,8 +1,20 @@
 import { isDeepStrictEqual } from 'node:util'
+import { createPublicKey } from 'node:crypto'
+
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  type JWTPayload,
+  jwtVerify,
+  type JWTVerifyGetKey,
+} from 'jose'
 
 import { BoundedMap } from '../../common/bounded-map.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import type { JwtConfig, ServerConfig } from '../config/schema.ts'
-import { createJwtVerifier, type JwtVerifier, type SignedClaims } from './jwt-verifier.ts'
 
 /** How long a verified token is believed without looking again, so that a key that is taken back is noticed. */
 const BELIEVE_MS = 60_000
@@ -50,4 +62,108 @@ export class SignedTokens {
     this.#verifier = access.jwt && createJwtVerifier(access.jwt)
     return this.#verifier
   }
+}
+
+/** What a signed token says, once it is believed. */
+export interface SignedClaims {
+  readonly subject: string
+  /** The tier it asks for; `null` when it names none. */
+  readonly tier: string | null
+  readonly device: string | null
+  /** Wall-clock ms, the leeway included. */
+  readonly expiresAt: number
+}
+
+export interface JwtVerifier {
+  /**
+   * @param at the wall-clock ms to hold `exp` and `nbf` against
+   * @returns `null` for a token that is not to be believed, whatever the reason
+   * @throws unavailable when the keys cannot be fetched
+   */
+  verify(token: string, at: number): Promise<SignedClaims | null>
+}
+
+export function createJwtVerifier(config: JwtConfig): JwtVerifier {
+  const key = keyOf(config)
+  return {
+    async verify(token, at) {
+      try {
+        const { payload } = await jwtVerify(token, key, {
+          algorithms: [...config.algorithms],
+          requiredClaims: ['exp', 'sub'],
+          clockTolerance: config.leewayMs / 1000,
+          currentDate: new Date(at),
+          ...(config.issuer === null ? {} : { issuer: config.issuer }),
+          ...(config.audience === null ? {} : { audience: config.audience }),
+        })
+        return claimsOf(payload, config)
+      } catch (error) {
+        if (isRefusal(error)) return null
+        throw new SealiftError('unavailable', 'The keys that tokens are signed with cannot be fetched right now', {
+          cause: error,
+        })
+      }
+    },
+  }
+}
+
+function keyOf(config: JwtConfig): JWTVerifyGetKey {
+  if (config.jwksUrl !== null) {
+    return createRemoteJWKSet(new URL(config.jwksUrl), {
+      cacheMaxAge: config.jwksCacheMs,
+      timeoutDuration: config.jwksTimeoutMs,
+      [customFetch]: fetchSeldom(),
+    })
+  }
+  if (config.jwks !== null) return createLocalJWKSet({ keys: config.jwks.keys.map(key => ({ ...key })) })
+  if (config.publicKey !== null) {
+    const key = createPublicKey(config.publicKey)
+    return () => Promise.resolve(key)
+  }
+  const secret = new TextEncoder().encode(config.secret ?? '')
+  return () => Promise.resolve(secret)
+}
+
+/** The least time between two fetches of a key set that cannot be had. */
+const FETCH_APART_MS = 1000
+
+/**
+ * Fetches, but not again and again while that fails: else each token that anybody makes up is a request to whoever holds
+ * the keys, at the moment when they are in trouble.
+ */
+function fetchSeldom(): FetchImplementation {
+  let notBeforeMs = -Infinity
+  return async (url, options) => {
+    if (performance.now() < notBeforeMs) throw new Error('The key set was asked for a moment ago, and could not be had')
+    try {
+      return await fetch(url, options)
+    } finally {
+      notBeforeMs = performance.now() + FETCH_APART_MS
+    }
+  }
+}
+
+/** Errors that are about the token; the others are about us or the one who holds the keys. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof errors.JOSEError)) return false
+  const ours = [errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]
+  return !ours.includes(error.code)
+}
+
+const TEXT_CLAIM = /^[^\p{Cc}]{1,200}$/u
+
+function claimsOf(payload: JWTPayload, config: JwtConfig): SignedClaims | null {
+  const { sub, exp } = payload
+  if (typeof sub !== 'string' || !TEXT_CLAIM.test(sub) || exp === undefined) return null
+  return {
+    subject: sub,
+    tier: textClaim(payload, config.tierClaim),
+    device: textClaim(payload, config.deviceClaim),
+    expiresAt: exp * 1000 + config.leewayMs,
+  }
+}
+
+function textClaim(payload: JWTPayload, name: string): string | null {
+  const value: unknown = Object.hasOwn(payload, name) ? payload[name] : undefined
+  return typeof value === 'string' && TEXT_CLAIM.test(value) ? value : null
 }

@@ -12,7 +12,7 @@ import { sharedFingerprint, type Sessions } from '../access/sessions.ts'
 import { ConfigError, type ConfigProblem } from '../config/config-error.ts'
 import type { LiveConfigHolder } from '../config/live-config.ts'
 import type { ServerConfig } from '../config/schema.ts'
-import { readTiers, writeTiers } from '../config/written-tiers.ts'
+import { readTiers, writeTiers } from '../config/write-config.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { LOOK, TELL } from './settings-scripts.ts'
 

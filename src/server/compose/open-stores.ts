@@ -1,16 +1,15 @@
 /** Opens the stores that the configuration names; the libraries of the others are not even loaded. */
 import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 
 import { makeFolder } from '../../files/make-folder.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from '../blobs/blob-store.ts'
 import { openFileBlobStore } from '../blobs/file/blob-store.ts'
 import type { S3Config, ServerConfig } from '../config/schema.ts'
-import { socketsFor } from './s3-max-connections.ts'
-import { openFileLimit } from './open-file-limit.ts'
 import type { MarksChanges, MeasuresRecordSpace, RecordStore } from '../records/record-store.ts'
-import { openSpaceReserve, withSpaceReserve } from '../records/sqlite/space-reserve.ts'
 import { openSqliteRecordStore } from '../records/sqlite/index.ts'
+import { openSpaceReserve, withSpaceReserve } from '../records/sqlite/space-reserve.ts'
 
 /** A store of bytes, with what else it may be able to do. */
 export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles & GrantsDirectAccess>
@@ -79,4 +78,41 @@ async function openRecords(
 function required<T>(section: T | null, key: string): T {
   if (section === null) throw new SealiftError('internal', `The configuration lacks ${key}`)
   return section
+}
+
+/** Enough for what is read again and again; more would only keep files of old media open. */
+const MOST_OPEN_FILES = 4096
+/** Where the system does not tell its limit. */
+const FALLBACK = 512
+
+/** How many files the blob store may keep open: an eighth of what the process may have, the rest is for connections. */
+export function openFileLimit(limits: () => string = () => readFileSync('/proc/self/limits', 'utf8')): number {
+  const allowed = Number(/^Max open files\s+(\d+)/m.exec(orEmpty(limits))?.[1] ?? FALLBACK * 8)
+  return Math.min(MOST_OPEN_FILES, Math.max(64, Math.floor(allowed / 8)))
+}
+
+function orEmpty(read: () => string): string {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}
+
+const CLIENTS_AT_THEIR_CAPS = 16
+/** A download asks for its next part while the end of one is passed on; a media in one request sends two parts at once. */
+const SOCKETS_A_SLOT = 2
+const FEWEST_SOCKETS = 256
+const MOST_SOCKETS = 10_000
+
+/**
+ * Connections to the storage service that a process may hold each way, so that transfers within their caps do not wait
+ * for one behind the slow transfers of others. They are made as they are needed.
+ */
+export function socketsFor(tiers: ServerConfig['tiers']): number {
+  const slots = Object.values(tiers).flatMap(tier => [tier.concurrentUploads, tier.concurrentDownloads])
+  return Math.min(
+    MOST_SOCKETS,
+    Math.max(FEWEST_SOCKETS, CLIENTS_AT_THEIR_CAPS * SOCKETS_A_SLOT * Math.max(0, ...slots)),
+  )
 }

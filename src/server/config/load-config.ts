@@ -1,11 +1,11 @@
 /** File, environment and command line → one checked configuration. */
 import { ConfigError, type ConfigProblem } from './config-error.ts'
-import { readEnvironment, type Environment } from './environment.ts'
+import { type ReadText, readTextFile, readValueFiles, readYaml } from './config-files.ts'
+import { type Environment, readEnvironment } from './environment.ts'
+import type { LiveConfigHolder } from './live-config.ts'
 import { parseConfig } from './parse-config.ts'
-import { mergeRaw, type Layer, type Path, type RawMap } from './raw.ts'
+import { type Layer, mergeRaw, type Path, type RawMap } from './raw.ts'
 import type { ServerConfig } from './schema.ts'
-import { readTextFile, readValueFiles, type ReadText } from './value-files.ts'
-import { readYaml } from './yaml-file.ts'
 
 export interface ConfigSources {
   /** A YAML file; without one there are only defaults, environment and overrides. */
@@ -93,4 +93,27 @@ function hasPath(values: RawMap, path: Path): boolean {
     inner = (inner as Record<string | number, unknown>)[key]
   }
   return true
+}
+
+export type ReloadResult =
+  | { readonly ok: true; /** Keys that differ but need a restart. */ readonly needRestart: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] }
+
+/** Returns a function that reloads; calls that come while one runs take their turn. */
+export function createReloader(live: LiveConfigHolder, sources: ConfigSources): () => Promise<ReloadResult> {
+  let last: Promise<unknown> = Promise.resolve()
+  return () => {
+    const mine = last.then(() => reload(live, sources))
+    last = mine.catch(() => undefined)
+    return mine
+  }
+}
+
+async function reload(live: LiveConfigHolder, sources: ConfigSources): Promise<ReloadResult> {
+  try {
+    return { ok: true, needRestart: live.apply(await loadConfig(sources)) }
+  } catch (error) {
+    if (error instanceof ConfigError) return { ok: false, problems: error.problems }
+    throw error
+  }
 }

@@ -3,12 +3,11 @@ import { join } from 'node:path'
 
 import type { z } from 'zod'
 
-import { ConfigError, type ConfigProblem } from './config-error.ts'
+import { ConfigError, type ConfigProblem, suggest } from './config-error.ts'
 import { crossChecks } from './cross-checks.ts'
 import type { Node } from './fields.ts'
-import { formatPath, getIn, isMap, mergeRaw, withoutPath, type Path, type RawMap } from './raw.ts'
+import { formatPath, getIn, isMap, mergeRaw, type Path, type RawMap, withoutPath } from './raw.ts'
 import { configSchema, type ServerConfig } from './schema.ts'
-import { suggest } from './suggest.ts'
 
 /**
  * @param raw the written values, keys as in config/default.yaml; what is missing has its default

@@ -4,7 +4,7 @@ import { freeMemory } from '../buffers/buffer-pool.ts'
 import { abortableSource } from '../../common/abort-race.ts'
 import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { Exchange } from './exchange.ts'
-import { receive, type Receiving } from './receive.ts'
+import { receive, type Receiving } from './request-body.ts'
 
 /** What buffering takes. */
 export interface Buffering extends Receiving {

@@ -12,7 +12,7 @@ import { sendEmpty, sendJson } from './responses.ts'
 import type { Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 import { readJson } from './json-body.ts'
-import { partIndex } from './put-part-route.ts'
+import { partIndex } from './upload-routes.ts'
 
 export type DirectRoutes = DirectParts & DirectReads & Buffering
 

@@ -5,13 +5,17 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
-import { SealiftError } from '../../protocol/errors.ts'
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER, IDEMPOTENCY_KEY_PATTERN, OWNER_PATTERN } from '../../protocol/headers.ts'
-import { ROUTES, type Access, type RouteName } from '../../protocol/routes.ts'
-import type { Client, Tier } from '../access/access.ts'
-import type { Caller, Maker } from '../access/caller.ts'
+import { type Access, type RouteName, ROUTES } from '../../protocol/routes.ts'
+import type { Authenticator, RequestFacts } from '../access/authenticator.ts'
+import { type Caller, type Client, type Maker, type Tier, tierOf } from '../access/caller.ts'
+import type { RequestHeaders } from '../access/client-address.ts'
+import type { DeviceGate } from '../access/devices.ts'
 import type { Clock } from '../clock.ts'
-import { whenKnown, type RateLimiter, type Take } from '../limits/limiter.ts'
+import type { LiveConfig } from '../config/live-config.ts'
+import { type RateLimiter, type Take, whenKnown } from '../limits/limiter.ts'
+import type { WrongTokens } from '../limits/wrong-tokens.ts'
 import type { Exchange } from './exchange.ts'
 
 /** Who sends a request, and what applies to them. */
@@ -123,4 +127,53 @@ export function asMaker(exchange: Exchange, caller: Caller, request: unknown, cl
   const fingerprint = createHash('sha256').update(asked).digest('hex')
   const { clientId } = caller.client
   return { ...caller, idempotency: { clientId, key, fingerprint, expiresAt: clock() + IDEMPOTENCY_TTL_MS } }
+}
+
+export interface IdentifyOptions {
+  readonly live: LiveConfig
+  readonly authenticator: Authenticator
+  readonly devices: DeviceGate
+  readonly wrongTokens: WrongTokens
+}
+
+/** What is looked at of a request; Node's `IncomingMessage` has it. */
+export interface IncomingRequest {
+  readonly headers: RequestHeaders
+  readonly socket: { readonly remoteAddress?: string | undefined }
+}
+
+export interface Identity {
+  readonly client: Client
+  readonly tier: Tier
+}
+
+/**
+ * Returns the function that every request passes first.
+ * It throws unauthorized, rate_limited (an address that keeps sending wrong tokens), too_many_devices, unavailable.
+ */
+export function createIdentify(
+  options: IdentifyOptions,
+): (req: IncomingRequest, how: { readonly capability: boolean }) => Identity | Promise<Identity> {
+  const { live, devices } = options
+  return (req, { capability }) => {
+    const facts = { headers: req.headers, peerAddress: req.socket.remoteAddress, capability }
+    return whenKnown(authenticateSparingly(options, facts), client => {
+      const tier = tierOf(live.current, client)
+      return whenKnown(devices.admit(client, tier), () => ({ client, tier }))
+    })
+  }
+}
+
+function authenticateSparingly(options: IdentifyOptions, facts: RequestFacts): Client | Promise<Client> {
+  const client = options.authenticator.authenticate(facts)
+  return client instanceof Promise ? client.catch((error: unknown) => refuse(options, facts, error)) : client
+}
+
+async function refuse(
+  { wrongTokens, authenticator }: IdentifyOptions,
+  facts: RequestFacts,
+  error: unknown,
+): Promise<never> {
+  if (isSealiftError(error, 'unauthorized')) await wrongTokens.count(authenticator.addressOf(facts))
+  throw error
 }

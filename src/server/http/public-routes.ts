@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 
 import type { Health } from '../../protocol/schemas.ts'
-import { sendBytes, sendEmpty, sendJson } from './responses.ts'
+import type { Caller } from '../access/caller.ts'
+import { type LimitsReport, reportLimits } from '../limits/limits-report.ts'
 import { matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
+import { sendBytes, sendEmpty, sendJson } from './responses.ts'
 
 export interface PublicRoutes {
   /** Whether storage and records work, and the server is not stopping. */
@@ -42,4 +44,9 @@ export async function openapiRoute({ contract: { bytes, etag } }: PublicRoutes, 
   if (matchesNone(exchange.req.headers['if-none-match'], etag)) return sendEmpty(exchange, 304, headers)
   headers.push('Content-Type', 'application/json; charset=utf-8', 'X-Content-Type-Options', 'nosniff')
   sendBytes(exchange, 200, bytes, headers)
+}
+
+/** What applies to the caller, what it uses, what is left. */
+export async function limitsRoute(deps: LimitsReport, exchange: Exchange, { client }: Caller): Promise<void> {
+  sendJson(exchange, 200, await reportLimits(deps, client))
 }

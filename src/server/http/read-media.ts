@@ -1,27 +1,26 @@
 /** GET and HEAD of a media: the hot path. No framework, no closures per chunk, headers and first bytes in one write. */
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
-import type { BlobStore, ByteRange, CachedBytes, ByteSink, ReadsCached } from '../blobs/blob-store.ts'
-import type { Caller } from '../access/caller.ts'
+import { parseRange, type RangeSpec, resolveRange } from '../../protocol/ranges.ts'
+import { type Caller, slotRequest } from '../access/caller.ts'
+import type { BlobStore, ByteRange, ByteSink, CachedBytes, ReadsCached } from '../blobs/blob-store.ts'
 import type { RateLimiter, SlotLimiter, TakesAtOnce, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
+import type { CachesMedia, MediaRecord, MediaRecords } from '../records/record-store.ts'
+import { etagOf } from '../transfers/download/describe-media.ts'
+import { followBytes, type FollowUpload, waitForByte } from '../transfers/download/follow-upload.ts'
 import {
+  cachedMedia,
   countDownload,
   type CountDownload,
   type CountedDownload,
   openMedia,
-  cachedMedia,
 } from '../transfers/download/open-media.ts'
-import { etagOf } from '../transfers/download/describe-media.ts'
-import { followBytes, waitForByte, type FollowUpload } from '../transfers/download/follow-upload.ts'
-import type { MediaRecord, MediaRecords, CachesMedia } from '../records/record-store.ts'
-import { slotRequest } from '../access/transfer-slot.ts'
-import { sendAccelerated, type Accelerate } from './accelerate.ts'
-import { OPAQUE_HEADERS, sendEmpty } from './responses.ts'
+import { type Accelerate, sendAccelerated } from './accelerate.ts'
 import { allowsRange, matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
-import { parseRange, resolveRange, type RangeSpec } from '../../protocol/ranges.ts'
 import { ResponseSink } from './response-sink.ts'
+import { OPAQUE_HEADERS, sendEmpty } from './responses.ts'
 import type { Pace, StallWatch } from './stall-watch.ts'
 
 export interface ReadMedia extends FollowUpload, CountDownload {

@@ -4,35 +4,39 @@
  */
 import type { RouteName } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
-import type { RecordStore } from '../records/record-store.ts'
 import type { LimitsReport } from '../limits/limits-report.ts'
-import type { Exchange } from './exchange.ts'
-import type { PublicRoute } from './gate.ts'
+import type { RecordStore } from '../records/record-store.ts'
+import type { PutPart } from '../transfers/upload/put-part.ts'
 import {
   confirmPartRoute,
   directPartRoute,
   directReadRoute,
-  endDirectRoute,
   type DirectRoutes,
+  endDirectRoute,
 } from './direct-routes.ts'
-import { limitsRoute } from './limits-route.ts'
+import type { Exchange } from './exchange.ts'
+import type { PublicRoute } from './gate.ts'
 import { endLeaseRoute, forwardMediaRoute, mediaInfoRoute, type MediaRoutes } from './media-routes.ts'
 import {
   endParcelRoute,
+  type ParcelRoutes,
   publishParcelRoute,
   readParcelRoute,
   replaceManifestRoute,
-  type ParcelRoutes,
 } from './parcel-routes.ts'
-import { healthRoute, openapiRoute, readyRoute, type PublicRoutes } from './public-routes.ts'
-import { putPartRoute } from './put-part-route.ts'
+import { healthRoute, limitsRoute, openapiRoute, type PublicRoutes, readyRoute } from './public-routes.ts'
 import { getMedia, headMedia, type ReadMedia } from './read-media.ts'
-import type { Receiving } from './receive.ts'
-import { storeMediaRoute } from './store-media-route.ts'
-import { abortUploadRoute, beginUploadRoute, completeUploadRoute, uploadStatusRoute } from './upload-routes.ts'
-import type { PutPart } from '../transfers/upload/put-part.ts'
-import type { StoreMedia } from './store-media-route.ts'
-import type { UploadRoutes } from './upload-routes.ts'
+import type { Receiving } from './request-body.ts'
+import {
+  abortUploadRoute,
+  beginUploadRoute,
+  completeUploadRoute,
+  putPartRoute,
+  type StoreMedia,
+  storeMediaRoute,
+  type UploadRoutes,
+  uploadStatusRoute,
+} from './upload-routes.ts'
 
 export type Handler = (exchange: Exchange, caller: Caller, parameters: readonly string[]) => Promise<void>
 export type PublicHandler = (exchange: Exchange) => Promise<void>

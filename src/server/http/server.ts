@@ -7,13 +7,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { randomBytes } from 'node:crypto'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import { ConnectionGuard } from './connection-guard.ts'
+import { clientNetwork, normaliseAddress } from '../access/client-address.ts'
 import { corsHeaders } from './cors.ts'
 import type { Dispatcher } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
-import { answerRaw } from './raw-error-response.ts'
+import { answerRaw } from './error-response.ts'
 
 const HEADERS_TIMEOUT_MS = 15_000
 const CHECK_EVERY_MS = 5000
@@ -182,4 +183,46 @@ export class HttpServer {
 
 function stoppingError(): SealiftError {
   return new SealiftError('shutting_down', 'The server is stopping; try again in a few seconds')
+}
+
+export interface ConnectionGuardOptions {
+  readonly terms: () => { readonly maxConnectionsPerAddress: number }
+  readonly isTrustedProxy: (address: string) => boolean
+}
+
+/** Counts open connections of each address; one too many is closed before it says a word. */
+export class ConnectionGuard {
+  readonly #options: ConnectionGuardOptions
+  readonly #open = new Map<string, number>()
+
+  constructor(options: ConnectionGuardOptions) {
+    this.#options = options
+  }
+
+  admit(socket: Socket): void {
+    const address = normaliseAddress(socket.remoteAddress)
+    if (address === null || this.#options.isTrustedProxy(address)) return
+    const { maxConnectionsPerAddress } = this.#options.terms()
+    const network = clientNetwork(address)
+    const open = (this.#open.get(network) ?? 0) + 1
+    if (maxConnectionsPerAddress > 0 && open > maxConnectionsPerAddress) {
+      socket.destroy()
+      return
+    }
+    this.#open.set(network, open)
+    socket.once('close', () => this.#forget(network))
+  }
+
+  #forget(network: string): void {
+    const open = (this.#open.get(network) ?? 1) - 1
+    if (open === 0) this.#open.delete(network)
+    else this.#open.set(network, open)
+  }
+}
+
+/** Ids that name a request in the log: random for each process, then counted. They are no secret and no right. */
+export function createRequestIds(): () => string {
+  const process = randomBytes(6).toString('base64url')
+  let count = 0
+  return () => `${process}${(count++).toString(36)}`
 }

@@ -1,15 +1,26 @@
 /** The JSON routes of uploads. */
+import { SealiftError } from '../../protocol/errors.ts'
+import { HEADER, OCTET_STREAM, parseContentDigest } from '../../protocol/headers.ts'
+import { MAX_PART_INDEX } from '../../protocol/ids.ts'
 import { ROUTES } from '../../protocol/routes.ts'
-import type { Caller } from '../access/caller.ts'
+import { type Caller, slotRequest } from '../access/caller.ts'
+import type { SlotLimiter } from '../limits/limiter.ts'
 import { describeComplete } from '../transfers/download/describe-media.ts'
+import { beginUpload, type BeginUpload, describeBegun } from '../transfers/upload/begin-upload.ts'
+import { verifyDigest } from '../transfers/upload/byte-source.ts'
 import { abortUpload, completeUpload, type CompleteUpload } from '../transfers/upload/end-upload.ts'
-import { beginUpload, describeBegun, type BeginUpload } from '../transfers/upload/begin-upload.ts'
 import { findLiveUpload, uploadStatus, type UploadStatusParts } from '../transfers/upload/find-upload.ts'
-import { sendEmpty, sendJson } from './responses.ts'
+import { putPart, type PutPart } from '../transfers/upload/put-part.ts'
+import { storeForm } from '../transfers/upload/store-form.ts'
+import { storeMedia, type StoreMediaDeps } from '../transfers/upload/store-media.ts'
+import { type Buffering, contentLength, contentType, takeMemory } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
+import { formFiles } from './form-files.ts'
 import { asMaker } from './gate.ts'
-import type { Buffering } from './buffered-body.ts'
-import { readJson } from './json-body.ts'
+import { queryOf, readJson } from './json-body.ts'
+import { describeProblem } from './problems.ts'
+import { receive, type Receiving } from './request-body.ts'
+import { sendEmpty, sendJson } from './responses.ts'
 
 export type UploadRoutes = BeginUpload & CompleteUpload & UploadStatusParts & Buffering
 
@@ -48,4 +59,110 @@ export async function abortUploadRoute(
 ): Promise<void> {
   await abortUpload(deps, caller, uploadId)
   sendEmpty(exchange, 204)
+}
+
+const INDEX = /^(?:0|[1-9]\d*)$/
+
+/** PUT of one part: the body goes to the store as it arrives, and is not asked for before everything else is sure. */
+export async function putPartRoute(
+  deps: PutPart & Receiving,
+  exchange: Exchange,
+  caller: Caller,
+  [uploadId = '', index = '']: readonly string[],
+): Promise<void> {
+  const position = partIndex(index)
+  requireOctets(exchange)
+  const sizeBytes = requireLength(exchange)
+  const sha256 = digestOf(exchange)
+  await receive(deps, exchange, caller, source =>
+    putPart(deps, caller, { uploadId, index: position, sizeBytes, sha256, source }, exchange.signal),
+  )
+  sendEmpty(exchange, 204)
+}
+
+/** @throws invalid_request */
+export function partIndex(index: string): number {
+  if (INDEX.test(index) && Number(index) <= MAX_PART_INDEX) return Number(index)
+  throw new SealiftError('invalid_request', `The index of a part is a whole number from 0 to ${MAX_PART_INDEX}`)
+}
+
+function requireLength({ req }: Exchange): number {
+  const length = req.headers['content-length']
+  if (length === undefined) throw new SealiftError('length_required', 'Send the size of the part as Content-Length')
+  const sizeBytes = Number(length)
+  if (Number.isSafeInteger(sizeBytes) && sizeBytes > 0) return sizeBytes
+  throw new SealiftError('invalid_request', 'A part has at least one byte')
+}
+
+/** A missing type is taken for bytes: there is nothing else a part could be. */
+function requireOctets({ req }: Exchange): void {
+  const type = req.headers['content-type']
+  if (type === undefined || type.toLowerCase().startsWith(OCTET_STREAM)) return
+  throw new SealiftError('unsupported_media_type', `Send the bytes as ${OCTET_STREAM}`)
+}
+
+/** @throws invalid_request when `Content-Digest` is there but names no SHA-256: it must not be ignored silently */
+export function digestOf({ req }: Exchange): string | null {
+  const header = req.headers[HEADER.contentDigest]
+  if (header === undefined) return null
+  const sha256 = typeof header === 'string' ? parseContentDigest(header) : null
+  if (sha256 !== null) return sha256
+  throw new SealiftError('invalid_request', 'Content-Digest must be sha-256=:<base64>:')
+}
+
+export interface StoreMedia extends StoreMediaDeps, Buffering {
+  readonly slots: SlotLimiter
+}
+
+/** Read ahead of a media of unknown size, to see whether it is small. */
+const AHEAD_BYTES = 128 * 1024
+/** The same, and what the parser of a form holds. */
+const FORM_BYTES = 256 * 1024
+
+/** POST of whole media: a raw body is one media, a form is one for each of its files. */
+export function storeMediaRoute(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const type = contentType(exchange)
+  if (type === OCTET_STREAM) return storeRaw(deps, exchange, caller)
+  if (type === 'multipart/form-data') return storeMany(deps, exchange, caller)
+  throw new SealiftError('unsupported_media_type', `Send bytes as ${OCTET_STREAM}, or files as multipart/form-data`)
+}
+
+async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const query = queryOf(exchange, ROUTES.storeMedia.query)
+  const sizeBytes = contentLength(exchange)
+  if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
+  const sha256 = digestOf(exchange)
+  const maker = asMaker(exchange, caller, [query, sizeBytes, sha256], deps.clock)
+  const media = await receive(deps, exchange, caller, async source => {
+    using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
+    using _memory = sizeBytes === null ? await takeMemory(deps, exchange, caller, AHEAD_BYTES) : null
+    const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
+    return await storeMedia(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
+  })
+  sendJson(exchange, 201, describeComplete(media))
+}
+
+async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+  const query = queryOf(exchange, ROUTES.storeMedia.query)
+  const sha256 = digestOf(exchange)
+  const maker = asMaker(exchange, caller, query, deps.clock)
+  const { formMaxFiles } = deps.terms()
+  const totalBytes = contentLength(exchange)
+  const results = await receive(deps, exchange, caller, async source => {
+    using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
+    using _memory = await takeMemory(deps, exchange, caller, Math.min(totalBytes ?? Infinity, FORM_BYTES))
+    const form = sha256 === null ? source : verifyDigest(source, sha256)
+    const files = formFiles(exchange.req.headers, form, { maxFiles: formMaxFiles, totalBytes })
+    const toStore = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
+    return await storeForm(deps, maker, toStore, AbortSignal.any([exchange.signal, slot.signal]))
+  })
+  sendJson(exchange, 200, {
+    results: results.map(({ index, field, outcome }) => ({
+      index,
+      field,
+      ...('media' in outcome
+        ? { media: describeComplete(outcome.media) }
+        : { problem: describeProblem(outcome.error, exchange.requestId) }),
+    })),
+  })
 }

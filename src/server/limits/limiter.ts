@@ -3,7 +3,7 @@
  * serve a cluster. Quota (bytes, pending uploads) is not here: it is exact in the record store.
  */
 
-import type { Credential } from '../access/access.ts'
+import type { Credential } from '../access/caller.ts'
 
 export type TransferDirection = 'upload' | 'download'
 

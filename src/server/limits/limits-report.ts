@@ -1,11 +1,10 @@
 /** The answer of GET /v1/limits. */
-import { tierLimits, type Limits } from '../../protocol/schemas.ts'
-import type { Client } from '../access/access.ts'
+import { type Limits, tierLimits } from '../../protocol/schemas.ts'
+import { type Client, knownTier, tierOf } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ClientRecords } from '../records/record-store.ts'
 import type { SlotLimiter } from './limiter.ts'
-import { knownTier, tierOf } from './tiers.ts'
 
 export interface LimitsReport {
   readonly live: LiveConfig

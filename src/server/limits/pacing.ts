@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { ByteSink } from '../blobs/blob-store.ts'
-import type { Tier } from '../access/access.ts'
+import type { Tier } from '../access/caller.ts'
 import type { RateLimiter, TransferDirection } from './limiter.ts'
 
 /** Charges bytes that are about to move and returns the pause before them in ms (0: none). */

@@ -1,5 +1,5 @@
 import { SealiftError } from '../../protocol/errors.ts'
-import type { Tier } from '../access/access.ts'
+import type { Tier } from '../access/caller.ts'
 
 /** @throws too_large (limit `manifestBytes`) */
 export function assertManifestFits(

@@ -2,16 +2,20 @@
  * What happens, one helper for each kind of event: it is logged and counted here, and nowhere else. No helper takes an
  * id that grants access, a name, a token, a query or a key; clients appear under a pseudonym, requests under their id.
  */
-import { isSealiftError, WIRE_ERRORS, isWireErrorCode, type SealiftErrorCode } from '../../protocol/errors.ts'
+import {
+  isSealiftError,
+  isWireErrorCode,
+  SealiftError,
+  type SealiftErrorCode,
+  WIRE_ERRORS,
+} from '../../protocol/errors.ts'
 import type { RouteName } from '../../protocol/routes.ts'
 import type { ConfigProblem } from '../config/config-error.ts'
 import type { UpkeepEvents } from '../upkeep/upkeep-events.ts'
-import type { Logger } from './logger.ts'
+import { describeError, isBug, type Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { createOneAddressAlarm } from './one-address-alarm.ts'
 import { createPseudonyms } from './pseudonym.ts'
-import { describeError, isBug } from './scrub.ts'
-import { createUpkeepEvents, type UpkeepMetrics } from './upkeep-events.ts'
 
 /** A request and how it ended. */
 export interface EndedRequest {
@@ -234,4 +238,33 @@ function statusOf(code: SealiftErrorCode): number | null {
 
 function codeOf(error: unknown): SealiftErrorCode {
   return isSealiftError(error) ? error.code : 'internal'
+}
+
+export type UpkeepMetrics = Pick<Metrics, 'swept' | 'sweepEnded' | 'sweepFailed' | 'sweepFound'>
+
+export function createUpkeepEvents({ logger, metrics }: { logger: Logger; metrics: UpkeepMetrics }): UpkeepEvents {
+  return {
+    swept(report, durationMs) {
+      metrics.sweepEnded(durationMs / 1000)
+      const done = Object.entries(report).filter(([, count]) => count > 0)
+      for (const [task, count] of done) metrics.swept(task, count)
+      const level = done.length > 0 ? 'info' : 'debug'
+      logger[level]({ ...Object.fromEntries(done), durationMs: Math.round(durationMs) }, 'swept')
+    },
+    failed(task, error, blobId) {
+      metrics.sweepFailed(task)
+      const err = describeError(error, { stack: isBug(error) })
+      logger.error({ task, ...(blobId === null ? {} : { blobId }), err }, 'sweep failed; it is tried again')
+    },
+    bytesMissing({ blobId, expectedBytes, storedBytes }) {
+      metrics.sweepFound('bytes_missing')
+      const err = describeError(new SealiftError('damaged', 'Stored bytes are missing'), { stack: false })
+      logger.error({ blobId, expectedBytes, storedBytes, err }, 'bytes are missing: run `sealift fsck`')
+    },
+    orphanDeleted: ({ blobId, sizeBytes }) => logger.info({ blobId, sizeBytes }, 'orphan deleted'),
+    orphansSuspicious(counts) {
+      metrics.sweepFound('orphans_suspicious')
+      logger.error(counts, 'many stored media have no record: none was deleted, the records may be the wrong ones')
+    },
+  }
 }

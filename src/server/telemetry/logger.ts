@@ -1,9 +1,9 @@
 /** The one logger. Everything but events.ts logs through the helpers there, so what is told is decided in one place. */
-import { pino, type DestinationStream, type Logger } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 
+import { isSealiftError } from '../../protocol/errors.ts'
 import { escapeUnseen } from '../../protocol/visible-text.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import { prettyLines } from './pretty-lines.ts'
 
 export type { Logger }
 
@@ -53,4 +53,72 @@ export function createLogger({ live, destination }: LoggerOptions): Logger {
 /** Some of what is logged comes from outside, such as a store's words: nothing in it speaks to a terminal. */
 function visibleLines(destination: DestinationStream): DestinationStream {
   return { write: line => destination.write(escapeUnseen(line)) }
+}
+
+/** JSON lines as people read them: `12:30:05 info  upload complete  bytes=5 client=ab12`. */
+export function prettyLines(destination: DestinationStream): DestinationStream {
+  return { write: line => destination.write(prettyLine(line)) }
+}
+
+export function prettyLine(line: string): string {
+  const { time, level, msg, err, ...facts } = JSON.parse(line) as Record<string, unknown>
+  const clock = String(time).slice(11, 19)
+  const told = Object.entries(facts).map(([name, value]) => `${name}=${plain(value)}`)
+  const trouble = err === undefined ? '' : `\n${indent(JSON.stringify(err, null, 2).replaceAll(String.raw`\n`, '\n'))}`
+  return `${[clock, String(level).padEnd(5), String(msg), ...told].join(' ')}${trouble}\n`
+}
+
+/** A line break in a value must not look like a line of its own. */
+function plain(value: unknown): string {
+  return typeof value === 'string' && /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value)
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^/gm, '    ')
+}
+
+/** Takes out of a text what may grant access or tell what people send: the last net, not the first. */
+const PATTERNS: readonly (readonly [RegExp, string])[] = [
+  // Ids of media, parcels and uploads: whoever knows one may read.
+  [/(?<![a-z2-7])[a-z2-7]{26}(?![a-z2-7])/g, '(id)'],
+  [/\b(Bearer|Basic)\s+\S+/gi, '$1 (hidden)'],
+  // Queries and fragments of URLs: a fragment holds the key of a manifest.
+  [/((?:https?:\/\/|\/)[^\s?#"']*[?#])[^\s"')]+/gi, '$1(hidden)'],
+  [/([?&][\w-]+=)[^\s"'&)]+/g, '$1(hidden)'],
+  // Signed tokens, and long random texts such as keys and secrets.
+  [/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '(token)'],
+  [/(?=[\w-]*\d)[A-Za-z0-9_-]{32,}=*/g, '(hidden)'],
+]
+
+export function scrub(text: string): string {
+  return PATTERNS.reduce((rest, [pattern, instead]) => rest.replaceAll(pattern, instead), text)
+}
+
+const MAX_CAUSES = 4
+
+export interface ToldError {
+  /** Its class. */
+  readonly type: string
+  readonly code: string | null
+  readonly message: string
+  readonly stack?: string
+  readonly cause?: ToldError
+}
+
+/** An error as it may be logged, with its causes; stacks only of those that are bugs. */
+export function describeError(error: unknown, options: { readonly stack: boolean }, depth = 0): ToldError {
+  if (!(error instanceof Error)) return { type: typeof error, code: null, message: 'not an Error' }
+  const { cause } = error
+  return {
+    type: error.name,
+    code: 'code' in error && typeof error.code === 'string' ? scrub(error.code) : null,
+    message: scrub(error.message),
+    ...(options.stack && error.stack ? { stack: scrub(error.stack) } : {}),
+    ...(cause instanceof Error && depth < MAX_CAUSES ? { cause: describeError(cause, options, depth + 1) } : {}),
+  }
+}
+
+/** Not one of our own refusals: something that must not happen, and that is told with its stack. */
+export function isBug(error: unknown): boolean {
+  return !isSealiftError(error) || error.code === 'internal'
 }

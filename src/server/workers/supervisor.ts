@@ -3,8 +3,9 @@
  * on the admin listener. It serves nothing itself, so nothing of a request can hurt it. Workers that lose it end.
  */
 import type { Health } from '../../protocol/schemas.ts'
-import type { AdminPlace } from '../telemetry/admin-place.ts'
-import { startAdminServer, type AdminServer } from '../telemetry/admin-server.ts'
+import type { LiveConfig } from '../config/live-config.ts'
+import { type AdminPlace, type AdminServer, startAdminServer } from '../telemetry/admin-server.ts'
+import { createLogger, describeError, type LoggerOptions } from '../telemetry/logger.ts'
 import { CrewMetrics } from './crew-metrics.ts'
 import type { WorkerReport } from './messages.ts'
 import { prepareWorkers, type WorkerEnd, WorkerProcess } from './worker-process.ts'
@@ -198,4 +199,13 @@ export function worst(reports: readonly (WorkerReport | null)[], missing: number
   if (missing > 0) checks['workers'] = 'failing'
   const isOk = reports.length > 0 && Object.values(checks).every(state => state !== 'failing')
   return { status: isOk ? 'ok' : 'failing', checks }
+}
+
+export function createSupervisorEvents(live: LiveConfig, logTo: LoggerOptions['destination']): SupervisorEvents {
+  const logger = createLogger({ live, ...(logTo ? { destination: logTo } : {}) })
+  return {
+    workerEnded: ({ pid, code, signal }) =>
+      logger.error({ pid, exitCode: code, signal }, 'a serving process ended; another is started'),
+    failed: (where, error) => logger.error({ where, err: describeError(error, { stack: true }) }, 'unexpected failure'),
+  }
 }

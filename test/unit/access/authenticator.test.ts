@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { createAuthenticator, type RequestFacts } from '../../../src/server/access/authenticator.ts'
-import { createProxyTrust } from '../../../src/server/access/proxy-trust.ts'
+import { createProxyTrust } from '../../../src/server/access/client-address.ts'
 import { bearerToken, hashToken, newToken } from '../../../src/server/access/tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'

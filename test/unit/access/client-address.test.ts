@@ -4,11 +4,11 @@ import { describe, expect, test } from 'vitest'
 import {
   clientAddress,
   clientNetwork,
+  createProxyTrust,
   isForwarded,
   isLoopbackAddress,
   normaliseAddress,
 } from '../../../src/server/access/client-address.ts'
-import { createProxyTrust } from '../../../src/server/access/proxy-trust.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 import { generatedFiles } from '../../../scripts/make-config-docs.ts'
-import { configWarnings } from '../../../src/server/config/print-config.ts'
+import { configWarnings } from '../../../src/server/config/write-config.ts'
 import { loadConfig } from '../../../src/server/config/load-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
-import { readYaml } from '../../../src/server/config/yaml-file.ts'
+import { readYaml } from '../../../src/server/config/config-files.ts'
 
 const folder = fileURLToPath(new URL('../../../config/', import.meta.url))
 const examples = (await readdir(folder)).filter(name => name.endsWith('.yaml'))

@@ -5,8 +5,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { createLiveConfig, type LiveConfigHolder } from '../../../src/server/config/live-config.ts'
-import { loadConfig, type ConfigSources } from '../../../src/server/config/load-config.ts'
-import { createReloader, type ReloadResult } from '../../../src/server/config/reload.ts'
+import {
+  type ConfigSources,
+  createReloader,
+  loadConfig,
+  type ReloadResult,
+} from '../../../src/server/config/load-config.ts'
 
 let folder = ''
 let file = ''

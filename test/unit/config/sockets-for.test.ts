@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
-import { socketsFor } from '../../../src/server/compose/s3-max-connections.ts'
+import { socketsFor } from '../../../src/server/compose/open-stores.ts'
 
 const socketsOf = (tiers: Record<string, object>): number => socketsFor(parseConfig({ tiers }).tiers)
 

@@ -2,9 +2,9 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { parseDuration, parseSize } from '../../../src/protocol/units.ts'
-import { editDistance, suggest } from '../../../src/server/config/suggest.ts'
-import { findVariable, VARIABLES } from '../../../src/server/config/variables.ts'
-import { writeDuration, writeSize } from '../../../src/server/config/write-values.ts'
+import { editDistance, suggest } from '../../../src/server/config/config-error.ts'
+import { findVariable, VARIABLES } from '../../../src/server/config/environment.ts'
+import { writeDuration, writeSize } from '../../../src/server/config/write-config.ts'
 
 test('sizes and durations read back as what they were', () => {
   fc.assert(

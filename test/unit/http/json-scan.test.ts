@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { JsonScan, type JsonBounds } from '../../../src/server/http/json-scan.ts'
+import { JsonScan, type JsonBounds } from '../../../src/server/http/json-body.ts'
 
 /** By the parsed value: how deep it is, and how many elements and keys it has. */
 function measure(value: unknown): JsonBounds {

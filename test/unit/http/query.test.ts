@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 
-import { queryOf } from '../../../src/server/http/query.ts'
+import { queryOf } from '../../../src/server/http/json-body.ts'
 import type { Exchange } from '../../../src/server/http/exchange.ts'
 
 const anything = z.record(z.string(), z.unknown())

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
 
 import { limits } from '../../../src/protocol/schemas.ts'
-import type { Client } from '../../../src/server/access/access.ts'
+import { type Client, tierOf } from '../../../src/server/access/caller.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { reportLimits } from '../../../src/server/limits/limits-report.ts'
 import { createMemorySlotLimiter } from '../../../src/server/limits/memory/slot-limiter.ts'
-import { tierOf } from '../../../src/server/limits/tiers.ts'
 import type { Usage } from '../../../src/server/records/record-store.ts'
 
 const config = parseConfig({

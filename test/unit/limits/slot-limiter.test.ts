@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Credential } from '../../../src/server/access/access.ts'
+import type { Credential } from '../../../src/server/access/caller.ts'
 import { createSessions } from '../../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'

@@ -5,10 +5,9 @@ import type { RouteName } from '../../../src/protocol/routes.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { createEvents, type EndedRequest } from '../../../src/server/telemetry/events.ts'
-import { createLogger } from '../../../src/server/telemetry/logger.ts'
+import { createLogger, describeError, scrub } from '../../../src/server/telemetry/logger.ts'
 import { createMetrics } from '../../../src/server/telemetry/metrics.ts'
 import { createOneAddressAlarm } from '../../../src/server/telemetry/one-address-alarm.ts'
-import { describeError, scrub } from '../../../src/server/telemetry/scrub.ts'
 
 type LogLine = Readonly<Record<string, unknown>>
 

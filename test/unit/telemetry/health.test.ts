@@ -3,8 +3,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { RawMap } from '../../../src/server/config/raw.ts'
-import { adminPlace, type AdminPlace } from '../../../src/server/telemetry/admin-place.ts'
-import { startAdminServer, type AdminServer } from '../../../src/server/telemetry/admin-server.ts'
+import {
+  adminPlace,
+  type AdminPlace,
+  type AdminServer,
+  startAdminServer,
+} from '../../../src/server/telemetry/admin-server.ts'
 import { createHealth, type HealthOptions } from '../../../src/server/telemetry/health.ts'
 
 function world(options: Partial<HealthOptions> = {}) {

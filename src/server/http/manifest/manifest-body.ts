@@ -1,17 +1,26 @@
 /** The body of a request that carries a manifest: raw octets, or JSON. */
+import { createHash } from 'node:crypto'
+
 import { SealiftError } from '../../../protocol/errors.ts'
-import { OCTET_STREAM } from '../../../protocol/headers.ts'
-import type { Caller } from '../../access/caller.ts'
+import { HEADER, MEDIA_COUNT_PATTERN, OCTET_STREAM } from '../../../protocol/headers.ts'
+import { type Caller, slotRequest } from '../../access/caller.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import { manifestTooLarge } from '../../parcels/manifest-bytes.ts'
-import { slotRequest } from '../../access/transfer-slot.ts'
-import { contentLength, contentType, readWhole, takeMemory, type Buffering } from '../buffered-body.ts'
+import { type Buffering, contentLength, contentType, readWhole, takeMemory } from '../buffered-body.ts'
 import type { Exchange } from '../exchange.ts'
 import { boundedBy, JSON_BYTES, tooLarge } from '../json-body.ts'
-import { decodeManifest, fromDecoded, MANIFEST_BOUNDS, manifestJsonBytes, type ManifestRoute } from './manifest-json.ts'
-import { cutOctets, mediaCountOf, OctetsHash } from './manifest-octets.ts'
+import {
+  cutIds,
+  decodeManifest,
+  fromDecoded,
+  ID_BYTES,
+  MANIFEST_BOUNDS,
+  manifestJsonBytes,
+  type ManifestRoute,
+  MAX_MEDIA,
+  type SentManifest,
+} from './manifest-json.ts'
 import type { ManifestThread } from './manifest-thread.ts'
-import { ID_BYTES, type SentManifest } from './sent-manifest.ts'
 
 export interface ReceiveManifest extends Buffering {
   readonly slots: SlotLimiter
@@ -90,4 +99,43 @@ function jsonForm(exchange: Exchange, limitBytes: number, route: ManifestRoute):
     parse: async (body, { manifests }) =>
       fromDecoded(body.length <= JSON_BYTES ? decodeManifest(body, route) : await manifests.decode(body, route)),
   }
+}
+
+/** The number of ids at the head of the body; 0 when the header is absent. @throws invalid_request */
+export function mediaCountOf({ req }: Pick<Exchange, 'req'>): number {
+  const header = req.headers[HEADER.mediaCount]
+  if (header === undefined) return 0
+  const count = typeof header === 'string' && MEDIA_COUNT_PATTERN.test(header) ? Number(header) : Infinity
+  if (count <= MAX_MEDIA) return count
+  throw new SealiftError('invalid_request', `Sealift-Media-Count must be a whole number from 0 to ${MAX_MEDIA}`)
+}
+
+/** Hashes a body as it arrives, so that its hash never takes a long turn. */
+export class OctetsHash {
+  readonly #hash = createHash('sha256')
+
+  readonly look = (piece: Uint8Array): void => {
+    this.#hash.update(piece)
+  }
+
+  digest(): string {
+    return this.#hash.digest('hex')
+  }
+}
+
+/** @throws invalid_request when an id is none, or the body ends before the manifest */
+export function cutOctets(body: Uint8Array<ArrayBuffer>, mediaCount: number, sha256: string): SentManifest {
+  const idBytes = mediaCount * ID_BYTES
+  if (body.length <= idBytes) throw new SealiftError('invalid_request', 'The body ends before its manifest')
+  const ids = body.subarray(0, idBytes)
+  if (!ids.every(isIdByte)) {
+    throw new SealiftError('invalid_request', 'The body begins with the ids of the media, 26 characters each')
+  }
+  const text = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength).toString('latin1')
+  return { manifest: body.subarray(idBytes), media: cutIds(text), sha256 }
+}
+
+/** `a` to `z` and `2` to `7`: see `ID_PATTERN`. */
+function isIdByte(byte: number): boolean {
+  return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x32 && byte <= 0x37)
 }

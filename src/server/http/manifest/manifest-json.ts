@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto'
 
 import { ROUTES } from '../../../protocol/routes.ts'
-import type { Tier } from '../../access/access.ts'
-import { checkShape, JSON_BYTES, parseJson } from '../json-body.ts'
-import type { JsonBounds } from '../json-scan.ts'
-import { cutIds, ID_BYTES, MAX_MEDIA, type SentManifest } from './sent-manifest.ts'
+import type { Tier } from '../../access/caller.ts'
+import { checkShape, JSON_BYTES, type JsonBounds, parseJson } from '../json-body.ts'
+
+export const ID_BYTES = 26
+/** Media items that one parcel may cover. */
+export const MAX_MEDIA = 20_000
 
 export type ManifestRoute = 'publishParcel' | 'replaceManifest'
 
@@ -37,4 +39,18 @@ export function decodeManifest(body: Uint8Array<ArrayBuffer>, route: ManifestRou
 
 export function fromDecoded({ ids, ...decoded }: DecodedManifest): SentManifest {
   return { ...decoded, media: cutIds(ids) }
+}
+
+/** A sealed manifest as it was sent, with the media it covers. */
+export interface SentManifest {
+  readonly manifest: Uint8Array
+  readonly media: readonly string[]
+  readonly ttlSeconds?: number | undefined
+  /** SHA-256 (hex) of the ids of the media and the manifest: what must be the same when a request is repeated. */
+  readonly sha256: string
+}
+
+/** The ids out of a text that is nothing but ids. */
+export function cutIds(text: string): string[] {
+  return Array.from({ length: text.length / ID_BYTES }, (_, at) => text.slice(at * ID_BYTES, (at + 1) * ID_BYTES))
 }

@@ -1,5 +1,5 @@
 import type { SealiftError } from '../../../protocol/errors.ts'
-import type { Credential } from '../../access/access.ts'
+import type { Credential } from '../../access/caller.ts'
 import type { Sessions } from '../../access/sessions.ts'
 
 /** The right to a slot: lost when the credential is revoked, be it in line or with the slot in hand. */

@@ -1,20 +1,19 @@
 /** Parts that a client stores itself: an address first, and a look at the store before the part counts. */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { DirectAddress, DirectPartRequest } from '../../../protocol/schemas.ts'
+import { type Caller, chargedTier, quotaCaps, slotRequest } from '../../access/caller.ts'
 import type { GrantsDirectAccess, StoredPart } from '../../blobs/blob-store.ts'
-import { chargedTier, quotaCaps, type Caller } from '../../access/caller.ts'
 import { blobTopic, partTopic } from '../../change-feed/change-feed.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-store.ts'
-import { slotRequest } from '../../access/transfer-slot.ts'
-import { assertStillTaken, checkPlace, type PutPart } from '../upload/put-part.ts'
 import { findLiveUpload } from '../upload/find-upload.ts'
+import { assertStillTaken, checkPlace, type PutPart } from '../upload/put-part.ts'
 import {
   bytesAhead,
+  type DirectAccess,
+  partTransfer,
   payAhead,
   requireDirect,
   tooSlowForParts,
-  type DirectAccess,
-  partTransfer,
 } from './direct-access.ts'
 
 export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms' | 'openTier'>

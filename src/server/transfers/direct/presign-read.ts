@@ -2,12 +2,11 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
 import type { DirectRead, DirectReadRequest } from '../../../protocol/schemas.ts'
+import { type Caller, slotRequest } from '../../access/caller.ts'
 import type { GrantsDirectAccess } from '../../blobs/blob-store.ts'
-import type { Caller } from '../../access/caller.ts'
-import { countDownload, type CountDownload, type CountedDownload, openMedia } from '../download/open-media.ts'
 import type { MediaRecord } from '../../records/record-store.ts'
-import { slotRequest } from '../../access/transfer-slot.ts'
-import { bytesAhead, payAhead, requireDirect, tooSlowForParts, type DirectAccess } from './direct-access.ts'
+import { countDownload, type CountDownload, type CountedDownload, openMedia } from '../download/open-media.ts'
+import { bytesAhead, type DirectAccess, payAhead, requireDirect, tooSlowForParts } from './direct-access.ts'
 
 export type DirectReads = DirectAccess & CountDownload
 

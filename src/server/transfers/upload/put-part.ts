@@ -1,18 +1,17 @@
 import { createHash } from 'node:crypto'
 
-import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
-import type { BlobStore } from '../../blobs/blob-store.ts'
-import { chargedTier, quotaCaps, type Caller, type Charging } from '../../access/caller.ts'
-import type { Clock } from '../../clock.ts'
 import { abortableSource } from '../../../common/abort-race.ts'
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
+import { type Caller, chargedTier, type Charging, quotaCaps, slotRequest } from '../../access/caller.ts'
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { blobTopic, type ChangeFeed, partTopic, uploadTopic } from '../../change-feed/change-feed.ts'
+import type { Clock } from '../../clock.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
-import { blobTopic, partTopic, uploadTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
-import { slotRequest } from '../../access/transfer-slot.ts'
-import { verifyDigest, type ByteSource } from './byte-source.ts'
-import { PartWatch, completedWithout, givenUp, takenOver, type PartsInFlight } from './exclusive-part.ts'
-import { findLiveUpload } from './find-upload.ts'
 import type { UploadTerms } from './begin-upload.ts'
+import { type ByteSource, verifyDigest } from './byte-source.ts'
+import { completedWithout, givenUp, type PartsInFlight, PartWatch, takenOver } from './exclusive-part.ts'
+import { findLiveUpload } from './find-upload.ts'
 
 export interface PutPart extends Charging {
   readonly records: UploadRecords

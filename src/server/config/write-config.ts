@@ -1,5 +1,9 @@
 /** Values as they are written in a file: the opposite of parsing, exact. */
+import { stringify } from 'yaml'
+
+import { ConfigError } from './config-error.ts'
 import type { Field, Node } from './fields.ts'
+import { configSchema, type ServerConfig } from './schema.ts'
 
 const SIZE_STEPS: readonly (readonly [string, number])[] = [
   ['TiB', 2 ** 40],
@@ -59,4 +63,57 @@ function writeField({ facts, suffix }: Field<unknown, string>, value: unknown): 
 
 function hideSecrets(entry: unknown): unknown {
   return typeof entry === 'object' && entry !== null && 'sha256' in entry ? { ...entry, sha256: HIDDEN } : HIDDEN
+}
+
+/** The configuration in force as YAML, every value written out, secrets replaced by `(hidden)`. */
+export function printConfig(config: ServerConfig): string {
+  return stringify(writeValue(configSchema, config), { lineWidth: 0 })
+}
+
+/** Things an operator should know about a configuration that is valid all the same. */
+export function configWarnings(config: ServerConfig): readonly string[] {
+  const { access, listen, admin } = config
+  const warnings: string[] = []
+  if (access.openMode === 'everywhere') {
+    warnings.push('access.openMode is everywhere: anyone who reaches this server may store files on it')
+  }
+  if (access.openMode === 'off' && access.tokens.length === 0 && access.jwt === null) {
+    warnings.push('access.openMode is off and there are no tokens: nobody can store anything')
+  }
+  if (listen.publicUrl !== null && listen.trustedProxies.length === 0) {
+    warnings.push(
+      'listen.publicUrl is set but listen.trustedProxies is empty: behind a proxy all clients count as one address',
+    )
+  }
+  if (admin.enabled && ['0.0.0.0', '::'].includes(admin.host)) {
+    warnings.push('admin.host takes connections from anywhere: whoever reaches it can read the metrics')
+  }
+  return warnings
+}
+
+const { tiers } = configSchema.fields
+
+export function writeTiers(config: Pick<ServerConfig, 'tiers'>): string {
+  return JSON.stringify(writeValue(tiers, config.tiers))
+}
+
+/** @throws ConfigError when they are not such as this server could have in its own file */
+export function readTiers(written: string): ServerConfig['tiers'] {
+  const parsed = tiers.schema.safeParse(parseJson(written))
+  if (parsed.success) return parsed.data
+  throw new ConfigError(
+    parsed.error.issues.map(({ path, message }) => ({
+      key: ['tiers', ...path.map(String)].join('.'),
+      message,
+      origin: 'another node',
+    })),
+  )
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return null
+  }
 }

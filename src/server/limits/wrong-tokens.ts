@@ -1,7 +1,7 @@
 /** What an address may cost by wrong tokens: so many refusals, and beyond them few signatures that are verified. */
 import { BoundedMap } from '../../common/bounded-map.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import { whenKnown, type RateLimiter, type Take } from '../limits/limiter.ts'
+import { type RateLimiter, type Take, whenKnown } from './limiter.ts'
 
 /** Wrong tokens an address may send: enough for a crowd behind one router, too few to guess. */
 const WRONG_TOKENS = { perSecond: 5, burst: 200 }

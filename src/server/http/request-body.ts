@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 
 import { SealiftError } from '../../protocol/errors.ts'
+import type { Caller } from '../access/caller.ts'
+import type { RateLimiter } from '../limits/limiter.ts'
+import { chargeFor, paceSource } from '../limits/pacing.ts'
+import type { ByteSource } from '../transfers/upload/byte-source.ts'
+import type { Exchange } from './exchange.ts'
 import type { Pace, StallWatch, Watched } from './stall-watch.ts'
 
 export interface BodyReaderOptions {
@@ -128,5 +133,32 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
     this.#waitedMs += performance.now() - this.#waitingSinceMs
     if (over || this.#failure) this.#stop()
     answer()
+  }
+}
+
+/** What receiving a stream takes. */
+export interface Receiving {
+  readonly watch: StallWatch
+  readonly pace: () => Pace
+  readonly rates: RateLimiter
+}
+
+/**
+ * Gives `take` the body of a request as a source that keeps to the client's rate. The connection is not cut as idle
+ * meanwhile: the reader itself knows when the sender, and not the server, is slow.
+ */
+export async function receive<T>(
+  { watch, pace, rates }: Receiving,
+  exchange: Exchange,
+  { client: { clientId }, tier }: Caller,
+  take: (source: ByteSource) => Promise<T>,
+): Promise<T> {
+  const reader = new BodyReader({ req: exchange.req, watch, pace: pace(), begin: () => exchange.sendContinue() })
+  const charge = chargeFor(rates, { clientId, tier, direction: 'upload' })
+  try {
+    return await exchange.withoutIdleTimeout(take(charge ? paceSource(reader, charge, exchange.signal) : reader))
+  } finally {
+    exchange.receivedBytes = reader.receivedBytes
+    await reader.return()
   }
 }
