@@ -6,7 +6,7 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['lint', 'npx', 'oxlint', '--deny-warnings'],
   ['format', 'npx', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
-  ['docs', 'node', 'scripts/check-docs.ts'],
+  ['public symbols, links', 'node', 'scripts/checks/main.ts', 'public-symbols', 'links'],
   ['lockfile', 'node', 'scripts/check-lockfile.ts'],
 ]
 
