@@ -22,7 +22,7 @@ import type { ServerConfig } from './config/schema.ts'
 import { createAccelerate } from './http/accelerate.ts'
 import { Dispatcher } from './http/dispatch.ts'
 import type { Exchange } from './http/exchange.ts'
-import { createIdentify, Gate } from './http/gate.ts'
+import { createIdentifier, Gate } from './http/gate.ts'
 import { ManifestThread } from './http/manifest/manifest-thread.ts'
 import { renderContract } from './http/public-routes.ts'
 import { routeTable, type Services } from './http/routes.ts'
@@ -30,7 +30,7 @@ import { createRequestIds, HttpServer } from './http/server.ts'
 import { StallWatch } from './http/stall-watch.ts'
 import { WrongTokens } from './limits/wrong-tokens.ts'
 import { StoredManifests } from './parcels/stored-manifests.ts'
-import { adminPlace, startAdminServer } from './telemetry/admin-server.ts'
+import { adminAddress, startAdminServer } from './telemetry/admin-server.ts'
 import { createEvents, type Events } from './telemetry/events.ts'
 import { createHealth, type HealthCheck } from './telemetry/health.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -122,7 +122,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer =
     admin.enabled && options.ownAdmin !== false
-      ? resources.use(await startAdminServer({ place: adminPlace(live.current), metrics, health, onError }))
+      ? resources.use(await startAdminServer({ place: adminAddress(live.current), metrics, health, onError }))
       : null
   if (limits.node) resources.use(await followOthers({ live, node: limits.node, sessions, events, readAtMs, reread }))
   const { address, port } = await http.listen(listen)
@@ -254,7 +254,7 @@ function createListener(
   const { clock, records, rates } = services
   const proxies = createProxyTrust(live)
   const wrongTokens = new WrongTokens({ rates })
-  const identify = createIdentify({
+  const identify = createIdentifier({
     live,
     authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256, wrongTokens }),
     devices: new DeviceGate({ live, records, clock }),
@@ -282,7 +282,7 @@ function tellEnd(events: Events, exchange: Exchange): void {
     requestId,
     route,
     method: req.method ?? '',
-    status: res.writableFinished || exchange.answeredEarly ? res.statusCode : null,
+    status: res.writableFinished || exchange.respondedEarly ? res.statusCode : null,
     durationMs: performance.now() - exchange.startedAtMs,
     receivedBytes,
     sentBytes,

@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { adminPlace } from '../../server/telemetry/admin-server.ts'
+import { adminAddress } from '../../server/telemetry/admin-server.ts'
 import type { CliIo } from '../cli-io.ts'
 import { explain } from '../explain.ts'
 import { fail, ok, warn, type Check } from './check.ts'
@@ -44,7 +44,7 @@ export async function* checkServer({ file, data, io, fix }: ServerCheckOptions):
   yield* checkStorage(config, { fix, signal: io.signal })
   yield* checkCluster(config)
   yield await checkPort('port', config.listen)
-  if (config.admin.enabled) yield await checkPort('admin port', adminPlace(config))
+  if (config.admin.enabled) yield await checkPort('admin port', adminAddress(config))
   yield* checkBacklog(config.listen.backlog)
 }
 

@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { WORKER_TOKEN_VARIABLE } from '../../server/config/environment.ts'
 import type { LiveConfigHolder } from '../../server/config/live-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
-import { adminPlace } from '../../server/telemetry/admin-server.ts'
+import { adminAddress } from '../../server/telemetry/admin-server.ts'
 import {
   createSupervisorEvents,
   superviseWorkers,
@@ -60,7 +60,7 @@ function start(live: LiveConfigHolder, access: LocalAccess): Promise<Supervisor>
   return superviseWorkers({
     count: workers,
     workerEnvironment: { [WORKER_TOKEN_VARIABLE]: access.sha256 },
-    admin: admin.enabled ? adminPlace(live.current) : null,
+    admin: admin.enabled ? adminAddress(live.current) : null,
     stopGraceMs: () => live.current.transfer.stopGraceMs,
     events: createSupervisorEvents(live, pino.destination({ fd: STDERR, sync: true })),
   })

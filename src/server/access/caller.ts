@@ -14,7 +14,7 @@ export interface Caller {
 }
 
 /** A caller who makes something, and the key that makes the request repeatable. */
-export interface Maker extends Caller {
+export interface IdempotentCaller extends Caller {
   readonly idempotency: Idempotency | null
 }
 

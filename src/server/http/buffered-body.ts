@@ -21,7 +21,7 @@ export function takeMemory(
   return exchange.whileQueued(memory.take(client.clientId, bytes, exchange.signal))
 }
 
-export interface WholeBody {
+export interface BufferedBody {
   /** Most bytes that may come: `Content-Length` where there is one. */
   readonly mostBytes: number
   /** Given each piece as it arrives, before the whole is there; may throw to refuse it. */
@@ -35,11 +35,11 @@ export interface WholeBody {
  * The whole body, at the client's byte rate. The pieces are copied as they come: a body in thousands of tiny chunks
  * would otherwise keep an object for each of them.
  */
-export async function readWhole(
+export async function readBody(
   deps: Receiving,
   exchange: Exchange,
   caller: Caller,
-  { mostBytes, look, tooLarge, signal }: WholeBody,
+  { mostBytes, look, tooLarge, signal }: BufferedBody,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = allocate(mostBytes)
   let length = 0

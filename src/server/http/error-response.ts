@@ -32,7 +32,7 @@ export function refuse(exchange: Exchange, error: unknown): void {
   headers.push('Connection', 'close')
   res.writeHead(statusOf(error), exchange.headers('Content-Length', String(Buffer.byteLength(body)), ...headers))
   res.write(body, failure => {
-    exchange.answeredEarly = !failure
+    exchange.respondedEarly = !failure
   })
   drain(exchange, () => res.end())
 }
@@ -120,7 +120,7 @@ function stopReading(req: Exchange['req']): void {
  * The answer to bytes that are no HTTP request, written to the bare connection, which ends with it: whatever follows
  * on it could be taken for another request. In the middle of an answer the connection is just cut.
  */
-export function answerRaw(socket: Socket, error: NodeJS.ErrnoException): void {
+export function sendRawError(socket: Socket, error: NodeJS.ErrnoException): void {
   if (!socket.writable || error.code === 'ECONNRESET' || isAnswering(socket)) {
     socket.destroy()
     return

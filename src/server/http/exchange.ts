@@ -45,7 +45,7 @@ export class Exchange {
   /** True once what is left of the body is being thrown away. */
   draining = false
   /** True once the system has taken a whole answer that came before the whole request: the connection may be cut after it. */
-  answeredEarly = false
+  respondedEarly = false
   /** True while it stands in line, or waits for something new. */
   waiting = false
   /** Told when the answer or the connection ends, so that nothing waits for bytes to be taken any more. */

@@ -9,7 +9,7 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER, IDEMPOTENCY_KEY_PATTERN, OWNER_PATTERN } from '../../protocol/headers.ts'
 import { type Access, type RouteName, ROUTES } from '../../protocol/routes.ts'
 import type { Authenticator, RequestFacts } from '../access/authenticator.ts'
-import { type Caller, type Client, type Maker, type Tier, tierOf } from '../access/caller.ts'
+import { type Caller, type Client, type IdempotentCaller, type Tier, tierOf } from '../access/caller.ts'
 import type { RequestHeaders } from '../access/client-address.ts'
 import type { DeviceGate } from '../access/devices.ts'
 import type { Clock } from '../clock.ts'
@@ -120,7 +120,12 @@ export function idempotencyKeyOf({ req }: Pick<Exchange, 'req'>): string | null 
 }
 
 /** The caller as one who makes something repeatable. `request` is what must be the same when the key is repeated. */
-export function asMaker(exchange: Exchange, caller: Caller, request: unknown, clock: Clock): Maker {
+export function asIdempotentCaller(
+  exchange: Exchange,
+  caller: Caller,
+  request: unknown,
+  clock: Clock,
+): IdempotentCaller {
   const key = idempotencyKeyOf(exchange)
   if (key === null) return { ...caller, idempotency: null }
   const asked = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
@@ -151,7 +156,7 @@ export interface Identity {
  * Returns the function that every request passes first.
  * It throws unauthorized, rate_limited (an address that keeps sending wrong tokens), too_many_devices, unavailable.
  */
-export function createIdentify(
+export function createIdentifier(
   options: IdentifyOptions,
 ): (req: IncomingRequest, how: { readonly capability: boolean }) => Identity | Promise<Identity> {
   const { live, devices } = options

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Caller } from '../access/caller.ts'
-import { type Buffering, contentLength, contentType, readWhole, takeMemory } from './buffered-body.ts'
+import { type Buffering, contentLength, contentType, readBody, takeMemory } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 
 /** Room for any request that carries no manifest. */
@@ -33,7 +33,7 @@ export async function readJson<Schema extends z.ZodType>(
     tooLarge: () => tooLarge(mostBytes),
     signal: exchange.signal,
   }
-  return checkShape(schema, parseJson(await readWhole(deps, exchange, caller, body)))
+  return checkShape(schema, parseJson(await readBody(deps, exchange, caller, body)))
 }
 
 /** Refuses a body whose structure is out of bounds, as soon as that has arrived. Returned function: @throws invalid_request */

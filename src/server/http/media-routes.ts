@@ -6,7 +6,7 @@ import { endLease, assertKnown, forwardMedia, type ForwardMedia } from '../trans
 import { sendEmpty, sendJson } from './responses.ts'
 import type { Buffering } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
-import { asMaker } from './gate.ts'
+import { asIdempotentCaller } from './gate.ts'
 import { readJson } from './json-body.ts'
 
 export type MediaRoutes = ForwardMedia & Buffering
@@ -28,7 +28,7 @@ export async function forwardMediaRoute(
 ): Promise<void> {
   await assertKnown(deps.records, mediaId)
   const request = await readJson(deps, exchange, caller, ROUTES.forwardMedia.json)
-  const media = await forwardMedia(deps, asMaker(exchange, caller, request, deps.clock), mediaId, request)
+  const media = await forwardMedia(deps, asIdempotentCaller(exchange, caller, request, deps.clock), mediaId, request)
   sendJson(exchange, 201, describeComplete(media))
 }
 

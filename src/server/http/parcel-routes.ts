@@ -19,7 +19,7 @@ import { waitForVersion } from '../parcels/wait-for-version.ts'
 import type { ParcelFacts } from '../records/record-store.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
-import { asMaker, idempotencyKeyOf } from './gate.ts'
+import { asIdempotentCaller, idempotencyKeyOf } from './gate.ts'
 import { queryOf } from './json-body.ts'
 import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
 import { ResponseSink } from './response-sink.ts'
@@ -40,7 +40,7 @@ export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange,
   const expected = { caller, route: 'publishParcel', admit: () => deps.admitNewBytes() } as const
   const parcel = await receiveManifest(deps, exchange, expected, sent => {
     const { manifest, media, sha256, ttlSeconds = query.ttlSeconds } = sent
-    const maker = asMaker(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
+    const maker = asIdempotentCaller(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
     return publishParcel(deps, maker, { manifest, media, ttlSeconds })
   })
   sendJson(exchange, 201, describeParcel(parcel), ['ETag', versionTag(parcel.version)])

@@ -14,7 +14,7 @@ import { clientNetwork, normaliseAddress } from '../access/client-address.ts'
 import { corsHeaders } from './cors.ts'
 import type { Dispatcher } from './dispatch.ts'
 import { Exchange } from './exchange.ts'
-import { answerRaw } from './error-response.ts'
+import { sendRawError } from './error-response.ts'
 
 const HEADERS_TIMEOUT_MS = 15_000
 const CHECK_EVERY_MS = 5000
@@ -111,7 +111,7 @@ export class HttpServer {
     server.on('request', (req, res) => this.#begin(req, res, false))
     server.on('checkContinue', (req, res) => this.#begin(req, res, true))
     server.on('checkExpectation', (req, res) => this.#begin(req, res, false))
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerRaw(socket as Socket, error))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => sendRawError(socket as Socket, error))
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {

@@ -16,7 +16,7 @@ import { storeMedia, type StoreMediaDeps } from '../transfers/upload/store-media
 import { type Buffering, contentLength, contentType, takeMemory } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 import { formFiles } from './form-files.ts'
-import { asMaker } from './gate.ts'
+import { asIdempotentCaller } from './gate.ts'
 import { queryOf, readJson } from './json-body.ts'
 import { describeProblem } from './problems.ts'
 import { receive, type Receiving } from './request-body.ts'
@@ -26,7 +26,7 @@ export type UploadRoutes = BeginUpload & CompleteUpload & UploadStatusParts & Bu
 
 export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
   const request = await readJson(deps, exchange, caller, ROUTES.beginUpload.json)
-  const { upload } = await beginUpload(deps, asMaker(exchange, caller, request, deps.clock), request)
+  const { upload } = await beginUpload(deps, asIdempotentCaller(exchange, caller, request, deps.clock), request)
   sendJson(exchange, 201, describeBegun(upload, deps.transferMode()))
 }
 
@@ -132,7 +132,7 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
   const sizeBytes = contentLength(exchange)
   if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
   const sha256 = digestOf(exchange)
-  const maker = asMaker(exchange, caller, [query, sizeBytes, sha256], deps.clock)
+  const maker = asIdempotentCaller(exchange, caller, [query, sizeBytes, sha256], deps.clock)
   const media = await receive(deps, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     using _memory = sizeBytes === null ? await takeMemory(deps, exchange, caller, AHEAD_BYTES) : null
@@ -145,7 +145,7 @@ async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): P
 async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
   const query = queryOf(exchange, ROUTES.storeMedia.query)
   const sha256 = digestOf(exchange)
-  const maker = asMaker(exchange, caller, query, deps.clock)
+  const maker = asIdempotentCaller(exchange, caller, query, deps.clock)
   const { formMaxFiles } = deps.terms()
   const totalBytes = contentLength(exchange)
   const results = await receive(deps, exchange, caller, async source => {

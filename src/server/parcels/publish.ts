@@ -1,5 +1,5 @@
 import { newId } from '../../protocol/ids.ts'
-import { claimOf, expiryOf, storageCaps, type Maker } from '../access/caller.ts'
+import { claimOf, expiryOf, storageCaps, type IdempotentCaller } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
 import { assertManifestFits } from './manifest-bytes.ts'
@@ -24,22 +24,22 @@ export interface NewManifest {
  */
 export async function publishParcel(
   { records, clock, random, admitNewBytes }: PublishParcel,
-  maker: Maker,
+  caller: IdempotentCaller,
   { manifest, media, ttlSeconds }: NewManifest,
 ): Promise<ParcelFacts> {
-  assertManifestFits(manifest, maker.tier)
+  assertManifestFits(manifest, caller.tier)
   await admitNewBytes()
   const now = clock()
   const parcel = {
     parcelId: newId(random),
-    clientId: maker.client.clientId,
-    ownerHash: maker.ownerHash,
+    clientId: caller.client.clientId,
+    ownerHash: caller.ownerHash,
     manifest,
     media,
     createdAt: now,
-    expiresAt: expiryOf(maker.tier, ttlSeconds, now),
-    caps: storageCaps(maker.tier),
-    idempotency: maker.idempotency,
+    expiresAt: expiryOf(caller.tier, ttlSeconds, now),
+    caps: storageCaps(caller.tier),
+    idempotency: caller.idempotency,
   }
-  return records.publishParcel(parcel, claimOf(maker))
+  return records.publishParcel(parcel, claimOf(caller))
 }

@@ -10,7 +10,7 @@ import type { HealthCheck } from './health.ts'
 import type { Metrics } from './metrics.ts'
 
 export interface AdminServerOptions {
-  readonly place: AdminPlace
+  readonly place: AdminAddress
   readonly metrics: Pick<Metrics, 'read'>
   readonly health: Pick<HealthCheck, 'readiness'>
   /** Told of what must not happen. */
@@ -48,7 +48,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   }
 }
 
-async function listenAt(server: Server, { host, port, mayMove, backlog }: AdminPlace): Promise<void> {
+async function listenAt(server: Server, { host, port, mayMove, backlog }: AdminAddress): Promise<void> {
   try {
     await listenOn(server, { host, port, backlog })
   } catch (error) {
@@ -117,7 +117,7 @@ function send(req: IncomingMessage, res: ServerResponse, { status, contentType, 
 
 export const DEFAULT_ADMIN_PORT = 7326
 
-export interface AdminPlace {
+export interface AdminAddress {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
@@ -129,7 +129,7 @@ export interface AdminPlace {
 }
 
 /** The admin listener that a configuration asks for. */
-export function adminPlace({ admin, listen }: Pick<ServerConfig, 'admin' | 'listen'>): AdminPlace {
+export function adminAddress({ admin, listen }: Pick<ServerConfig, 'admin' | 'listen'>): AdminAddress {
   const { host, hosts } = admin
   const { backlog } = listen
   if (admin.port !== null) return { host, hosts, backlog, port: admin.port, mayMove: false }
@@ -140,7 +140,7 @@ export function adminPlace({ admin, listen }: Pick<ServerConfig, 'admin' | 'list
  * Whether a request names this listener in `Host`. A page that makes its own name resolve to this machine (DNS rebinding)
  * sends that name; it cannot send an address. Without the header (HTTP/1.0) no browser asks.
  */
-export function isOwnHost({ host, hosts }: Pick<AdminPlace, 'host' | 'hosts'>, header: string | undefined): boolean {
+export function isOwnHost({ host, hosts }: Pick<AdminAddress, 'host' | 'hosts'>, header: string | undefined): boolean {
   if (header === undefined) return true
   const name = URL.parse(`http://${header}`)?.hostname.replace(/^\[|\]$/g, '')
   if (name === undefined) return false

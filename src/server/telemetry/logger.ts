@@ -96,17 +96,17 @@ export function scrub(text: string): string {
 
 const MAX_CAUSES = 4
 
-export interface ToldError {
+export interface LoggedError {
   /** Its class. */
   readonly type: string
   readonly code: string | null
   readonly message: string
   readonly stack?: string
-  readonly cause?: ToldError
+  readonly cause?: LoggedError
 }
 
 /** An error as it may be logged, with its causes; stacks only of those that are bugs. */
-export function describeError(error: unknown, options: { readonly stack: boolean }, depth = 0): ToldError {
+export function describeError(error: unknown, options: { readonly stack: boolean }, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, code: null, message: 'not an Error' }
   const { cause } = error
   return {

@@ -4,7 +4,7 @@
  */
 import type { Health } from '../../protocol/schemas.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import { type AdminPlace, type AdminServer, startAdminServer } from '../telemetry/admin-server.ts'
+import { type AdminAddress, type AdminServer, startAdminServer } from '../telemetry/admin-server.ts'
 import { createLogger, describeError, type LoggerOptions } from '../telemetry/logger.ts'
 import { CrewMetrics } from './crew-metrics.ts'
 import type { WorkerReport } from './messages.ts'
@@ -23,7 +23,7 @@ export interface SupervisorOptions {
   /** Variables of every worker, added to this process's own. */
   readonly workerEnvironment?: Readonly<Record<string, string>>
   /** `null`: no admin listener. */
-  readonly admin: AdminPlace | null
+  readonly admin: AdminAddress | null
   /** How long workers may take to let transfers end. */
   readonly stopGraceMs: () => number
   readonly events: SupervisorEvents
@@ -172,7 +172,7 @@ class Crew {
   }
 }
 
-function startAdmin(crew: Crew, place: AdminPlace, events: SupervisorEvents): Promise<AdminServer> {
+function startAdmin(crew: Crew, place: AdminAddress, events: SupervisorEvents): Promise<AdminServer> {
   return startAdminServer({
     place,
     metrics: {

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createAuthenticator } from '../../../src/server/access/authenticator.ts'
 import { createProxyTrust } from '../../../src/server/access/client-address.ts'
 import { DeviceGate } from '../../../src/server/access/devices.ts'
-import { createIdentify } from '../../../src/server/http/gate.ts'
+import { createIdentifier } from '../../../src/server/http/gate.ts'
 import { WrongTokens } from '../../../src/server/limits/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
@@ -253,7 +253,7 @@ describe('threat 50: forged tokens of an address', () => {
     const live = createLiveConfig(parseConfig({ access: { openMode: 'off', jwt: { publicKey: pem } } }))
     const wrongTokens = new WrongTokens({ rates: new MemoryRateLimiter({ now }), now })
     const proxies = createProxyTrust(live)
-    const identify = createIdentify({
+    const identify = createIdentifier({
       live,
       authenticator: createAuthenticator({ live, clock: now, proxies, wrongTokens }),
       devices: new DeviceGate({ live, clock: now, records: { seeDevice: async () => undefined } }),

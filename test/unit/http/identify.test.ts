@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { createAuthenticator } from '../../../src/server/access/authenticator.ts'
 import { DeviceGate } from '../../../src/server/access/devices.ts'
-import { createIdentify } from '../../../src/server/http/gate.ts'
+import { createIdentifier } from '../../../src/server/http/gate.ts'
 import { createProxyTrust } from '../../../src/server/access/client-address.ts'
 import { hashToken, newToken } from '../../../src/server/access/tokens.ts'
 import { WrongTokens } from '../../../src/server/limits/wrong-tokens.ts'
@@ -44,7 +44,7 @@ function world(devices = 2) {
   const clock = { ms: 1_000_000_000_000 }
   const live = createLiveConfig(parseConfig({ access: { tokens }, tiers: { default: { devices } } }))
   const records = deviceRecords()
-  const identify = createIdentify({
+  const identify = createIdentifier({
     live,
     authenticator: createAuthenticator({
       live,

@@ -4,8 +4,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { RawMap } from '../../../src/server/config/raw.ts'
 import {
-  adminPlace,
-  type AdminPlace,
+  adminAddress,
+  type AdminAddress,
   type AdminServer,
   startAdminServer,
 } from '../../../src/server/telemetry/admin-server.ts'
@@ -98,7 +98,7 @@ describe('readiness', () => {
   })
 })
 
-const PLACE: AdminPlace = { host: '127.0.0.1', port: 0, mayMove: false, hosts: [], backlog: 16 }
+const PLACE: AdminAddress = { host: '127.0.0.1', port: 0, mayMove: false, hosts: [], backlog: 16 }
 
 describe('the admin listener', () => {
   let server: AdminServer | null = null
@@ -107,7 +107,7 @@ describe('the admin listener', () => {
   async function start(
     health = world().health,
     metrics = async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
-    place: Partial<AdminPlace> = {},
+    place: Partial<AdminAddress> = {},
   ) {
     const errors: unknown[] = []
     server = await startAdminServer({
@@ -167,7 +167,7 @@ describe('the admin listener', () => {
   })
 
   test("its port is the default one, or any where that is the server's own; one that is set stays", () => {
-    const placeOf = (raw: RawMap) => adminPlace(parseConfig(raw))
+    const placeOf = (raw: RawMap) => adminAddress(parseConfig(raw))
     expect(placeOf({})).toMatchObject({ port: 7326, mayMove: true })
     expect(placeOf({ listen: { port: 7326 } })).toMatchObject({ port: 0, mayMove: true })
     expect(placeOf({ admin: { port: 7326 } })).toMatchObject({ port: 7326, mayMove: false })

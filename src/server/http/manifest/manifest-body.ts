@@ -6,7 +6,7 @@ import { HEADER, MEDIA_COUNT_PATTERN, OCTET_STREAM } from '../../../protocol/hea
 import { type Caller, slotRequest } from '../../access/caller.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import { manifestTooLarge } from '../../parcels/manifest-bytes.ts'
-import { type Buffering, contentLength, contentType, readWhole, takeMemory } from '../buffered-body.ts'
+import { type Buffering, contentLength, contentType, readBody, takeMemory } from '../buffered-body.ts'
 import type { Exchange } from '../exchange.ts'
 import { boundedBy, JSON_BYTES, tooLarge } from '../json-body.ts'
 import {
@@ -52,7 +52,7 @@ export async function receiveManifest<T>(
   using _memory = await takeMemory(deps, exchange, caller, form.mostBytes)
   const signal = AbortSignal.any([exchange.signal, slot.signal])
   const { mostBytes, look, tooLarge } = form
-  const body = await readWhole(deps, exchange, caller, { mostBytes, look, tooLarge, signal })
+  const body = await readBody(deps, exchange, caller, { mostBytes, look, tooLarge, signal })
   return await use(await form.parse(body, deps))
 }
 

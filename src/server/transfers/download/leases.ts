@@ -1,7 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
 import type { LeaseRequest } from '../../../protocol/schemas.ts'
-import { expiryOf, storageCaps, type Maker, claimOf, type Caller } from '../../access/caller.ts'
+import { expiryOf, storageCaps, type IdempotentCaller, claimOf, type Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
 
@@ -33,7 +33,7 @@ function noSuchMedia(): SealiftError {
  */
 export async function forwardMedia(
   { records, clock, random, admitNewBytes }: ForwardMedia,
-  maker: Maker,
+  maker: IdempotentCaller,
   mediaId: string,
   request: LeaseRequest,
 ): Promise<MediaRecord> {

@@ -1,7 +1,7 @@
 import { MAX_PART_INDEX, newId } from '../../../protocol/ids.ts'
 import { PART_STEP_BYTES } from '../../../protocol/parts.ts'
 import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../../protocol/schemas.ts'
-import { expiryOf, quotaCaps, type Maker } from '../../access/caller.ts'
+import { expiryOf, quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
 
@@ -26,7 +26,7 @@ export interface Begun {
  */
 export async function beginUpload(
   { records, clock, random, terms, admitNewBytes }: BeginUpload,
-  maker: Maker,
+  caller: IdempotentCaller,
   request: BeginUploadRequest,
 ): Promise<Begun> {
   await admitNewBytes()
@@ -38,17 +38,17 @@ export async function beginUpload(
     blobId: newId(random),
     lease: {
       mediaId: newId(random),
-      clientId: maker.client.clientId,
-      ownerHash: maker.ownerHash,
+      clientId: caller.client.clientId,
+      ownerHash: caller.ownerHash,
       createdAt: now,
-      expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
+      expiresAt: expiryOf(caller.tier, request.ttlSeconds, now),
       maxDownloads: request.maxDownloads ?? null,
     },
     partBytes: partSize(partBytes, request),
     declaredBytes: request.sizeBytes ?? null,
     expiresAt: now + uploadExpiryMs,
-    caps: quotaCaps(maker.tier, request.kind),
-    idempotency: maker.idempotency,
+    caps: quotaCaps(caller.tier, request.kind),
+    idempotency: caller.idempotency,
   })
   return { upload, repeated: upload.uploadId !== uploadId }
 }

@@ -1,6 +1,6 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { KINDS, type Kind } from '../../../protocol/schemas.ts'
-import type { Maker } from '../../access/caller.ts'
+import type { IdempotentCaller } from '../../access/caller.ts'
 import type { MediaRecord } from '../../records/record-store.ts'
 import type { ByteSource } from './byte-source.ts'
 import { storeMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
@@ -34,7 +34,7 @@ export interface FormOutcome {
  */
 export async function storeForm(
   deps: StoreMediaDeps,
-  maker: Maker,
+  caller: IdempotentCaller,
   { files, maxFiles, ...common }: Form,
   signal: AbortSignal,
 ): Promise<readonly FormOutcome[]> {
@@ -42,7 +42,9 @@ export async function storeForm(
   for await (const file of files) {
     const index = outcomes.length
     const outcome =
-      index < maxFiles ? await storeFile(deps, asFileMaker(maker, index), { file, common }, signal) : tooMany(maxFiles)
+      index < maxFiles
+        ? await storeFile(deps, asFileCaller(caller, index), { file, common }, signal)
+        : tooMany(maxFiles)
     file.skip()
     outcomes.push({ index, field: file.field, outcome })
   }
@@ -51,11 +53,11 @@ export async function storeForm(
 }
 
 /** Each file of a repeated form is a request of its own, told apart by its place. */
-function asFileMaker(maker: Maker, index: number): Maker {
-  const { idempotency } = maker
+function asFileCaller(caller: IdempotentCaller, index: number): IdempotentCaller {
+  const { idempotency } = caller
   return idempotency === null
-    ? maker
-    : { ...maker, idempotency: { ...idempotency, key: `${idempotency.key} ${index}` } }
+    ? caller
+    : { ...caller, idempotency: { ...idempotency, key: `${idempotency.key} ${index}` } }
 }
 
 function tooMany(value: number): FormOutcome['outcome'] {
@@ -69,7 +71,7 @@ function tooMany(value: number): FormOutcome['outcome'] {
 
 async function storeFile(
   deps: StoreMediaDeps,
-  maker: Maker,
+  caller: IdempotentCaller,
   { file, common }: { file: FormFile; common: Pick<IncomingMedia, 'kind' | 'ttlSeconds' | 'maxDownloads'> },
   signal: AbortSignal,
 ): Promise<FormOutcome['outcome']> {
@@ -77,7 +79,7 @@ async function storeFile(
   const kind = kindOf(field) ?? common.kind
   const whole = { ...common, kind, sizeBytes: null, atMostBytes: () => file.atMostBytes(), sha256: null, source }
   try {
-    return { media: await storeMedia(deps, maker, whole, signal) }
+    return { media: await storeMedia(deps, caller, whole, signal) }
   } catch (error) {
     if (signal.aborted || isSealiftError(error, 'aborted', 'stalled')) throw error
     return { error }

@@ -1,7 +1,7 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import type { BeginUploadRequest, Kind } from '../../../protocol/schemas.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { quotaCaps, type Maker } from '../../access/caller.ts'
+import { quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import { blobTopic } from '../../change-feed/change-feed.ts'
 import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
 import { giveUp, type AbortUpload, finalizeBlob } from './end-upload.ts'
@@ -34,15 +34,15 @@ const SMALL_BYTES = 64 * 1024
  */
 export async function storeMedia(
   deps: StoreMediaDeps,
-  maker: Maker,
+  caller: IdempotentCaller,
   media: IncomingMedia,
   signal: AbortSignal,
 ): Promise<MediaRecord> {
   const cutter = new RunCutter(media.sha256 === null ? media.source : verifyDigest(media.source, media.sha256))
   const sized = media.sizeBytes === null ? await measureSmall(cutter, media) : media
-  const upload = await beginAnew(deps, maker, requestOf(sized))
+  const upload = await beginAnew(deps, caller, requestOf(sized))
   if (upload.state === 'complete') return deps.records.finishUpload(upload.uploadId, deps.clock())
-  const work = { upload, cutter, media: sized, caps: quotaCaps(maker.tier, media.kind) }
+  const work = { upload, cutter, media: sized, caps: quotaCaps(caller.tier, media.kind) }
   return deps.inFlight.exclusive(upload.uploadId, 0, replaced =>
     storeOrGiveUp(deps, work, AbortSignal.any([signal, replaced])),
   )
@@ -52,13 +52,17 @@ export async function storeMedia(
  * A fresh upload, or the complete one of an earlier request with the same key. One that was left unfinished is given
  * up first: its bytes may be in any state, and its request may even still run, and complete it just now.
  */
-async function beginAnew(deps: StoreMediaDeps, maker: Maker, request: BeginUploadRequest): Promise<UploadRecord> {
-  const { upload, repeated } = await beginUpload(deps, maker, request)
+async function beginAnew(
+  deps: StoreMediaDeps,
+  caller: IdempotentCaller,
+  request: BeginUploadRequest,
+): Promise<UploadRecord> {
+  const { upload, repeated } = await beginUpload(deps, caller, request)
   if (!repeated || upload.state === 'complete') return upload
   await giveUp(deps, upload).catch((error: unknown) => {
     if (!isSealiftError(error, 'upload_complete')) throw error
   })
-  return (await beginUpload(deps, maker, request)).upload
+  return (await beginUpload(deps, caller, request)).upload
 }
 
 function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: IncomingMedia): BeginUploadRequest {
