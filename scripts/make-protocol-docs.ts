@@ -46,11 +46,11 @@ function routeTable(): string {
   const common = COMMON_ERRORS.map(code => `\`${code}\``).join(', ')
   return [
     '## Routes\n',
-    '| route | who | does | answers | refusals |\n|---|---|---|---|---|',
+    '| route | access | does | responses | refusals |\n|---|---|---|---|---|',
     ...names.map(routeRow),
-    `\nEvery route that is not public may also answer ${common}, and those with a JSON body \`too_large\``,
-    'and `stalled`. Another method answers 405 with `Allow`, another path 404; `OPTIONS` answers',
-    'preflights: any origin in `cors.origins` may call, with bearer tokens, never with credentials.\n',
+    `\nEvery route that is not public may also return ${common}, and those with a JSON body \`too_large\``,
+    'and `stalled`. Another method gets 405 with `Allow`, another path 404. `OPTIONS` handles',
+    'preflights: pages of any origin in `cors.origins` may call, with bearer tokens, never with credentials.\n',
   ].join('\n')
 }
 
@@ -82,10 +82,9 @@ const BODIES: Readonly<Record<string, z.ZodObject>> = {
   Problem: schemas.problem,
 }
 
-/** Unknown fields are refused in requests, and may be added to answers. */
 function bodies(): string {
   const tables = Object.entries(BODIES).map(([name, schema]) => bodyTable(name, schema))
-  return `## Bodies\n\nUnknown fields are refused in requests; answers may gain fields.\n\n${tables.join('\n')}`
+  return `## Bodies\n\nRequests with unknown fields are refused; responses may gain fields.\n\n${tables.join('\n')}`
 }
 
 function bodyTable(name: string, schema: z.ZodObject): string {
