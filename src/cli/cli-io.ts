@@ -1,7 +1,7 @@
 /** What a command may touch of the outside world. */
 import type { Readable } from 'node:stream'
 
-import { localError } from '../client/node/local-error.ts'
+import { localError } from '../client/node/files/local-error.ts'
 import { OutputClosed } from './exit-codes.ts'
 import { printable } from './terminal/text.ts'
 import { createProgressView, type ProgressView, type TerminalStream } from './terminal/progress-view.ts'

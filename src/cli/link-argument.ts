@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 
-import { localError } from '../client/node/local-error.ts'
+import { localError } from '../client/node/files/local-error.ts'
 import type { CliIo } from './cli-io.ts'
 import { UsageError } from './exit-codes.ts'
 

@@ -4,7 +4,7 @@ import { access, stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 
 import { listFiles, SealiftError, type FileItem, type SendItem } from '../client/node/index.ts'
-import { realPath } from '../client/node/held-folder.ts'
+import { realPath } from '../client/node/files/held-folder.ts'
 import type { CliIo } from './cli-io.ts'
 import { explain } from './explain.ts'
 import { UsageError } from './exit-codes.ts'

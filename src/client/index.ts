@@ -8,7 +8,7 @@ export type { Limits } from '../protocol/schemas.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
-export type { KeepPlace, KeptBytes, RandomStore } from './kept-bytes.ts'
+export type { KeepPlace, KeptBytes, RandomStore } from './api/kept-bytes.ts'
 export type { Preview } from './manifest.ts'
 export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
@@ -27,7 +27,7 @@ export type {
   SendItem,
   SendOptions,
   TransferOptions,
-} from './options.ts'
+} from './api/options.ts'
 export type {
   BegunFilm,
   FilmMaker,
@@ -36,7 +36,7 @@ export type {
   OutgoingOriginal,
   PlainFile,
   TrackProgress,
-} from './outgoing-film.ts'
+} from './api/outgoing-film.ts'
 export type {
   DownloadTarget,
   Film,
@@ -46,10 +46,10 @@ export type {
   Parcel,
   ParcelItem,
   StreamOptions,
-} from './parcel.ts'
-export type { ItemProgress, Progress } from './progress.ts'
+} from './api/parcel.ts'
+export type { ItemProgress, Progress } from './api/progress.ts'
 export { Sealift } from './sealift.ts'
 export type { ForwardOptions, Sent } from './sealift.ts'
-export type { RandomSink, Sink } from './sink.ts'
-export type { RandomSource, Source } from './source.ts'
-export type { Transport, TransportRequest, TransportResponse } from './transport.ts'
+export type { RandomSink, Sink } from './api/sink.ts'
+export type { RandomSource, Source } from './api/source.ts'
+export type { Transport, TransportRequest, TransportResponse } from './transport/transport.ts'

@@ -1,6 +1,6 @@
 import { isId } from '../protocol/ids.ts'
 import { SealiftError } from '../protocol/errors.ts'
-import { fromBase64Url, toBase64Url } from './base64url.ts'
+import { fromBase64Url, toBase64Url } from './bytes/base64url.ts'
 
 const KEY_BYTES = 32
 const LINK_PATH = /^(.*)\/p\/([a-z2-7]{26})\/?$/

@@ -1,5 +1,5 @@
-import type { Clock } from './clock.ts'
-import type { ItemProgress, Progress } from './progress.ts'
+import type { Clock } from './concurrency/clock.ts'
+import type { ItemProgress, Progress } from './api/progress.ts'
 
 const REPORT_EVERY_MS = 100
 /** The rate is the mean over this long. */

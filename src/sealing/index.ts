@@ -12,8 +12,8 @@ export {
   TAG_BYTES,
 } from './constants.ts'
 export type { Role } from './constants.ts'
-export { isSealingError, SealingError } from './errors.ts'
-export type { SealingErrorCode } from './errors.ts'
+export { isSealingError, SealingError } from './sealing-error.ts'
+export type { SealingErrorCode } from './sealing-error.ts'
 export type { Aead, Awaitable, Bytes, CryptoSuite, IncrementalHash } from './suite.ts'
 export { webSuite } from './web-suite.ts'
 
@@ -49,5 +49,5 @@ export type { SealedSource } from './sealed-source.ts'
 export { openRange } from './open-range.ts'
 export type { OpenRangeOptions } from './open-range.ts'
 
-export { openBytes, sealBytes, withoutTrailingZeros } from './whole.ts'
-export type { OpenBytesOptions, SealBytesOptions, SealedBytes } from './whole.ts'
+export { openBytes, sealBytes, withoutTrailingZeros } from './seal-buffer.ts'
+export type { OpenBytesOptions, SealBytesOptions, SealedBytes } from './seal-buffer.ts'

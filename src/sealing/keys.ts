@@ -1,7 +1,7 @@
-import { concatBytes, equalInConstantTime } from './bytes.ts'
+import { concatBytes, equalInConstantTime } from './byte-tools.ts'
 import { COMMIT_BYTES, HEADER_BYTES, KEY_BYTES, NONCE_PREFIX_BYTES, ROLES, SALT_BYTES } from './constants.ts'
 import type { Role } from './constants.ts'
-import { damaged, invalidArgument } from './errors.ts'
+import { damaged, invalidArgument } from './sealing-error.ts'
 import type { Aead, Bytes, CryptoSuite } from './suite.ts'
 
 const utf8 = new TextEncoder()

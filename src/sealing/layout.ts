@@ -1,5 +1,5 @@
 import { HEADER_BYTES, MAX_CHUNKS, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, TAG_BYTES } from './constants.ts'
-import { damaged, invalidArgument, SealingError } from './errors.ts'
+import { damaged, invalidArgument, SealingError } from './sealing-error.ts'
 
 /*
  * The header shifts everything by 40 bytes, and nothing else is irregular: plaintext byte p lies at p + 40 of an

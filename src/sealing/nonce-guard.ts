@@ -1,4 +1,4 @@
-import { SealingError } from './errors.ts'
+import { SealingError } from './sealing-error.ts'
 
 const KEPT_BYTES = 8
 const CHUNKS_PER_PAGE = 1024

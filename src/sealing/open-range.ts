@@ -1,5 +1,5 @@
 import { slicesOf } from './byte-source.ts'
-import { damaged } from './errors.ts'
+import { damaged } from './sealing-error.ts'
 import { chunkStart, plainCapacity, sealedChunkCount, sealedRangeFor, sealedRangeOfChunk } from './layout.ts'
 import type { ByteRange, SealedRange } from './layout.ts'
 import type { Opener } from './opener.ts'

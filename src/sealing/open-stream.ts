@@ -1,6 +1,6 @@
 import { HEADER_BYTES } from './constants.ts'
-import { concatBytes } from './bytes.ts'
-import { damaged } from './errors.ts'
+import { concatBytes } from './byte-tools.ts'
+import { damaged } from './sealing-error.ts'
 import { assertChunkBytes, sealedChunkCount } from './layout.ts'
 import { createOpener } from './opener.ts'
 import type { Opener, OpeningKey } from './opener.ts'

@@ -1,6 +1,6 @@
 import { TAG_BYTES } from './constants.ts'
 import type { Role } from './constants.ts'
-import { damaged } from './errors.ts'
+import { damaged } from './sealing-error.ts'
 import { assertKeyAndRole, checkCommit, chunkNonce, decodeHeader, deriveAead } from './keys.ts'
 import { assertChunkBytes, assertChunkIndex, plainCapacity } from './layout.ts'
 import type { Aead, Awaitable, Bytes, CryptoSuite } from './suite.ts'

@@ -1,7 +1,7 @@
 import { collect } from './byte-source.ts'
 import type { ReadSealed } from './byte-source.ts'
 import { HEADER_BYTES } from './constants.ts'
-import { damaged } from './errors.ts'
+import { damaged } from './sealing-error.ts'
 import { plainLength, sealedChunkCount, sealedRangeOfChunk } from './layout.ts'
 import { createOpener } from './opener.ts'
 import type { Opener, OpeningKey } from './opener.ts'

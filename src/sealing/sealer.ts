@@ -1,6 +1,6 @@
 import { NONCE_PREFIX_BYTES, SALT_BYTES } from './constants.ts'
 import type { Role } from './constants.ts'
-import { invalidArgument } from './errors.ts'
+import { invalidArgument } from './sealing-error.ts'
 import { assertKeyAndRole, chunkNonce, deriveAead, deriveCommit, encodeHeader } from './keys.ts'
 import { assertChunkBytes, assertChunkIndex, plainCapacity } from './layout.ts'
 import { NonceGuard } from './nonce-guard.ts'

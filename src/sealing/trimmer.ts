@@ -1,5 +1,5 @@
-import { isZero } from './bytes.ts'
-import { damaged } from './errors.ts'
+import { isZero } from './byte-tools.ts'
+import { damaged } from './sealing-error.ts'
 import type { Bytes } from './suite.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** From a film that is being packaged, and how far its tracks have come, to what the manifest says of it. */
 import type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from '../client/film.ts'
-import type { TrackProgress } from '../client/outgoing-film.ts'
+import type { TrackProgress } from '../client/api/outgoing-film.ts'
 import type { PackagedFilm, PackagedStoryboard, PackagedSubtitles, PackagedTrack, Segment } from './packager.ts'
 
 /** Tracks seldom end at the same time; below this, no player waits for more. */

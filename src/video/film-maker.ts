@@ -1,5 +1,5 @@
-import type { BegunFilm, FilmMaker, OutgoingFilm, TrackProgress } from '../client/outgoing-film.ts'
-import type { RandomSource } from '../client/source.ts'
+import type { BegunFilm, FilmMaker, OutgoingFilm, TrackProgress } from '../client/api/outgoing-film.ts'
+import type { RandomSource } from '../client/api/source.ts'
 import { describeFilm } from './describe-film.ts'
 import type { FilmState, SentTrack } from './describe-film.ts'
 import { CannotPackage } from './packager.ts'

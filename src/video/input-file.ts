@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 
-import { fileSource } from '../client/node/file-source.ts'
-import type { FileSource } from '../client/node/file-source.ts'
-import { localError } from '../client/node/local-error.ts'
-import type { RandomSource } from '../client/source.ts'
+import { fileSource } from '../client/node/files/file-source.ts'
+import type { FileSource } from '../client/node/files/file-source.ts'
+import { localError } from '../client/node/files/local-error.ts'
+import type { RandomSource } from '../client/api/source.ts'
 import { CannotPackage } from './packager.ts'
 import type { FilmInput } from './packager.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { undiciTransport } from '../../src/client/node/undici-transport.ts'
-import type { Transport } from '../../src/client/transport.ts'
+import { undiciTransport } from '../../src/client/node/transport/undici-transport.ts'
+import type { Transport } from '../../src/client/transport/transport.ts'
 import { clientIn, content, digests } from '../support/sdk.ts'
 import { tempDirectory } from '../support/temp-directory.ts'
 import { startTestServer } from '../support/test-server.ts'

@@ -79,7 +79,7 @@ describe('the owner secret of a parcel', () => {
   test('is not overwritten by another server that gives out the same id', async () => {
     const [name = ''] = await readdir(parcels())
     const before = await readFile(join(parcels(), name), 'utf8')
-    const { OwnedParcels } = await import('../../src/client/node/owned-parcels.ts')
+    const { OwnedParcels } = await import('../../src/client/node/state/owned-parcels.ts')
     const owned = new OwnedParcels(join(stage.home.path, 'state'))
     await owned.remember({ link: elsewhere(), ownerSecret: 'x'.repeat(43), expiresAt: sent.expiresAt })
     expect(await readFile(join(parcels(), name), 'utf8')).toBe(before)

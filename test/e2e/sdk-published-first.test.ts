@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 
 import { isSealiftError } from '../../src/client/node/index.ts'
 import type { NodeSealift, NodeSealiftOptions } from '../../src/client/node/index.ts'
-import { undiciTransport } from '../../src/client/node/undici-transport.ts'
-import type { Transport, TransportRequest } from '../../src/client/transport.ts'
+import { undiciTransport } from '../../src/client/node/transport/undici-transport.ts'
+import type { Transport, TransportRequest } from '../../src/client/transport/transport.ts'
 import { lateTransport } from '../support/late-transport.ts'
 import { clientIn, content, digest, digests, streamed, writeFiles } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { beforeEach, describe, expect, test } from 'vitest'
 
-import { journalPath } from '../../src/client/node/receive-journal.ts'
+import { journalPath } from '../../src/client/node/receive/receive-journal.ts'
 import type { ReceiveOptions } from '../../src/client/node/index.ts'
 import { clientIn, content, digest, digests } from '../support/sdk.ts'
 import { eventually } from '../support/eventually.ts'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { expect, test } from 'vitest'
 
-import { toBase64Url } from '../../src/client/base64url.ts'
+import { toBase64Url } from '../../src/client/bytes/base64url.ts'
 import { formatLink, parseLink } from '../../src/client/link.ts'
 import type { SendingItem } from '../../src/client/manifest.ts'
 import { openManifest, sealManifest } from '../../src/client/manifest-codec.ts'

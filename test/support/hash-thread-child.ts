@@ -1,7 +1,7 @@
 // Ends a hashing thread that was just asked for something (`asked`), or whose answer is on its way (`answered`). A process
 // that waits for such an end must not run out of things to wait for before.
 import { HashThread } from '../../src/client/node/hash-thread.ts'
-import { hashingHere } from '../../src/client/part-hashing.ts'
+import { hashingHere } from '../../src/client/send/part-hashing.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
 
 const [moment] = process.argv.slice(2)

@@ -1,6 +1,6 @@
-import { abortReason, NO_SIGNAL, unlessAborted } from '../../src/client/abort.ts'
-import { undiciTransport } from '../../src/client/node/undici-transport.ts'
-import type { Transport, TransportRequest } from '../../src/client/transport.ts'
+import { abortReason, NO_SIGNAL, unlessAborted } from '../../src/client/concurrency/abort.ts'
+import { undiciTransport } from '../../src/client/node/transport/undici-transport.ts'
+import type { Transport, TransportRequest } from '../../src/client/transport/transport.ts'
 
 /** Holds one request back: whoever made it may end, and the request reaches the server later all the same. */
 export interface LateTransport extends Transport {

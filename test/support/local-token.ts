@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-import { defaultStateDirectory } from '../../src/client/node/state-directory.ts'
-import { localTokenFile, localTokenHeader } from '../../src/client/node/local-token.ts'
+import { defaultStateDirectory } from '../../src/client/node/state/state-directory.ts'
+import { localTokenFile, localTokenHeader } from '../../src/client/node/state/local-token.ts'
 import { hashToken } from '../../src/server/access/tokens.ts'
 
 /** Of every server that `startTestServer` starts. */

@@ -1,6 +1,6 @@
 /** A film in another layout than the file it was made of, ready to be sent instead of it. */
 import type { SendItem, TrackProgress } from '../../src/client/index.ts'
-import type { BegunFilm, OutgoingFilm } from '../../src/client/outgoing-film.ts'
+import type { BegunFilm, OutgoingFilm } from '../../src/client/api/outgoing-film.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
 import { originalMaker } from '../../src/video/index.ts'
 import { concat } from './concat.ts'

@@ -1,8 +1,8 @@
 /** Packages a film and reads its streams side by side, as sending does. */
 import { writeFile } from 'node:fs/promises'
 
-import { fileSource } from '../../src/client/node/file-source.ts'
-import type { RandomSource } from '../../src/client/source.ts'
+import { fileSource } from '../../src/client/node/files/file-source.ts'
+import type { RandomSource } from '../../src/client/api/source.ts'
 import type { PackagedFilm, PackagedTrack, Packager, TrackLayout } from '../../src/video/index.ts'
 
 export interface PackagedFile extends Omit<PackagedTrack, 'bytes'> {

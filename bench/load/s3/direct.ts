@@ -1,6 +1,6 @@
 /** Past Sealift: it hands out addresses and counts; the bytes go between client and service. */
 import { HashThread } from '../../../src/client/node/hash-thread.ts'
-import { hashingHere } from '../../../src/client/part-hashing.ts'
+import { hashingHere } from '../../../src/client/send/part-hashing.ts'
 import type { DirectAddress, DirectRead } from '../../../src/protocol/schemas.ts'
 import { nodeSuite } from '../../../src/sealing/node-suite.ts'
 import { ask } from '../requests.ts'

@@ -1,7 +1,7 @@
 /** A way between a client and an S3 service: media of parts of equal size, some of them on their way at once. */
 import { once } from 'node:events'
 
-import { undiciTransport } from '../../../src/client/node/undici-transport.ts'
+import { undiciTransport } from '../../../src/client/node/transport/undici-transport.ts'
 import type { S3Place } from '../../peers/engines.ts'
 import { randomFill } from '../../random.ts'
 

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import pLimit from 'p-limit'
 
 import { isSealiftError, type SentFiles } from '../../client/node/index.ts'
-import { defaultStateDirectory } from '../../client/node/state-directory.ts'
+import { defaultStateDirectory } from '../../client/node/state/state-directory.ts'
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'

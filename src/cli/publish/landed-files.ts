@@ -3,8 +3,8 @@ import { lstat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { FileItem } from '../../client/node/index.ts'
-import { realPath } from '../../client/node/held-folder.ts'
-import { findFiles, withType } from '../../client/node/list-files.ts'
+import { realPath } from '../../client/node/files/held-folder.ts'
+import { findFiles, withType } from '../../client/node/files/list-files.ts'
 import { PassedOver, type PassedOverReason } from './passed-over.ts'
 
 /** A file that nobody has written to for a while. */

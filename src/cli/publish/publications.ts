@@ -4,8 +4,8 @@ import { join } from 'node:path'
 
 import * as z from 'zod'
 
-import { LineJournal } from '../../client/node/line-journal.ts'
-import { stateFolder } from '../../client/node/state-directory.ts'
+import { LineJournal } from '../../client/node/state/line-journal.ts'
+import { stateFolder } from '../../client/node/state/state-directory.ts'
 
 const entrySchema = z.object({ path: z.string(), state: z.string(), link: z.string() })
 

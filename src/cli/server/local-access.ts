@@ -1,4 +1,4 @@
-import { defaultStateDirectory } from '../../client/node/state-directory.ts'
+import { defaultStateDirectory } from '../../client/node/state/state-directory.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import type { CliIo, Output } from '../cli-io.ts'
 import { explain } from '../explain.ts'

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads'
 
 import type { Bytes } from '../../sealing/index.ts'
-import type { PartHash, PartHashing } from '../part-hashing.ts'
+import type { PartHash, PartHashing } from '../send/part-hashing.ts'
 import { type HashAnswer, type HashCall, READY } from './hash-messages.ts'
 
 type Waiting = PromiseWithResolvers<HashAnswer['digest']>

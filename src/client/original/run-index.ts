@@ -1,5 +1,5 @@
-import type { PlainRange } from '../options.ts'
-import { Numbers } from './numbers.ts'
+import type { PlainRange } from '../api/options.ts'
+import { Numbers } from './number-list.ts'
 import type { Run } from './run-list.ts'
 
 /** A part of a run: what stands at `at` of the file. */

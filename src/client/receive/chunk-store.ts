@@ -1,6 +1,6 @@
 import type { LimitFunction } from 'p-limit'
 
-import type { SealedItem } from './sealed-item.ts'
+import type { SealedItem } from './media-reader.ts'
 
 /** Chunks fetched by one request at most. */
 const RUN_BYTES = 8 * 1024 * 1024

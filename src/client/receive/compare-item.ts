@@ -1,12 +1,12 @@
 import type { CompleteItem, ManifestItem } from '../manifest.ts'
-import type { RandomSource } from '../source.ts'
-import { receiveError } from './errors.ts'
+import type { RandomSource } from '../api/source.ts'
+import { receiveError } from '../manifest/media-errors.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
 import { grantOf, MediaSource } from './media-source.ts'
 import { openOriginal } from './open-original.ts'
-import { holdsOriginal } from './original-download.ts'
-import { isMade } from './readable-item.ts'
-import { holdsItem } from './same-bytes.ts'
+import { holdsOriginal } from './original-delivery.ts'
+import { isMade } from './download-context.ts'
+import { holdsItem } from './verify-local-copy.ts'
 
 /** Whether `source` holds what an item is. */
 export async function compareItem(

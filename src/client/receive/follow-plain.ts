@@ -1,11 +1,11 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import { createOpener, HEADER_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite, Opener } from '../../sealing/index.ts'
-import { damagedMedia } from './errors.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
 import type { MediaSource } from './media-source.ts'
-import { RUN_BYTES } from './runs.ts'
-import { openingKey } from './sealed-item.ts'
-import type { SealedFacts } from './sealed-item.ts'
+import { RUN_BYTES } from './chunk-runs.ts'
+import { openingKey } from './media-reader.ts'
+import type { SealedFacts } from './media-reader.ts'
 
 export interface FollowOptions {
   readonly source: MediaSource

@@ -1,12 +1,12 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { DirectMedia } from '../direct/direct-media.ts'
-import type { DownloadResume } from '../options.ts'
-import type { TransportResponse } from '../transport.ts'
+import { DirectMedia } from '../direct/store-download.ts'
+import type { DownloadResume } from '../api/options.ts'
+import type { TransportResponse } from '../transport/transport.ts'
 import { askReadAddresses } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
-import { damagedMedia } from './errors.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
 
 /** A media that is still being sent may be silent for as long as its sender needs for a part. */
 const SENDING_STALL_MS = 180_000

@@ -1,13 +1,13 @@
 import type { MadeItem, SealedMedia } from '../manifest.ts'
-import type { DownloadResume } from '../options.ts'
+import type { DownloadResume } from '../api/options.ts'
 import { ChunkStore } from './chunk-store.ts'
 import type { ChunkStoreOptions } from './chunk-store.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
 import { MediaSource } from './media-source.ts'
 import { OriginalFile } from './original-file.ts'
 import type { OriginalParts } from './original-file.ts'
-import { RUN_BYTES } from './runs.ts'
-import { SealedItem } from './sealed-item.ts'
+import { RUN_BYTES } from './chunk-runs.ts'
+import { SealedItem } from './media-reader.ts'
 
 export interface OriginalOptions extends Pick<ItemDownload, 'resume'>, Pick<ChunkStoreOptions, 'keptBytes'> {
   readonly item: MadeItem

@@ -1,10 +1,10 @@
 import type { LimitFunction } from 'p-limit'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import type { PlainRange } from '../options.ts'
-import { TaskGroup } from '../task-group.ts'
-import { runsOfRange } from './runs.ts'
-import type { ChunkRun, SealedItem } from './sealed-item.ts'
+import type { PlainRange } from '../api/options.ts'
+import { TaskGroup } from '../concurrency/task-group.ts'
+import { runsOfRange } from './chunk-runs.ts'
+import type { ChunkRun, SealedItem } from './media-reader.ts'
 
 export interface OrderedRead {
   readonly item: SealedItem

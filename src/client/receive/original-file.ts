@@ -1,11 +1,11 @@
 import { chunkOfPlain } from '../../sealing/index.ts'
 import type { IncrementalHash } from '../../sealing/index.ts'
-import type { PlainRange } from '../options.ts'
+import type { PlainRange } from '../api/options.ts'
 import { RunIndex } from '../original/run-index.ts'
 import { RunListReader } from '../original/run-list-reader.ts'
 import type { ChunkStore } from './chunk-store.ts'
-import { damagedMedia } from './errors.ts'
-import type { SealedItem } from './sealed-item.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
+import type { SealedItem } from './media-reader.ts'
 
 /** Runs that are put together at once: bounds what a list of tiny runs makes a receiver hold. */
 const PIECE_RUNS = 2 ** 16

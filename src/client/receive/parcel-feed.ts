@@ -1,10 +1,10 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../concurrency/clock.ts'
 import { isBeingSent } from '../manifest.ts'
 import type { Manifest, ManifestItem } from '../manifest.ts'
 import { openManifest } from '../manifest-codec.ts'
-import { Semaphore } from '../semaphore.ts'
+import { Semaphore } from '../concurrency/semaphore.ts'
 import type { Server } from '../wire/http.ts'
 import { readParcel } from '../wire/parcels.ts'
 

@@ -1,4 +1,4 @@
-import { release } from '../release.ts'
+import { release } from '../bytes/release-memory.ts'
 
 /** Cuts bytes that arrive in pieces of any size into the sizes that are asked for. */
 export class PieceCutter {

@@ -1,10 +1,10 @@
 import type { LimitFunction } from 'p-limit'
 
-import type { DownloadResume } from '../options.ts'
-import type { RandomSink } from '../sink.ts'
-import { TaskGroup } from '../task-group.ts'
-import { missingRuns, plainOfRun, RUN_BYTES } from './runs.ts'
-import type { ChunkRun, SealedItem } from './sealed-item.ts'
+import type { DownloadResume } from '../api/options.ts'
+import type { RandomSink } from '../api/sink.ts'
+import { TaskGroup } from '../concurrency/task-group.ts'
+import { missingRuns, plainOfRun, RUN_BYTES } from './chunk-runs.ts'
+import type { ChunkRun, SealedItem } from './media-reader.ts'
 
 /** Writes of one run that may be on their way at once. */
 const WRITES_AHEAD = 4

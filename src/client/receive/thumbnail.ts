@@ -1,9 +1,9 @@
 import type { SealedMedia } from '../manifest.ts'
-import { receiveError } from './errors.ts'
+import { receiveError } from '../manifest/media-errors.ts'
 import type { DownloadContext } from './item-download.ts'
 import { MediaSource } from './media-source.ts'
 import { orderedPlain } from './ordered-plain.ts'
-import { SealedItem } from './sealed-item.ts'
+import { SealedItem } from './media-reader.ts'
 
 /** A thumbnail is one part at most. */
 const RUN_BYTES = 1024 * 1024

@@ -1,5 +1,5 @@
 import type { ManifestItem } from '../manifest.ts'
-import type { SendItem } from '../options.ts'
+import type { SendItem } from '../api/options.ts'
 
 type Described = Pick<ManifestItem, 'name' | 'type' | 'preview' | 'modifiedAt'>
 

@@ -1,7 +1,7 @@
 import type { FilmDescription } from '../film.ts'
 import { trackMediaOf } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
-import type { OutgoingFilm, TrackProgress } from '../outgoing-film.ts'
+import type { OutgoingFilm, TrackProgress } from '../api/outgoing-film.ts'
 import type { Begun } from './outgoing-media.ts'
 
 /** What of a film has been sent so far. */

@@ -8,7 +8,7 @@
  */
 import { KEY_BYTES, NONCE_PREFIX_BYTES, SALT_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { toBase64Url } from '../base64url.ts'
+import { toBase64Url } from '../bytes/base64url.ts'
 import type { SealedMedia } from '../manifest.ts'
 
 /** What seals one item, and only its bytes as they were when this was drawn. */

@@ -1,7 +1,7 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
 import { parcel, type Parcel } from '../../protocol/schemas.ts'
-import { toBase64Url } from '../base64url.ts'
+import { toBase64Url } from '../bytes/base64url.ts'
 import { jsonBody, type Server, type ServerRequest } from './http.ts'
 
 export interface SealedManifest {

@@ -2,8 +2,8 @@ import { formatContentDigest, HEADER, OCTET_STREAM } from '../../protocol/header
 import { routePath } from '../../protocol/paths.ts'
 import { media, uploadBegun, uploadStatus } from '../../protocol/schemas.ts'
 import type { Media, UploadBegun, UploadStatus } from '../../protocol/schemas.ts'
-import { toBase64 } from '../base64url.ts'
-import type { LeaseOptions } from '../options.ts'
+import { toBase64 } from '../bytes/base64url.ts'
+import type { LeaseOptions } from '../api/options.ts'
 import { jsonBody, makingHeaders } from './http.ts'
 import type { Server } from './http.ts'
 

@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/source.ts'
+import type { RandomSource } from '../../client/api/source.ts'
 import { boxesIn } from '../original/boxes.ts'
 import { boxesOfFile } from '../mp4/top-level-boxes.ts'
 import type { DeclaredFilm, DeclaredTrack, Edit } from './declared.ts'

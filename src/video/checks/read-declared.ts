@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/source.ts'
+import type { RandomSource } from '../../client/api/source.ts'
 import type { DeclaredFilm } from './declared.ts'
 import { matroskaFacts } from './matroska-facts.ts'
 import { mp4Facts } from './mp4-facts.ts'

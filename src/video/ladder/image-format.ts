@@ -1,4 +1,4 @@
-import type { FileSource } from '../../client/node/file-source.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 
 const HEAD_BYTES = 16
 

@@ -1,4 +1,4 @@
-import { abortReason } from '../../client/abort.ts'
+import { abortReason } from '../../client/concurrency/abort.ts'
 import { BrokenBoxes } from '../mp4/boxes.ts'
 import { CannotPackage } from '../packager.ts'
 import { FfmpegFailed } from './run-ffmpeg.ts'

@@ -1,4 +1,4 @@
-import { abortReason, throwIfAborted } from '../../client/abort.ts'
+import { abortReason, throwIfAborted } from '../../client/concurrency/abort.ts'
 import {
   CannotPackage,
   type FilmInput,

@@ -1,7 +1,7 @@
 /** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
 import type { FileHandle } from 'node:fs/promises'
 
-import type { FileSource } from '../../client/node/file-source.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 import { CannotPackage } from '../packager.ts'
 import type { ExpectedLadderTrack } from './check-ladder.ts'
 import { confinedBy } from './confinement.ts'

@@ -1,7 +1,7 @@
 /** What shows a film, a song's cover or an image before it is there: a poster and a preview. */
 import { rgbaToThumbHash } from 'thumbhash'
 
-import { toBase64Url } from '../../client/base64url.ts'
+import { toBase64Url } from '../../client/bytes/base64url.ts'
 import { CannotPackage, type Pictures } from '../packager.ts'
 import type { FilmFacts, StreamFacts } from './facts.ts'
 import { fitInto, shownSize, type Size } from './geometry.ts'

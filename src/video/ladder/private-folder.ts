@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import type { FileSource } from '../../client/node/file-source.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 import { CannotPackage } from '../packager.ts'
 import { INPUT_DESCRIPTOR, runProgram } from './run-program.ts'
 

@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/source.ts'
+import type { RandomSource } from '../../client/api/source.ts'
 import { boxHeader, type BoxHeader } from '../original/boxes.ts'
 
 /** Read at once: a header, and often all of a `moof`. */

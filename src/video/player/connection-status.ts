@@ -1,5 +1,5 @@
-import { throwIfAborted } from '../../client/abort.ts'
-import { isPassing } from '../../client/retry.ts'
+import { throwIfAborted } from '../../client/concurrency/abort.ts'
+import { isPassing } from '../../client/wire/retry.ts'
 import type { FilmReadOptions } from '../../client/index.ts'
 
 /** Failing for so long is worth telling; a single lost connection is not. */

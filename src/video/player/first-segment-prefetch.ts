@@ -1,5 +1,5 @@
 import type { PlainRange } from '../../client/index.ts'
-import { unlessAborted } from '../../client/abort.ts'
+import { unlessAborted } from '../../client/concurrency/abort.ts'
 import type { FilmAddress } from './film-addresses.ts'
 import type { GrowingFilm } from './growing-film.ts'
 import type { Line } from './connection-status.ts'

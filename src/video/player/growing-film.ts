@@ -1,5 +1,5 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import { unlessAborted } from '../../client/abort.ts'
+import { unlessAborted } from '../../client/concurrency/abort.ts'
 import type { Film, FilmDescription, FilmSubtitles, FilmTrack, Parcel, ParcelItem } from '../../client/index.ts'
 import { filmTargetSeconds } from '../playlists.ts'
 import type { FilmAddress } from './film-addresses.ts'

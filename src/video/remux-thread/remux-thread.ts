@@ -5,7 +5,7 @@
  */
 import { Worker } from 'node:worker_threads'
 
-import type { FileSource } from '../../client/node/file-source.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'

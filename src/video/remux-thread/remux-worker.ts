@@ -1,7 +1,7 @@
 /** The far side of `remux-thread.ts`: packages one film and gives out its tracks, chunk by chunk as they are asked for. */
 import { parentPort } from 'node:worker_threads'
 
-import { knownFileSource } from '../../client/node/file-source.ts'
+import { knownFileSource } from '../../client/node/files/file-source.ts'
 import type { PackagedFilm, PackagedTrack } from '../packager.ts'
 import { createRemuxer } from '../remux/remuxer.ts'
 import { sentError } from './thread-messages.ts'

@@ -1,5 +1,5 @@
 /** What goes between a packager and its thread. */
-import type { KnownFile } from '../../client/node/file-source.ts'
+import type { KnownFile } from '../../client/node/files/file-source.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
 import { HashThread } from '../../../src/client/node/hash-thread.ts'
-import { hashingHere, type PartHashing } from '../../../src/client/part-hashing.ts'
+import { hashingHere, type PartHashing } from '../../../src/client/send/part-hashing.ts'
 import { nodeSuite } from '../../../src/sealing/node-suite.ts'
 
 const CHILD = join(import.meta.dirname, '../../support/hash-thread-child.ts')

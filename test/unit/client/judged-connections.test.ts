@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { systemClock } from '../../../src/client/clock.ts'
-import { StorePath } from '../../../src/client/direct/store-path.ts'
-import { ServerPlaces } from '../../../src/client/node/judged-connections.ts'
-import { undiciTransport } from '../../../src/client/node/undici-transport.ts'
-import type { Transport } from '../../../src/client/transport.ts'
+import { systemClock } from '../../../src/client/concurrency/clock.ts'
+import { StorePath } from '../../../src/client/transport/store-connection.ts'
+import { ServerPlaces } from '../../../src/client/node/transport/judged-connections.ts'
+import { undiciTransport } from '../../../src/client/node/transport/undici-transport.ts'
+import type { Transport } from '../../../src/client/transport/transport.ts'
 
 const NEVER = new AbortController().signal
 const SERVER = 'http://media.example:7325'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
-import { laneOf, Lanes } from '../../../src/client/lanes.ts'
-import type { Lane } from '../../../src/client/lanes.ts'
+import { laneOf, Lanes } from '../../../src/client/concurrency/item-lanes.ts'
+import type { Lane } from '../../../src/client/concurrency/item-lanes.ts'
 
 const MIB = 1024 * 1024
 

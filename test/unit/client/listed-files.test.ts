@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 import { fileSource, listFiles } from '../../../src/client/node/index.ts'
 import type { FileItem } from '../../../src/client/node/index.ts'
-import { HeldFolder, openListed } from '../../../src/client/node/held-folder.ts'
+import { HeldFolder, openListed } from '../../../src/client/node/files/held-folder.ts'
 import { tempDirectory } from '../../support/temp-directory.ts'
 
 const SIGNAL = new AbortController().signal

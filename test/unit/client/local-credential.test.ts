@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { createSealift } from '../../../src/client/node/index.ts'
-import { localTokenFile, localTokenHeader, readLocalToken } from '../../../src/client/node/local-token.ts'
-import type { Transport } from '../../../src/client/transport.ts'
+import { localTokenFile, localTokenHeader, readLocalToken } from '../../../src/client/node/state/local-token.ts'
+import type { Transport } from '../../../src/client/transport/transport.ts'
 import { tempDirectory, type TempDirectory } from '../../support/temp-directory.ts'
 
 const TOKEN = 'sealift_a-token-of-this-user-alone'

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 
-import type { Clock } from '../../../src/client/clock.ts'
+import type { Clock } from '../../../src/client/concurrency/clock.ts'
 import { sealManifest } from '../../../src/client/manifest-codec.ts'
 import { ParcelFeed } from '../../../src/client/receive/parcel-feed.ts'
-import { Retrier } from '../../../src/client/retry.ts'
-import type { TransportResponse } from '../../../src/client/transport.ts'
+import { Retrier } from '../../../src/client/wire/retry.ts'
+import type { TransportResponse } from '../../../src/client/transport/transport.ts'
 import { fixedCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import { nodeSuite as suite } from '../../../src/sealing/node-suite.ts'

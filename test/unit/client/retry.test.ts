@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
-import type { Clock } from '../../../src/client/clock.ts'
-import { Retrier } from '../../../src/client/retry.ts'
+import type { Clock } from '../../../src/client/concurrency/clock.ts'
+import { Retrier } from '../../../src/client/wire/retry.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { SealiftErrorCode } from '../../../src/protocol/errors.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { Semaphore } from '../../../src/client/semaphore.ts'
+import { Semaphore } from '../../../src/client/concurrency/semaphore.ts'
 
 const SIGNAL = new AbortController().signal
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { thumbHashToApproximateAspectRatio } from 'thumbhash'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { fromBase64Url } from '../../../src/client/base64url.ts'
+import { fromBase64Url } from '../../../src/client/bytes/base64url.ts'
 import type { PackagedFilm } from '../../../src/video/index.ts'
 import {
   countFrames,

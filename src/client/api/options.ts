@@ -1,0 +1,200 @@
+import type { SealiftError } from '../../protocol/errors.ts'
+import type { CryptoSuite } from '../../sealing/index.ts'
+import type { KeepPlace } from './kept-bytes.ts'
+import type { FilmMaker } from './outgoing-film.ts'
+import type { Progress } from './progress.ts'
+import type { Source } from './source.ts'
+import type { Preview } from '../manifest.ts'
+import type { Transport } from '../transport/transport.ts'
+
+/** How requests are repeated. There is no other layer of retries. */
+export interface RetryOptions {
+  /** How long one request may fail before its last error is given back; moving bytes begin it anew. Default 120 000 ms. */
+  readonly patienceMs?: number
+  /** Upper bound of the first pause; it doubles with each failure. Default 250 ms. */
+  readonly baseMs?: number
+  /** Upper bound of every pause. Default 10 000 ms. */
+  readonly capMs?: number
+}
+
+/** Something failed that is worth another try, which comes after a pause. */
+export interface RetryEvent {
+  /** Why: the failure of the last attempt. */
+  readonly error: Error
+  /** How long the pause will be. */
+  readonly waitMs: number
+  /** For how long the same request has been failing, without a byte moved. */
+  readonly failingMs: number
+}
+
+/** How a client reaches its server, seals and repeats. All but `server` has a default. */
+export interface SealiftOptions {
+  /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
+  readonly server?: string
+  /**
+   * Bearer token. Sent to `server` alone, never to the server of a foreign link. `sealift/node` needs none for a server on
+   * this machine that the same user runs.
+   */
+  readonly token?: string
+  /** How requests travel. Default: `fetch`. */
+  readonly transport?: Transport
+  /** Who seals. Default: WebCrypto. */
+  readonly suite?: CryptoSuite
+  /** Parts and ranges of large items in flight at once. Default 6; 1 to 64. */
+  readonly parallel?: number
+  /**
+   * Items of one request (up to 8 MiB) sent at once; half as many again are received at once.
+   * Default 32, which is what servers allow by default; 1 to 128.
+   */
+  readonly parallelSmall?: number
+  readonly retry?: RetryOptions
+  /**
+   * Told of every pause before a repeat, of each of the requests that are under way: something to show where progress
+   * stands still. It must not throw.
+   */
+  readonly onRetry?: (event: RetryEvent) => void
+  /**
+   * Whether the server compares every part with its digest as it arrives. Default: only where nothing else does, which
+   * is plain `http` to another machine; TLS protects parts on their way, and a loopback has no way. Costs both sides a
+   * SHA-256 of all bytes. What fits into one request carries its digest in any case.
+   */
+  readonly digests?: boolean
+  /**
+   * Whether parts of large items may go straight to and from the store behind the server, where the server offers it.
+   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default: only
+   * where the server is the one given as `server`. A link to another server may name any place as its store, so `true`
+   * is heeded there only by transports that know where connections lead (Node's, without a proxy), which refuse a store
+   * in a more private network than its server.
+   */
+  readonly direct?: boolean
+  /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
+  readonly stallTimeoutMs?: number
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Aborting it ends the call with the error code `aborted` and frees everything it held. */
+  readonly signal?: AbortSignal
+}
+
+/** What every call that moves bytes takes. */
+export interface TransferOptions extends CallOptions {
+  /** Called at most ten times a second, and once at the end. It must not throw. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** One thing to send. */
+export interface SendItem {
+  /** As the receiver sees it; folders are written `folder/file`. At most 4096 characters. Sealed: the server never sees it. */
+  readonly name: string
+  /** Media type; sealed too. Default `application/octet-stream`. */
+  readonly type?: string
+  readonly source: Source
+  /** When its file was last changed: RFC 3339, UTC. Sealed too. */
+  readonly modifiedAt?: string
+  /** What to show before the bytes are there. */
+  readonly preview?: Preview
+  /** A small picture; sealed as a media of its own and sent first. At most one part. */
+  readonly thumbnail?: Uint8Array<ArrayBuffer>
+  /**
+   * Makes `preview` and `thumbnail` when there is time, beside what is being sent. Without them the item is sent all
+   * the same: what it rejects with is not told.
+   */
+  readonly pictures?: (signal: AbortSignal) => Promise<ItemPictures | null>
+  /** What can be played of it: `sealift/video` makes it. */
+  readonly film?: FilmMaker
+}
+
+/** What shows an item before its bytes are there. */
+export interface ItemPictures {
+  readonly preview: Preview | null
+  /** As `thumbnail` of `SendItem`. */
+  readonly thumbnail: Uint8Array<ArrayBuffer> | null
+}
+
+/** How long and how often what is sent may be fetched. */
+export interface LeaseOptions {
+  /** How long the server keeps it. Default: the server's. */
+  readonly ttlSeconds?: number
+  /** How often each item may be downloaded. Default: without limit. */
+  readonly maxDownloads?: number
+}
+
+/** How `send` sends. */
+export interface SendOptions extends LeaseOptions, TransferOptions {
+  /** Publishes the parcel before the bytes are sent, so that receivers follow the upload. Default false. */
+  readonly publishFirst?: boolean
+  /** Called when the link can be opened: at once with `publishFirst`, else at the end. */
+  readonly onPublished?: (published: Published) => void
+  /**
+   * Leaves out what the server refuses for its size (`too_large`) or for the quota (`quota_exceeded`), instead of
+   * failing as a whole: `refused` of the answer names it. Only when nothing else is left does it fail. Default false.
+   * Of no effect with `publishFirst`: receivers have been promised every item by then.
+   */
+  readonly leaveOutRefused?: boolean
+  /** Whether `sendFiles` tells when files were last changed. Sealed. Default true. */
+  readonly times?: boolean
+  /** Pads every item so that its size says little; costs at most 5%. Default true. */
+  readonly padding?: boolean
+}
+
+/** An item that the server did not take. */
+export interface RefusedItem {
+  /** Position in the list that was given. */
+  readonly index: number
+  readonly name: string
+  /** Its `context` tells the limit: `limit`, `value`, `remaining`. */
+  readonly error: SealiftError
+}
+
+/** What the sender keeps. Both `link` and `ownerSecret` are secrets: whoever has them may read, or delete. */
+export interface Published {
+  /** For the receivers; its fragment is the key. */
+  readonly link: string
+  readonly parcelId: string
+  /** Proves that the parcel and its media are ours: needed to delete them. */
+  readonly ownerSecret: string
+  /** When the server will drop the parcel: RFC 3339, UTC. */
+  readonly expiresAt: string
+}
+
+/** What a forward is. Of an item whose downloads are counted it is never more than is left of it. */
+export interface Forwarded extends Published {
+  /**
+   * True when downloads of an item are counted: those that begin by the new link are taken from the same count, and the
+   * new link gives nothing of that item once its sender ends it.
+   */
+  readonly endsWithSource: boolean
+  /** How often every item can still be downloaded by the new link; `null`: not counted. */
+  readonly maxDownloads: number | null
+  /** When the first of the items ends. The link itself is there until `expiresAt`. */
+  readonly itemsExpireAt: string
+}
+
+/** How `download` fetches. */
+export interface DownloadOptions extends TransferOptions {
+  /** Goes on with an earlier download of this item into the same sink. */
+  readonly resume?: DownloadResume
+  /**
+   * Room for a film that is still being sent: with it, its bytes are fetched as they come, else when all are sent. Used
+   * where the sink is written at offsets, for items that are delivered as the file their film was made of.
+   */
+  readonly keep?: KeepPlace
+}
+
+/** What a caller keeps to go on with a download later. */
+export interface DownloadResume {
+  /** Plaintext ranges that are in the sink already; never fetched again. */
+  readonly finished: readonly PlainRange[]
+  /** Called after the sink took a range. Ranges are as large as one part, or as what a cut connection brought. */
+  onFinished(range: PlainRange): void | Promise<void>
+  /** The server's name for this download, so that going on does not count as another one. */
+  readonly grant?: string
+  onGrant?(grant: string): void | Promise<void>
+}
+
+/** Plaintext bytes `start` (inclusive) to `end` (exclusive). */
+export interface PlainRange {
+  readonly start: number
+  readonly end: number
+}

@@ -1,0 +1,165 @@
+import { isPartSize } from '../../protocol/parts.ts'
+import type { DirectRead } from '../../protocol/schemas.ts'
+import type { Clock } from '../concurrency/clock.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
+import { Semaphore } from '../concurrency/semaphore.ts'
+import { endDirect } from '../wire/direct.ts'
+import { notUnderstood } from '../wire/http.ts'
+import type { Server } from '../wire/http.ts'
+import type { Piece } from './pieces.ts'
+import type { StoreAddress } from '../transport/store-address.ts'
+
+/** As many addresses as a server gives at once. */
+const MOST_PARTS = 64
+const FIRST_PARTS = 2
+/** Taken for the size of a part until the server has told it. */
+const USUAL_PART_BYTES = 8 * 1024 * 1024
+/** The answer waits as long as the bytes take at the client's byte rate: who waits so long asks for less. */
+const QUICK_MS = 500
+const SLOW_MS = 2000
+/** No address is used in its last moments: the store goes by its own clock. */
+const MARGIN_MS = 3000
+
+/** What one asking brought; holds a slot at the server until it is ended, or its addresses expire. */
+interface Given {
+  readonly read: DirectRead
+  /** By the clock of this client. */
+  readonly staleAt: number
+  /** Bytes of each part that have not been read. */
+  readonly left: Map<number, number>
+  users: number
+}
+
+/** An address in use. Dispose it when the piece is there, or will not come. */
+export interface LentAddress extends StoreAddress, Disposable {
+  readonly partBytes: number
+  readonly given: Given
+}
+
+export interface MediaAddressesOptions {
+  readonly server: Server
+  readonly clock: Clock
+  readonly sealedBytes: number
+  /** One attempt: asks for the addresses of the parts that hold a range. */
+  readonly ask: (start: number, end: number, signal: AbortSignal) => Promise<DirectRead>
+}
+
+/** The addresses of the parts of one media: asked for some ahead, again when they expire, given back when done with. */
+export class MediaAddresses implements AsyncDisposable {
+  readonly #options: MediaAddressesOptions
+  readonly #asking = new Semaphore(1)
+  readonly #given = new Set<Given>()
+  readonly #ending = new Set<Promise<void>>()
+  #partBytes: number | null = null
+  /** Parts to ask for next. */
+  #parts = FIRST_PARTS
+
+  constructor(options: MediaAddressesOptions) {
+    this.#options = options
+  }
+
+  /** As the server has told it. */
+  get partBytes(): number | null {
+    return this.#partBytes
+  }
+
+  /** The address of the part that holds byte `at`. @throws what the server refuses; damaged_media */
+  async of(at: number, signal: AbortSignal): Promise<LentAddress> {
+    const known = this.#find(at)
+    if (known) return known
+    // Whoever waits here finds, most of the time, that the one before has asked for its part too.
+    using _ = await this.#asking.acquire(1, signal)
+    const found = this.#find(at) ?? (await this.#ask(at, signal))
+    if (!found) throw notUnderstood()
+    return found
+  }
+
+  /** The store does not take them any more. */
+  forget({ given }: LentAddress): void {
+    this.#end(given)
+  }
+
+  /** A piece has arrived. With the last one, the slot of these addresses is given back. */
+  done({ part, start, end }: Piece, { given }: LentAddress): void {
+    const left = (given.left.get(part) ?? 0) - (end - start)
+    if (left > 0) given.left.set(part, left)
+    else given.left.delete(part)
+    if (given.left.size === 0) this.#end(given)
+  }
+
+  /** Gives back every slot. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const given of this.#given) this.#end(given)
+    await Promise.all(this.#ending)
+  }
+
+  #find(at: number): LentAddress | null {
+    const now = this.#options.clock.now()
+    for (const given of this.#given) {
+      const { partBytes, parts } = given.read
+      const part = given.staleAt > now && parts.find(({ index }) => index === Math.floor(at / partBytes))
+      if (part) return lend(given, part)
+    }
+    return null
+  }
+
+  async #ask(at: number, signal: AbortSignal): Promise<LentAddress | null> {
+    const { clock, sealedBytes, ask } = this.#options
+    // Those that nobody uses would hold the slot that is asked for, where there are few.
+    for (const given of this.#given) if (given.users === 0) this.#end(given)
+    const askedAt = clock.now()
+    const end = Math.min(sealedBytes, at + this.#parts * (this.#partBytes ?? USUAL_PART_BYTES))
+    const read = await ask(at, end, signal)
+    const now = clock.now()
+    this.#given.add({ read, staleAt: now + usableMs(read), left: sizesOf(read), users: 0 })
+    this.#learn(now - askedAt)
+    check(read, at, sealedBytes)
+    this.#partBytes = read.partBytes
+    return this.#find(at)
+  }
+
+  #learn(tookMs: number): void {
+    if (tookMs < QUICK_MS) this.#parts = Math.min(MOST_PARTS, this.#parts * 2)
+    if (tookMs > SLOW_MS) this.#parts = 1
+  }
+
+  #end(given: Given): void {
+    if (!this.#given.delete(given)) return
+    const ending = endDirect(this.#options.server, given.read.transferId)
+    this.#ending.add(ending)
+    void ending.finally(() => this.#ending.delete(ending))
+  }
+}
+
+function lend(given: Given, { url, headers }: StoreAddress): LentAddress {
+  let lent = true
+  given.users += 1
+  return {
+    url,
+    headers,
+    partBytes: given.read.partBytes,
+    given,
+    [Symbol.dispose]: () => {
+      if (lent) given.users -= 1
+      lent = false
+    },
+  }
+}
+
+/** By this client's clock, which may be wrong: then the store's refusal tells. */
+function usableMs({ expiresAt }: DirectRead): number {
+  const lifetimeMs = Date.parse(expiresAt) - Date.now()
+  return lifetimeMs > 0 ? lifetimeMs - Math.min(MARGIN_MS, lifetimeMs / 5) : Infinity
+}
+
+function sizesOf({ parts, partBytes, sizeBytes }: DirectRead): Map<number, number> {
+  return new Map(parts.map(({ index }) => [index, Math.min(partBytes, sizeBytes - index * partBytes)]))
+}
+
+/** @throws damaged_media for another length than the manifest's; invalid_response */
+function check({ parts, partBytes, sizeBytes }: DirectRead, at: number, sealedBytes: number): void {
+  if (sizeBytes !== sealedBytes) throw damagedMedia()
+  const first = Math.floor(at / partBytes)
+  const isRun = parts.every(({ index }, offset) => index === first + offset)
+  if (!isPartSize(partBytes) || parts.length === 0 || !isRun) throw notUnderstood()
+}

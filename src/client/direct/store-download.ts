@@ -1,0 +1,157 @@
+import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import { parseContentRange } from '../../protocol/headers.ts'
+import type { TransportResponse } from '../transport/transport.ts'
+import { MediaAddresses } from './presigned-urls.ts'
+import type { LentAddress, MediaAddressesOptions } from './presigned-urls.ts'
+import { piecesOf } from './pieces.ts'
+import type { Piece } from './pieces.ts'
+import type { StorePath, StoreTrouble } from '../transport/store-connection.ts'
+
+/** A part that failed so often at the store is fetched through the server. */
+const FAILURES_PER_PART = 2
+/** New addresses for one piece, where each is refused. */
+const REFUSALS = 2
+
+export interface DirectMediaOptions extends MediaAddressesOptions {
+  readonly store: StorePath
+}
+
+/** A complete media, read from the store behind the server. */
+export class DirectMedia implements AsyncDisposable {
+  readonly #store: StorePath
+  readonly #sealedBytes: number
+  readonly #addresses: MediaAddresses
+  readonly #failures = new Map<number, number>()
+  #off = false
+
+  constructor(options: DirectMediaOptions) {
+    this.#store = options.store
+    this.#sealedBytes = options.sealedBytes
+    this.#addresses = new MediaAddresses(options)
+  }
+
+  /**
+   * One attempt at bytes `start` to `end`. `null`: they have to come through the server.
+   * @throws `network` when the store failed where it has worked before: worth another try; what the server refuses
+   */
+  async read(start: number, end: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | null> {
+    const partBytes = this.#addresses.partBytes ?? (await this.#firstPartBytes(start, signal))
+    if (partBytes === null) return null
+    const [first, ...rest] = piecesOf({ start, end }, partBytes)
+    const opened = first && (await this.#open(first, signal))
+    return opened ? this.#body(opened, rest, signal) : null
+  }
+
+  /** When nothing is being read any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#addresses[Symbol.asyncDispose]()
+  }
+
+  async #firstPartBytes(at: number, signal: AbortSignal): Promise<number | null> {
+    using address = await this.#address(at, signal)
+    return address?.partBytes ?? null
+  }
+
+  async *#body(first: OpenPiece, rest: readonly Piece[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    yield* this.#bytesOf(first, signal)
+    for (const piece of rest) {
+      const opened = await this.#open(piece, signal)
+      // The next attempt begins there, and goes through the server.
+      if (!opened) throw storeFailed()
+      yield* this.#bytesOf(opened, signal)
+    }
+  }
+
+  /** Exactly the bytes of the piece, whatever the store sends behind them. */
+  async *#bytesOf({ piece, address, response }: OpenPiece, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    using _ = address
+    let left = piece.end - piece.start
+    try {
+      for await (const bytes of response.body) {
+        left -= bytes.byteLength
+        // Told first: whoever has the last bytes does not come again.
+        if (left <= 0) this.#arrived(piece, address)
+        yield left < 0 ? bytes.subarray(0, left) : bytes
+        if (left < 0) return
+      }
+      if (left > 0) throw storeFailed()
+    } catch (error) {
+      if (!signal.aborted) this.#failed(piece)
+      throw error
+    }
+  }
+
+  #arrived(piece: Piece, address: LentAddress): void {
+    this.#store.worked()
+    this.#addresses.done(piece, address)
+  }
+
+  async #open(piece: Piece, signal: AbortSignal): Promise<OpenPiece | null> {
+    if ((this.#failures.get(piece.part) ?? 0) >= FAILURES_PER_PART) return null
+    for (let refusals = 0; refusals <= REFUSALS; refusals += 1) {
+      const address = await this.#address(piece.at, signal)
+      if (!address) return null
+      const answer = await this.#get(piece, address, signal)
+      if (answer === 'absent') return null
+      if (answer === 'failed' || answer === 'taken') return this.#failed(piece)
+      if (answer !== 'refused') return { piece, address, response: answer }
+      this.#addresses.forget(address)
+    }
+    return this.#failed(piece)
+  }
+
+  /** `null`: the server gives none, or the store is better left alone. */
+  async #address(at: number, signal: AbortSignal): Promise<LentAddress | null> {
+    if (this.#off || !this.#store.isOpen) return null
+    try {
+      return await this.#addresses.of(at, signal)
+    } catch (error) {
+      if (!isSealiftError(error, 'not_direct', 'upload_in_progress')) throw error
+      this.#off = true
+      return null
+    }
+  }
+
+  /** With an answer to read, the address stays in use. */
+  async #get(piece: Piece, address: LentAddress, signal: AbortSignal): ReturnType<StorePath['request']> {
+    let answer: TransportResponse | StoreTrouble = 'failed'
+    try {
+      const headers = { range: `bytes=${piece.start}-${piece.end - 1}` }
+      answer = await this.#store.request({ method: 'GET', address, headers, signal })
+      if (typeof answer === 'string' || this.#isWhatWasAsked(answer, piece, address)) return answer
+      await answer.discard()
+      return (answer = 'failed')
+    } finally {
+      if (typeof answer === 'string') address[Symbol.dispose]()
+    }
+  }
+
+  /** A store behind something that knows no ranges sends the whole part. */
+  #isWhatWasAsked(response: TransportResponse, piece: Piece, { partBytes }: LentAddress): boolean {
+    const partSize = Math.min(partBytes, this.#sealedBytes - piece.part * partBytes)
+    if (response.status === 200) return piece.start === 0 && piece.end === partSize
+    const range = response.status === 206 ? parseContentRange(response.header('content-range') ?? '') : null
+    // A page that the store does not admit to this header is told the bytes all the same.
+    if (!range) return response.status === 206 && response.header('content-range') === null
+    return range.start === piece.start && range.end === piece.end - 1 && (range.size ?? partSize) === partSize
+  }
+
+  /** `null`: it has to come through the server. @throws network, when another try at the store is worth it */
+  #failed(piece: Piece): null {
+    const failures = (this.#failures.get(piece.part) ?? 0) + 1
+    this.#failures.set(piece.part, failures)
+    this.#store.failed()
+    if (!this.#store.isOpen || !this.#store.hasWorked || failures >= FAILURES_PER_PART) return null
+    throw storeFailed()
+  }
+}
+
+interface OpenPiece {
+  readonly piece: Piece
+  readonly address: LentAddress
+  readonly response: TransportResponse
+}
+
+function storeFailed(): SealiftError {
+  return new SealiftError('network', 'The connection to the store broke')
+}

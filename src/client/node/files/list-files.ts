@@ -1,0 +1,135 @@
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+
+import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
+import { NO_SIGNAL, throwIfAborted } from '../../concurrency/abort.ts'
+import type { CallOptions, SendItem } from '../../api/options.ts'
+import { readableName } from './file-name.ts'
+import type { FileName } from './file-name.ts'
+import { HeldFolder, identityOf } from './held-folder.ts'
+import type { FileIdentity, FolderEntry, ListedFile } from './held-folder.ts'
+import { systemCode } from '../../../files/system-failure.ts'
+import { localError } from './local-error.ts'
+import { fileMediaType } from './file-media-type.ts'
+
+/** Files whose beginning is read at once. */
+const LOOKED_AT_ONCE = 32
+
+/** A file to send. */
+export interface FileItem extends Omit<SendItem, 'source'> {
+  readonly path: string
+  /**
+   * Which file it was when its folder was listed: `listFiles` tells. With it, another file or a symbolic link in its
+   * place, or in that of a folder above it, is refused (`file_changed`).
+   */
+  readonly listed?: ListedFile
+}
+
+/** Options of `listFiles`. */
+export interface ListFilesOptions extends CallOptions {
+  /** Told the path of everything inside a folder that is left out. */
+  readonly onLeftOut?: (path: string) => void
+  /** Told of every file whose name is not UTF-8, and is sent in the form that `name` and `path` show. */
+  readonly onRenamed?: (item: FileItem) => void
+}
+
+/**
+ * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
+ * name are followed; those met inside a folder are left out, as is everything that is no regular file. Types are told
+ * by content and name.
+ * @throws local_file when a path is not there, or is neither file nor folder
+ */
+export async function listFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
+  const found = await findFiles(paths, options)
+  const typed: FileItem[] = []
+  for (let at = 0; at < found.length; at += LOOKED_AT_ONCE) {
+    throwIfAborted(options.signal ?? NO_SIGNAL)
+    typed.push(...(await Promise.all(found.slice(at, at + LOOKED_AT_ONCE).map(withType))))
+  }
+  return typed
+}
+
+/** As `listFiles`, without types: opens no file. */
+export async function findFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
+  const { signal = NO_SIGNAL, onLeftOut = () => {}, onRenamed = () => {} } = options
+  const lists: FileItem[][] = []
+  for (const path of paths) lists.push(await filesBehind(path, { signal, onLeftOut, onRenamed }))
+  return lists.flat()
+}
+
+/** The item with the type of its file, unless it has one. */
+export async function withType(item: FileItem): Promise<FileItem> {
+  return item.type === undefined ? { ...item, type: await fileMediaType(item) } : item
+}
+
+async function filesBehind(path: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
+  const absolute = resolve(path)
+  try {
+    const found = await stat(absolute)
+    if (found.isFile()) return [{ path: absolute, name: basename(absolute) }]
+    if (found.isDirectory()) return await filesBelow(absolute, options)
+  } catch (error) {
+    throw localError('A file to send cannot be read', path, error)
+  }
+  throw new SealiftError('local_file', 'Only files and folders can be sent', { context: { path } })
+}
+
+async function filesBelow(root: string, options: Required<ListFilesOptions>): Promise<FileItem[]> {
+  await using folder = await HeldFolder.open(root)
+  const items: FileItem[] = []
+  const walk: Walk = { ...options, root, rootIdentity: folder.identity, found: item => items.push(item) }
+  await filesIn(folder, [], walk)
+  return items
+}
+
+interface Walk extends Required<ListFilesOptions> {
+  readonly root: string
+  readonly rootIdentity: FileIdentity
+  readonly found: (item: FileItem) => void
+}
+
+async function filesIn(folder: HeldFolder, inside: readonly FileName[], walk: Walk): Promise<void> {
+  throwIfAborted(walk.signal)
+  const entries = await folder.entries()
+  for (const entry of entries.sort((a, b) => (a.readable < b.readable ? -1 : 1))) {
+    const place = [...inside, entry.name]
+    try {
+      if (!(await takeEntry(folder, { entry, place }, walk)))
+        walk.onLeftOut(join(walk.root, ...place.map(readableName)))
+    } catch (error) {
+      // It was removed while the folder was read.
+      if (systemCode(error) !== 'ENOENT') throw error
+    }
+  }
+}
+
+/** False when it is left out. */
+async function takeEntry(
+  folder: HeldFolder,
+  { entry, place }: { entry: FolderEntry; place: readonly FileName[] },
+  walk: Walk,
+): Promise<boolean> {
+  if (entry.isFolder) {
+    const inner = await folder.folder(entry.name).catch(leftOutWhenReplaced)
+    if (!inner) return false
+    await using _ = inner
+    await filesIn(inner, place, walk)
+    return true
+  }
+  const found = entry.isFile ? await folder.look(entry.name) : null
+  if (!found?.isFile()) return false
+  const { root, rootIdentity } = walk
+  const listed = { root, rootIdentity, inside: place, identity: identityOf(found) }
+  // The root folder has no name of its own.
+  const readable = place.map(readableName)
+  const name = [basename(root), ...readable].filter(part => part !== '').join('/')
+  const item = { path: join(root, ...readable), name, listed }
+  walk.found(item)
+  if (place.some(part => typeof part !== 'string')) walk.onRenamed(item)
+  return true
+}
+
+function leftOutWhenReplaced(error: unknown): null {
+  if (isSealiftError(error, 'file_changed')) return null
+  throw error
+}

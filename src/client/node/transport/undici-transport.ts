@@ -1,0 +1,103 @@
+import { Readable } from 'node:stream'
+
+import type { LookupFunction } from 'node:net'
+
+import type { Dispatcher } from 'undici'
+
+import { abortReason } from '../../concurrency/abort.ts'
+import type { Transport, TransportRequest, TransportResponse } from '../../transport/transport.ts'
+import { connectionError } from './connection-error.ts'
+import { Routes } from './connection-pools.ts'
+
+/** Large bodies are handed to the socket in slices, so that progress and stalls show while they travel. */
+const SLICE_BYTES = 256 * 1024
+
+/** How the transport of Node connects. */
+export interface UndiciTransportOptions {
+  /** Connections to one server at most: requests beyond wait their turn. */
+  readonly connections: number
+  /** Resolves names. Default: the system's. */
+  readonly lookup?: LookupFunction
+  /** Where `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are looked up. Default: that of the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+}
+
+/** Sends requests with undici over pooled connections. Disposing it ends requests that still run. */
+export function undiciTransport(options: UndiciTransportOptions): Transport {
+  const routes = new Routes(options)
+  return {
+    // A proxy connects on our behalf, to where it likes.
+    judgesConnections: !routes.usesProxy,
+    request: request => send(routes, request),
+    [Symbol.asyncDispose]: () => routes[Symbol.asyncDispose](),
+  }
+}
+
+async function send(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
+  try {
+    const answered = routes.dispatcherFor(request).request({
+      ...target(request.url),
+      method: request.method,
+      headers: requestHeaders(request),
+      body: requestBody(request),
+      signal: request.signal,
+      headersTimeout: request.stallTimeoutMs,
+      bodyTimeout: request.stallTimeoutMs,
+    })
+    if (request.body && request.body.byteLength <= SLICE_BYTES) request.onSent?.(request.body.byteLength)
+    return answer(await answered, request.signal)
+  } catch (error) {
+    throw translated(error, request.signal)
+  }
+}
+
+function target(url: string): { origin: string; path: string } {
+  const { origin, pathname, search } = new URL(url)
+  return { origin, path: `${pathname}${search}` }
+}
+
+function requestHeaders(request: TransportRequest): Record<string, string> {
+  const length = request.body?.byteLength ?? 0
+  return length > SLICE_BYTES ? { ...request.headers, 'content-length': String(length) } : { ...request.headers }
+}
+
+function requestBody({ body, onSent }: TransportRequest): Uint8Array | Readable | null {
+  if (!body) return null
+  return body.byteLength > SLICE_BYTES ? Readable.from(slices(body, onSent), { highWaterMark: 1 }) : body
+}
+
+async function* slices(body: Uint8Array, onSent?: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < body.byteLength; at += SLICE_BYTES) {
+    const slice = body.subarray(at, at + SLICE_BYTES)
+    yield slice
+    onSent?.(slice.byteLength)
+  }
+}
+
+function answer(response: Dispatcher.ResponseData, signal: AbortSignal): TransportResponse {
+  return {
+    status: response.statusCode,
+    header: name => first(response.headers[name]),
+    body: readBody(response.body, signal),
+    discard: async () => {
+      // A short rest is read, which keeps the connection; a long one is cut.
+      await response.body.dump({ limit: SLICE_BYTES }).catch(() => undefined)
+    },
+  }
+}
+
+async function* readBody(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body
+  } catch (error) {
+    throw translated(error, signal)
+  }
+}
+
+function first(value: string | string[] | undefined): string | null {
+  return (Array.isArray(value) ? value[0] : value) ?? null
+}
+
+function translated(error: unknown, signal: AbortSignal): Error {
+  return signal.aborted ? abortReason(signal) : connectionError(error)
+}

@@ -1,0 +1,65 @@
+import {
+  createSealer,
+  HEADER_BYTES,
+  isSealingError,
+  NONCE_PREFIX_BYTES,
+  plainCapacity,
+  plainLength,
+  sealedChunkCount,
+} from '../../sealing/index.ts'
+import type { Bytes, CryptoSuite, Sealer } from '../../sealing/index.ts'
+import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
+import type { CompleteItem } from '../manifest.ts'
+import type { RandomSource } from '../api/source.ts'
+import { readAll } from '../wire/http.ts'
+import type { MediaSource } from './media-source.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
+
+export interface Comparison {
+  readonly item: CompleteItem
+  readonly media: MediaSource
+  readonly source: RandomSource
+  readonly suite: CryptoSuite
+}
+
+/**
+ * Whether a source holds the plaintext of an item: sealed again, it must give the bytes whose hash its sender wrote into
+ * the manifest. Fetches the header alone. What is sealed here is hashed and goes nowhere, so that other bytes under the
+ * same key tell nobody anything.
+ */
+export async function holdsItem({ item, media, source, suite }: Comparison, signal: AbortSignal): Promise<boolean> {
+  if (source.sizeBytes !== item.bytes) return false
+  const header = await readHeader(media, signal)
+  const sealer = await sealerOf(header, item, suite)
+  const whole = suite.sha256().update(header)
+  const chunks = sealedChunkCount(item.sealedBytes, item.chunkBytes)
+  const paddedBytes = plainLength(item.sealedBytes, item.chunkBytes)
+  for (let chunk = 0, at = 0; chunk < chunks; chunk += 1) {
+    const plain = new Uint8Array(Math.min(plainCapacity(chunk, item.chunkBytes), paddedBytes - at))
+    const end = Math.min(item.bytes, at + plain.byteLength)
+    if (end > at) plain.set(await source.read(at, end, signal))
+    whole.update(await sealer.sealChunk(chunk, plain, chunk === chunks - 1))
+    at += plain.byteLength
+  }
+  return toBase64Url(whole.digest()) === item.sha256
+}
+
+function readHeader(media: MediaSource, signal: AbortSignal): Promise<Bytes> {
+  return media.server.retrier.run(signal, async () => {
+    const answer = await media.read(0, HEADER_BYTES, signal)
+    return readAll(answer, HEADER_BYTES)
+  })
+}
+
+/** A header is a byte, the salt and the nonce prefix. @throws damaged_media when it is none */
+async function sealerOf(header: Bytes, item: CompleteItem, suite: CryptoSuite): Promise<Sealer> {
+  const key = fromBase64Url(item.key)
+  if (!key || header.byteLength !== HEADER_BYTES) throw damagedMedia()
+  const noncePrefix = header.subarray(HEADER_BYTES - NONCE_PREFIX_BYTES)
+  const salt = header.subarray(1, HEADER_BYTES - NONCE_PREFIX_BYTES)
+  try {
+    return await createSealer({ suite, key, role: 'media', chunkBytes: item.chunkBytes, salt, noncePrefix })
+  } catch (error) {
+    throw isSealingError(error) ? damagedMedia() : error
+  }
+}
