@@ -4,10 +4,10 @@ export const HEAD = `# The manifest, version 1
 
 <!-- Made by scripts/make-manifest-docs.ts from src/client: change the tables there, the prose in scripts/manifest-prose.ts. -->
 
-What is shared, as only holders of a link's key read it: names, types, sizes, keys, hashes, previews, and how films are laid out.
-A manifest is UTF-8 JSON, padded with zeros and sealed as role \`manifest\` ([format.md](format.md)) with the 32 bytes behind the \`#\` of
-\`https://host/p/PARCEL#KEY\` (base64url). The server keeps it as a [parcel](protocol.md#parcels), in versions: each is sealed
-anew, with the same key and a fresh salt.
+The sealed description of a parcel: names, types, sizes, keys, hashes, previews, and the layout of films. Only holders of a link's key
+can read it. A manifest is UTF-8 JSON, padded with zeros and sealed as role \`manifest\` ([format.md](format.md)) with the 32 bytes behind the
+\`#\` of \`https://host/p/PARCEL#KEY\` (base64url). The server stores it in versions as a [parcel](protocol.md#parcels). Each version is sealed
+again, with the same key and a fresh salt.
 
 \`\`\`json
 {
@@ -33,33 +33,33 @@ anew, with the same key and a fresh salt.
 
 ## What a reader does
 
-- **A higher \`v\` is refused** (\`unsupported_version\`), with the advice to update: what it changes is not known.
-- **Unknown fields are kept**, at every level: they may be added without a new \`v\`, so nobody may depend on others' understanding
-  them, and whoever forwards an item passes on what it does not understand itself.
-- **Nothing is trusted.** Whoever made a link may have written anything. A manifest outside of the bounds below is refused as a whole
-  (\`invalid_manifest\`), and no value is ever shown in an error, since it may be a key. A name may hold \`..\`, slashes and control characters: a
-  receiver writes only inside the folder it was given, and never over a file. A type decides nothing that could run. Sizes and
-  hashes are believed when the bytes agree.
-- **A film is read leniently.** When \`video\` is outside of its bounds, the item is a file like any other, and can be downloaded.
-- **While something is being sent** (an item's \`state\`, its film's, or an \`original\` without \`runs\`), new versions follow, one every
-  \`everySeconds\` at least. An item keeps its place in the list. What was said to be there stays there.
+- **A higher \`v\` is refused** (\`unsupported_version\`), with the advice to update: the reader does not know what it changes.
+- **Unknown fields are preserved**, at every level. Fields may be added without a new \`v\`. So no field may require that readers understand
+  it, and a client that forwards an item passes on fields that it does not understand.
+- **Nothing is trusted.** The maker of a link may have written anything. A manifest outside of the bounds below is refused
+  (\`invalid_manifest\`), and no error shows a value, because it may be a key. A name may contain \`..\`, slashes and control characters: a
+  receiver writes only inside its target folder, and never over a file. A type never makes anything run. Sizes and
+  hashes are trusted only when the bytes agree.
+- **A film is read leniently.** If \`video\` is outside of its bounds, the item is a plain file that can be downloaded.
+- **While something is being sent** (the \`state\` of an item or of its film is \`sending\`, or \`original\` has no \`runs\`), new versions follow, at
+  least one every \`everySeconds\`. An item keeps its position in the list. What one version announces stays in the later ones.
 
 Numbers of bytes and of seconds are of plaintext unless a field says otherwise. Ids are those of the [protocol](protocol.md). Keys, hashes and
 commitments are 32 bytes as base64url without padding.
 `
 
-export const ITEMS = `An item that is still being sent leaves out what is not known yet. With \`media\`, \`key\`, \`commit\` and \`chunkBytes\` its bytes can be followed
-while they arrive; \`sha256\` comes with the end.
+export const ITEMS = `An item that is still being sent omits what is not known yet. With \`media\`, \`key\`, \`commit\` and \`chunkBytes\` a receiver can follow its
+bytes; \`sha256\` comes with the end.
 `
 
-export const ORIGINAL = `The item's own bytes are then a film that can be played, and the file it was made of is put together from those and from \`runs\`:
-[format.md](format.md#original) says how. Everything that brings an item back brings this file.
+export const ORIGINAL = `The item's own bytes are a playable film. A receiver rebuilds the original file from those bytes and from \`runs\`, as
+[format.md](format.md#original) describes. Every download of the item returns the original file.
 `
 
-export const FILM = `In \`video\` of an item. A [track](#track) is one fragmented MP4: its initialization segment, then segments that begin at key frames, each of
-them playable with the initialization segment before it. How tracks are made and played is in [video.md](video.md).
+export const FILM = `In \`video\` of an item. A [track](#track) is one fragmented MP4: its initialization segment, then segments that begin at key frames. Each
+segment is playable after the initialization segment. [video.md](video.md) describes how tracks are made and played.
 `
 
-export const TRACK = `A track without \`media\` is the item's own bytes. Segments follow each other in the file; while a film is being sent, a segment is named
-when each of its bytes is durable, and the list only grows.
+export const TRACK = `A track without \`media\` is the item's own bytes. Segments follow each other in the file. While a film is being sent, the list contains
+a segment once all of its bytes are durable, and only grows.
 `
