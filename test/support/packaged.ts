@@ -1,9 +1,13 @@
 /** Packages a film and reads its streams side by side, as sending does. */
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 
-import { fileSource } from '../../src/client/node/files/file-source.ts'
-import type { RandomSource } from '../../src/client/api/source.ts'
+import { fileSource } from '../../src/client/node/file-source.ts'
+import type { RandomSource } from '../../src/client/source.ts'
+import { PackageFacts, type TrackFacts } from '../../src/video/checks/package-facts.ts'
+import { createRemuxer } from '../../src/video/index.ts'
 import type { PackagedFilm, PackagedTrack, Packager, TrackLayout } from '../../src/video/index.ts'
+import { SegmentScanner } from '../../src/video/ladder/segment-scanner.ts'
 
 export interface PackagedFile extends Omit<PackagedTrack, 'bytes'> {
   readonly content: Uint8Array<ArrayBuffer>
@@ -21,6 +25,25 @@ export async function packaged(packager: Packager, film: string | RandomSource):
   const begun = await packager.package(input, { signal: new AbortController().signal })
   const [renditions, audio] = await Promise.all([all(begun.renditions), all(begun.audio)])
   return { film: begun, renditions, audio }
+}
+
+/** Copies a film that becomes one file, written into `folder`, and reads what it holds. */
+export async function copied(path: string, folder: string): Promise<{ out: string; facts: TrackFacts[] }> {
+  const { renditions } = await packaged(createRemuxer(), path)
+  const [file] = renditions
+  if (!file || renditions.length > 1) throw new Error('There is not one rendition')
+  const out = join(folder, 'packaged.mp4')
+  await writeFile(out, file.content)
+  return { out, facts: factsOf(file.content) }
+}
+
+/** What a packaged file holds. */
+export function factsOf(file: Uint8Array): TrackFacts[] {
+  const facts = new PackageFacts()
+  const scanner = new SegmentScanner(facts)
+  scanner.push(file)
+  scanner.end()
+  return facts.tracks
 }
 
 /** A file of the init and the segments from `first` on, as a player has it after a jump. */

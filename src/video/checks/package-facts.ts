@@ -1,7 +1,7 @@
-/** What is in a packaged track by its movie fragments alone, whoever wrote them: samples and their times. */
-import { allBoxes, BrokenBoxes, findBox } from '../mp4/boxes.ts'
-import { decodeTimeOf, defaultTicksOf, has, needed, trackClocks, type TrackClocks } from '../mp4/movie.ts'
-import { FragmentScanner } from '../ladder/segment-scanner.ts'
+/** What a packaged film holds, read from its movie fragments alone, and whether it is what its file declares. */
+import { BrokenBoxes } from '../mp4/boxes.ts'
+import { readFragment, type FragmentSample } from '../mp4/fragment.ts'
+import { trackClocks, type TrackClocks } from '../mp4/movie.ts'
 
 export interface TrackFacts {
   readonly kind: 'video' | 'audio'
@@ -23,7 +23,7 @@ interface Counted {
   end: number
 }
 
-/** Counts while fragments go by. */
+/** Counts samples while fragments go by, whoever wrote them. */
 export class PackageFacts {
   #clocks: TrackClocks = new Map()
   readonly #tracks = new Map<number, Counted>()
@@ -39,7 +39,7 @@ export class PackageFacts {
     }))
   }
 
-  /** @param moov what is in the box. @throws BrokenBoxes, RangeError */
+  /** @throws BrokenBoxes */
   readMoov(moov: DataView): void {
     this.#clocks = trackClocks(moov)
     for (const [id, { isVideo, ticksPerSecond }] of this.#clocks) {
@@ -48,53 +48,73 @@ export class PackageFacts {
     }
   }
 
-  /** @param moof what is in the box. @throws BrokenBoxes, RangeError */
+  /** @throws BrokenBoxes */
   readMoof(moof: DataView): void {
-    for (const traf of allBoxes(moof, 'traf')) this.#readTrack(traf)
-  }
-
-  #readTrack(traf: DataView): void {
-    const tfhd = needed(findBox(traf, 'tfhd'))
-    const id = tfhd.getUint32(4)
-    const track = this.#tracks.get(id)
-    if (!track) throw new BrokenBoxes('A fragment is of an unknown track')
-    const defaultTicks = defaultTicksOf(tfhd) ?? this.#clocks.get(id)?.defaultTicks ?? 0
-    let decode = decodeTimeOf(traf)
-    for (const trun of allBoxes(traf, 'trun')) decode = readRun(trun, { track, decode, defaultTicks })
+    for (const { trackId, decodeTime, samples } of readFragment(moof, this.#clocks)) {
+      const track = this.#tracks.get(trackId)
+      if (!track) throw new BrokenBoxes('A fragment is of an unknown track')
+      count(track, decodeTime ?? 0, samples)
+    }
   }
 }
 
-/** The same of a whole file, for whoever has it in one piece. */
-export function factsOf(file: Uint8Array): TrackFacts[] {
-  const facts = new PackageFacts()
-  const scanner = new FragmentScanner(facts)
-  scanner.push(file)
-  scanner.end()
-  return facts.tracks
-}
-
-interface Run {
-  readonly track: Counted
-  readonly decode: number
-  readonly defaultTicks: number
-}
-
-/** @returns when the sample behind the run is decoded */
-function readRun(trun: DataView, { track, decode: begin, defaultTicks }: Run): number {
-  const flags = trun.getUint32(0) & 0xff_ff_ff
-  const width = (...bits: readonly number[]): number => 4 * bits.filter(bit => has(flags, bit)).length
-  const sampleBytes = width(0x1_00, 0x2_00, 0x4_00, 0x8_00)
-  let at = 8 + width(0x1, 0x4)
-  let decode = begin
-  for (let sample = 0; sample < trun.getUint32(4); sample++, at += sampleBytes) {
-    const ticks = has(flags, 0x1_00) ? trun.getUint32(at) : defaultTicks
-    const shownAfter = has(flags, 0x8_00) ? trun.getInt32(at + sampleBytes - 4) : 0
+function count(track: Counted, decodeTime: number, samples: readonly FragmentSample[]): void {
+  let decode = decodeTime
+  for (const { duration, shownAfter } of samples) {
     track.samples++
     track.isOrdered &&= decode > track.lastDecode && shownAfter >= 0
     track.lastDecode = decode
     track.start = Math.min(track.start, decode + shownAfter)
-    track.end = Math.max(track.end, decode + shownAfter + ticks)
-    decode += ticks
+    track.end = Math.max(track.end, decode + shownAfter + duration)
+    decode += duration
   }
-  return decode
+}
+
+/** What a track of the package should hold, by the file it was made of. */
+export interface ExpectedTrack {
+  readonly kind: 'video' | 'audio'
+  /** Samples that are shown; `null`: the file does not count them. */
+  readonly samples: number | null
+}
+
+export interface ExpectedFilm {
+  readonly tracks: readonly ExpectedTrack[]
+  /** How long it is from its first sample to the end of its last one; `null`: the file does not say. */
+  readonly seconds: number | null
+}
+
+/** Containers round times, and count from where their first track begins or from zero. */
+const LEAST_DIFFERENCE_SECONDS = 1
+const DIFFERENCE_SHARE = 0.01
+
+/**
+ * Compares a packaged film with what its file declares.
+ * @param packaged of all files of the package, in the order of `expected.tracks`
+ * @returns why the film must not take the place of the file, for a person; `null`: it is all there
+ */
+export function differenceOf(expected: ExpectedFilm, packaged: readonly TrackFacts[]): string | null {
+  if (packaged.length !== expected.tracks.length)
+    return `It has ${expected.tracks.length} tracks, not ${packaged.length}`
+  for (const [index, track] of expected.tracks.entries()) {
+    const difference = trackDifference(track, packaged[index])
+    if (difference !== null) return difference
+  }
+  return durationDifference(expected.seconds, packaged)
+}
+
+function trackDifference({ kind, samples }: ExpectedTrack, found: TrackFacts | undefined): string | null {
+  if (found?.kind !== kind) return `Its ${kind} is missing from what would play`
+  const parts = kind === 'video' ? 'video frames' : 'audio frames'
+  if (samples !== null && found.samples !== samples) return `Of its ${samples} ${parts}, ${found.samples} would play`
+  if (found.samples === 0) return `None of its ${parts} would play`
+  return found.isOrdered ? null : `Times of its ${parts} contradict each other`
+}
+
+function durationDifference(expected: number | null, packaged: readonly TrackFacts[]): string | null {
+  if (expected === null) return null
+  const start = Math.min(...packaged.map(({ startSeconds }) => startSeconds))
+  const seconds = Math.max(...packaged.map(({ endSeconds }) => endSeconds)) - start
+  const allowed = Math.max(LEAST_DIFFERENCE_SECONDS, expected * DIFFERENCE_SHARE)
+  if (Math.abs(expected - seconds) <= allowed) return null
+  return `Of its ${expected.toFixed(1)} s, ${seconds.toFixed(1)} s would play`
 }

@@ -1,4 +1,5 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/source.ts'
+import { BrokenBoxes } from '../mp4/boxes.ts'
 import type { DeclaredFilm } from './declared.ts'
 import { matroskaFacts } from './matroska-facts.ts'
 import { mp4Facts } from './mp4-facts.ts'
@@ -27,8 +28,7 @@ export async function readDeclared(source: RandomSource, signal: AbortSignal): P
     const timeBytes = transportTimeBytes(start)
     return timeBytes === undefined ? null : await transportFacts(source, { timeBytes, signal })
   } catch (error) {
-    // A box that is too short for what should be in it.
-    if (error instanceof RangeError) return null
+    if (error instanceof BrokenBoxes || error instanceof RangeError) return null
     throw error
   }
 }

@@ -1,5 +1,5 @@
 /** Compares what ffmpeg made of a film with what the file says that is in it. */
-import { differenceOf } from '../checks/compare-film.ts'
+import { differenceOf } from '../checks/package-facts.ts'
 import type { TrackFacts } from '../checks/package-facts.ts'
 import type { FilmFacts, StreamFacts } from './facts.ts'
 import { MAX_FRAMES_PER_SECOND } from './ladder-plan.ts'

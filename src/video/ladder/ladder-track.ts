@@ -1,7 +1,7 @@
 import { PackageFacts } from '../checks/package-facts.ts'
 import { ladderDifference, type ExpectedLadderTrack } from './check-ladder.ts'
 import { fromBrokenBoxes } from './ladder-errors.ts'
-import { FragmentScanner } from './segment-scanner.ts'
+import { SegmentScanner } from './segment-scanner.ts'
 import { CannotPackage, type TrackLayout } from '../packager.ts'
 import type { NamedPipe } from './private-folder.ts'
 
@@ -35,7 +35,7 @@ export class Track {
 
   readonly #options: TrackOptions
   readonly #facts = new PackageFacts()
-  readonly #scanner = new FragmentScanner(this.#facts)
+  readonly #scanner = new SegmentScanner(this.#facts)
   readonly #chunks: AsyncIterator<Buffer>
   #first: Promise<Bytes | null> | null
 

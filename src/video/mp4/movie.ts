@@ -1,95 +1,130 @@
-/** How long a fragment lasts: what `moov` says of the tracks, and `moof` of their samples (ISO/IEC 14496-12, 8.8). */
-import { allBoxes, BrokenBoxes, findBox, typeAt } from './boxes.ts'
+/** The `moov` box (ISO/IEC 14496-12, 8.2 to 8.6): the tracks of a file, their clocks and their edit lists. */
+import { allBoxes, BrokenBoxes, findBox, isWide, readStrictly, requireBox, typeAt } from './boxes.ts'
+import type { SampleDefaults } from './fragment.ts'
 
-interface TrackClock {
+export interface TrackClock extends SampleDefaults {
   readonly isVideo: boolean
   readonly ticksPerSecond: number
-  /** Ticks of a sample whose duration is not told. */
-  readonly defaultTicks: number
 }
 
 /** By track id. */
 export type TrackClocks = ReadonlyMap<number, TrackClock>
 
-/** @throws BrokenBoxes, RangeError */
+const NO_DEFAULTS: SampleDefaults = { duration: 0, size: 0, flags: 0 }
+
+/**
+ * Tracks of a fragmented file, each with the defaults of its samples.
+ * @throws BrokenBoxes
+ */
 export function trackClocks(moov: DataView): TrackClocks {
-  const mvex = findBox(moov, 'mvex')
-  const defaults = new Map(
-    (mvex ? allBoxes(mvex, 'trex') : []).map(trex => [trex.getUint32(4), trex.getUint32(12)] as const),
-  )
-  return new Map(
-    allBoxes(moov, 'trak').map(trak => {
-      const id = idOf(needed(findBox(trak, 'tkhd')))
-      const isVideo = typeAt(needed(findBox(trak, 'mdia', 'hdlr')), 8) === 'vide'
-      const ticksPerSecond = timescaleOf(needed(findBox(trak, 'mdia', 'mdhd')))
-      return [id, { isVideo, ticksPerSecond, defaultTicks: defaults.get(id) ?? 0 }]
-    }),
+  const defaults = sampleDefaults(moov)
+  return readStrictly(
+    () =>
+      new Map(
+        allBoxes(moov, 'trak').map(trak => {
+          const id = trackIdOf(requireBox(trak, 'tkhd'))
+          const isVideo = typeAt(requireBox(trak, 'mdia', 'hdlr'), 8) === 'vide'
+          const ticksPerSecond = timescaleOf(requireBox(trak, 'mdia', 'mdhd'))
+          if (ticksPerSecond === 0) throw new BrokenBoxes('A track has no clock')
+          return [id, { isVideo, ticksPerSecond, ...(defaults.get(id) ?? NO_DEFAULTS) }]
+        }),
+      ),
   )
 }
 
-/** How long a fragment lasts, and when the last of its tracks ends: both in seconds. */
-export interface FragmentTimes {
-  /** Of its video; without any, of its longest track. */
-  readonly seconds: number
-  readonly end: number
-}
-
-export function fragmentTimes(moof: DataView, clocks: TrackClocks): FragmentTimes {
-  const tracks = allBoxes(moof, 'traf').map(traf => {
-    const tfhd = needed(findBox(traf, 'tfhd'))
-    const clock = clocks.get(tfhd.getUint32(4))
-    if (!clock) throw new BrokenBoxes('A fragment is of an unknown track')
-    const defaultTicks = defaultTicksOf(tfhd) ?? clock.defaultTicks
-    const ticks = allBoxes(traf, 'trun').reduce((sum, trun) => sum + ticksOf(trun, defaultTicks), 0)
-    const { isVideo, ticksPerSecond } = clock
-    return { isVideo, seconds: ticks / ticksPerSecond, end: (decodeTimeOf(traf) + ticks) / ticksPerSecond }
+/** Defaults of all fragments by track id, from `trex`. @throws BrokenBoxes */
+export function sampleDefaults(moov: DataView): ReadonlyMap<number, SampleDefaults> {
+  return readStrictly(() => {
+    const mvex = findBox(moov, ['mvex'])
+    const boxes = mvex ? allBoxes(mvex, 'trex') : []
+    return new Map(
+      boxes.map(trex => [
+        trex.getUint32(4),
+        { duration: trex.getUint32(12), size: trex.getUint32(16), flags: trex.getUint32(20) },
+      ]),
+    )
   })
-  const videos = tracks.filter(each => each.isVideo)
+}
+
+/** Clears creation and modification times, so that packaging the same film again gives the same bytes. */
+export function clearTimes(moov: DataView): void {
+  const timed = [requireBox(moov, 'mvhd')]
+  for (const trak of allBoxes(moov, 'trak')) timed.push(requireBox(trak, 'tkhd'), requireBox(trak, 'mdia', 'mdhd'))
+  for (const box of timed) new Uint8Array(box.buffer, box.byteOffset + 4, isWide(box) ? 16 : 8).fill(0)
+}
+
+/** One line of an edit list (8.6.6). */
+export interface IndexedEdit {
+  /** On the clock of the movie. */
+  readonly ticks: number
+  /** On the clock of the track; `null`: nothing is shown. */
+  readonly mediaTime: number | null
+  /** 1 for the usual speed. */
+  readonly rate: number
+}
+
+export interface IndexedTrack {
+  readonly id: number
+  /** `vide`, `soun` or another. */
+  readonly handler: string
+  /** Type of the first sample entry; empty when there is none. */
+  readonly codec: string
+  /** Samples in the index, those of fragments not counted. */
+  readonly samples: number
+  readonly ticksPerSecond: number
+  readonly edits: readonly IndexedEdit[]
+}
+
+export interface MovieIndex {
+  readonly ticksPerSecond: number
+  readonly isFragmented: boolean
+  readonly tracks: readonly IndexedTrack[]
+}
+
+/** What the index of a file says, whoever wrote it: boxes that cannot be read are passed over. @throws BrokenBoxes */
+export function readIndex(moov: DataView): MovieIndex {
+  return readStrictly(() => {
+    const mvhd = first(moov, 'mvhd')
+    return {
+      ticksPerSecond: (mvhd && timescaleOf(mvhd)) || 1,
+      isFragmented: first(moov, 'mvex') !== null,
+      tracks: allBoxes(moov, 'trak', 'stop').flatMap(trak => indexedTrack(trak) ?? []),
+    }
+  })
+}
+
+function indexedTrack(trak: DataView): IndexedTrack | null {
+  const [tkhd, mdhd, hdlr] = [first(trak, 'tkhd'), first(trak, 'mdia', 'mdhd'), first(trak, 'mdia', 'hdlr')]
+  if (!tkhd || !mdhd || !hdlr) return null
+  const stbl = first(trak, 'mdia', 'minf', 'stbl')
+  const [stsd, sizes] = [stbl && first(stbl, 'stsd'), stbl && (first(stbl, 'stsz') ?? first(stbl, 'stz2'))]
+  const elst = first(trak, 'edts', 'elst')
   return {
-    seconds: Math.max(0, ...(videos.length > 0 ? videos : tracks).map(each => each.seconds)),
-    end: Math.max(0, ...tracks.map(each => each.end)),
+    id: trackIdOf(tkhd),
+    handler: typeAt(hdlr, 8),
+    codec: stsd && stsd.byteLength >= 16 ? typeAt(stsd, 12) : '',
+    samples: sizes ? sizes.getUint32(8) : 0,
+    ticksPerSecond: timescaleOf(mdhd) || 1,
+    edits: elst ? editsOf(elst) : [],
   }
 }
 
-/** When the first sample of a `traf` is decoded; 0 when it does not say. */
-export function decodeTimeOf(traf: DataView): number {
-  const tfdt = findBox(traf, 'tfdt')
-  if (!tfdt) return 0
-  return tfdt.getUint8(0) === VERSION_1 ? Number(tfdt.getBigUint64(4)) : tfdt.getUint32(4)
+function editsOf(elst: DataView): IndexedEdit[] {
+  const wide = isWide(elst)
+  const entryBytes = wide ? 20 : 12
+  const count = Math.min(elst.getUint32(4), Math.floor((elst.byteLength - 8) / entryBytes))
+  return Array.from({ length: count }, (_, index) => {
+    const at = 8 + index * entryBytes
+    const ticks = wide ? Number(elst.getBigUint64(at)) : elst.getUint32(at)
+    const mediaTime = wide ? Number(elst.getBigInt64(at + 8)) : elst.getInt32(at + 4)
+    const rate = elst.getInt32(at + entryBytes - 4) / 0x1_00_00
+    return { ticks, mediaTime: mediaTime < 0 ? null : mediaTime, rate }
+  })
 }
 
-const VERSION_1 = 1
-const idOf = (tkhd: DataView): number => tkhd.getUint32(tkhd.getUint8(0) === VERSION_1 ? 20 : 12)
+const first = (view: DataView, ...path: readonly string[]): DataView | null => findBox(view, path, 'stop')
 
-function timescaleOf(mdhd: DataView): number {
-  const timescale = mdhd.getUint32(mdhd.getUint8(0) === VERSION_1 ? 20 : 12)
-  if (timescale === 0) throw new BrokenBoxes('A track has no clock')
-  return timescale
-}
+const trackIdOf = (tkhd: DataView): number => tkhd.getUint32(isWide(tkhd) ? 20 : 12)
 
-const flagsOf = (fullBox: DataView): number => fullBox.getUint32(0) & 0xff_ff_ff
-export const has = (flags: number, flag: number): boolean => (flags & flag) !== 0
-
-/** `default-sample-duration` of a `tfhd`, which lies behind the fields that its flags announce. */
-export function defaultTicksOf(tfhd: DataView): number | null {
-  const flags = flagsOf(tfhd)
-  if (!has(flags, 0x08)) return null
-  return tfhd.getUint32(8 + (has(flags, 0x01) ? 8 : 0) + (has(flags, 0x02) ? 4 : 0))
-}
-
-/** Ticks of all samples of a `trun`. */
-function ticksOf(trun: DataView, defaultTicks: number): number {
-  const flags = flagsOf(trun)
-  const samples = trun.getUint32(4)
-  if (!has(flags, 0x1_00)) return samples * defaultTicks
-  const first = 8 + (has(flags, 0x01) ? 4 : 0) + (has(flags, 0x04) ? 4 : 0)
-  const sampleBytes = 4 * [0x1_00, 0x2_00, 0x4_00, 0x8_00].filter(flag => has(flags, flag)).length
-  let ticks = 0
-  for (let sample = 0; sample < samples; sample++) ticks += trun.getUint32(first + sample * sampleBytes)
-  return ticks
-}
-
-export function needed(box: DataView | null): DataView {
-  if (!box) throw new BrokenBoxes('A box is missing')
-  return box
-}
+/** Ticks per second, of an `mvhd` or `mdhd`. */
+const timescaleOf = (box: DataView): number => box.getUint32(isWide(box) ? 20 : 12)

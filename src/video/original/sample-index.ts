@@ -1,6 +1,8 @@
 import type { CryptoSuite, IncrementalHash } from '../../sealing/index.ts'
-import type { Sample } from './boxes.ts'
-import { FragmentReader } from './fragment-reader.ts'
+import { BrokenBoxes } from '../mp4/boxes.ts'
+import { readFragment, sampleRanges, type SampleDefaults } from '../mp4/fragment.ts'
+import { sampleDefaults } from '../mp4/movie.ts'
+import { BoxStream, type TopLevelBox } from '../mp4/top-level-boxes.ts'
 import { HEAD_BYTES, headAt, printOf, SampleTable, wordAt } from './sample-table.ts'
 
 /** A shorter one costs about as much as it spares. */
@@ -9,6 +11,14 @@ const MIN_SAMPLE_BYTES = HEAD_BYTES
 const MAX_SAMPLE_BYTES = 64 * 1024 * 1024
 /** Of a film; further ones are not found again. About 300 MB of index, for days of film. */
 const MAX_SAMPLES = 4_000_000
+/** A longer `moov` or `moof` is passed over: no film has one, and it would be held in memory. */
+const MAX_BOX_BYTES = 64 * 1024 * 1024
+
+/** Where a sample lies in the film. */
+interface Sample {
+  readonly offset: number
+  readonly length: number
+}
 
 /**
  * Remembers the samples of a fragmented MP4 that streams by: where each lies, and what tells it from all others.
@@ -17,7 +27,14 @@ const MAX_SAMPLES = 4_000_000
 export class SampleIndex {
   readonly table = new SampleTable()
   readonly #suite: Pick<CryptoSuite, 'sha256'>
-  readonly #reader: FragmentReader
+  readonly #boxes = new BoxStream({
+    isHeld: ({ type, bytes }) => (type === 'moov' || type === 'moof') && (bytes ?? Infinity) <= MAX_BOX_BYTES,
+    onContent: ({ type }, bytes, at) => {
+      if (type === 'mdat') this.#data(bytes, at)
+    },
+    onEnd: (box, content) => this.#endBox(box, content),
+  })
+  #defaults: ReadonlyMap<number, SampleDefaults> = new Map()
   readonly #ended = Promise.withResolvers<void>()
   #expected: readonly Sample[] = []
   #isBroken = false
@@ -27,10 +44,6 @@ export class SampleIndex {
   constructor(suite: Pick<CryptoSuite, 'sha256'>) {
     this.#suite = suite
     this.#ended.promise.catch(() => undefined)
-    this.#reader = new FragmentReader({
-      onSamples: samples => this.#expect(samples),
-      onData: (bytes, offset) => this.#data(bytes, offset),
-    })
   }
 
   /** Resolves when all of the film has been seen; rejects as its stream did. */
@@ -67,10 +80,10 @@ export class SampleIndex {
   push(piece: Uint8Array): void {
     if (this.#isBroken) return
     try {
-      this.#reader.push(piece)
+      this.#boxes.push(piece)
     } catch (error) {
-      // Not the MP4 we know: the film is sent all the same, and what was not seen of it is a literal.
-      if (!(error instanceof RangeError)) throw error
+      // No well-formed MP4: the film is sent all the same, and its other samples are not found in the file.
+      if (!(error instanceof BrokenBoxes)) throw error
       this.#isBroken = true
     }
   }
@@ -83,8 +96,15 @@ export class SampleIndex {
     this.#ended.reject(reason)
   }
 
-  #expect(samples: readonly Sample[]): void {
-    this.#expected = samples.filter(({ length }) => length >= MIN_SAMPLE_BYTES && length <= MAX_SAMPLE_BYTES)
+  #endBox({ type, startsAt }: TopLevelBox, content: DataView | null): void {
+    if (content && type === 'moov') this.#defaults = sampleDefaults(content)
+    if (content && type === 'moof') this.#expect(sampleRanges(readFragment(content, this.#defaults), startsAt))
+  }
+
+  #expect(samples: Iterable<Sample>): void {
+    this.#expected = Array.from(samples)
+      .filter(({ length }) => length >= MIN_SAMPLE_BYTES && length <= MAX_SAMPLE_BYTES)
+      .sort((a, b) => a.offset - b.offset)
     this.#next = 0
     this.#current = null
   }

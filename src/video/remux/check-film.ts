@@ -1,4 +1,4 @@
-import { differenceOf } from '../checks/compare-film.ts'
+import { differenceOf } from '../checks/package-facts.ts'
 import { CannotPackage } from '../packager.ts'
 import type { OpenFilm } from './open-film.ts'
 import type { TrackFile } from './track-file.ts'

@@ -1,14 +1,11 @@
+import type { FragmentSample, FragmentTrack } from '../mp4/fragment.ts'
 import { trackClocks } from '../mp4/movie.ts'
 import { CannotPackage } from '../packager.ts'
-import { viewOf } from './boxes.ts'
-import type { FragmentSample, FragmentTrack } from '../mp4/fragment.ts'
-
-const BOX_HEADER_BYTES = 8
 
 /** Audio whose times repeat, or go back by a little, is moved by no more than this. */
 const MAX_AUDIO_SHIFT_SECONDS = 0.1
 
-interface TrackClock {
+interface RunningClock {
   readonly isVideo: boolean
   readonly ticksPerSecond: number
   /** Ticks that a frame is decoded before its turn to be shown comes. */
@@ -28,14 +25,14 @@ interface TrackClock {
  */
 export class DecodeClock {
   readonly #leadSeconds: number
-  readonly #clocks = new Map<number, TrackClock>()
+  readonly #clocks = new Map<number, RunningClock>()
 
   constructor(leadSeconds: number) {
     this.#leadSeconds = leadSeconds
   }
 
-  readMoov(moov: Uint8Array<ArrayBuffer>): void {
-    for (const [id, { isVideo, ticksPerSecond }] of trackClocks(viewOf(moov.subarray(BOX_HEADER_BYTES)))) {
+  readMoov(moov: DataView): void {
+    for (const [id, { isVideo, ticksPerSecond }] of trackClocks(moov)) {
       const delay = Math.round(this.#leadSeconds * ticksPerSecond)
       this.#clocks.set(id, { isVideo, ticksPerSecond, delay, last: -1 })
     }
@@ -49,8 +46,8 @@ export class DecodeClock {
   }
 }
 
-function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: TrackClock): FragmentTrack {
-  const shown = shownTimes(Number(decodeTime), samples)
+function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: RunningClock): FragmentTrack {
+  const shown = shownTimes(decodeTime, samples)
   const decoded = shown.toSorted((a, b) => a - b).map(time => time - clock.delay)
   let next = Infinity
   for (let index = decoded.length - 1; index >= 0; index--) {
@@ -67,8 +64,8 @@ function retimed({ trackId, decodeTime, samples }: FragmentTrack, clock: TrackCl
 }
 
 /** Audio is decoded in the order of its times; where a file repeats one, the next frame comes a tick later. */
-function straightened(track: FragmentTrack, clock: TrackClock): FragmentTrack {
-  const shown = shownTimes(Number(track.decodeTime), track.samples)
+function straightened(track: FragmentTrack, clock: RunningClock): FragmentTrack {
+  const shown = shownTimes(track.decodeTime, track.samples)
   const moved = shown.map(time => (clock.last = Math.max(time, clock.last + 1)))
   const shift = Math.max(...moved.map((time, index) => time - (shown[index] ?? 0)))
   if (shift > MAX_AUDIO_SHIFT_SECONDS * clock.ticksPerSecond)
@@ -84,7 +81,7 @@ function timed(
   const last = samples.at(-1)?.duration ?? 0
   return {
     trackId,
-    decodeTime: BigInt(decoded[0] ?? 0),
+    decodeTime: decoded[0] ?? 0,
     samples: samples.map((sample, index) => ({
       ...sample,
       duration: (decoded[index + 1] ?? (decoded[index] ?? 0) + last) - (decoded[index] ?? 0),

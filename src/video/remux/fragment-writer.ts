@@ -8,8 +8,8 @@ import {
 } from 'mediabunny'
 import type { EncodedPacket, StreamTargetChunk, Target } from 'mediabunny'
 
-import { boxesOf, clearTimes, numberFragment } from './boxes.ts'
-import type { Box } from './boxes.ts'
+import { bodyOf, boxesIn, viewOf, type Box } from '../mp4/boxes.ts'
+import { clearTimes } from '../mp4/movie.ts'
 import { DecodeClock } from './decode-clock.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { samplesOf, splitFragment } from './split-fragment.ts'
@@ -24,6 +24,11 @@ export interface WrittenFragment {
   readonly moof: Uint8Array<ArrayBuffer>
   /** In pieces, some of which are small. */
   readonly mediaData: readonly Uint8Array<ArrayBuffer>[]
+}
+
+interface MuxedBox extends Box {
+  /** With the header. */
+  readonly bytes: Uint8Array<ArrayBuffer>
 }
 
 type PacketSource = { add(packet: EncodedPacket): Promise<void> }
@@ -46,10 +51,10 @@ export class FragmentWriter {
 
   async init(): Promise<Uint8Array<ArrayBuffer>> {
     const init = (await this.#mux([])).filter(({ type }) => type === 'ftyp' || type === 'moov')
-    for (const { type, bytes } of init) {
+    for (const { type, body } of init) {
       if (type !== 'moov') continue
-      clearTimes(bytes)
-      this.#clock.readMoov(bytes)
+      clearTimes(body)
+      this.#clock.readMoov(body)
     }
     return joined(init.map(({ bytes }) => bytes))
   }
@@ -62,30 +67,36 @@ export class FragmentWriter {
   async fragments(packets: readonly (readonly EncodedPacket[])[], seconds: number): Promise<WrittenFragment[]> {
     const parts = Math.min(MAX_PARTS, Math.max(1, Math.round(seconds / FRAGMENT_SECONDS)))
     const { moofs, samples } = await this.#muxed(packets)
-    const written = moofs.flatMap(moof => splitFragment(moof, samples, { parts, retime: this.#clock.retime }))
-    return written.map(({ moof, samples: within }) => {
-      numberFragment(moof, ++this.#fragments)
-      return { moof, mediaData: [mediaDataHeader(within), ...within] as Uint8Array<ArrayBuffer>[] }
-    })
+    const how = { parts, retime: this.#clock.retime, nextSequence: () => ++this.#fragments }
+    return moofs
+      .flatMap(moof => splitFragment(moof, samples, how))
+      .map(({ moof, samples: within }) => ({
+        moof,
+        mediaData: [mediaDataHeader(within), ...within] as Uint8Array<ArrayBuffer>[],
+      }))
   }
 
-  /** One `moof`, or none, and its samples in the order of its tracks. */
-  async #muxed(packets: readonly (readonly EncodedPacket[])[]) {
+  /** Content of one `moof`, or of none, and its samples in the order of its tracks. */
+  async #muxed(
+    packets: readonly (readonly EncodedPacket[])[],
+  ): Promise<{ readonly moofs: readonly DataView[]; readonly samples: readonly Uint8Array[] }> {
     if (this.#tracks.some(isRewritten)) {
       const boxes = await this.#mux(packets)
-      const ofType = (wanted: string) => boxes.filter(({ type }) => type === wanted).map(({ bytes }) => bytes)
-      const [moofs, data] = [ofType('moof'), ofType('mdat')]
-      return { moofs, samples: moofs.flatMap((moof, index) => samplesOf(moof, data[index])) }
+      const ofType = (wanted: string) => boxes.filter(({ type }) => type === wanted).map(({ body }) => body)
+      const [moofs, mediaData] = [ofType('moof'), ofType('mdat')]
+      return { moofs, samples: moofs.flatMap((moof, index) => samplesOf(moof, bytesOf(mediaData[index]))) }
     }
-    const moofs: Uint8Array<ArrayBuffer>[] = []
-    await this.#write(new NullTarget(), packets, moof => moofs.push(new Uint8Array(moof)))
+    const moofs: DataView[] = []
+    await this.#write(new NullTarget(), packets, moof => moofs.push(bodyOf(new Uint8Array(moof))))
     return { moofs, samples: packets.flat().map(({ data }) => data) }
   }
 
-  async #mux(packets: readonly (readonly EncodedPacket[])[]): Promise<Box[]> {
+  async #mux(packets: readonly (readonly EncodedPacket[])[]): Promise<MuxedBox[]> {
     const written = new AppendedBytes()
     await this.#write(new StreamTarget(written.stream), packets)
-    return written.chunks.flatMap(chunk => Array.from(boxesOf(chunk)))
+    return written.chunks.flatMap(chunk =>
+      Array.from(boxesIn(viewOf(chunk)), box => ({ ...box, bytes: chunk.subarray(box.startsAt, box.endsAt) })),
+    )
   }
 
   async #write(
@@ -109,6 +120,10 @@ export class FragmentWriter {
 /** Whether the muxer changes samples: those of TS are framed in another way. Else they need not go through it. */
 function isRewritten({ config }: CopiedTrack): boolean {
   return config.description === undefined && /^(avc|hev|hvc|mp4a)/.test(config.codec)
+}
+
+function bytesOf(view: DataView | undefined): Uint8Array {
+  return view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0)
 }
 
 function mediaDataHeader(samples: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -1,27 +1,30 @@
 /**
- * Splits a movie fragment into several of a part of its time each. A player shows nothing of a fragment that is not
- * there to its last byte, so the first picture waits for a small one instead of for a whole segment.
+ * Splits a movie fragment into several of a part of its time each. A player shows nothing of a fragment before its last
+ * byte has come, so the first frame waits for a small fragment instead of for a segment.
  */
-import { boxBytes, inside, viewOf } from './boxes.ts'
-import { readTrack, words, writeTrack } from '../mp4/fragment.ts'
-import type { FragmentTrack } from '../mp4/fragment.ts'
+import { BrokenBoxes } from '../mp4/boxes.ts'
+import { readFragment, writeFragment, type FragmentTrack, type WrittenTrack } from '../mp4/fragment.ts'
 
-const HEADER_BYTES = 8
+export interface SplitOptions {
+  /** How many there are to be; fewer when there are fewer samples. */
+  readonly parts: number
+  /** Gives a track its times. */
+  readonly retime: (track: FragmentTrack) => FragmentTrack
+  readonly nextSequence: () => number
+}
 
 /**
- * @param moof of the whole fragment
- * @param samples the media data of it: each sample of the first track, then those of the next
- * @param how `parts`: how many there are to be, fewer when there are fewer samples; `retime`: gives a track its times
- * @returns the boxes of all of them, the media data in pieces; sequence numbers are all 0
+ * @param moof content of the box
+ * @param samples of the fragment: those of the first track, then those of the next
  */
 export function splitFragment(
-  moof: Uint8Array<ArrayBuffer>,
+  moof: DataView,
   samples: readonly Uint8Array[],
-  { parts, retime }: { readonly parts: number; readonly retime: (track: FragmentTrack) => FragmentTrack },
+  { parts, retime, nextSequence }: SplitOptions,
 ): { readonly moof: Uint8Array<ArrayBuffer>; readonly samples: readonly Uint8Array[] }[] {
-  const tracks = inside(moof, 'traf').map(({ bytes }) => retime(readTrack(bytes)))
   let first = 0
-  const timed = tracks.map(track => {
+  const timed = readFragment(moof).map(written => {
+    const track = retime(withTime(written))
     const data = samples.slice(first, (first += track.samples.length))
     return { track, data, borders: bordersOf(track, parts) }
   })
@@ -33,21 +36,27 @@ export function splitFragment(
     return within.filter(({ data }) => data.length > 0)
   })
     .filter(within => within.length > 0)
-    .map(within => ({ moof: moofOf(within), samples: within.flatMap(({ data }) => data) }))
+    .map(within => ({
+      moof: writeFragment(
+        nextSequence(),
+        within.map(({ track }) => track),
+      ),
+      samples: within.flatMap(({ data }) => data),
+    }))
+}
+
+function withTime({ trackId, decodeTime, samples }: WrittenTrack): FragmentTrack {
+  if (decodeTime === null) throw new BrokenBoxes('A fragment has no decode time')
+  return { trackId, decodeTime, samples }
 }
 
 /** The samples of a fragment, which lie in its media data one behind the other. */
-export function samplesOf(
-  moof: Uint8Array<ArrayBuffer>,
-  mediaData: Uint8Array = new Uint8Array(HEADER_BYTES),
-): Uint8Array[] {
-  let at = HEADER_BYTES
-  return inside(moof, 'traf').flatMap(({ bytes }) =>
-    readTrack(bytes).samples.map(({ size }) => mediaData.subarray(at, (at += size))),
-  )
+export function samplesOf(moof: DataView, mediaData: Uint8Array): Uint8Array[] {
+  let at = 0
+  return readFragment(moof).flatMap(({ samples }) => samples.map(({ size }) => mediaData.subarray(at, (at += size))))
 }
 
-/** Where each part begins, and the last one ends: places among the samples. */
+/** Where each part begins, and the last one ends: indexes of samples. */
 function bordersOf({ samples }: FragmentTrack, parts: number): number[] {
   const total = samples.reduce((sum, { duration }) => sum + duration, 0)
   const borders = [0]
@@ -62,20 +71,5 @@ function bordersOf({ samples }: FragmentTrack, parts: number): number[] {
 
 function partOf(track: FragmentTrack, from: number, to: number): FragmentTrack {
   const before = track.samples.slice(0, from).reduce((sum, { duration }) => sum + duration, 0)
-  return { ...track, decodeTime: track.decodeTime + BigInt(before), samples: track.samples.slice(from, to) }
-}
-
-function moofOf(within: readonly { readonly track: FragmentTrack; readonly data: readonly Uint8Array[] }[]) {
-  const written = within.map(({ track }) => writeTrack(track))
-  const header = boxBytes('mfhd', words([0, 0]))
-  const moof = boxBytes('moof', header, ...written.map(({ bytes }) => bytes))
-  const view = viewOf(moof)
-  let dataAt = moof.byteLength + HEADER_BYTES
-  let trackAt = HEADER_BYTES + header.byteLength
-  for (const [index, { bytes, dataOffsetAt }] of written.entries()) {
-    view.setInt32(trackAt + dataOffsetAt, dataAt)
-    trackAt += bytes.byteLength
-    dataAt += within[index]?.data.reduce((sum, sample) => sum + sample.byteLength, 0) ?? 0
-  }
-  return moof
+  return { ...track, decodeTime: track.decodeTime + before, samples: track.samples.slice(from, to) }
 }

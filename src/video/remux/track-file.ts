@@ -1,10 +1,10 @@
 import type { EncodedPacket } from 'mediabunny'
 
 import { PackageFacts } from '../checks/package-facts.ts'
-import { boxesOf, viewOf } from './boxes.ts'
+import { bodyOf, requireBox, viewOf } from '../mp4/boxes.ts'
+import type { Segment, TrackLayout } from '../packager.ts'
 import { FragmentWriter } from './fragment-writer.ts'
 import type { CopiedTrack } from './input-track.ts'
-import { TrackPipe } from './track-pipe.ts'
 
 /** Chunks of this size leave the stream. */
 const CHUNK_BYTES = 256 * 1024
@@ -35,7 +35,7 @@ export class TrackFile {
 
   async begin(): Promise<void> {
     const init = await this.#writer.init()
-    for (const { type, bytes } of boxesOf(init)) if (type === 'moov') this.facts.readMoov(bodyOf(bytes))
+    this.facts.readMoov(requireBox(viewOf(init), 'moov'))
     await this.pipe.writeInit(init)
     this.#offset = this.pipe.position
   }
@@ -59,12 +59,6 @@ export class TrackFile {
   }
 }
 
-const BOX_HEADER_BYTES = 8
-
-function bodyOf(box: Uint8Array<ArrayBuffer>): DataView {
-  return viewOf(box.subarray(BOX_HEADER_BYTES))
-}
-
 /** The same bytes in chunks of one size; the last one is short. */
 function* chunksOf(pieces: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8Array<ArrayBuffer>> {
   let left = pieces.reduce((sum, piece) => sum + piece.byteLength, 0)
@@ -82,5 +76,79 @@ function* chunksOf(pieces: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8A
       chunk = new Uint8Array(Math.min(CHUNK_BYTES, left))
       filled = 0
     }
+  }
+}
+
+/** A track's stream and its layout. A write waits until the bytes have been asked for, so nothing is kept. */
+export class TrackPipe {
+  readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
+  /** One object that grows. */
+  readonly layout: TrackLayout
+  #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null
+  #asked = Promise.withResolvers<void>()
+  #init: readonly [number, number] | null = null
+  readonly #segments: Segment[] = []
+  #position = 0
+  #failure: { readonly reason: unknown } | null = null
+
+  /** @param onCancel the reader does not want the rest */
+  constructor(onCancel: (reason: unknown) => void) {
+    this.#asked.promise.catch(() => undefined)
+    const written = () => this.#init
+    this.layout = {
+      segments: this.#segments,
+      get init() {
+        return written()
+      },
+    }
+    this.bytes = new ReadableStream(
+      {
+        start: controller => {
+          this.#controller = controller
+        },
+        pull: () => this.#asked.resolve(),
+        cancel: reason => onCancel(reason),
+      },
+      // Zero: what is written goes straight to who has asked for it.
+      { highWaterMark: 0 },
+    )
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  async writeInit(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { byteLength } = bytes
+    // Its reader may keep the bytes, and detach them.
+    await this.write(bytes)
+    this.#init = [0, byteLength]
+  }
+
+  /** @throws what `fail` was told */
+  async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#asked.promise
+    if (this.#failure) throw this.#failure.reason
+    this.#asked = Promise.withResolvers()
+    this.#asked.promise.catch(() => undefined)
+    this.#controller?.enqueue(bytes)
+    this.#position += bytes.byteLength
+  }
+
+  /** What has been written since `offset` is a segment. */
+  endSegment(offset: number, seconds: number): void {
+    this.#segments.push([offset, this.#position - offset, seconds])
+  }
+
+  close(): void {
+    this.#controller?.close()
+    this.#controller = null
+  }
+
+  fail(reason: unknown): void {
+    this.#failure ??= { reason }
+    this.#asked.reject(reason)
+    this.#controller?.error(reason)
+    this.#controller = null
   }
 }

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 
-import { differenceOf } from '../../../src/video/checks/compare-film.ts'
-import { factsOf, type TrackFacts } from '../../../src/video/checks/package-facts.ts'
+import { differenceOf, type TrackFacts } from '../../../src/video/checks/package-facts.ts'
 import { checkFilm } from '../../../src/video/remux/check-film.ts'
 import { box, fields, fragmentedFile } from '../../support/boxes.ts'
+import { factsOf } from '../../support/packaged.ts'
 
 const video: TrackFacts = { kind: 'video', samples: 150, isOrdered: true, startSeconds: 0.08, endSeconds: 6.08 }
 const audio: TrackFacts = { kind: 'audio', samples: 283, isOrdered: true, startSeconds: 0.06, endSeconds: 6.1 }

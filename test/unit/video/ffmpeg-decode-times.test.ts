@@ -3,12 +3,11 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { factsOf } from '../../../src/video/checks/package-facts.ts'
 import { CannotPackage, createRemuxer } from '../../../src/video/index.ts'
 import { ffmpeg as lenientFfmpeg } from '../../support/ffmpeg-film.ts'
 import { ffmpeg, films, frameHashes } from '../../support/films.ts'
 import type { Films } from '../../support/films.ts'
-import { packaged } from '../../support/packaged.ts'
+import { copied, packaged } from '../../support/packaged.ts'
 
 const OPEN = {
   seconds: 12,
@@ -24,15 +23,6 @@ beforeAll(async () => {
 
 afterAll(() => home[Symbol.asyncDispose]())
 
-async function package_(path: string) {
-  const { renditions } = await packaged(createRemuxer(), path)
-  const [file] = renditions
-  if (!file || renditions.length > 1) throw new Error('There is not one rendition')
-  const out = join(home.folder, 'packaged.mp4')
-  await writeFile(out, file.content)
-  return { out, facts: factsOf(file.content) }
-}
-
 const shown = (path: string) => frameHashes(path, '0:v', 'copy')
 
 test.each(['mp4', 'mov', 'mkv'] as const)(
@@ -44,7 +34,7 @@ test.each(['mp4', 'mov', 'mkv'] as const)(
       const cut = join(home.folder, `cut-${start}.${container}`)
       await lenientFfmpeg(['-ss', start, '-i', whole, '-map', '0', '-c', 'copy', cut])
       try {
-        const { out, facts } = await package_(cut)
+        const { out, facts } = await copied(cut, home.folder)
         expect(facts.every(({ isOrdered }) => isOrdered)).toBe(true)
         expect(await decodedFrames(out)).toBe(await decodedFrames(cut))
         films += 1
@@ -64,7 +54,7 @@ test('a film whose second part holds frames back longer than its first: all fram
   await writeFile(list, `file '${plain}'\nfile '${deep}'\n`)
   const both = join(home.folder, 'both.mkv')
   await lenientFfmpeg(['-f', 'concat', '-safe', '0', '-i', list, '-c', 'copy', both])
-  const { out, facts } = await package_(both)
+  const { out, facts } = await copied(both, home.folder)
   expect(facts).toMatchObject([{ samples: 250, isOrdered: true }])
   expect(await shown(out)).toHaveLength(250)
 })
@@ -81,7 +71,7 @@ test.each(['frag_keyframe+empty_moov', 'frag_every_frame+empty_moov', 'cmaf'])(
   'a file of fragments alone (%s) is a film, and its frames are counted',
   async flags => {
     const path = await home.make({ seconds: 6, gopFrames: 25, options: ['-movflags', flags] })
-    const { out, facts } = await package_(path)
+    const { out, facts } = await copied(path, home.folder)
     expect(facts[0]).toMatchObject({ samples: 150, isOrdered: true })
     expect(await shown(out)).toEqual(await shown(path))
   },

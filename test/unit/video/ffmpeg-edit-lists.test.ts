@@ -1,14 +1,12 @@
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { factsOf } from '../../../src/video/checks/package-facts.ts'
 import { CannotPackage, createRemuxer } from '../../../src/video/index.ts'
 import { withEdits, type EditedTracks, type TestEdit } from '../../support/edit-lists.ts'
 import { films, frameHashes } from '../../support/films.ts'
 import type { Films } from '../../support/films.ts'
-import { packaged } from '../../support/packaged.ts'
+import { copied, packaged } from '../../support/packaged.ts'
 
 const BASE = { seconds: 6, gopFrames: 25, options: ['-movflags', '+faststart'] } as const
 const OPEN_GOPS = 'open-gop=1:bframes=3:b-adapt=0:scenecut=0'
@@ -24,15 +22,6 @@ afterAll(() => home[Symbol.asyncDispose]())
 
 const edited = async (edits: readonly TestEdit[], tracks?: EditedTracks, base: object = BASE): Promise<string> =>
   withEdits(await home.make(base), join(home.folder, `edited-${made++}.mp4`), edits, tracks)
-
-async function package_(path: string) {
-  const { renditions } = await packaged(createRemuxer(), path)
-  const [file] = renditions
-  if (!file || renditions.length > 1) throw new Error('There is not one rendition')
-  const out = join(home.folder, 'packaged.mp4')
-  await writeFile(out, file.content)
-  return { out, facts: factsOf(file.content) }
-}
 
 const shown = (path: string) => frameHashes(path, '0:v', 'decoded')
 
@@ -68,7 +57,7 @@ test.each<[name: string, edits: readonly TestEdit[], frames: number]>([
   ],
 ])('an edit list that shows %s: a film of these frames and no others', async (_name, edits, frames) => {
   const path = await edited(edits)
-  const { out, facts } = await package_(path)
+  const { out, facts } = await copied(path, home.folder)
   const played = await shown(out)
   expect(played).toHaveLength(frames)
   expect(played).toEqual((await shown(await home.make(BASE))).slice(...rangeOf(edits)))
@@ -125,7 +114,7 @@ test('wherever an edit list cuts, no frame plays that was trimmed off', async ()
   for (let frame = 1; frame < 30; frame += 1) {
     const path = await edited([{ from: 1, seconds: 2 + frame / 25 }])
     try {
-      const { out } = await package_(path)
+      const { out } = await copied(path, home.folder)
       expect(await shown(out)).toEqual(whole.slice(25, 75 + frame))
     } catch (error) {
       // A frame that is left out may be needed by others.
@@ -148,7 +137,7 @@ test.each<[name: string, open: object]>([
     const path = await edited([{ from: frame / 25, seconds: 0 }], 'all', base)
     await expect(packaged(createRemuxer(), path)).rejects.toThrow(/trimmed by its edit list/)
   }
-  const { out } = await package_(await edited([{ from: 24 / 25, seconds: 0 }], 'all', base))
+  const { out } = await copied(await edited([{ from: 24 / 25, seconds: 0 }], 'all', base), home.folder)
   expect(await shown(out)).toEqual(whole.slice(24))
 })
 
@@ -160,13 +149,13 @@ test('a delay of one track is kept', async () => {
     ],
     'soun',
   )
-  const [video, audio] = (await package_(path)).facts
+  const [video, audio] = (await copied(path, home.folder)).facts
   expect((audio?.startSeconds ?? 0) - (video?.startSeconds ?? 0)).toBeCloseTo(1, 1)
 })
 
 test('audio that is trimmed alone begins where it is heard', async () => {
   const path = await edited([{ from: 2, seconds: 4 }], 'soun')
-  const [video, audio] = (await package_(path)).facts
+  const [video, audio] = (await copied(path, home.folder)).facts
   expect(video?.samples).toBe(150)
   expect((audio?.endSeconds ?? 0) - (audio?.startSeconds ?? 0)).toBeCloseTo(4, 1)
   expect(Math.abs((audio?.startSeconds ?? 0) - (video?.startSeconds ?? 0))).toBeLessThan(0.05)
@@ -174,7 +163,7 @@ test('audio that is trimmed alone begins where it is heard', async () => {
 
 test('where every frame is a key frame, any cut is a film', async () => {
   const base = { ...BASE, gopFrames: 1 }
-  const { out } = await package_(await edited([{ from: 2.2, seconds: 1.4 }], 'all', base))
+  const { out } = await copied(await edited([{ from: 2.2, seconds: 1.4 }], 'all', base), home.folder)
   expect(await shown(out)).toEqual((await shown(await home.make(base))).slice(55, 90))
 })
 

@@ -2,11 +2,11 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { BrokenBoxes } from '../../../src/video/mp4/boxes.ts'
-import { FragmentScanner } from '../../../src/video/ladder/segment-scanner.ts'
+import { SegmentScanner } from '../../../src/video/ladder/segment-scanner.ts'
 import { box, fragment, fragmentedFile } from '../../support/boxes.ts'
 
-const scan = (pieces: Iterable<Uint8Array>): FragmentScanner => {
-  const scanner = new FragmentScanner()
+const scan = (pieces: Iterable<Uint8Array>): SegmentScanner => {
+  const scanner = new SegmentScanner()
   for (const piece of pieces) scanner.push(piece)
   scanner.end()
   return scanner
