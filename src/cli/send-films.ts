@@ -61,7 +61,7 @@ async function openTools(
 ): Promise<Tools> {
   // One by one: the index of the room would load what only the packaging thread needs.
   const { filmMaker } = await import('../video/film-maker.ts')
-  const { originalMaker } = await import('../video/original/original-maker.ts')
+  const { originalMaker } = await import('../video/original/describe-original.ts')
   const { REMUX_WAY } = await import('../video/remux/remux-version.ts')
   const { createRemuxThread } = await import('../video/remux-thread/remux-thread.ts')
   const { createFilmPackager } = await import('../video/film-packager.ts')

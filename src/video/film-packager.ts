@@ -1,9 +1,8 @@
-/** Chooses how a film of this machine is packaged: what can be copied is copied, the rest is encoded. */
+/** Packages a film of this machine: what can be copied is copied, the rest is encoded. */
 import { detectMediaType, HEAD_BYTES } from '../client/media-type.ts'
-import { CopyPackager } from './ladder/copy-packager.ts'
 import type { LadderPackager } from './ladder/ladder-packager.ts'
 import { CannotPackage } from './packager.ts'
-import type { FilmInput, PackageOptions, Packager } from './packager.ts'
+import type { FilmInput, PackagedFilm, PackageOptions, Packager } from './packager.ts'
 
 export interface FilmPackagerOptions {
   /** The packager that copies: `createRemuxThread()`. */
@@ -52,4 +51,43 @@ export function createFilmPackager({ copier, findLadder, onEncode }: FilmPackage
 async function containerToEncode({ source }: FilmInput, { signal }: PackageOptions): Promise<string | undefined> {
   const head = await source.read(0, Math.min(HEAD_BYTES, source.sizeBytes), signal)
   return ENCODED[(await detectMediaType(head)) ?? '']
+}
+
+export interface CopyPackagerOptions {
+  /** Copies, and leaves audio that cannot be copied: see `leavesAudio` of `PackageOptions`. */
+  readonly copy: Packager
+  readonly ladder: Pick<LadderPackager, 'encodeAudio'>
+}
+
+/** Copies what can be copied, and encodes with ffmpeg the audio that cannot. */
+export class CopyPackager implements Packager {
+  readonly #options: CopyPackagerOptions
+
+  constructor(options: CopyPackagerOptions) {
+    this.#options = options
+  }
+
+  async package(input: FilmInput, options: PackageOptions): Promise<PackagedFilm> {
+    const { copy, ladder } = this.#options
+    const stop = new AbortController()
+    const signal = AbortSignal.any([options.signal, stop.signal])
+    const { uncopied, ...film } = await copy.package(input, { ...options, signal, leavesAudio: true })
+    if (!uncopied) return film
+    try {
+      const encoded = await ladder.encodeAudio(input, uncopied, { signal })
+      const notes = uncopied.audio.map(
+        ({ place, reason }) => `Audio track ${place + 1} was encoded as AAC: it ${reason}.`,
+      )
+      const audio = [...film.audio, ...encoded].toSorted(
+        (a, b) => Number(b.isDefault ?? false) - Number(a.isDefault ?? false),
+      )
+      return { ...film, audio, notes: [...film.notes, ...notes] }
+    } catch (error) {
+      stop.abort(error)
+      await Promise.allSettled([...film.renditions, ...film.audio].map(({ bytes }) => bytes.cancel(error)))
+      const [first] = uncopied.audio
+      if (!(error instanceof CannotPackage)) throw error
+      throw new CannotPackage(`Its audio ${first?.reason ?? 'cannot be copied'}; encoding it failed: ${error.message}`)
+    }
+  }
 }

@@ -14,9 +14,8 @@ export type {
   Segment,
   TrackLayout,
 } from './packager.ts'
-export { describeOriginal } from './original/describe-original.ts'
+export { describeOriginal, originalMaker } from './original/describe-original.ts'
 export type { DescribedOriginal, DescribeOptions } from './original/describe-original.ts'
-export { originalMaker } from './original/original-maker.ts'
 export { SampleIndex } from './original/sample-index.ts'
 export { createRemuxer, REMUX_WAY } from './remux/remuxer.ts'
 export {

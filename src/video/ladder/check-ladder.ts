@@ -1,9 +1,9 @@
 /** Compares what ffmpeg made of a film with what the file says that is in it. */
 import { differenceOf } from '../checks/package-facts.ts'
 import type { TrackFacts } from '../checks/package-facts.ts'
-import type { FilmFacts, StreamFacts } from './facts.ts'
+import type { FilmFacts, StreamFacts } from './probe.ts'
 import { MAX_FRAMES_PER_SECOND } from './ladder-plan.ts'
-import { ratio } from './geometry.ts'
+import { ratio } from './rungs.ts'
 
 /** What one track of the ladder should hold; `null`: the file does not say. */
 export interface ExpectedLadderTrack {

@@ -1,8 +1,8 @@
 /** From a plan to what stands on ffmpeg's command line. */
-import type { AudioPlan } from './plan-audio.ts'
+import type { AudioPlan } from './plan-tracks.ts'
 import { MAX_FRAMES_PER_SECOND, type HdrWay, type LadderPlan, type VideoPlan } from './ladder-plan.ts'
 import type { Rung } from './rungs.ts'
-import { words } from './words.ts'
+import { splitArguments } from './run-program.ts'
 
 const SEGMENT_SECONDS = 4
 /** Of sound, per track. */
@@ -48,14 +48,16 @@ export function toneMapping(way: HdrWay): string[] {
 export function rungOptions(plan: LadderPlan, index: number, rung: Rung): string[] {
   const [sound] = plan.audio.length === 1 ? plan.audio : []
   return [
-    ...words(`-map [v${index}]`),
+    ...splitArguments(`-map [v${index}]`),
     ...(sound ? ['-map', `0:${sound.stream}`] : []),
-    ...words('-fps_mode vfr -c:v libx264 -preset veryfast -profile:v high'),
-    ...words(`-level:v ${(rung.level / 10).toFixed(1)} -crf 23`),
-    ...words(`-maxrate ${rung.maxRate} -bufsize ${2 * rung.maxRate}`),
+    ...splitArguments('-fps_mode vfr -c:v libx264 -preset veryfast -profile:v high'),
+    ...splitArguments(`-level:v ${(rung.level / 10).toFixed(1)} -crf 23`),
+    ...splitArguments(`-maxrate ${rung.maxRate} -bufsize ${2 * rung.maxRate}`),
     // Borders come from time alone: a cut in the film makes no key frame of its own.
-    ...words(`-force_key_frames expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+${SEGMENT_SECONDS - 0.001}))`),
-    ...words(`-sc_threshold 0 -g 100000 -video_track_timescale ${TICKS_PER_SECOND}`),
+    ...splitArguments(
+      `-force_key_frames expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+${SEGMENT_SECONDS - 0.001}))`,
+    ),
+    ...splitArguments(`-sc_threshold 0 -g 100000 -video_track_timescale ${TICKS_PER_SECOND}`),
     ...(plan.video?.hdr ? ['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709'] : []),
     ...(sound ? audioCodec(sound) : []),
     ...fragmented('frag_keyframe'),
@@ -65,9 +67,9 @@ export function rungOptions(plan: LadderPlan, index: number, rung: Rung): string
 /** Sound in a track of its own. @param shiftSeconds what is added to its times */
 export function audioOptions(sound: AudioPlan, shiftSeconds = 0): string[] {
   return [
-    ...words(`-map 0:${sound.stream}`),
+    ...splitArguments(`-map 0:${sound.stream}`),
     ...audioCodec(sound, shiftSeconds),
-    ...words(`-frag_duration ${SEGMENT_SECONDS * 1_000_000}`),
+    ...splitArguments(`-frag_duration ${SEGMENT_SECONDS * 1_000_000}`),
     ...fragmented(),
   ]
 }
@@ -75,9 +77,9 @@ export function audioOptions(sound: AudioPlan, shiftSeconds = 0): string[] {
 function audioCodec({ channels }: AudioPlan, shiftSeconds = 0): string[] {
   const shift = shiftSeconds === 0 ? '' : `asetpts=PTS+(${shiftSeconds.toFixed(6)})/TB,`
   return [
-    ...words(`-c:a aac -b:a ${AUDIO_BITS_PER_SECOND} -ac ${channels} -ar 48000`),
+    ...splitArguments(`-c:a aac -b:a ${AUDIO_BITS_PER_SECOND} -ac ${channels} -ar 48000`),
     // Silence where there is a gap, so that sound and pictures stay together.
-    ...words(`-af ${shift}aresample=async=1:first_pts=0`),
+    ...splitArguments(`-af ${shift}aresample=async=1:first_pts=0`),
   ]
 }
 
@@ -86,7 +88,7 @@ function fragmented(...flags: readonly string[]): string[] {
   const all = [...flags, 'empty_moov', 'default_base_moof', 'delay_moov', 'skip_trailer']
   return [
     // Names, places and dates of the source are nobody's business; the manifest has what is to be known.
-    ...words('-map_metadata -1 -map_chapters -1 -dn -sn'),
-    ...words(`-max_muxing_queue_size 1024 -movflags +${all.join('+')} -f mp4`),
+    ...splitArguments('-map_metadata -1 -map_chapters -1 -dn -sn'),
+    ...splitArguments(`-max_muxing_queue_size 1024 -movflags +${all.join('+')} -f mp4`),
   ]
 }

@@ -1,13 +1,13 @@
-import type { PackagedStoryboard } from '../packager.ts'
-import { fitInto } from './geometry.ts'
+import type { PackagedStoryboard, PackagedSubtitles } from '../packager.ts'
+import { fitInto } from './rungs.ts'
 import { toneMapping } from './ffmpeg-arguments.ts'
 import type { LadderRun } from './ladder-run.ts'
 import type { LadderPlan, VideoPlan } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
-import { words } from './words.ts'
+import { splitArguments } from './run-program.ts'
 
 /** Gives way to everything: it is looked at last. */
-const NICENESS = 19
+const STORYBOARD_NICENESS = 19
 const COLUMNS = 10
 const ROWS = 10
 const MAX_SHEETS = 10
@@ -30,7 +30,7 @@ export function makeStoryboard(
   const job = {
     format,
     seconds,
-    niceness: NICENESS,
+    niceness: STORYBOARD_NICENESS,
     filters: filters(video, layout),
     options: seconds !== null && seconds <= SHORT_SECONDS ? [] : ['-skip_frame', 'nokey'],
     outputs: [{ options: OUTPUT, url: 'file:sheet%02d.jpg' }],
@@ -44,8 +44,8 @@ export function makeStoryboard(
 }
 
 const OUTPUT = [
-  ...words('-map [sheets] -map_metadata -1 -an -sn -dn -fps_mode passthrough'),
-  ...words(`-frames:v ${MAX_SHEETS} -c:v mjpeg -q:v 5 -f image2`),
+  ...splitArguments('-map [sheets] -map_metadata -1 -an -sn -dn -fps_mode passthrough'),
+  ...splitArguments(`-frames:v ${MAX_SHEETS} -c:v mjpeg -q:v 5 -f image2`),
 ]
 
 /** One sheet up to a thousand seconds, ten sheets at most. Pictures stand at 0, `everySeconds`, … */
@@ -79,4 +79,37 @@ function filters({ stream, hdr }: VideoPlan, layout: Layout): string {
 async function sheetsOf(folder: PrivateFolder): Promise<Uint8Array<ArrayBuffer>[]> {
   const sheets = await Promise.all((await folder.names('sheet')).map(name => folder.read(name)))
   return sheets.filter(sheet => sheet !== null)
+}
+
+/** Behind the ladder, which is what people wait for. */
+const SUBTITLES_NICENESS = 10
+
+/** All of them in one run of its own, since what is rare in a file must not hold up what is not. */
+export function extractSubtitles(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): PackagedSubtitles[] {
+  if (plan.subtitles.length === 0) return []
+  const { format, seconds } = plan
+  const outputs = plan.subtitles.map(({ stream }, index) => ({
+    options: ['-map', `0:${stream}`, '-c:s', 'webvtt', '-map_metadata', '-1', '-f', 'webvtt'],
+    url: folder.url(fileOf(index)),
+  }))
+  // What came before the damage is still of use; an abort is told to whoever reads the tracks.
+  const done = run.run({ format, seconds, niceness: SUBTITLES_NICENESS, outputs }).catch(() => undefined)
+  return plan.subtitles.map(({ language, name, isDefault, isForced }, index) => {
+    const text = run.track(done.then(() => textOf(folder, index)))
+    text.catch(() => undefined)
+    return {
+      ...(language !== undefined && { language }),
+      ...(name !== undefined && { name }),
+      isDefault,
+      isForced,
+      text,
+    }
+  })
+}
+
+const fileOf = (index: number): string => `subtitles${index}.vtt`
+
+async function textOf(folder: PrivateFolder, index: number): Promise<Uint8Array<ArrayBuffer>> {
+  const written = await folder.read(fileOf(index))
+  return written && written.byteLength > 0 ? written : new TextEncoder().encode('WEBVTT\n\n')
 }

@@ -11,21 +11,17 @@ import {
 } from '../packager.ts'
 import { fileOf } from '../input-file.ts'
 import { expectedOf } from './check-ladder.ts'
-import type { FilmFacts } from './facts.ts'
-import { imageFormat } from './image-format.ts'
-import { makePictures } from './poster-and-preview.ts'
+import { type FilmFacts, probe } from './probe.ts'
+import { imageFormat, makePictures } from './poster-and-preview.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
-import { FILM_FORMATS } from './input-options.ts'
+import { FILM_FORMATS, DEFAULT_LIMITS, type LadderLimits } from './ladder-limits.ts'
 import { AUDIO_BITS_PER_SECOND, audioOptions, rungOptions, videoFilters } from './ffmpeg-arguments.ts'
 import { LadderRun, type TrackJob } from './ladder-run.ts'
-import { DEFAULT_LIMITS, type LadderLimits } from './ladder-limits.ts'
-import type { AudioPlan } from './plan-audio.ts'
+import type { AudioPlan } from './plan-tracks.ts'
 import { planLadder, planOf, type LadderPlan } from './ladder-plan.ts'
 import { PrivateFolder } from './private-folder.ts'
-import { probe } from './probe.ts'
 import { codecOf } from './rungs.ts'
-import { makeStoryboard } from './ladder-extras.ts'
-import { extractSubtitles } from './subtitles.ts'
+import { makeStoryboard, extractSubtitles } from './ladder-extras.ts'
 import type { Track } from './ladder-track.ts'
 
 const LADDER_NICENESS = 5
@@ -163,7 +159,7 @@ async function begin(run: LadderRun, folder: PrivateFolder, { plan, facts }: Pla
 
 function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio): AudioPlan {
   const stream = streams.filter(each => each.codec_type === 'audio')[place]
-  if (!stream || (stream.channels ?? 0) === 0) throw new CannotPackage('Its sound cannot be read by ffmpeg')
+  if (!stream || (stream.channels ?? 0) === 0) throw new CannotPackage('Its audio cannot be read by ffmpeg')
   const { language, name, isDefault = false } = labels
   return {
     stream: stream.index,

@@ -1,11 +1,9 @@
 /** What is made of a film: from the facts alone, without looking at it. */
 import { CannotPackage } from '../packager.ts'
-import type { FilmFacts, StreamFacts } from './facts.ts'
-import { ratio, shownSize } from './geometry.ts'
+import type { FilmFacts, StreamFacts } from './probe.ts'
+import { ratio, shownSize, rungsFor, type Rung } from './rungs.ts'
 import type { LadderLimits } from './ladder-limits.ts'
-import { planSubtitles, type SubtitlePlan } from './plan-subtitles.ts'
-import { planAudio, type AudioPlan } from './plan-audio.ts'
-import { rungsFor, type Rung } from './rungs.ts'
+import { planAudio, planSubtitles, type AudioPlan, type SubtitlePlan } from './plan-tracks.ts'
 
 export type HdrWay = 'tone-map' | 'convert'
 

@@ -1,16 +1,14 @@
 /** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
 import type { FileHandle } from 'node:fs/promises'
 
-import type { FileSource } from '../../client/node/files/file-source.ts'
+import { abortReason, asError } from '../../client/abort.ts'
+import type { FileSource } from '../../client/node/file-source.ts'
 import { CannotPackage } from '../packager.ts'
 import type { ExpectedLadderTrack } from './check-ladder.ts'
-import { confinedBy } from './confinement.ts'
-import type { Ffmpeg } from './find-ffmpeg.ts'
-import { inputOptions } from './input-options.ts'
-import { fromFailedRun } from './ladder-errors.ts'
-import { cpuSecondsFor, FILE_BYTES, type LadderLimits } from './ladder-limits.ts'
+import { confinedBy, type Ffmpeg } from './find-ffmpeg.ts'
+import { inputOptions, cpuSecondsFor, FILE_BYTES, type LadderLimits } from './ladder-limits.ts'
 import type { NamedPipe, PrivateFolder } from './private-folder.ts'
-import { runFfmpeg, type FfmpegOutput } from './run-ffmpeg.ts'
+import { FfmpegFailed, runFfmpeg, type FfmpegOutput } from './run-ffmpeg.ts'
 import { Track } from './ladder-track.ts'
 
 export interface RunOptions {
@@ -94,7 +92,7 @@ export class LadderRun {
       signal: this.#signal,
     }
     const running = withInput(folder.input, inputFile => runFfmpeg({ ...settings, inputFile }))
-    return this.track(running.catch(error => Promise.reject(asThrown(fromFailedRun(error, outer)))))
+    return this.track(running.catch(error => Promise.reject(asError(asLadderError(error, outer)))))
   }
 
   /** The folder outlives `task`. */
@@ -152,4 +150,8 @@ async function withInput<T>(input: FileSource, use: (handle: FileHandle) => Prom
   return await use(handle)
 }
 
-const asThrown = (value: unknown): Error => (value instanceof Error ? value : new Error(String(value)))
+function asLadderError(error: unknown, outer: AbortSignal): unknown {
+  if (outer.aborted) return abortReason(outer)
+  if (!(error instanceof FfmpegFailed)) return error
+  return new CannotPackage('ffmpeg could not read the file to its end, or not within its limits', { cause: error })
+}

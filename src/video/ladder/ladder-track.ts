@@ -1,7 +1,7 @@
 import { PackageFacts } from '../checks/package-facts.ts'
 import { ladderDifference, type ExpectedLadderTrack } from './check-ladder.ts'
-import { fromBrokenBoxes } from './ladder-errors.ts'
 import { SegmentScanner } from './segment-scanner.ts'
+import { BrokenBoxes } from '../mp4/boxes.ts'
 import { CannotPackage, type TrackLayout } from '../packager.ts'
 import type { NamedPipe } from './private-folder.ts'
 
@@ -73,9 +73,9 @@ export class Track {
         controller.close()
       }
     } catch (error) {
-      const told = fromBrokenBoxes(error)
-      this.#options.stop(told)
-      controller.error(told)
+      const reason = damageOf(error)
+      this.#options.stop(reason)
+      controller.error(reason)
     }
   }
 
@@ -111,4 +111,10 @@ export class Track {
 
 async function something(first: Promise<Bytes | null>): Promise<void> {
   if (!(await first)) throw new CannotPackage('ffmpeg makes nothing of the file')
+}
+
+/** Output of ffmpeg that cannot be followed is no fault of its reader. */
+function damageOf(error: unknown): unknown {
+  if (!(error instanceof BrokenBoxes)) return error
+  return new CannotPackage('What ffmpeg made of the file is damaged', { cause: error })
 }

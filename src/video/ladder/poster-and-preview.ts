@@ -1,16 +1,16 @@
 /** What shows a film, a song's cover or an image before it is there: a poster and a preview. */
 import { rgbaToThumbHash } from 'thumbhash'
 
-import { toBase64Url } from '../../client/bytes/base64url.ts'
+import { toBase64Url } from '../../client/base64url.ts'
+import type { FileSource } from '../../client/node/file-source.ts'
 import { CannotPackage, type Pictures } from '../packager.ts'
-import type { FilmFacts, StreamFacts } from './facts.ts'
-import { fitInto, shownSize, type Size } from './geometry.ts'
+import type { FilmFacts, StreamFacts } from './probe.ts'
+import { fitInto, shownSize, type Size } from './rungs.ts'
 import { toneMapping } from './ffmpeg-arguments.ts'
 import type { LadderRun } from './ladder-run.ts'
-import { readPam } from './pam.ts'
 import { hdrWay } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
-import { words } from './words.ts'
+import { splitArguments } from './run-program.ts'
 
 const NICENESS = 5
 const POSTER_PIXELS = 640
@@ -82,11 +82,11 @@ function drawAt(
     format: facts.format.format_name.split(',')[0] ?? '',
     seconds: facts.format.duration ?? null,
     niceness: NICENESS,
-    options: second === null ? [] : words(`-ss ${second.toFixed(3)}`),
+    options: second === null ? [] : splitArguments(`-ss ${second.toFixed(3)}`),
     filters: `[0:${stream.index}]${chain.join(',')}`,
     outputs: [
-      { options: words(`-map [poster] -c:v mjpeg -q:v 4 ${once}`), url: folder.url(POSTER) },
-      { options: words(`-map [preview] -c:v pam ${once}`), url: folder.url(PREVIEW) },
+      { options: splitArguments(`-map [poster] -c:v mjpeg -q:v 4 ${once}`), url: folder.url(POSTER) },
+      { options: splitArguments(`-map [preview] -c:v pam ${once}`), url: folder.url(PREVIEW) },
     ],
   })
 }
@@ -111,3 +111,51 @@ async function read(folder: PrivateFolder, size: Size): Promise<Pictures> {
     poster: poster && poster.byteLength > 0 && poster.byteLength <= POSTER_BYTES ? poster : null,
   }
 }
+
+interface RgbaImage {
+  /** Pixels. */
+  readonly width: number
+  readonly height: number
+  readonly rgba: Uint8Array<ArrayBuffer>
+}
+
+const END_OF_PAM_HEADER = 'ENDHDR\n'
+const MAX_PAM_HEADER_BYTES = 512
+
+/**
+ * A portable arbitrary map of four channels: lines of a name and a value, then pixels.
+ * @throws CannotPackage when it is anything else
+ */
+function readPam(bytes: Uint8Array<ArrayBuffer>): RgbaImage {
+  const head = new TextDecoder('latin1').decode(bytes.subarray(0, MAX_PAM_HEADER_BYTES))
+  const valueOf = (name: string): number => Number(new RegExp(`^${name} (\\d{1,6})$`, 'm').exec(head)?.[1] ?? 0)
+  const [width, height] = [valueOf('WIDTH'), valueOf('HEIGHT')]
+  const rgba = bytes.subarray(head.indexOf(END_OF_PAM_HEADER) + END_OF_PAM_HEADER.length)
+  if (width < 1 || height < 1 || valueOf('DEPTH') !== 4 || rgba.byteLength !== width * height * 4)
+    throw new CannotPackage('ffmpeg drew a preview that cannot be read')
+  return { width, height, rgba }
+}
+
+const SIGNATURE_BYTES = 16
+
+/**
+ * The demuxer for a picture, told by its first bytes and never by its name: the one that goes by names takes a `%d` in
+ * one for a list of files.
+ * @returns `null` when it is none of the pictures that are shown
+ */
+export async function imageFormat(source: FileSource): Promise<string | null> {
+  await using file = await source.openFile()
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(SIGNATURE_BYTES), 0, SIGNATURE_BYTES, 0)
+  const head = buffer.subarray(0, bytesRead).toString('latin1')
+  return SIGNATURES.find(([, at, signature]) => head.startsWith(signature, at))?.[0] ?? null
+}
+
+/** Demuxer, offset, bytes. */
+const SIGNATURES = [
+  ['jpeg_pipe', 0, '\xff\xd8\xff'],
+  ['png_pipe', 0, '\x89PNG\r\n\x1a\n'],
+  ['gif', 0, 'GIF87a'],
+  ['gif', 0, 'GIF89a'],
+  ['webp_pipe', 8, 'WEBP'],
+  ['bmp_pipe', 0, 'BM'],
+] as const

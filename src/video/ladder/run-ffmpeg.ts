@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 
 import type { FileHandle } from 'node:fs/promises'
 
-import { LAUNCHER } from './confinement.ts'
+import { LAUNCHER } from './find-ffmpeg.ts'
 
 export interface FfmpegOutput {
   readonly options: readonly string[]

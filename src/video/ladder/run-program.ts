@@ -1,9 +1,9 @@
-/** Runs a small program to its end: bounded in time and in what it may say. */
+/** Runs a small program to its end, bounded in time and output. */
 import { spawn } from 'node:child_process'
 import type { StdioOptions } from 'node:child_process'
 import type { FileHandle } from 'node:fs/promises'
 
-/** The first one behind the three of every program. */
+/** The first file descriptor behind the three that every program has. */
 export const INPUT_DESCRIPTOR = 3
 
 export interface ProgramRun {
@@ -12,7 +12,7 @@ export interface ProgramRun {
   readonly maxOutputBytes: number
   readonly signal: AbortSignal
   readonly cwd?: string
-  /** Inherited by the program as `INPUT_DESCRIPTOR`. Stays the caller's, who closes it. */
+  /** Inherited by the program as `INPUT_DESCRIPTOR`. The caller closes it. */
   readonly input?: FileHandle
 }
 
@@ -62,3 +62,6 @@ export async function runProgram(run: ProgramRun): Promise<ProgramResult> {
     run.signal.removeEventListener('abort', onAbort)
   }
 }
+
+/** Arguments of a command line, split at blanks: for arguments that hold none. */
+export const splitArguments = (line: string): string[] => line.split(' ')

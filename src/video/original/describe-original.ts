@@ -4,9 +4,9 @@ import type { RandomSource } from '../../client/api/source.ts'
 import { unlessAborted } from '../../client/concurrency/abort.ts'
 import { streamOf } from '../../client/bytes/stream-of.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { SampleFinder } from './sample-finder.ts'
-import type { SampleIndex } from './sample-index.ts'
-import { HEAD_BYTES } from './sample-table.ts'
+import type { OriginalMaker } from '../film-maker.ts'
+import { SampleIndex } from './sample-index.ts'
+import { HEAD_BYTES, SampleFinder } from './sample-table.ts'
 import type { SampleTable } from './sample-table.ts'
 import { SlidingWindow } from './sliding-window.ts'
 
@@ -50,6 +50,19 @@ export function describeOriginal(
     }
   })
   return { runs, literalShare: share.promise }
+}
+
+/**
+ * Tells how files are put together from the films that were made of them by copying: see "Original" in
+ * `docs/format.md`. Reads the file once more, when all of the film has come.
+ */
+export function originalMaker(suite: Pick<CryptoSuite, 'sha256'>): OriginalMaker {
+  return {
+    watch: (film, file, signal) => {
+      const index = new SampleIndex(suite)
+      return { bytes: index.watch(film), runs: describeOriginal(file, index, { suite, signal }).runs }
+    },
+  }
 }
 
 class Description {

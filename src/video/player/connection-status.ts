@@ -11,7 +11,7 @@ const REST_MS = 5000
  * The line to the server, as those who read over it find it. Repeating is the client's; what is added here is patience:
  * a film waits for the network however long it takes, and goes on at once when the browser says that it is back.
  */
-export class Line implements Disposable {
+export class ConnectionStatus implements Disposable {
   readonly #onChange: (trouble: boolean) => void
   readonly #events: EventTarget
   #trouble = false

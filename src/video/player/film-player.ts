@@ -1,11 +1,10 @@
 import type { FilmDescription, Parcel, ParcelItem } from '../../client/index.ts'
-import { Emitter } from './emitter.ts'
 import { GrowingFilm } from './growing-film.ts'
 import { HlsPlayback } from './hls-playback.ts'
-import { Line } from './connection-status.ts'
+import { ConnectionStatus } from './connection-status.ts'
 import { plainFileUrl } from './plain-file.ts'
-import { toPlayerError } from './player-error.ts'
-import type { PlayerError } from './player-error.ts'
+import { toPlayerError } from './player.ts'
+import type { PlayerError } from './player.ts'
 import type {
   Player,
   PlayerEvents,
@@ -34,7 +33,7 @@ export class FilmPlayer implements Player {
   readonly #emitter = new Emitter<PlayerEvents>()
   readonly #resources = new DisposableStack()
   readonly #stop = new AbortController()
-  readonly #line: Line
+  readonly #line: ConnectionStatus
   readonly #storyboard: Storyboard
   #film: GrowingFilm | null = null
   #playback: HlsPlayback | null = null
@@ -48,7 +47,7 @@ export class FilmPlayer implements Player {
   constructor(options: FilmPlayerOptions) {
     this.element = options.element
     this.#options = options
-    this.#line = this.#resources.use(new Line(() => this.#update()))
+    this.#line = this.#resources.use(new ConnectionStatus(() => this.#update()))
     this.#storyboard = this.#resources.use(
       new Storyboard({
         description: () => this.description,
@@ -253,5 +252,22 @@ export class FilmPlayer implements Player {
     if (this.#line.trouble) return 'offline'
     if (!this.#begun) return 'loading'
     return this.#starved ? 'waiting' : 'ready'
+  }
+}
+
+/** Listeners by event; each event has one value. */
+class Emitter<Events extends object> {
+  readonly #listeners: { [Name in keyof Events]?: Set<(value: Events[Name]) => void> } = {}
+
+  /** @returns what takes the listener away again */
+  on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): () => void {
+    const listeners = this.#listeners[name] ?? new Set()
+    this.#listeners[name] = listeners
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
+  emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
+    for (const listener of Array.from(this.#listeners[name] ?? [])) listener(value)
   }
 }

@@ -1,8 +1,7 @@
 import type { PlainRange } from '../../client/index.ts'
-import { unlessAborted } from '../../client/concurrency/abort.ts'
-import type { FilmAddress } from './film-addresses.ts'
-import type { GrowingFilm } from './growing-film.ts'
-import type { Line } from './connection-status.ts'
+import { unlessAborted } from '../../client/abort.ts'
+import type { GrowingFilm, TrackReference } from './growing-film.ts'
+import type { ConnectionStatus } from './connection-status.ts'
 
 /** A larger beginning is left to the loader that asks for it. */
 const MAX_BYTES = 16 * 1024 * 1024
@@ -14,7 +13,7 @@ type Bytes = Uint8Array<ArrayBuffer>
  * the initialization segment and the first segment. Only where there is one track, so that what is fetched is what
  * will be asked for.
  */
-export class HeadStart implements Disposable {
+export class FirstSegmentPrefetch implements Disposable {
   readonly #range: PlainRange
   readonly #stop = new AbortController()
   readonly #whole: Promise<Bytes>
@@ -23,7 +22,7 @@ export class HeadStart implements Disposable {
   #more = Promise.withResolvers<void>()
   #over = false
 
-  private constructor(growing: GrowingFilm, line: Line, range: PlainRange) {
+  private constructor(growing: GrowingFilm, line: ConnectionStatus, range: PlainRange) {
     const [track = {}] = growing.film.description.renditions
     this.#range = range
     this.#whole = line.run(this.#stop.signal, options =>
@@ -33,14 +32,14 @@ export class HeadStart implements Disposable {
   }
 
   /** @returns `null` where it is not known what will be asked for */
-  static of(growing: GrowingFilm, line: Line): HeadStart | null {
+  static of(growing: GrowingFilm, line: ConnectionStatus): FirstSegmentPrefetch | null {
     const { renditions, audio = [] } = growing.film.description
     const [track, ...others] = renditions
     const first = track?.segments[0]
     if (!track || !first || others.length + audio.length > 0) return null
     const range = { start: track.init[0], end: first[0] + first[1] }
     const isSmall = range.end > range.start && range.end - range.start <= MAX_BYTES
-    return isSmall ? new HeadStart(growing, line, range) : null
+    return isSmall ? new FirstSegmentPrefetch(growing, line, range) : null
   }
 
   /**
@@ -48,7 +47,7 @@ export class HeadStart implements Disposable {
    * @returns `null` when it is not about the beginning, or that was handed over already
    */
   read(
-    { kind, index }: FilmAddress,
+    { kind, index }: TrackReference,
     range: PlainRange,
     { give, signal }: { give: ((bytes: Bytes) => void) | null; signal: AbortSignal },
   ): Promise<Bytes> | null {

@@ -2,13 +2,19 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { unlessAborted } from '../../client/concurrency/abort.ts'
 import type { Film, FilmDescription, FilmSubtitles, FilmTrack, Parcel, ParcelItem } from '../../client/index.ts'
 import { filmTargetSeconds } from '../playlists.ts'
-import type { FilmAddress } from './film-addresses.ts'
-import type { Line } from './connection-status.ts'
+import type { ConnectionStatus } from './connection-status.ts'
 
 const WAIT_SECONDS = 30
 
+/** A track or subtitles of the description. */
+export interface TrackReference {
+  readonly kind: 'rendition' | 'audio' | 'subtitles'
+  /** In the description's list of that kind. */
+  readonly index: number
+}
+
 export interface GrowingFilmOptions {
-  readonly line: Line
+  readonly line: ConnectionStatus
   readonly signal: AbortSignal
   readonly senderPatienceMs: number
 }
@@ -76,7 +82,7 @@ export class GrowingFilm {
     }
   }
 
-  track({ kind, index }: FilmAddress): FilmTrack | null {
+  track({ kind, index }: TrackReference): FilmTrack | null {
     const { renditions, audio = [] } = this.#film.description
     if (kind === 'subtitles') return null
     return (kind === 'audio' ? audio : renditions)[index] ?? null
@@ -87,8 +93,8 @@ export class GrowingFilm {
   }
 
   /** Resolves when a track has a segment of this number, or will never have it. */
-  async untilSegment(address: FilmAddress, segment: number, signal: AbortSignal): Promise<void> {
-    while (this.sending && (this.track(address)?.segments.length ?? 0) <= segment) {
+  async untilSegment(reference: TrackReference, segment: number, signal: AbortSignal): Promise<void> {
+    while (this.sending && (this.track(reference)?.segments.length ?? 0) <= segment) {
       await unlessAborted(this.#changed.promise, signal)
     }
   }

@@ -1,13 +1,13 @@
 import type Hls from 'hls.js'
 import type { ErrorData, Level } from 'hls.js'
 
-import { MASTER_URL } from './film-addresses.ts'
+import { MASTER_URL } from './playlist-loader.ts'
 import type { GrowingFilm } from './growing-film.ts'
-import { HeadStart } from './first-segment-prefetch.ts'
+import { FirstSegmentPrefetch } from './first-segment-prefetch.ts'
 import { hlsConfig } from './hls-config.ts'
-import type { Line } from './connection-status.ts'
-import { PlayerError } from './player-error.ts'
+import type { ConnectionStatus } from './connection-status.ts'
 import { playlistLoader } from './playlist-loader.ts'
+import { PlayerError } from './player.ts'
 import type { Player, PlayerEvents, PlayerOptions, Quality, TrackChoice } from './player.ts'
 import { trackLoader } from './track-loader.ts'
 
@@ -17,7 +17,7 @@ const RECOVERY_MS = 5000
 export interface HlsPlaybackOptions {
   readonly element: HTMLMediaElement
   readonly film: GrowingFilm
-  readonly line: Line
+  readonly line: ConnectionStatus
   readonly options: PlayerOptions
   readonly emit: <Name extends keyof PlayerEvents>(name: Name, value: PlayerEvents[Name]) => void
   /** Told of everything that ends the playing. */
@@ -35,13 +35,13 @@ export class HlsPlayback implements Choices, Disposable {
   readonly #hls: Hls
   readonly #names: Pick<typeof Hls, 'Events' | 'ErrorTypes' | 'ErrorDetails'>
   readonly #options: HlsPlaybackOptions
-  readonly #headStart: HeadStart | null
+  readonly #headStart: FirstSegmentPrefetch | null
   #recoveredAt: number | null = null
   #playing: number | null = null
 
   /** @returns `null` where there is no MediaSource */
   static async start(options: HlsPlaybackOptions): Promise<HlsPlayback | null> {
-    const headStart = HeadStart.of(options.film, options.line)
+    const headStart = FirstSegmentPrefetch.of(options.film, options.line)
     try {
       const { default: Hls } = await import('hls.js')
       if (Hls.isSupported()) return new HlsPlayback(Hls, options, headStart)
@@ -53,7 +53,7 @@ export class HlsPlayback implements Choices, Disposable {
     return null
   }
 
-  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions, headStart: HeadStart | null) {
+  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions, headStart: FirstSegmentPrefetch | null) {
     this.#headStart = headStart
     const { Events } = HlsClass
     const { element, emit } = options

@@ -2,8 +2,8 @@
 export { attach } from './attach.ts'
 export { hoverPreview } from './hover-preview.ts'
 export type { HoverPreviewOptions } from './hover-preview.ts'
-export { PlayerError } from './player-error.ts'
-export type { PlayerErrorCode } from './player-error.ts'
+export { PlayerError } from './player.ts'
+export type { PlayerErrorCode } from './player.ts'
 export type {
   Player,
   PlayerEvents,

@@ -1,10 +1,10 @@
 import type { Parcel, ParcelItem } from '../../client/index.ts'
-import type { Line } from './connection-status.ts'
-import { PlayerError } from './player-error.ts'
+import type { ConnectionStatus } from './connection-status.ts'
+import { PlayerError } from './player.ts'
 
 export interface PlainFileOptions {
   readonly element: HTMLMediaElement
-  readonly line: Line
+  readonly line: ConnectionStatus
   readonly signal: AbortSignal
   readonly maxBytes: number
 }

@@ -1,20 +1,18 @@
 import type { Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, PlaylistLoaderContext } from 'hls.js'
 
-import { awaitedSegment, parseAddress } from './film-addresses.ts'
-import type { GrowingFilm } from './growing-film.ts'
+import { masterPlaylist, mediaPlaylist, subtitlesPlaylist, trackSeconds, type PlaylistNames } from '../playlists.ts'
+import type { GrowingFilm, TrackReference } from './growing-film.ts'
 import { freshStats, LoadTiming } from './load-timing.ts'
-import { playlistText } from './memory-playlists.ts'
 
-/** What the loaders of one player share. */
 export interface PlaylistLoading {
   readonly film: GrowingFilm
-  /** Told of a description that no player can follow. */
+  /** Gets a description that no player can follow. */
   readonly fail: (error: unknown) => void
 }
 
 type LoaderClass<Context extends LoaderContext> = new (config: object) => Loader<Context>
 
-/** Loaders of playlists that are made from memory; one that grows is answered when it has grown. */
+/** Loaders of playlists that are made from the description in memory. */
 export function playlistLoader({ film, fail }: PlaylistLoading): LoaderClass<PlaylistLoaderContext> {
   return class implements Loader<PlaylistLoaderContext> {
     context: PlaylistLoaderContext | null = null
@@ -27,7 +25,7 @@ export function playlistLoader({ film, fail }: PlaylistLoading): LoaderClass<Pla
       callbacks: LoaderCallbacks<PlaylistLoaderContext>,
     ): void {
       this.context = context
-      this.#answer(context, callbacks).catch((error: unknown) => {
+      this.#respond(context, callbacks).catch((error: unknown) => {
         if (!this.#stop.signal.aborted) fail(error)
       })
     }
@@ -42,7 +40,7 @@ export function playlistLoader({ film, fail }: PlaylistLoading): LoaderClass<Pla
       this.context = null
     }
 
-    async #answer(
+    async #respond(
       context: PlaylistLoaderContext,
       { onSuccess }: LoaderCallbacks<PlaylistLoaderContext>,
     ): Promise<void> {
@@ -56,11 +54,70 @@ export function playlistLoader({ film, fail }: PlaylistLoading): LoaderClass<Pla
       onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null)
     }
 
-    /** hls.js expects no answer before `load` returns, so this is a promise in any case. */
+    /** Always asynchronous: hls.js expects no response before `load` returns. */
     async #grown(url: string): Promise<void> {
-      const address = parseAddress(url)
+      const reference = parseTrackUrl(url)
       const segment = awaitedSegment(url)
-      if (address && segment !== null) await film.untilSegment(address, segment, this.#stop.signal)
+      if (reference && segment !== null) await film.untilSegment(reference, segment, this.#stop.signal)
     }
   }
+}
+
+/** hls.js resolves and compares URLs. This host cannot exist (RFC 6761), and no request goes to it. */
+const BASE = 'https://film.invalid/'
+
+/** Of the master playlist. */
+export const MASTER_URL = `${BASE}film.m3u8`
+
+/** URLs of media playlists, relative to the master playlist. */
+const playlistNames: PlaylistNames = {
+  rendition: index => `rendition/${index}.m3u8`,
+  audio: index => `audio/${index}.m3u8`,
+  subtitles: index => `subtitles/${index}.m3u8`,
+}
+
+/** URL of a track's file, relative to its media playlist. */
+const trackUri = ({ index }: TrackReference): string => `${index}.track`
+
+/** What a URL stands for; `null` for the master playlist and for other URLs. */
+export function parseTrackUrl(url: string): TrackReference | null {
+  const { pathname } = new URL(url)
+  const match = /^\/(?<kind>rendition|audio|subtitles)\/(?<index>\d+)\./.exec(pathname)
+  const { kind, index } = match?.groups ?? {}
+  if (kind !== 'rendition' && kind !== 'audio' && kind !== 'subtitles') return null
+  return { kind, index: Number(index) }
+}
+
+/** The number of the segment that a blocking request for a playlist waits for; `null` when it waits for none. */
+function awaitedSegment(url: string): number | null {
+  const value = new URL(url).searchParams.get('_HLS_msn')
+  return value === null ? null : Number(value)
+}
+
+/**
+ * Lets hls.js request a playlist with `_HLS_msn`, and receive it as soon as that segment is there, instead of polling
+ * it every few seconds.
+ */
+const BLOCKING = '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES'
+
+/** A playlist of the film's current description. @throws damaged_media when the description contradicts itself */
+function playlistText(film: GrowingFilm, url: string): string {
+  const reference = parseTrackUrl(url)
+  if (!reference) return masterPlaylist(film.film.description, playlistNames)
+  return reference.kind === 'subtitles' ? subtitlesText(film, reference) : trackText(film, reference)
+}
+
+function trackText(film: GrowingFilm, reference: TrackReference): string {
+  const track = film.track(reference)
+  if (!track) throw new RangeError('There is no such track')
+  const { hasGrown, targetSeconds } = film
+  const state = film.sending ? 'sending' : 'complete'
+  const text = mediaPlaylist(track, { uri: trackUri(reference), state, hasGrown, targetSeconds })
+  return state === 'sending' ? text.replace('#EXTM3U', `#EXTM3U\n${BLOCKING}`) : text
+}
+
+function subtitlesText(film: GrowingFilm, reference: TrackReference): string {
+  const { seconds, renditions } = film.film.description
+  const known = seconds ?? Math.max(...renditions.map(trackSeconds))
+  return subtitlesPlaylist({ uri: trackUri(reference), seconds: known })
 }

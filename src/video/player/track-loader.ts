@@ -1,18 +1,18 @@
 import type { FragmentLoaderContext, Loader, LoaderCallbacks, LoaderConfiguration } from 'hls.js'
 
 import type { Film, FilmReadOptions } from '../../client/index.ts'
-import { parseAddress } from './film-addresses.ts'
+import { parseTrackUrl } from './playlist-loader.ts'
 import type { GrowingFilm } from './growing-film.ts'
-import type { HeadStart } from './first-segment-prefetch.ts'
-import type { Line } from './connection-status.ts'
+import type { FirstSegmentPrefetch } from './first-segment-prefetch.ts'
+import type { ConnectionStatus } from './connection-status.ts'
 import { freshStats, LoadTiming } from './load-timing.ts'
 
 /** What the loaders of one player share. */
 export interface TrackLoading {
   readonly film: GrowingFilm
-  readonly line: Line
+  readonly line: ConnectionStatus
   /** Has been begun before hls.js asked. */
-  readonly headStart?: HeadStart | null
+  readonly headStart?: FirstSegmentPrefetch | null
   /** The film cannot be gone on with. Ends all loaders. */
   readonly fail: (error: unknown) => void
   /** Subtitles could not be had; the film goes on. */
@@ -72,7 +72,7 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
     }
 
     #failed(error: unknown, context: FragmentLoaderContext): void {
-      if (parseAddress(context.url)?.kind !== 'subtitles') return loading.fail(error)
+      if (parseTrackUrl(context.url)?.kind !== 'subtitles') return loading.fail(error)
       loading.withoutSubtitles(error)
       const text = 'The subtitles could not be read'
       this.#callbacks?.onError({ code: 404, text }, context, null, this.stats)
@@ -121,9 +121,9 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
 function readBegun(
   { headStart }: TrackLoading,
   { url, rangeStart = 0, rangeEnd = 0 }: FragmentLoaderContext,
-  how: Parameters<HeadStart['read']>[2],
-): ReturnType<HeadStart['read']> {
-  const address = parseAddress(url)
+  how: Parameters<FirstSegmentPrefetch['read']>[2],
+): ReturnType<FirstSegmentPrefetch['read']> {
+  const address = parseTrackUrl(url)
   return (address && headStart?.read(address, { start: rangeStart, end: rangeEnd }, how)) ?? null
 }
 
@@ -132,7 +132,7 @@ function readRange(
   { url, rangeStart = 0, rangeEnd = 0 }: FragmentLoaderContext,
   options: FilmReadOptions,
 ): ReturnType<Film['read']> {
-  const address = parseAddress(url)
+  const address = parseTrackUrl(url)
   const subtitles = address?.kind === 'subtitles' ? growing.subtitles(address.index) : null
   if (subtitles) return growing.film.readWhole(subtitles.media, options)
   const track = address && growing.track(address)

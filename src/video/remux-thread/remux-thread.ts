@@ -8,10 +8,9 @@ import { Worker } from 'node:worker_threads'
 import type { FileSource } from '../../client/node/files/file-source.ts'
 import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
-import type { PackagedFilm, PackageOptions, Packager } from '../packager.ts'
+import type { PackagedFilm, PackageOptions, Packager, Segment, TrackLayout } from '../packager.ts'
 import { receivedError } from './thread-messages.ts'
-import type { FilmFacts, ThreadCall, ThreadNews } from './thread-messages.ts'
-import { ThreadTrack } from './thread-track.ts'
+import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews } from './thread-messages.ts'
 
 export interface RemuxThreadOptions {
   /** How long the thread's event loop may stand still. Default 10 000 ms. */
@@ -162,4 +161,67 @@ function isOutOfMemory(error: unknown): boolean {
 function workerFile(): URL {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`./remux-worker.${extension}`, import.meta.url)
+}
+
+interface ThreadTrackOptions {
+  /** Asks the thread for the next chunk. */
+  readonly pull: () => void
+  readonly cancel: (reason: unknown) => void
+}
+
+/** A track that another thread makes. */
+class ThreadTrack {
+  readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
+  /** One object that grows. */
+  readonly layout: TrackLayout
+  isDone = false
+  readonly #segments: Segment[] = []
+  #init: readonly [number, number] | null = null
+  #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null
+  #given: PromiseWithResolvers<void> | null = null
+
+  constructor({ pull, cancel }: ThreadTrackOptions) {
+    const init = () => this.#init
+    this.layout = {
+      segments: this.#segments,
+      get init() {
+        return init()
+      },
+    }
+    this.bytes = new ReadableStream(
+      {
+        start: controller => {
+          this.#controller = controller
+        },
+        pull: () => {
+          this.#given = Promise.withResolvers()
+          pull()
+          return this.#given.promise
+        },
+        cancel,
+      },
+      { highWaterMark: 0 },
+    )
+  }
+
+  /** @param bytes `null` at the end */
+  take({ init, segments }: LayoutNews, bytes: Uint8Array<ArrayBuffer> | null): void {
+    this.#init = init
+    for (const segment of segments) this.#segments.push(segment)
+    if (bytes) this.#controller?.enqueue(bytes)
+    else this.#close()
+    this.#given?.resolve()
+  }
+
+  fail(error: unknown): void {
+    if (this.isDone) return
+    this.isDone = true
+    this.#controller?.error(error)
+    this.#given?.resolve()
+  }
+
+  #close(): void {
+    this.isDone = true
+    this.#controller?.close()
+  }
 }

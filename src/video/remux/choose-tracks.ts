@@ -3,8 +3,7 @@ import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
 
 import { isStill, type DeclaredFilm, type DeclaredTrack } from '../checks/declared.ts'
 import { CannotPackage, type UncopiedAudio } from '../packager.ts'
-import { choiceOf } from './describe-track.ts'
-import { cannotBeCopied, copiedAudio, copiedVideo, ENCODED_BY_CONTAINER } from './input-track.ts'
+import { cannotBeCopied, choiceOf, copiedAudio, copiedVideo, ENCODED_BY_CONTAINER } from './input-track.ts'
 import type { CopiedAudio, CopiedVideo } from './input-track.ts'
 
 const MAX_AUDIO_TRACKS = 16
@@ -12,7 +11,7 @@ const MAX_AUDIO_TRACKS = 16
 export interface Choice {
   readonly tracks: readonly InputTrack[]
   readonly declared: DeclaredFilm | null
-  /** Gets what is left out; one sentence each. */
+  /** One sentence for each track that is left out is added. */
   readonly notes: string[]
   /** The caller encodes what audio cannot be copied. */
   readonly leavesAudio: boolean
@@ -48,7 +47,7 @@ export async function chooseAudio(
   const audios = tracks.filter((track): track is InputAudioTrack => track.isAudioTrack())
   const leaveOut = (number: number, why: string): void => {
     reasons.push(why)
-    notes.push(`Sound track ${number} was left out: it ${why}.`)
+    notes.push(`Audio track ${number} was left out: it ${why}.`)
   }
   for (const track of await defaultFirst(audios)) {
     if (audio.length + uncopied.length === MAX_AUDIO_TRACKS) {
@@ -71,7 +70,7 @@ export async function chooseAudio(
   }
   const [reason] = reasons
   if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
-    throw new CannotPackage(`Its sound ${reason}`)
+    throw new CannotPackage(`Its audio ${reason}`)
   // A playlist offers a choice of audio beside video alone.
   const all = audio.length + reasons.length
   if (!hasVideo && audio.length > 0 && all > 1)
@@ -79,8 +78,9 @@ export async function chooseAudio(
   return { audio, uncopied }
 }
 
-/** A track that is left to the caller, and the timestamp at which it begins; infinite where that is not known. */
+/** A track that the caller encodes. */
 export interface LeftAudio extends UncopiedAudio {
+  /** Its first timestamp; infinite where that is not known. */
   readonly begins: number
 }
 
@@ -93,7 +93,7 @@ interface AmongAudio {
 async function uncopiedAudio(track: InputAudioTrack, { wanted, audios, reason }: AmongAudio): Promise<LeftAudio> {
   const place = wanted.findIndex(({ id }) => id === track.id)
   const first = await track.getFirstTimestamp()
-  // What comes before zero is what an edit list leaves out.
+  // An edit list leaves out what comes before zero.
   const begins = (wanted[place]?.edits.length ?? 0) > 0 ? Math.max(0, first) : first
   return { place: place === -1 ? audios.indexOf(track) : place, reason, begins, ...(await choiceOf(track)) }
 }
@@ -101,7 +101,7 @@ async function uncopiedAudio(track: InputAudioTrack, { wanted, audios, reason }:
 const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']): DeclaredTrack[] =>
   (declared?.tracks ?? []).filter(track => track.kind === kind)
 
-/** Of a track that the demuxer passes over. */
+/** Why the demuxer does not list a track. */
 function whyLost({ isEncoded, codec }: DeclaredTrack): string {
   return isEncoded ? ENCODED_BY_CONTAINER : cannotBeCopied(codec)
 }

@@ -6,26 +6,25 @@ import { release } from '../../client/bytes/release-memory.ts'
 import type { RandomSource } from '../../client/api/source.ts'
 import { CannotPackage } from '../packager.ts'
 import { BlockCache } from './block-cache.ts'
-import { OpeningLimit } from './opening.ts'
 
-/** What a header may make us hold in one piece; the index of a film of ten hours has some 15 MB. */
+/** Of one read, which is held in memory; the index of a film of ten hours has some 15 MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024
 
-/** The demuxer's view of a film, and what went wrong below it. */
+/** The demuxer's view of a film, with the first error of reading it. */
 export interface FilmSource {
   readonly source: CustomSource
   readonly sizeBytes: number
-  /** Why reading ended, if it did; the demuxer may have made another error of it. */
+  /** Why reading failed, if it did; the demuxer may have replaced the error. */
   readonly failure: () => { readonly cause: unknown } | null
-  /** What the file says of itself; `null`: nothing that can be read. */
+  /** What the file declares; `null`: nothing that can be read. */
   readonly readDeclared: () => Promise<DeclaredFilm | null>
   /** Whether the demuxer has no cache, so that each of its reads is a buffer of its own. */
-  readonly keepsNothing: boolean
+  readonly isUncached: boolean
   /** Bounds what is read until it is lifted. */
   readonly limit: OpeningLimit
 }
 
-/** Reads by blocks: a demuxer asks for a few bytes here and a frame there, out of two or three places that move on. */
+/** Reads by blocks: a demuxer asks for a few bytes here and a frame there, at two or three positions that move on. */
 export async function filmSource(film: RandomSource, signal: AbortSignal): Promise<FilmSource> {
   let failure: { readonly cause: unknown } | null = null
   const fail = (cause: unknown): never => {
@@ -50,11 +49,11 @@ export async function filmSource(film: RandomSource, signal: AbortSignal): Promi
       return isTransportStream ? bytes : lend(bytes)
     },
     handleUnhandledError: () => undefined,
-    ...(isTransportStream ? KEPT_BY_DEMUXER : { maxCacheSize: 0 }),
+    ...(isTransportStream ? DEMUXER_CACHE : { maxCacheSize: 0 }),
   })
   const declaring: RandomSource = {
     sizeBytes: film.sizeBytes,
-    // Fragments that are counted later on lie all over the file: nothing near them is read as well.
+    // Fragments that are counted later lie all over the file: reading by blocks would read most of it.
     read: (start, end) => (limit.isLifted ? film.read(start, end, signal) : read(start, end)),
   }
   return {
@@ -62,15 +61,15 @@ export async function filmSource(film: RandomSource, signal: AbortSignal): Promi
     sizeBytes: film.sizeBytes,
     readDeclared: () => readDeclared(declaring, signal).catch(fail),
     failure: () => failure,
-    keepsNothing: !isTransportStream,
+    isUncached: !isTransportStream,
     limit,
   }
 }
 
-/** For packets of 188 bytes, each read on its own; else each would become an entry that all further reads go through. */
-const KEPT_BY_DEMUXER = { maxCacheSize: 2 * 1024 * 1024, prefetchProfile: 'fileSystem' } as const
+/** Transport packets of 188 bytes are read one by one: without a cache, each becomes an entry that all reads search. */
+const DEMUXER_CACHE = { maxCacheSize: 2 * 1024 * 1024, prefetchProfile: 'fileSystem' } as const
 
-/** A demuxer that keeps nothing has copied what it was given before anything but promises runs. */
+/** An uncached demuxer has copied what it was given before the next task runs. */
 function lender(): (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> {
   const lent: Uint8Array<ArrayBuffer>[] = []
   const takeBack = () => lent.splice(0).forEach(release)
@@ -84,4 +83,29 @@ async function looksLikeTransportStream(film: RandomSource, blocks: BlockCache):
   const start = new Uint8Array(Math.min(film.sizeBytes, 400))
   if (start.byteLength > 0) await blocks.readInto(start, 0)
   return transportTimeBytes(start) !== undefined
+}
+
+/** For opening a film: more than any index takes. */
+const MAX_OPENING_BYTES = 256 * 1024 * 1024
+/** What a read counts as at least, so that a file of empty boxes is given up as well. */
+const MIN_READ_BYTES = 16 * 1024
+
+/** Bounds what is read before it is known what is in a film: a hostile file could be searched for hours. */
+export class OpeningLimit {
+  #leftBytes = MAX_OPENING_BYTES
+
+  /** @throws CannotPackage when too much has been read */
+  count(bytes: number): void {
+    this.#leftBytes -= Math.max(bytes, MIN_READ_BYTES)
+    if (this.#leftBytes < 0) throw new CannotPackage('Too much of it would have to be read to see what is in it')
+  }
+
+  get isLifted(): boolean {
+    return this.#leftBytes === Infinity
+  }
+
+  /** The film is open: what is read from now on is copied. */
+  lift(): void {
+    this.#leftBytes = Infinity
+  }
 }

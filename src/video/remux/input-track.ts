@@ -1,6 +1,7 @@
-import type { AudioCodec, InputAudioTrack, InputVideoTrack, VideoCodec } from 'mediabunny'
+import type { AudioCodec, InputAudioTrack, InputTrack, InputVideoTrack, VideoCodec } from 'mediabunny'
 
 import type { DeclaredTrack } from '../checks/declared.ts'
+import type { PackagedTrack } from '../packager.ts'
 import { PacketCursor } from './packet-cursor.ts'
 import { shownSpan } from './shown-span.ts'
 
@@ -11,11 +12,11 @@ const AUDIO_CODECS: ReadonlySet<string> = new Set<AudioCodec>(['aac', 'mp3', 'op
 /** Names of sample entries in MP4, where the demuxer says another. */
 const SAMPLE_ENTRIES: Readonly<Record<string, string>> = { mp3: 'mp4a.6B', opus: 'Opus', flac: 'fLaC' }
 
-/** A track that can be copied, and where reading it stands. */
+/** A track that can be copied, and the position of its reader. */
 export type CopiedTrack = CopiedVideo | CopiedAudio
 
 interface Copied {
-  /** What its file says of it, where files of its kind say something. */
+  /** `null` for containers that declare nothing. */
   readonly declared: DeclaredTrack | null
   /** RFC 6381. */
   readonly codecs: string
@@ -42,7 +43,7 @@ export const ENCODED_BY_CONTAINER = 'is compressed or encrypted by its container
 export const cannotBeCopied = (codec = 'unknown'): string =>
   codec === 'unknown' ? 'is in an unknown format' : `is in a format (${codec}) that cannot be copied`
 
-/** @returns the track, or in a few words why it cannot be copied */
+/** @returns the track, or why it cannot be copied: the end of a sentence */
 export async function copiedVideo(
   track: InputVideoTrack,
   declared: DeclaredTrack | null = null,
@@ -59,7 +60,7 @@ export async function copiedVideo(
   return { kind: 'video', track, codec, config, codecs: codecs.replace(/^hev1/, 'hvc1'), cursor, declared }
 }
 
-/** @returns the track, or in a few words why it cannot be copied */
+/** @returns the track, or why it cannot be copied: the end of a sentence */
 export async function copiedAudio(
   track: InputAudioTrack,
   declared: DeclaredTrack | null = null,
@@ -79,4 +80,49 @@ export async function copiedAudio(
 /** Of a frame of MPEG audio: demuxers and containers call all three layers by one name, and browsers play the third. */
 function isLayer3(frame: Uint8Array): boolean {
   return ((frame[1] ?? 0) & 0x06) === 0x02
+}
+
+/** Packets that the frame rate is taken from. */
+const RATE_PACKETS = 60
+const MAX_NAME_CHARACTERS = 255
+
+export type Description = Omit<PackagedTrack, 'codecs' | 'bytes' | 'layout'>
+
+/**
+ * What a player shows or chooses by.
+ * @param tracks in one file
+ */
+export async function describeTrack(tracks: readonly CopiedTrack[]): Promise<Description> {
+  const video = tracks.find(track => track.kind === 'video')
+  const audio = tracks.find(track => track.kind === 'audio')
+  return { ...(video && (await describeVideo(video))), ...(audio && (await choiceOf(audio.track))) }
+}
+
+async function describeVideo({ track }: CopiedVideo): Promise<Description> {
+  const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()]
+  const shown = [width, height].every(side => Number.isFinite(side) && side >= 1)
+  const { averagePacketRate } = await track.computePacketStats(RATE_PACKETS)
+  const frameRate = Math.round(averagePacketRate * 1000) / 1000
+  return {
+    ...(shown && { width: Math.round(width), height: Math.round(height) }),
+    ...(frameRate > 0 && frameRate <= 1000 && { frameRate }),
+  }
+}
+
+/** What a listener chooses by. */
+export async function choiceOf(track: InputTrack): Promise<Pick<PackagedTrack, 'language' | 'name' | 'isDefault'>> {
+  const language = languageTag(await track.getLanguageCode())
+  const name = (await track.getName())?.slice(0, MAX_NAME_CHARACTERS)
+  const isDefault = (await track.getDisposition()).default
+  return { ...(language !== null && { language }), ...(name && { name }), ...(isDefault && { isDefault }) }
+}
+
+/** ISO 639-2 as BCP 47, which prefers two letters; `null` for "undetermined". */
+function languageTag(code: string): string | null {
+  try {
+    const tag = Intl.getCanonicalLocales(code)[0]
+    return tag === undefined || tag === 'und' ? null : tag
+  } catch {
+    return null
+  }
 }

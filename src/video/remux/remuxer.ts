@@ -1,28 +1,26 @@
 import { Logging, LogLevel } from 'mediabunny'
 
+import { raceAbort } from '../../common/abort-race.ts'
+import { differenceOf } from '../checks/package-facts.ts'
 import { CannotPackage } from '../packager.ts'
 import type { FilmInput, PackagedFilm, PackagedTrack, PackageOptions, Packager } from '../packager.ts'
-import { checkFilm } from './check-film.ts'
 import { cutFilm } from './cut-film.ts'
-import { meaningOf } from './demuxer-words.ts'
-import { describeTrack } from './describe-track.ts'
-import type { Description } from './describe-track.ts'
 import { filmSource } from './film-source.ts'
 import type { FilmSource } from './film-source.ts'
 import { openFilm } from './open-film.ts'
 import type { OpenFilm } from './open-film.ts'
-import { inTime } from './opening.ts'
-import type { CopiedTrack } from './input-track.ts'
+import { describeTrack } from './input-track.ts'
+import type { CopiedTrack, Description } from './input-track.ts'
 import { TrackFile } from './track-file.ts'
 
 export { MEDIABUNNY_VERSION, REMUX_WAY } from './remux-version.ts'
 
 /**
- * Packages by copying: the pictures and the sound stay bit for bit what they were, in one quality. For Node and
- * browsers; needs no program. The same film gives the same bytes each time.
+ * Packages by copying: video and audio stay bit for bit what they were, in one quality. For Node and browsers; needs no
+ * program. The same film gives the same bytes each time.
  */
 export function createRemuxer(): Packager {
-  // What it warns of is found out here, and told in our words.
+  // Mediabunny warns of damage; what matters of that is reported as CannotPackage.
   Logging.level = LogLevel.Silent
   return { package: packageFilm }
 }
@@ -70,7 +68,7 @@ async function open(source: FilmSource, leavesAudio: boolean, onCancel: (reason:
   }
 }
 
-/** Sound goes with the pictures, unless there is a choice of it, or some that is made by another. */
+/** Audio goes into the file of the video, unless there is a choice of audio, or some of it is encoded by the caller. */
 function filesOf({ video, audio, uncopied, leadSeconds }: OpenFilm, onCancel: (reason: unknown) => void): TrackFile[] {
   const file = (...tracks: CopiedTrack[]) => new TrackFile({ tracks, leadSeconds, onCancel })
   if (!video) return audio.slice(0, 1).map(track => file(track))
@@ -86,7 +84,7 @@ interface Writing {
   readonly options: PackageOptions
 }
 
-/** Never rejects: the files' streams tell what went wrong. */
+/** Never rejects: an error goes to the streams of the files. */
 async function writeFiles({ film, files, explain, signal, options }: Writing): Promise<void> {
   const fail = (error: unknown) => files.forEach(file => file.pipe.fail(error))
   const onAbort = () => fail(signal.reason)
@@ -104,13 +102,13 @@ async function writeFiles({ film, files, explain, signal, options }: Writing): P
   }
 }
 
-/** The error that began it, whatever the demuxer has made of it. */
+/** The error that came first, which the demuxer may have replaced by one of its own. */
 function explained(error: unknown, source: FilmSource, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
   const failure = source.failure()
   if (failure) return failure.cause
   if (error instanceof CannotPackage) return error
-  return new CannotPackage(meaningOf(error), { cause: error })
+  return new CannotPackage(reasonOf(error), { cause: error })
 }
 
 function placed(files: readonly TrackFile[], described: readonly Description[]) {
@@ -121,4 +119,65 @@ function placed(files: readonly TrackFile[], described: readonly Description[]) 
     layout: file.pipe.layout,
   }))
   return { renditions: tracks.slice(0, 1), audio: tracks.slice(1) }
+}
+
+/**
+ * Compares what was written with what the file declares.
+ * @throws CannotPackage when something is missing, or is not as a player needs it
+ */
+export async function checkFilm(
+  { declared, originSeconds }: Pick<OpenFilm, 'declared' | 'originSeconds'>,
+  files: readonly Pick<TrackFile, 'tracks' | 'facts'>[],
+): Promise<void> {
+  const counts = await declared?.countSamples()
+  const end = declared?.endSeconds ?? null
+  const tracks = files
+    .flatMap(file => file.tracks)
+    .map(({ kind, track, cursor }) => {
+      const samples = counts?.get(track.id)
+      return { kind, samples: samples === undefined ? null : samples - cursor.trimmed }
+    })
+  const expected = { tracks, seconds: end === null ? null : end - originSeconds }
+  const difference = differenceOf(
+    expected,
+    files.flatMap(file => file.facts.tracks),
+  )
+  if (difference !== null) throw new CannotPackage(difference)
+}
+
+/** What some errors of the demuxer mean to a person; its messages are no API, so that any other has a vague reason. */
+const REASONS: readonly (readonly [message: RegExp, reason: string])[] = [
+  [
+    /could not extract (AVC|HEVC|HVC)DecoderConfigurationRecord/,
+    'Its video begins without the parameter sets that a decoder needs: it was cut out of a longer one, or its beginning is missing',
+  ],
+  [
+    /"moof" box encountered with no "moov" box/,
+    'It is a segment of a film: the part that says what is in it is a file of its own',
+  ],
+]
+const UNKNOWN_REASON = 'It is damaged, or of a kind that cannot be packaged'
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : ''
+  return REASONS.find(([known]) => known.test(message))?.[1] ?? UNKNOWN_REASON
+}
+
+const MAX_OPENING_MS = 60_000
+
+/**
+ * What `opening` gives, unless it takes too long or is aborted: then the caller no longer waits for it.
+ * @param giveUp aborts `signal`
+ */
+async function inTime<T>(
+  opening: Promise<T>,
+  signal: AbortSignal,
+  giveUp: (reason: CannotPackage) => void,
+): Promise<T> {
+  const timer = setTimeout(() => giveUp(new CannotPackage('It takes too long to see what is in it')), MAX_OPENING_MS)
+  try {
+    return await raceAbort(opening, signal)
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import type { TrackFacts } from '../../../src/video/checks/package-facts.ts'
 import { expectedOf, ladderDifference } from '../../../src/video/ladder/check-ladder.ts'
-import { readFacts } from '../../../src/video/ladder/facts.ts'
+import { readFacts } from '../../../src/video/ladder/probe.ts'
 
 const made = (kind: 'video' | 'audio', samples: number, endSeconds: number): TrackFacts => ({
   kind,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { differenceOf, type TrackFacts } from '../../../src/video/checks/package-facts.ts'
-import { checkFilm } from '../../../src/video/remux/check-film.ts'
+import { checkFilm } from '../../../src/video/remux/remuxer.ts'
 import { box, fields, fragmentedFile } from '../../support/boxes.ts'
 import { factsOf } from '../../support/packaged.ts'
 

@@ -74,14 +74,14 @@ const UNHEARD: readonly FilmRecipe[] = [
 
 test.each(UNHEARD)('a film whose sound cannot be copied is no film without it: %j', async recipe => {
   const path = await home.make({ ...recipe, seconds: 2 })
-  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its sound is in a format \(.+\)/))
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its audio is in a format \(.+\)/))
 })
 
 test('sound that neither demuxer nor program table names is called unknown', async () => {
   const source = await home.make({ seconds: 2 })
   const path = join(home.folder, 'unnamed.m2ts')
   await ffmpeg('-i', source, '-c', 'copy', '-f', 'mpegts', '-mpegts_m2ts_mode', '1', path)
-  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its sound is in an unknown format/))
+  await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its audio is in an unknown format/))
 })
 
 test.each(UNHEARD)('with ffmpeg, its sound alone is encoded: %j', async recipe => {
@@ -90,7 +90,7 @@ test.each(UNHEARD)('with ffmpeg, its sound alone is encoded: %j', async recipe =
   const { film, renditions, audio } = await packaged(packager, path)
   const [video, sound] = [renditions[0], audio[0]]
   if (!video || !sound || audio.length > 1) throw new Error('There is not one track of each')
-  expect(film.notes).toEqual([expect.stringMatching(/^Sound track 1 was encoded as AAC: it is in a format/)])
+  expect(film.notes).toEqual([expect.stringMatching(/^Audio track 1 was encoded as AAC: it is in a format/)])
   expect(sound.codecs).toBe('mp4a.40.2')
   const [pictures, heard] = [join(home.folder, 'video.mp4'), join(home.folder, 'audio.mp4')]
   await writeFile(pictures, video.content)
@@ -146,7 +146,7 @@ test('when ffmpeg fails too, it is a file, and nothing goes on', async () => {
   const encodeAudio = () => Promise.reject(new CannotPackage('ffmpeg makes nothing of the file'))
   const packager = new CopyPackager({ copy: createRemuxer(), ladder: { encodeAudio } })
   await expect(packaged(packager, path)).rejects.toMatchObject(
-    refusal(/^Its sound is in a format .*; encoding it failed/),
+    refusal(/^Its audio is in a format .*; encoding it failed/),
   )
 })
 

@@ -108,8 +108,8 @@ describe('a film beside its file', () => {
   })
 
   test('tells receivers what was left out', async () => {
-    const begun = await begin(packaged({ notes: ['Sound track 2 was left out.', 'So was video track 2.'] }))
-    expect(begun.note).toBe('Sound track 2 was left out. So was video track 2.')
+    const begun = await begin(packaged({ notes: ['Audio track 2 was left out.', 'So was video track 2.'] }))
+    expect(begun.note).toBe('Audio track 2 was left out. So was video track 2.')
     expect((await begin(packaged())).note).toBeUndefined()
   })
 

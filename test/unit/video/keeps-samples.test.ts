@@ -2,7 +2,7 @@ import { MP4, MPEG_TS } from 'mediabunny'
 import type { InputVideoTrack } from 'mediabunny'
 import { expect, test } from 'vitest'
 
-import { keepsSamples } from '../../../src/video/remux/keeps-samples.ts'
+import { keepsSamples } from '../../../src/video/remux/open-film.ts'
 
 const withLengths = { codec: 'avc.1', description: new Uint8Array(8) }
 const withStartCodes = { codec: 'avc.1' }

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { CannotPackage } from '../../../src/video/index.ts'
-import { readFacts, type FilmFacts } from '../../../src/video/ladder/facts.ts'
+import { readFacts, type FilmFacts } from '../../../src/video/ladder/probe.ts'
 import { videoFilters } from '../../../src/video/ladder/ffmpeg-arguments.ts'
 import { DEFAULT_LIMITS } from '../../../src/video/ladder/ladder-limits.ts'
 import { planLadder, type LadderPlan } from '../../../src/video/ladder/ladder-plan.ts'

@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { SealiftError } from '../../../../src/protocol/errors.ts'
-import { Line } from '../../../../src/video/player/connection-status.ts'
+import { ConnectionStatus } from '../../../../src/video/player/connection-status.ts'
 
 // Node has no `online` event; the global event target stands for the window.
 const events = new EventTarget()
 const changes: boolean[] = []
-let line: Line
+let line: ConnectionStatus
 
 beforeEach(() => {
   changes.length = 0
-  line = new Line(trouble => changes.push(trouble), events)
+  line = new ConnectionStatus(trouble => changes.push(trouble), events)
 })
 
 afterEach(() => line[Symbol.dispose]())
