@@ -2,8 +2,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { fileSource } from '../../src/client/node/file-source.ts'
-import type { RandomSource } from '../../src/client/source.ts'
+import { fileSource } from '../../src/client/node/files/file-source.ts'
+import type { RandomSource } from '../../src/client/api/source.ts'
 import { PackageFacts, type TrackFacts } from '../../src/video/checks/package-facts.ts'
 import { createRemuxer } from '../../src/video/index.ts'
 import type { PackagedFilm, PackagedTrack, Packager, TrackLayout } from '../../src/video/index.ts'

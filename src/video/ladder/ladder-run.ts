@@ -1,8 +1,8 @@
 /** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
 import type { FileHandle } from 'node:fs/promises'
 
-import { abortReason, asError } from '../../client/abort.ts'
-import type { FileSource } from '../../client/node/file-source.ts'
+import { abortReason, asError } from '../../client/concurrency/abort.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 import { CannotPackage } from '../packager.ts'
 import type { ExpectedLadderTrack } from './check-ladder.ts'
 import { confinedBy, type Ffmpeg } from './find-ffmpeg.ts'

@@ -1,8 +1,8 @@
 /** What shows a film, a song's cover or an image before it is there: a poster and a preview. */
 import { rgbaToThumbHash } from 'thumbhash'
 
-import { toBase64Url } from '../../client/base64url.ts'
-import type { FileSource } from '../../client/node/file-source.ts'
+import { toBase64Url } from '../../client/bytes/base64url.ts'
+import type { FileSource } from '../../client/node/files/file-source.ts'
 import { CannotPackage, type Pictures } from '../packager.ts'
 import type { FilmFacts, StreamFacts } from './probe.ts'
 import { fitInto, shownSize, type Size } from './rungs.ts'

@@ -1,5 +1,5 @@
 import type { PlainRange } from '../../client/index.ts'
-import { unlessAborted } from '../../client/abort.ts'
+import { unlessAborted } from '../../client/concurrency/abort.ts'
 import type { GrowingFilm, TrackReference } from './growing-film.ts'
 import type { ConnectionStatus } from './connection-status.ts'
 
