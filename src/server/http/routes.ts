@@ -25,7 +25,7 @@ import {
   replaceManifestRoute,
 } from './parcel-routes.ts'
 import { healthRoute, limitsRoute, openapiRoute, type PublicRoutes, readyRoute } from './public-routes.ts'
-import { getMedia, headMedia, type ReadMedia } from './read-media.ts'
+import { type GetMedia, getMedia, headMedia } from './get-media.ts'
 import type { Receiving } from './request-body.ts'
 import {
   abortUploadRoute,
@@ -52,7 +52,7 @@ export type Services = { readonly records: RecordStore } & PublicRoutes &
   StoreMedia &
   MediaRoutes &
   DirectRoutes &
-  ReadMedia &
+  GetMedia &
   ParcelRoutes &
   LimitsReport &
   Receiving
