@@ -1,54 +1,59 @@
+import { RefCounts } from '../../common/ref-counts.ts'
 import type { BlobId } from './blob-store.ts'
 
-interface Holder {
-  readonly stop: AbortController
-  readonly idle: PromiseWithResolvers<void>
-  users: number
+/** What all parts of a blob that arrive at the same time share. */
+export interface SharedResource<R> {
+  open(blobId: BlobId): R
+  /** Called once the last of them has ended. */
+  close(blobId: BlobId, resource: R): Promise<void> | void
 }
 
-/** The blobs that take parts right now in this process, so that sealing or deleting one can cut its parts off. */
-export class InFlightParts {
-  readonly #holders = new Map<BlobId, Holder>()
+interface InFlight<R> {
+  readonly resource: R
+  readonly stop: AbortController
+  readonly idle: PromiseWithResolvers<void>
+}
 
-  /** Runs `store` with a signal that aborts when the blob is sealed or deleted. */
-  async run<T>(blobId: BlobId, store: (stopped: AbortSignal) => Promise<T>): Promise<T> {
-    const holder = this.#hold(blobId)
+/** The parts that this process receives now, by blob. Completing or deleting a blob stops them. */
+export class InFlightParts<R> {
+  readonly #shared: SharedResource<R>
+  readonly #blobs = new RefCounts<BlobId, InFlight<R>>()
+
+  constructor(shared: SharedResource<R>) {
+    this.#shared = shared
+  }
+
+  /** Runs `store` with a signal that aborts when the blob is completed or deleted. */
+  async run<T>(blobId: BlobId, store: (resource: R, stopped: AbortSignal) => Promise<T>): Promise<T> {
+    const ref = this.#blobs.acquire(blobId, () => this.#begin(blobId), isRunning)
+    const { resource, stop, idle } = ref.value
     try {
-      return await store(holder.stop.signal)
+      return await store(resource, stop.signal)
     } finally {
-      this.#release(blobId, holder)
+      if (ref.release()) {
+        await this.#shared.close(blobId, resource)
+        idle.resolve()
+      }
     }
   }
 
-  /** Cuts off every part of a blob that is still on its way, and waits until none is. */
+  /** Aborts every part of a blob that is in flight, and waits until each has ended. */
   async stop(blobId: BlobId, reason: Error): Promise<void> {
-    const holder = this.#holders.get(blobId)
-    if (!holder) return
-    holder.stop.abort(reason)
-    await holder.idle.promise
+    const inFlight = this.#blobs.get(blobId)
+    if (!inFlight) return
+    inFlight.stop.abort(reason)
+    await inFlight.idle.promise
   }
 
   async stopAll(reason: Error): Promise<void> {
-    await Promise.all([...this.#holders.keys()].map(blobId => this.stop(blobId, reason)))
+    await Promise.all([...this.#blobs.keys()].map(blobId => this.stop(blobId, reason)))
   }
 
-  #hold(blobId: BlobId): Holder {
-    const known = this.#holders.get(blobId)
-    const holder = known && !known.stop.signal.aborted ? known : this.#add(blobId)
-    holder.users += 1
-    return holder
+  #begin(blobId: BlobId): InFlight<R> {
+    return { resource: this.#shared.open(blobId), stop: new AbortController(), idle: Promise.withResolvers() }
   }
+}
 
-  #add(blobId: BlobId): Holder {
-    const holder = { stop: new AbortController(), idle: Promise.withResolvers<void>(), users: 0 }
-    this.#holders.set(blobId, holder)
-    return holder
-  }
-
-  #release(blobId: BlobId, holder: Holder): void {
-    holder.users -= 1
-    if (holder.users > 0) return
-    if (this.#holders.get(blobId) === holder) this.#holders.delete(blobId)
-    holder.idle.resolve()
-  }
+function isRunning({ stop }: InFlight<unknown>): boolean {
+  return !stop.signal.aborted
 }

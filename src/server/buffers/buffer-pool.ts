@@ -1,31 +1,31 @@
 const LARGE_BYTES = 256 * 1024
-/** What is read in one go, at most. */
+/** The largest read that uses one small buffer. */
 export const SMALL_BYTES = 64 * 1024
-const SPARE_BYTES = 32 * 1024
-/** Small buffers kept for reuse, of each size. */
-const KEPT_BYTES = 4 * 1024 * 1024
+const MINIMAL_BYTES = 32 * 1024
+/** Bytes of free small buffers that are retained, of each size. */
+const RETAINED_BYTES = 4 * 1024 * 1024
 
 /**
- * The memory that reads pass through. Large buffers are kept for reuse up to a budget; a long read that finds the
- * budget spent gets a spare one, so that hundreds of slow readers cost 32 KiB each and a few fast ones run at full
- * speed. What is read in one go gets a small buffer, so that it is written in one go as well.
+ * The buffers of reads. Large ones are reused up to a budget; beyond it a long read gets 32 KiB, so that a few fast readers
+ * run at full speed and hundreds of slow ones stay cheap. A short read gets a buffer of its size, so that it is one read
+ * and one write.
  */
 export class BufferPool {
   readonly #budgetBytes: number
   readonly #large: Uint8Array[] = []
   readonly #small = new Shelf(SMALL_BYTES)
-  readonly #spare = new Shelf(SPARE_BYTES)
+  readonly #minimal = new Shelf(MINIMAL_BYTES)
   #largeBytes = 0
 
   constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes
   }
 
-  /** A buffer to hold up to `wantedBytes`; it may be smaller. Give it back with `release`, or drop it with `discard`. */
+  /** A buffer for up to `wantedBytes`; it may be smaller. Return it by `release` or `discard`. */
   take(wantedBytes: number): Uint8Array {
-    if (wantedBytes <= SPARE_BYTES) return this.#spare.take()
+    if (wantedBytes <= MINIMAL_BYTES) return this.#minimal.take()
     if (wantedBytes <= SMALL_BYTES) return this.#small.take()
-    return this.tryTake() ?? this.#spare.take()
+    return this.tryTake() ?? this.#minimal.take()
   }
 
   /** A large buffer, if the budget has one. */
@@ -40,10 +40,10 @@ export class BufferPool {
   release(buffer: Uint8Array): void {
     if (buffer.length === LARGE_BYTES) this.#large.push(buffer)
     else if (buffer.length === SMALL_BYTES) this.#small.release(buffer)
-    else this.#spare.release(buffer)
+    else this.#minimal.release(buffer)
   }
 
-  /** For a buffer that somebody may still be reading: it is never used again. */
+  /** For a buffer that a failed write may still read: it is never reused. */
   discard(buffer: Uint8Array): void {
     if (buffer.length === LARGE_BYTES) this.#largeBytes -= LARGE_BYTES
   }
@@ -52,27 +52,27 @@ export class BufferPool {
 /** Buffers of one size. */
 class Shelf {
   readonly #sizeBytes: number
-  readonly #kept: Uint8Array[] = []
+  readonly #free: Uint8Array[] = []
 
   constructor(sizeBytes: number) {
     this.#sizeBytes = sizeBytes
   }
 
   take(): Uint8Array {
-    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.#sizeBytes)
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#sizeBytes)
   }
 
-  /** One too many is freed at once. */
+  /** Beyond the retained bytes it is freed at once. */
   release(buffer: Uint8Array): void {
-    if (this.#kept.length * this.#sizeBytes < KEPT_BYTES) this.#kept.push(buffer)
+    if (this.#free.length * this.#sizeBytes < RETAINED_BYTES) this.#free.push(buffer)
     else if (buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0)
   }
 }
 
 /**
- * Gives the memory of a piece back at once. The garbage collector would do it too, at half of the cost of a transfer: it
- * would look at everything that lives for the sake of each few megabytes. Views of a part of a buffer are left alone.
- * Nobody may use the piece any more, the system included: only for what has been read, or written with an answer.
+ * Frees the memory of a piece at once; views of a part of a buffer are left alone. The garbage collector would cost half of
+ * a transfer's time: it scans everything alive for each few megabytes. Nothing may use the piece any more, the system
+ * included: a pending write would read freed memory.
  */
 export function freeMemory({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { BlockPool } from '../../../src/server/blobs/s3/gathered-bytes.ts'
-import { IncomingPart } from '../../../src/server/blobs/s3/outgoing-part.ts'
+import { OutgoingPart } from '../../../src/server/blobs/s3/outgoing-part.ts'
 import { ByteBudget } from '../../../src/server/buffers/byte-budget.ts'
 import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
 import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'
@@ -87,10 +87,10 @@ describe('a part on its way', () => {
   it('is gathered while there is memory, and may be sent again and again', async () => {
     const memory = new ByteBudget(() => 2 * PART)
     {
-      await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
-      expect(await incoming.gather()).toBe(true)
+      await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
+      expect(await incoming.buffer()).toBe(true)
       expect(memory.heldBytes).toBeGreaterThanOrEqual(PART)
-      const body = incoming.gathered()
+      const body = incoming.buffered()
       expect((await read(body)).equals(bytes)).toBe(true)
       expect((await read(body)).equals(bytes)).toBe(true)
     }
@@ -103,10 +103,10 @@ describe('a part on its way', () => {
     const gathered = async () => {
       const source = [Buffer.from(bytes), Buffer.from(bytes)]
       const pieces = source.map(piece => new Uint8Array(piece))
-      const incoming = new IncomingPart(both, part, piecesInTurn(pieces), steady())
-      expect(await incoming.gather()).toBe(true)
+      const incoming = new OutgoingPart(both, part, piecesInTurn(pieces), steady())
+      expect(await incoming.buffer()).toBe(true)
       expect(pieces.map(piece => piece.length)).toEqual([0, 0])
-      expect((await read(incoming.gathered())).equals(Buffer.concat(source))).toBe(true)
+      expect((await read(incoming.buffered())).equals(Buffer.concat(source))).toBe(true)
       return incoming
     }
     const first = await gathered()
@@ -114,7 +114,7 @@ describe('a part on its way', () => {
     second.sent()
     await second[Symbol.asyncDispose]()
     const third = await gathered()
-    expect((await read(first.gathered())).equals(Buffer.concat([bytes, bytes]))).toBe(true)
+    expect((await read(first.buffered())).equals(Buffer.concat([bytes, bytes]))).toBe(true)
     for (const each of [first, third]) await each[Symbol.asyncDispose]()
     expect(both.memory.heldBytes).toBe(0)
   })
@@ -122,10 +122,10 @@ describe('a part on its way', () => {
   it('is passed on when memory runs out, and holds less and less', async () => {
     const memory = new ByteBudget(() => PART / 2)
     {
-      await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
-      expect(await incoming.gather()).toBe(false)
+      await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
+      expect(await incoming.buffer()).toBe(false)
       expect(memory.heldBytes).toBeLessThanOrEqual(PART / 2)
-      expect((await read(incoming.passedOn())).equals(bytes)).toBe(true)
+      expect((await read(incoming.streamed())).equals(bytes)).toBe(true)
       expect(memory.heldBytes).toBe(0)
     }
     expect(memory.heldBytes).toBe(0)
@@ -133,13 +133,13 @@ describe('a part on its way', () => {
 
   it('of many tiny pieces costs no more than its bytes', async () => {
     const memory = new ByteBudget(() => 4096)
-    await using incoming = new IncomingPart(
+    await using incoming = new OutgoingPart(
       shared(memory),
       partOf(4096),
       piecesOf(bytes.subarray(0, 4096), 1),
       steady(),
     )
-    expect(await incoming.gather()).toBe(true)
+    expect(await incoming.buffer()).toBe(true)
     expect(memory.heldBytes).toBe(4096)
   })
 
@@ -151,8 +151,8 @@ describe('a part on its way', () => {
       pulled = true
       yield* piecesOf(bytes.subarray(0, 1000))
     }
-    await using incoming = new IncomingPart(shared(memory), partOf(null), source(), steady())
-    const gathered = incoming.gather()
+    await using incoming = new OutgoingPart(shared(memory), partOf(null), source(), steady())
+    const gathered = incoming.buffer()
     await new Promise(resolve => setImmediate(resolve))
     expect(pulled).toBe(false)
     memory.give(10)
@@ -167,11 +167,11 @@ describe('a part on its way', () => {
   ])('that is passed on never arrives whole when it is %s', async (_, sentBytes) => {
     const memory = new ByteBudget(() => 1000)
     const sent = Buffer.concat([bytes, Buffer.alloc(1)]).subarray(0, sentBytes)
-    await using incoming = new IncomingPart(shared(memory), partOf(PART), piecesOf(sent, 10_000), steady())
-    expect(await incoming.gather()).toBe(false)
+    await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(sent, 10_000), steady())
+    expect(await incoming.buffer()).toBe(false)
     const arrived: number[] = []
     const reading = tryOnce(5000, steady(), async current => {
-      const opened = incoming.passedOn().open(current)
+      const opened = incoming.streamed().open(current)
       for await (const piece of opened) arrived.push((piece as Buffer).length)
     })
     await expect(reading).rejects.toMatchObject({ code: 'size_mismatch' })

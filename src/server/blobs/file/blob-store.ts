@@ -1,17 +1,17 @@
 /**
- * Blobs as files: one per media, its parts written in place.
+ * Blobs as files: one per blob, its parts written in place.
  *
  * What it writes, in which order:
- * - a part: the file `uploads/ab/<id>` is made and its name synced, then bytes → fdatasync → the call resolves;
+ * - a part: the file `uploads/ab/<id>` is created and its name synced, then bytes → fdatasync → the call resolves;
  * - complete: cut to size → fsync → rename to `media/ab/<id>` → fsync of that folder → the call resolves;
- * - delete: unlink in `uploads`, then in `media` (in this order a rename in between cannot slip through).
+ * - delete: unlink in `uploads`, then in `media` (in this order a concurrent rename leaves nothing behind).
  *
  * What a crash leaves, and who cleans:
- * - part of a part that was never acknowledged: overwritten when it is sent again, cut off at complete;
+ * - bytes of a part that was never acknowledged: overwritten when the part is sent again, or cut off at complete;
  * - a file without a record (begun, or deleted and purged): the sweeper's orphan pass, after its grace time;
- * - a renamed file whose record still says `completing`: the sweeper repeats complete, which finds it in place;
+ * - a renamed file whose record still says `completing`: the sweeper repeats complete, which finds it there;
  * - a tombstone whose file is still there: the sweeper deletes it again;
- * - a `.probe-…` file: removed when the store is opened.
+ * - a `.probe-…` file: the next opening of the store removes it.
  */
 import { randomBytes } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
@@ -26,18 +26,19 @@ import type {
   ByteSink,
   CachedBytes,
   ChecksBlobs,
-  ReadsCached,
+  DiskSpace,
   LocatesFiles,
   MeasuresSpace,
   PartAddress,
+  ReadsCached,
   StoredBlob,
 } from '../blob-store.ts'
-import { BlobWriters } from './part-files.ts'
+import { UploadFiles } from './upload-files.ts'
 import { BufferPool, SMALL_BYTES } from '../../buffers/buffer-pool.ts'
 import { copyRange, PooledRead } from './copy-range.ts'
 import { isMissing, translateFileError, type FileSystem, nodeFileSystem } from './file-system.ts'
 import { OpenFiles } from './open-files.ts'
-import { type Sealing, finalizeFile } from './finalize-file.ts'
+import { type Finalizing, finalizeFile } from './finalize-file.ts'
 import { WriteMemory, writePart } from './write-part.ts'
 
 const OPEN_FILES = 512
@@ -46,11 +47,11 @@ const WRITE_MEMORY_BYTES = 8 * 2 ** 20
 const PROBE_PREFIX = '.probe-'
 
 export interface FileBlobStoreOptions {
-  /** Made when absent. */
+  /** Created when absent. */
   readonly directory: string
-  /** Files kept open for reading, at most, beyond those being read; 512 by default. */
+  /** Most files that stay open for reading, beyond those being read; 512 by default. */
   readonly openFiles?: number
-  /** Memory kept for fast reads; 8 MiB by default. Beyond it, each running read holds 64 KiB. */
+  /** Memory reserved for fast reads; 8 MiB by default. Beyond it, each running read holds 64 KiB. */
   readonly readMemoryBytes?: number
   /** Memory for gathering small pieces into large writes; 8 MiB by default. Beyond it, each part holds one piece. */
   readonly writeMemoryBytes?: number
@@ -59,7 +60,7 @@ export interface FileBlobStoreOptions {
 
 export type FileBlobStore = BlobStore & MeasuresSpace & ChecksBlobs & LocatesFiles & ReadsCached
 
-/** @throws unavailable when the directory cannot be made or written */
+/** @throws unavailable when the directory cannot be created or written */
 export async function openFileBlobStore(options: FileBlobStoreOptions): Promise<FileBlobStore> {
   const store = new FilesBlobStore(options)
   await store.prepare()
@@ -71,25 +72,25 @@ class FilesBlobStore implements FileBlobStore {
   readonly #files: FileSystem
   readonly #paths: BlobPaths
   readonly #folders: Folders
-  readonly #writers: BlobWriters
+  readonly #uploads: UploadFiles
   readonly #openFiles: OpenFiles
   readonly #pool: BufferPool
   readonly #writeMemory: WriteMemory
-  readonly #sealing: Sealing
+  readonly #finalizing: Finalizing
 
   constructor(options: FileBlobStoreOptions) {
     this.#files = options.fileSystem ?? nodeFileSystem
     this.#paths = new BlobPaths(options.directory)
     this.#folders = new Folders(this.#files)
-    this.#writers = new BlobWriters(this.#files, this.#paths, this.#folders)
+    this.#uploads = new UploadFiles(this.#files, this.#paths, this.#folders)
     this.#openFiles = new OpenFiles(this.#files, this.#paths, options.openFiles ?? OPEN_FILES)
     this.#pool = new BufferPool(options.readMemoryBytes ?? READ_MEMORY_BYTES)
     this.#writeMemory = new WriteMemory(options.writeMemoryBytes ?? WRITE_MEMORY_BYTES)
-    this.#sealing = {
+    this.#finalizing = {
       files: this.#files,
       folders: this.#folders,
       paths: this.#paths,
-      poison: (blobId, error) => this.#writers.poison(blobId, error),
+      poison: (blobId, error) => this.#uploads.poison(blobId, error),
     }
   }
 
@@ -106,10 +107,10 @@ class FilesBlobStore implements FileBlobStore {
 
   async putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted()
-    return this.#writers.use(part.blobId, async (writer, stopped) => {
-      const target = { writer, memory: this.#writeMemory }
+    return this.#uploads.use(part.blobId, async (file, stopped) => {
+      const target = { file, memory: this.#writeMemory }
       const sizeBytes = await writePart(target, part, source, AbortSignal.any([signal, stopped]))
-      await writer.sync()
+      await file.sync()
       return sizeBytes
     })
   }
@@ -132,19 +133,19 @@ class FilesBlobStore implements FileBlobStore {
   }
 
   async complete({ blobId }: BlobAddress, sizeBytes: number): Promise<void> {
-    await this.#writers.stop(blobId, new SealiftError('upload_complete', 'The upload was completed without this part'))
-    this.#writers.assertSound(blobId)
-    await translated(() => finalizeFile(this.#sealing, blobId, sizeBytes))
-    this.#writers.forget(blobId)
+    await this.#uploads.stop(blobId, new SealiftError('upload_complete', 'The upload was completed without this part'))
+    this.#uploads.assertSound(blobId)
+    await translated(() => finalizeFile(this.#finalizing, blobId, sizeBytes))
+    this.#uploads.forget(blobId)
   }
 
   async delete(blobId: BlobId): Promise<void> {
-    await this.#writers.stop(blobId, new SealiftError('gone', 'The media was deleted'))
+    await this.#uploads.stop(blobId, new SealiftError('gone', 'The media item was deleted'))
     await translated(async () => {
       for (const stage of STAGES) await this.#removeIfThere(this.#paths.file(stage, blobId))
     })
     this.#openFiles.drop(blobId)
-    this.#writers.forget(blobId)
+    this.#uploads.forget(blobId)
   }
 
   list(signal: AbortSignal): AsyncIterable<StoredBlob> {
@@ -159,7 +160,7 @@ class FilesBlobStore implements FileBlobStore {
     return relative(this.#paths.directory, this.#paths.file('media', blobId)).replaceAll(sep, '/')
   }
 
-  freeSpace(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+  freeSpace(): Promise<DiskSpace> {
     return translated(() => this.#files.space(this.#paths.directory))
   }
 
@@ -175,7 +176,7 @@ class FilesBlobStore implements FileBlobStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writers.close()
+    await this.#uploads.close()
     this.#openFiles.dropAll()
   }
 

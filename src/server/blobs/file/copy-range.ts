@@ -10,22 +10,22 @@ interface Copy {
   readonly signal: AbortSignal
 }
 
-/** Copies a range of a file into a sink. What fits one buffer is one read; more is read one buffer ahead of the sink. */
+/** Copies a range of a file into a sink: in one read if it fits one buffer, else one buffer ahead of the sink. */
 export async function copyRange(copy: Copy, range: ByteRange): Promise<void> {
-  const delivery = new Delivery(copy)
+  const writer = new SinkWriter(copy)
   try {
     let position = range.start
     let step = startStep(copy, position, range.end)
     for (;;) {
       const filled = step instanceof Promise ? await step : step
       position += filled.length
-      if (position >= range.end) return await delivery.hand(filled, null)
+      if (position >= range.end) return await writer.write(filled, null)
       const ahead = startAhead(copy, position, range.end)
-      await delivery.hand(filled, ahead)
+      await writer.write(filled, ahead)
       step = ahead ?? startStep(copy, position, range.end)
     }
   } finally {
-    delivery.end()
+    writer.end()
   }
 }
 
@@ -40,31 +40,31 @@ function startStep(copy: Copy, position: number, end: number): Filling {
   return fill(copy, copy.pool.take(end - position), position, end)
 }
 
-/** Reading ahead is worth a buffer only while there are plenty. */
+/** Only while the pool has a large buffer to spare. */
 function startAhead(copy: Copy, position: number, end: number): Filling | null {
   const buffer = copy.pool.tryTake()
   if (!buffer) return null
   const ahead = fill(copy, buffer, position, end)
-  // It is awaited only after the sink has taken what comes before it.
+  // It is awaited only after the sink has taken the buffer before it.
   if (ahead instanceof Promise) ahead.catch(() => undefined)
   return ahead
 }
 
-/** What the file has at once is there at once. @throws damaged when the file ends too early, unavailable */
+/** Synchronous when the file's read is. @throws damaged when the file ends too early, unavailable */
 function fill(copy: Copy, buffer: Uint8Array, position: number, end: number): Filling {
   const length = Math.min(buffer.length, end - position)
   const { file, pool } = copy
   try {
     const reading = file.read(buffer, length, position)
     if (reading === length) return { buffer, length }
-    return fillOn(copy, { buffer, length }, position, reading)
+    return fillRest(copy, { buffer, length }, position, reading)
   } catch (error) {
     pool.release(buffer)
     throw translateFileError(error)
   }
 }
 
-async function fillOn(
+async function fillRest(
   { file, pool }: Copy,
   wanted: Filled,
   position: number,
@@ -85,19 +85,19 @@ async function fillOn(
   }
 }
 
-/** Hands buffers to the sink. A sink that never answers must not outlive the abort. */
-class Delivery {
+/** Writes buffers to the sink. An abort ends it also when the sink never settles; it listens once, not per write. */
+class SinkWriter {
   readonly #copy: Copy
   #listens = false
-  /** Rejects the write that waits right now. */
+  /** Rejects the pending write. */
   #rejectPending: ((reason: unknown) => void) | null = null
 
   constructor(copy: Copy) {
     this.#copy = copy
   }
 
-  /** When that fails, what was read ahead is given back, and the error wins. */
-  async hand({ buffer, length }: Filled, ahead: Filling | null): Promise<void> {
+  /** When that fails, the buffer that was read ahead is released. */
+  async write({ buffer, length }: Filled, ahead: Filling | null): Promise<void> {
     const { sink, pool, signal } = this.#copy
     try {
       signal.throwIfAborted()
@@ -105,9 +105,9 @@ class Delivery {
       if (pending) await this.#settled(pending)
       pool.release(buffer)
     } catch (error) {
-      // The sink may still be looking at it.
+      // The sink may still read it.
       pool.discard(buffer)
-      await giveBack(pool, ahead)
+      await releaseAhead(pool, ahead)
       throw error
     }
   }
@@ -131,16 +131,16 @@ class Delivery {
   }
 }
 
-async function giveBack(pool: BufferPool, ahead: Filling | null): Promise<void> {
+async function releaseAhead(pool: BufferPool, ahead: Filling | null): Promise<void> {
   try {
     const unused = await ahead
     if (unused) pool.release(unused.buffer)
   } catch {
-    // What failed has given its buffer back.
+    // A failed read has released its buffer.
   }
 }
 
-/** Bytes of a file that were there at once, in a buffer of the pool. */
+/** Bytes of a file that were in the page cache, in a buffer of the pool. */
 export class PooledRead implements CachedBytes {
   readonly bytes: Uint8Array
   readonly #pool: BufferPool
@@ -152,9 +152,9 @@ export class PooledRead implements CachedBytes {
     this.bytes = lengthBytes === buffer.length ? buffer : buffer.subarray(0, lengthBytes)
   }
 
-  /** `null` when they are not, or not all of them; whoever reads them in the usual way learns why. */
+  /** `null` when not all of them are cached; a read that waits reports any error. */
   static read(file: OpenFile, pool: BufferPool, lengthBytes: number, position: number): PooledRead | null {
-    if (!file.readAtOnce) return null
+    if (!file.readIfCached) return null
     const buffer = pool.take(lengthBytes)
     if (lengthBytes === readQuietly(file, buffer, lengthBytes, position)) {
       return new PooledRead(pool, buffer, lengthBytes)
@@ -174,7 +174,7 @@ export class PooledRead implements CachedBytes {
 
 function readQuietly(file: OpenFile, buffer: Uint8Array, lengthBytes: number, position: number): number | null {
   try {
-    return file.readAtOnce?.(buffer, lengthBytes, position) ?? null
+    return file.readIfCached?.(buffer, lengthBytes, position) ?? null
   } catch {
     return null
   }

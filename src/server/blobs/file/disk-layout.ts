@@ -1,11 +1,41 @@
+/** Where the files of blobs are, how their folders become durable, and how both are listed. */
 import { dirname, join } from 'node:path'
 
-import { type FileSystem, isMissing, translateFileError, type FileFacts } from './file-system.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId } from '../../../protocol/ids.ts'
 import type { BlobId, StoredBlob } from '../blob-store.ts'
+import { isMissing, translateFileError, type FileFacts, type FileSystem } from './file-system.ts'
 
-/** Makes each folder once and durable: a name is safe only when the folder that holds it is synced. */
+/** Blobs that receive parts, and blobs that never change again. */
+export type Stage = 'uploads' | 'media'
+export const STAGES = ['uploads', 'media'] as const
+
+const SHARD_LENGTH = 2
+
+/** A blob's file is `<directory>/<stage>/<first two letters>/<blob id>`. */
+export class BlobPaths {
+  readonly directory: string
+
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /** Only an id ever becomes part of a path. */
+  file(stage: Stage, blobId: BlobId): string {
+    if (!isId(blobId)) throw new SealiftError('internal', 'A blob id has the wrong shape')
+    return join(this.directory, stage, blobId.slice(0, SHARD_LENGTH), blobId)
+  }
+
+  stage(stage: Stage): string {
+    return join(this.directory, stage)
+  }
+
+  folderOf(path: string): string {
+    return dirname(path)
+  }
+}
+
+/** Makes each folder once, durably: the name of a file is safe only when the folder that holds it is synced. */
 export class Folders {
   readonly #files: FileSystem
   readonly #made = new Map<string, Promise<void>>()
@@ -22,14 +52,14 @@ export class Folders {
     return made
   }
 
-  /** After something in it turned out to be missing: it may have been removed behind our back. */
+  /** When something in it is missing: another program may have removed the folder. */
   forget(path: string): void {
     this.#made.delete(path)
   }
 
   /**
-   * Makes the names of all folders above durable, up to the root: any of them may have been made a moment ago. Those
-   * that this process may not open are not of its making.
+   * Makes the names of all folders above durable, up to the root: any of them may be new. Those that this process may
+   * not open are not its own.
    */
   async syncAncestors(path: string): Promise<void> {
     for (let folder = dirname(path); ; folder = dirname(folder)) {
@@ -45,59 +75,33 @@ export class Folders {
       this.forget(path)
       throw error
     }
-    // When this fails it stays failed: a second sync would claim what the first one has lost.
+    // A failure is remembered: a second sync would report success for what the first one lost.
     await this.#files.syncFolder(dirname(path))
   }
 }
 
-/** Blobs that take parts, and blobs that never change again. */
-export type Stage = 'uploads' | 'media'
-export const STAGES = ['uploads', 'media'] as const
-
-const SHARD_LENGTH = 2
-
-/** Where the files of blobs are: `<directory>/<stage>/<first two letters>/<blob id>`. */
-export class BlobPaths {
-  readonly directory: string
-
-  constructor(directory: string) {
-    this.directory = directory
-  }
-
-  /** Nothing but an id ever becomes part of a path. */
-  file(stage: Stage, blobId: BlobId): string {
-    if (!isId(blobId)) throw new SealiftError('internal', 'A blob id has the wrong shape')
-    return join(this.directory, stage, blobId.slice(0, SHARD_LENGTH), blobId)
-  }
-
-  stage(stage: Stage): string {
-    return join(this.directory, stage)
-  }
-
-  folderOf(path: string): string {
-    return dirname(path)
-  }
-}
-
-/** Walks the shards one after the other; a file that vanishes meanwhile is left out. */
+/** Lists the shards one after the other; a file that vanishes meanwhile is left out. */
 export async function* listBlobs(files: FileSystem, paths: BlobPaths, signal: AbortSignal): AsyncGenerator<StoredBlob> {
   for (const stage of STAGES) {
     for (const shard of await namesIn(files, paths.stage(stage))) {
       for (const name of await namesIn(files, join(paths.stage(stage), shard))) {
         signal.throwIfAborted()
-        const blob = isId(name) && name.startsWith(shard) ? await factsOf(files, paths, stage, name) : null
+        const blob = isId(name) && name.startsWith(shard) ? await statIn(files, paths, { stage, blobId: name }) : null
         if (blob) yield blob
       }
     }
   }
 }
 
-export async function statBlob(files: FileSystem, paths: BlobPaths, blobId: string): Promise<StoredBlob | null> {
-  return (await factsOf(files, paths, 'media', blobId)) ?? factsOf(files, paths, 'uploads', blobId)
+export async function statBlob(files: FileSystem, paths: BlobPaths, blobId: BlobId): Promise<StoredBlob | null> {
+  return (await statIn(files, paths, { stage: 'media', blobId })) ?? statIn(files, paths, { stage: 'uploads', blobId })
 }
 
-// oxlint-disable-next-line eslint/max-params -- where to look, and for what
-async function factsOf(files: FileSystem, paths: BlobPaths, stage: Stage, blobId: string): Promise<StoredBlob | null> {
+async function statIn(
+  files: FileSystem,
+  paths: BlobPaths,
+  { stage, blobId }: { readonly stage: Stage; readonly blobId: BlobId },
+): Promise<StoredBlob | null> {
   const facts = await orNull<FileFacts>(files.stat(paths.file(stage, blobId)))
   return facts && { blobId, complete: stage === 'media', ...facts }
 }
@@ -106,9 +110,9 @@ async function namesIn(files: FileSystem, folder: string): Promise<readonly stri
   return (await orNull(files.list(folder))) ?? []
 }
 
-async function orNull<T>(asked: Promise<T>): Promise<T | null> {
+async function orNull<T>(lookup: Promise<T>): Promise<T | null> {
   try {
-    return await asked
+    return await lookup
   } catch (error) {
     if (isMissing(error) || isNoFolder(error)) return null
     throw translateFileError(error)

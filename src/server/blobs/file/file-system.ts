@@ -1,25 +1,26 @@
 /**
- * The few operations of a file system that the blob store stands on, so that tests can let one fail, hang or be the
- * last thing the process does. Errors are Node's own, with their `code`.
+ * The operations of a file system that the blob store needs, as a port, so that tests can let one fail, hang or be the
+ * last one before a crash. Errors are Node's own, with their `code`.
  */
 import { constants, close, fdatasync, fstat, fsync, ftruncate, open, read, readSync, writev } from 'node:fs'
 import { open as openHandle, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
 
+import type { DiskSpace } from '../blob-store.ts'
 import { makeFolder } from '../../../files/make-folder.ts'
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 
 export interface OpenFile {
-  /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. At once when that costs nothing. */
+  /** Reads up to `lengthBytes` into the start of `buffer`; 0 at the end of the file. Synchronous when that is cheap. */
   read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number
-  /** The same when it is certain to cost nothing, else `null`. A file system need not have it. */
-  readAtOnce?(buffer: Uint8Array, lengthBytes: number, position: number): number | null
+  /** The same for bytes that are certain to be in the page cache, else `null`. Optional. */
+  readIfCached?(buffer: Uint8Array, lengthBytes: number, position: number): number | null
   /** Writes `pieces` one after the other; may write less than all of them. @returns bytes written */
   write(pieces: readonly Uint8Array[], position: number): Promise<number>
   truncate(sizeBytes: number): Promise<void>
   size(): Promise<number>
   /** Makes what was written durable, with as much of the metadata as reading it back needs. */
   syncData(): Promise<void>
-  /** The same with all metadata. */
+  /** As `syncData`, with all metadata. */
   sync(): Promise<void>
   close(): Promise<void>
 }
@@ -33,7 +34,7 @@ export interface FileFacts {
 export type Purpose = 'read' | 'write' | 'make'
 
 export interface FileSystem {
-  /** `make` makes the file when it is not there; nothing is ever emptied. */
+  /** `make` creates the file when it is not there; no file is ever truncated. */
   open(path: string, purpose: Purpose): Promise<OpenFile>
   /** With its parents; no error when it is there. */
   makeFolder(path: string): Promise<void>
@@ -43,7 +44,7 @@ export interface FileSystem {
   remove(path: string): Promise<void>
   stat(path: string): Promise<FileFacts>
   list(path: string): Promise<readonly string[]>
-  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+  space(path: string): Promise<DiskSpace>
 }
 
 const FILE_MODE = 0o600
@@ -81,7 +82,7 @@ function openDescriptor(path: string, purpose: Purpose): Promise<number> {
   })
 }
 
-/** A read of at most so many bytes, repeated within so many ms, finds its bytes in the page cache. */
+/** A read of at most this size, repeated within this time, finds its bytes in the page cache. */
 const SMALL_READ_BYTES = 64 * 1024
 const FRESH_MS = 2000
 
@@ -98,25 +99,25 @@ class NodeFile implements OpenFile {
   }
 
   read(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> | number {
-    if (lengthBytes > SMALL_READ_BYTES) return this.#readElsewhere(buffer, lengthBytes, position)
-    const read = this.readAtOnce(buffer, lengthBytes, position)
+    if (lengthBytes > SMALL_READ_BYTES) return this.#readInThreadPool(buffer, lengthBytes, position)
+    const read = this.readIfCached(buffer, lengthBytes, position)
     if (read !== null) return read
     this.#position = position
     this.#lengthBytes = lengthBytes
     this.#readAtMs = performance.now()
-    return this.#readElsewhere(buffer, lengthBytes, position)
+    return this.#readInThreadPool(buffer, lengthBytes, position)
   }
 
-  readAtOnce(buffer: Uint8Array, lengthBytes: number, position: number): number | null {
+  readIfCached(buffer: Uint8Array, lengthBytes: number, position: number): number | null {
     if (position !== this.#position || lengthBytes !== this.#lengthBytes) return null
     const now = performance.now()
     if (now - this.#readAtMs >= FRESH_MS) return null
     this.#readAtMs = now
-    // Copying from the page cache takes less than asking another thread to: a thumbnail that many ask for is read here.
+    // Copying from the page cache costs less than a thread switch: a thumbnail that many clients read is read here.
     return readSync(this.#descriptor, buffer, 0, lengthBytes, position)
   }
 
-  #readElsewhere(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> {
+  #readInThreadPool(buffer: Uint8Array, lengthBytes: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       read(this.#descriptor, buffer, 0, lengthBytes, position, (error, bytes) =>
         error ? reject(error) : resolve(bytes),
@@ -159,7 +160,7 @@ function done(start: (settle: (error: Error | null | undefined) => void) => void
 
 const FULL = new Set(['ENOSPC', 'EDQUOT'])
 
-/** A file system's error as ours, its own as the cause. */
+/** @returns a `SealiftError` with the file system's error as its cause */
 export function translateFileError(error: unknown): SealiftError {
   if (isSealiftError(error)) return error
   const code = errorCode(error)
@@ -170,14 +171,14 @@ export function translateFileError(error: unknown): SealiftError {
     const message = "The server's file system, or its limit on file sizes (`ulimit -f`), takes no file of this size"
     return new SealiftError('too_large', message, { context: { limit: 'fileBytes' }, cause: error })
   }
-  return new SealiftError('unavailable', `The media storage failed (${code ?? 'unknown error'})`, { cause: error })
+  return new SealiftError('unavailable', `The file storage failed (${code ?? 'unknown error'})`, { cause: error })
 }
 
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT'
 }
 
-/** Too many open files, here or on the whole machine. */
+/** Too many open files, in this process or on the machine. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const code = errorCode(error)
   return code === 'EMFILE' || code === 'ENFILE'

@@ -3,45 +3,45 @@ import type { BlobPaths, Folders } from './disk-layout.ts'
 import type { BlobId } from '../blob-store.ts'
 import { isMissing, translateFileError, type FileSystem, type OpenFile } from './file-system.ts'
 
-export interface Sealing {
+export interface Finalizing {
   readonly files: FileSystem
   readonly folders: Folders
   readonly paths: BlobPaths
-  /** Told when a sync failed: it must not be tried again, since the kernel would call the next one a success. */
+  /** Called when a sync fails: it must not be repeated, since the kernel would report the next one as a success. */
   readonly poison: (blobId: BlobId, error: SealiftError) => void
 }
 
 /**
  * Moves a blob's file from `uploads` to `media`, durably. May be repeated at any point, also after a crash in between:
- * a file that is in place already only has its name synced once more. @throws damaged
+ * a file that is already in `media` only has its name synced again. @throws damaged
  */
-export async function finalizeFile(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<void> {
-  const { files, folders, paths } = sealing
+export async function finalizeFile(finalizing: Finalizing, blobId: BlobId, sizeBytes: number): Promise<void> {
+  const { files, folders, paths } = finalizing
   const to = paths.file('media', blobId)
   const folder = paths.folderOf(to)
   await folders.ensure(folder)
   const moved =
-    (await settleSize(sealing, blobId, sizeBytes)) && (await renamed(files, paths.file('uploads', blobId), to))
+    (await settleSize(finalizing, blobId, sizeBytes)) && (await renamed(files, paths.file('uploads', blobId), to))
   if (!moved) await assertInPlace(files, to, sizeBytes)
-  await syncOnce(sealing, blobId, () => files.syncFolder(folder))
+  await syncOnce(finalizing, blobId, () => files.syncFolder(folder))
 }
 
 /** Cuts off what lies past the end and syncs the file. @returns false when there is no such file */
-async function settleSize(sealing: Sealing, blobId: BlobId, sizeBytes: number): Promise<boolean> {
-  const file = await openIfThere(sealing.files, sealing.paths.file('uploads', blobId))
+async function settleSize(finalizing: Finalizing, blobId: BlobId, sizeBytes: number): Promise<boolean> {
+  const file = await openIfThere(finalizing.files, finalizing.paths.file('uploads', blobId))
   if (!file) return false
   try {
     const storedBytes = await file.size()
     if (storedBytes < sizeBytes) throw wrongSize(storedBytes, sizeBytes)
     if (storedBytes > sizeBytes) await file.truncate(sizeBytes)
-    await syncOnce(sealing, blobId, () => file.sync())
+    await syncOnce(finalizing, blobId, () => file.sync())
     return true
   } finally {
     await file.close()
   }
 }
 
-async function syncOnce({ poison }: Sealing, blobId: BlobId, sync: () => Promise<void>): Promise<void> {
+async function syncOnce({ poison }: Finalizing, blobId: BlobId, sync: () => Promise<void>): Promise<void> {
   try {
     await sync()
   } catch (error) {

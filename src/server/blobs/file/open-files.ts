@@ -8,9 +8,9 @@ interface Entry {
   /** Set once `opened` has resolved, so that the next reader need not wait for a promise. */
   file: OpenFile | null
   readers: number
-  /** Used since room was last looked for. */
+  /** Used since the last eviction. */
   used: boolean
-  /** No longer to be found here: closed as soon as nobody reads. */
+  /** Removed from the cache: closed with its last reader. */
   dropped: boolean
 }
 
@@ -19,18 +19,18 @@ export interface HeldFile {
   release(): void
 }
 
-/** A blob is renamed once in its life, from `uploads` to `media`: looking where it was and where it is finds it. */
+/** A blob's file is renamed once, from `uploads` to `media`: looking in both, and again in `media`, finds it. */
 const LOOK_IN: readonly Stage[] = ['media', 'uploads', 'media']
 
 /**
- * Keeps the files of blobs that are read often open, the last used ones, so that a small read costs one operation of
- * the disk and no opening. A file that is being read is never closed under its reader.
+ * A cache of open files, so that a small read costs one disk operation. A file that is being read is never closed.
+ * Eviction gives a second chance: an entry used since the last eviction moves to the end instead.
  */
 export class OpenFiles {
   readonly #files: FileSystem
   readonly #paths: BlobPaths
   readonly #capacity: number
-  /** In the order in which they were opened, but that those in use go to the end when room is looked for. */
+  /** The next one to evict first. */
   readonly #entries = new Map<BlobId, Entry>()
 
   constructor(files: FileSystem, paths: BlobPaths, capacity: number) {
@@ -52,7 +52,7 @@ export class OpenFiles {
     }
   }
 
-  /** The blob's file, if it is open: for whoever is done with it in the same turn. */
+  /** The blob's file, if it is open: for use within the same turn of the event loop. */
   peek(blobId: BlobId): OpenFile | null {
     const entry = this.#entries.get(blobId)
     if (!entry?.file) return null
@@ -60,7 +60,7 @@ export class OpenFiles {
     return entry.file
   }
 
-  /** The blob is deleted: who reads it now may go on, nobody else will find it here. */
+  /** For a deleted blob: running reads continue, new ones do not find the file. */
   drop(blobId: BlobId): void {
     const entry = this.#entries.get(blobId)
     if (!entry) return
@@ -68,7 +68,7 @@ export class OpenFiles {
     this.#retire(entry)
   }
 
-  /** Closes everything that nobody reads. */
+  /** Closes every file without a reader. */
   dropAll(): void {
     for (const blobId of this.#entries.keys()) this.drop(blobId)
   }
@@ -79,7 +79,7 @@ export class OpenFiles {
       known.used = true
       return known
     }
-    this.#makeRoom()
+    this.#evict()
     return this.#add(blobId)
   }
 
@@ -117,7 +117,7 @@ export class OpenFiles {
     throw new SealiftError('damaged', 'The stored bytes are missing: run `sealift fsck`')
   }
 
-  #makeRoom(): void {
+  #evict(): void {
     let left = 2 * this.#entries.size
     for (const [blobId, entry] of this.#entries) {
       if (this.#entries.size < this.#capacity || left === 0) return
@@ -127,7 +127,7 @@ export class OpenFiles {
     }
   }
 
-  /** Moving an entry at each use would cost more than the few looks that its second chance does. */
+  /** Cheaper than moving an entry at each use. */
   #toEnd(blobId: BlobId, entry: Entry): void {
     entry.used = false
     this.#entries.delete(blobId)
@@ -142,7 +142,7 @@ export class OpenFiles {
   #retire(entry: Entry): void {
     entry.dropped = true
     if (entry.readers > 0) return
-    // Nothing was written through it, so a failing close loses nothing.
+    // It was only read, so a failing close loses nothing.
     void entry.opened.then(file => file.close()).catch(() => undefined)
   }
 }

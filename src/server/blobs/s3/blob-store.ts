@@ -1,22 +1,23 @@
 /**
- * Blobs in an S3-compatible service: one object per part, `<prefix>media/<blob id>/<part index>`. Which parts a blob
- * has and whether it is complete is known to the records alone; nothing in the bucket says so.
+ * Blobs in an S3-compatible service: one object per part, `<prefix>media/<blob id>/<part index>`. Only the records know
+ * which parts a blob has and whether it is complete.
  *
  * What it writes, in which order:
  * - a part: one PUT of the whole object; the service's 200 is what makes it durable;
- * - complete: nothing. It compares what is there with what must be, and deletes parts past the end;
+ * - complete: nothing. It compares the stored parts with what must be there, and deletes parts past the end;
  * - delete: a list of the blob's objects, then a DELETE of each.
  *
  * What a crash leaves, and who cleans:
  * - objects of a blob without a record (begun, or deleted and purged): the sweeper's orphan pass, after its grace time;
  * - a tombstone whose objects are partly there: the sweeper deletes the blob again;
  * - a PUT whose outcome is unknown: the object, or none; the sender repeats the part with the same bytes;
- * - objects past the end of a complete blob, or of one that was deleted (a client stored them by an address it was given
- *   earlier): the sweeper, when the address has expired;
+ * - objects past the end of a complete blob, or of a deleted one (a client stored them by a presigned URL): the sweeper,
+ *   when the URL has expired;
  * - an object below `<prefix>probe/`: removed by the next start-up probe.
  */
 import { randomBytes } from 'node:crypto'
 
+import { BoundedMap } from '../../../common/bounded-map.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import type {
   BlobAddress,
@@ -35,10 +36,11 @@ import type {
 } from '../blob-store.ts'
 import { PresignedUrls } from './presigned-urls.ts'
 import { BlockPool } from './gathered-bytes.ts'
-import { type IncomingMemory, IncomingPart } from './outgoing-part.ts'
+import { OutgoingPart, type PartMemory } from './outgoing-part.ts'
 import { groupByBlob, ObjectNames } from './object-names.ts'
 import { ByteBudget } from '../../buffers/byte-budget.ts'
 import { InFlightParts } from '../in-flight-parts.ts'
+import { partBytesAt } from '../part-size.ts'
 import { readParts } from './read-parts.ts'
 import { ReceiveMemory } from './receive-memory.ts'
 import { RetryBudget, type RetryPolicy } from './retry.ts'
@@ -55,9 +57,9 @@ const RETRY_BUDGET = 100
 export interface S3BlobStoreOptions extends S3Connection {
   /** Where clients reach the service, for `GrantsDirectAccess`; the endpoint by default. */
   readonly publicEndpoint?: string
-  /** Memory for parts on their way to the service, all together; 64 MiB by default. */
+  /** Memory for all parts in flight to the service; 64 MiB by default. */
   readonly memoryBytes?: number
-  /** Tries of one call at most; 4 by default. */
+  /** Most tries of one call; 4 by default. */
   readonly tries?: number
   /** From 0 to below 1; `Math.random` by default. */
   readonly random?: () => number
@@ -65,7 +67,7 @@ export interface S3BlobStoreOptions extends S3Connection {
 
 export type S3BlobStore = BlobStore & ChecksBlobs & GrantsDirectAccess
 
-/** Asks the service nothing; `probeS3` and the store's own `probe` do. */
+/** Sends no request; `probeS3` and the store's own `probe` do. */
 export function openS3BlobStore(options: S3BlobStoreOptions): S3BlobStore {
   return new ObjectsBlobStore(options)
 }
@@ -75,9 +77,9 @@ class ObjectsBlobStore implements S3BlobStore {
   readonly #service: S3Service
   readonly #names: ObjectNames
   readonly #direct: PresignedUrls
-  readonly #incoming: IncomingMemory
-  readonly #onTheirWay = new InFlightParts()
-  readonly #small = new SmallBlobs()
+  readonly #partMemory: PartMemory
+  readonly #inFlight = new InFlightParts<null>({ open: () => null, close: () => undefined })
+  readonly #onePart = new OnePartBlobs()
   readonly #stop = new AbortController()
   readonly #destroy: () => void
 
@@ -89,7 +91,7 @@ class ObjectsBlobStore implements S3BlobStore {
     this.#service = new S3Service({ client, reader, memory, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
     this.#direct = new PresignedUrls({ client: signer, bucket: options.bucket, names: this.#names })
-    this.#incoming = { memory: new ByteBudget(() => options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
+    this.#partMemory = { memory: new ByteBudget(() => options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
     this.#destroy = () => {
       client.destroy()
       reader.destroy()
@@ -99,10 +101,10 @@ class ObjectsBlobStore implements S3BlobStore {
 
   async putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted()
-    return this.#onTheirWay.run(part.blobId, async stopped => {
-      this.#small.begun(part)
+    return this.#inFlight.run(part.blobId, async (_, stopped) => {
+      this.#onePart.begun(part)
       const sizeBytes = await this.#store(part, source, AbortSignal.any([signal, stopped]))
-      this.#small.stored(part, sizeBytes)
+      this.#onePart.stored(part, sizeBytes)
       return sizeBytes
     })
   }
@@ -115,15 +117,12 @@ class ObjectsBlobStore implements S3BlobStore {
 
   async complete(blob: BlobAddress, sizeBytes: number): Promise<void> {
     const { blobId, partBytes } = blob
-    await this.#onTheirWay.stop(
-      blobId,
-      new SealiftError('upload_complete', 'The upload was completed without this part'),
-    )
-    if (this.#small.takeWhole(blob, sizeBytes)) return
+    await this.#inFlight.stop(blobId, new SealiftError('upload_complete', 'The upload was completed without this part'))
+    if (this.#onePart.takeComplete(blob, sizeBytes)) return
     const listed = await this.#partSizes(blobId)
     const count = Math.ceil(sizeBytes / partBytes)
     for (let index = 0; index < count; index += 1) {
-      const expectedBytes = Math.min(partBytes, sizeBytes - index * partBytes)
+      const expectedBytes = partBytesAt({ partBytes, sizeBytes }, index)
       if (listed.get(index) !== expectedBytes) await this.#assertPart({ blobId, index }, expectedBytes)
       listed.delete(index)
     }
@@ -131,10 +130,12 @@ class ObjectsBlobStore implements S3BlobStore {
   }
 
   async delete(blobId: BlobId): Promise<void> {
-    await this.#onTheirWay.stop(blobId, new SealiftError('gone', 'The media was deleted'))
-    this.#small.forget(blobId)
+    await this.#inFlight.stop(blobId, new SealiftError('gone', 'The media item was deleted'))
+    this.#onePart.forget(blobId)
     const indices = [...(await this.#partSizes(blobId)).keys()]
-    await inLanes(indices, index => this.#service.delete(this.#names.part(blobId, index), this.#stop.signal))
+    await forEachConcurrently(indices, index =>
+      this.#service.delete(this.#names.part(blobId, index), this.#stop.signal),
+    )
   }
 
   list(signal: AbortSignal): AsyncIterable<StoredBlob> {
@@ -166,7 +167,8 @@ class ObjectsBlobStore implements S3BlobStore {
     try {
       await this.#service.put(name, { sizeBytes: sent.length, open: () => sent }, signal)
       const received = await this.#service.getWhole(name, sent.length, signal)
-      if (!received.equals(sent)) throw new SealiftError('unavailable', 'The S3 storage returns other bytes')
+      if (!received.equals(sent))
+        throw new SealiftError('unavailable', 'The S3 storage returns other bytes than were stored')
     } finally {
       await this.#service.delete(name, signal)
     }
@@ -174,29 +176,29 @@ class ObjectsBlobStore implements S3BlobStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const reason = new SealiftError('shutting_down', 'The server is stopping')
-    await this.#onTheirWay.stopAll(reason)
+    await this.#inFlight.stopAll(reason)
     this.#stop.abort(reason)
     this.#destroy()
   }
 
   async #store(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     const name = this.#names.part(part.blobId, part.index)
-    await using incoming = new IncomingPart(this.#incoming, part, source, signal)
-    if (await incoming.gather()) {
-      await this.#service.put(name, incoming.gathered(), signal)
-      incoming.sent()
-      return incoming.sizeBytes
+    await using outgoing = new OutgoingPart(this.#partMemory, part, source, signal)
+    if (await outgoing.buffer()) {
+      await this.#service.put(name, outgoing.buffered(), signal)
+      outgoing.sent()
+      return outgoing.sizeBytes
     }
     try {
-      await this.#service.putOnce(name, incoming.passedOn(), signal)
+      await this.#service.putOnce(name, outgoing.streamed(), signal)
     } catch (error) {
       signal.throwIfAborted()
-      throw incoming.failure ? incoming.failure.error : error
+      throw outgoing.failure ? outgoing.failure.error : error
     }
-    return incoming.sizeBytes
+    return outgoing.sizeBytes
   }
 
-  /** Of one that the listing lacks or has with another size: some services list what was a moment ago. @throws damaged */
+  /** For a part that is missing from the list or has another size there: some services return a stale list. @throws damaged */
   async #assertPart({ blobId, index }: PartName, expectedBytes: number): Promise<void> {
     const part = await this.#service.head(this.#names.part(blobId, index), this.#stop.signal)
     const storedBytes = part?.sizeBytes ?? 0
@@ -224,15 +226,15 @@ function policyOf(options: S3BlobStoreOptions): RetryPolicy {
   }
 }
 
-const DELETES_AT_ONCE = 8
+const DELETES_IN_FLIGHT = 8
 
-/** One after the other in each of a few lanes. The first failure ends all. */
-async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = items.values()
-  const lane = async (): Promise<void> => {
-    for (const item of left) await work(item)
+/** Runs `work` for all items, a few at a time. The first failure stops the rest. */
+async function forEachConcurrently<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const remaining = items.values()
+  const worker = async (): Promise<void> => {
+    for (const item of remaining) await work(item)
   }
-  await Promise.all(Array.from({ length: DELETES_AT_ONCE }, lane))
+  await Promise.all(Array.from({ length: DELETES_IN_FLIGHT }, worker))
 }
 
 function wrongPart(index: number, storedBytes: number, expectedBytes: number): SealiftError {
@@ -242,39 +244,34 @@ function wrongPart(index: number, storedBytes: number, expectedBytes: number): S
   )
 }
 
-const CAPACITY = 10_000
+/** Blobs remembered by `OnePartBlobs`. */
+const REMEMBERED_BLOBS = 10_000
 
 /**
- * Blobs whose first part this process has stored, and no other: completing one of them asks the service nothing. What
- * is forgotten, or was stored through another process, is asked for.
+ * Sizes of blobs whose first part, and no other, was stored by this process: completing one of them needs no request.
+ * Any other blob is listed.
  */
-export class SmallBlobs {
-  /** `null`: it has other parts. The oldest is forgotten first. */
-  readonly #sizes = new Map<BlobId, number | null>()
+class OnePartBlobs {
+  /** `null`: it has other parts. */
+  readonly #sizes = new BoundedMap<BlobId, number | null>(REMEMBERED_BLOBS)
 
   begun({ blobId, index }: PartAddress): void {
-    if (index > 0) this.#set(blobId, null)
+    if (index > 0) this.#sizes.set(blobId, null)
     else if (this.#sizes.get(blobId) !== null) this.#sizes.delete(blobId)
   }
 
   stored({ blobId, index }: PartAddress, sizeBytes: number): void {
-    if (index === 0 && this.#sizes.get(blobId) !== null) this.#set(blobId, sizeBytes)
+    if (index === 0 && this.#sizes.get(blobId) !== null) this.#sizes.set(blobId, sizeBytes)
   }
 
-  /** Told once: whoever completes the blob again has a reason to look. */
-  takeWhole({ blobId, partBytes }: BlobAddress, sizeBytes: number): boolean {
-    const isWhole = sizeBytes > 0 && sizeBytes <= partBytes && this.#sizes.get(blobId) === sizeBytes
-    if (isWhole) this.#sizes.delete(blobId)
-    return isWhole
+  /** True once: repeating `complete` looks at the service. */
+  takeComplete({ blobId, partBytes }: BlobAddress, sizeBytes: number): boolean {
+    const isComplete = sizeBytes > 0 && sizeBytes <= partBytes && this.#sizes.get(blobId) === sizeBytes
+    if (isComplete) this.#sizes.delete(blobId)
+    return isComplete
   }
 
   forget(blobId: BlobId): void {
     this.#sizes.delete(blobId)
-  }
-
-  #set(blobId: BlobId, sizeBytes: number | null): void {
-    const oldest = this.#sizes.size >= CAPACITY ? this.#sizes.keys().next().value : undefined
-    if (oldest !== undefined) this.#sizes.delete(oldest)
-    this.#sizes.set(blobId, sizeBytes)
   }
 }

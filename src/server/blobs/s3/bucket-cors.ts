@@ -4,13 +4,13 @@ import { tryOnce } from './retry.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { s3Failure, translateS3Error } from './s3-errors.ts'
 
-/** Tells our rule from those of others. */
+/** The id of this product's rule. */
 const RULE = 'sealift'
 const CACHE_SECONDS = 3600
 
 /**
- * Lets web pages of these origins (`*`: of all) exchange parts with the bucket by presigned addresses. Rules of the
- * bucket that others made stay; one that was made here is replaced. @throws unavailable
+ * Lets web pages of these origins (`*`: all) exchange parts with the bucket by presigned URLs. It replaces the rule of
+ * this id and retains all others. @throws unavailable
  */
 export async function allowWebPages(
   connection: S3Connection,
@@ -43,7 +43,7 @@ export async function allowWebPages(
   }
 }
 
-/** None is an error of its own to S3. */
+/** S3 reports a missing configuration as an error. */
 async function rulesOf(
   client: S3Client,
   { bucket }: S3Connection,

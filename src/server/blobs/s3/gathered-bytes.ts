@@ -1,18 +1,16 @@
-/** The bytes of one part, copied into blocks that are used again. */
 import { freeMemory } from '../../buffers/buffer-pool.ts'
 
-/** A part that has only begun is small, or its sender slow: its first block costs little. */
+/** The first block is small: the part may be, or its sender slow. */
 const FIRST_BYTES = 64 * 1024
 const BLOCK_BYTES = 256 * 1024
 
-/** Blocks that nobody has needed for this long are freed. */
 const IDLE_MS = 10_000
 
-/** Blocks that wait for the next part. There are never more than were in use at once; those that stay idle are freed. */
+/** Reused blocks: never more than were in use at once. Blocks that stay idle for 10 s are freed. */
 export class BlockPool {
   readonly #idleMs: number
   readonly #blocks: Uint8Array[] = []
-  /** The fewest that have waited since the last look. */
+  /** The fewest free blocks since the last check. */
   #idle = 0
   #timer: NodeJS.Timeout | null = null
 
@@ -29,24 +27,26 @@ export class BlockPool {
   release(block: Uint8Array): void {
     if (block.length !== BLOCK_BYTES) return
     this.#blocks.push(block)
-    if (this.#timer === null) this.#timer = setTimeout(this.#look, this.#idleMs).unref()
+    if (this.#timer === null) this.#timer = setTimeout(this.#freeIdle, this.#idleMs).unref()
   }
 
-  #look = (): void => {
+  #freeIdle = (): void => {
     this.#blocks.splice(0, this.#idle).forEach(freeMemory)
     this.#idle = this.#blocks.length
-    this.#timer = this.#idle > 0 ? setTimeout(this.#look, this.#idleMs).unref() : null
+    this.#timer = this.#idle > 0 ? setTimeout(this.#freeIdle, this.#idleMs).unref() : null
   }
 }
 
 /**
- * [Note: why the copy] Each piece from the network is a buffer of its own. Kept until the part has been sent, thousands
- * of them are what the garbage collector is busy with; freed then, the system might still be sending one of them. A copy
- * costs a tenth of that: the piece is freed at once, and the block is never freed while somebody may read it.
+ * The bytes of one part, copied into blocks.
+ *
+ * [Note: why the copy] Each piece from the network is a buffer of its own. Thousands of them, held until the part is sent,
+ * keep the garbage collector busy; and freeing one explicitly is unsafe while the system may still be sending it. A copy
+ * costs a tenth of that: the piece is freed at once, and a block is reused only when nothing reads it any more.
  */
 export class GatheredBytes {
   readonly #pool: BlockPool
-  /** Most that will come. */
+  /** Most bytes that will be added. */
   readonly #limitBytes: number
   readonly #blocks: Uint8Array[] = []
   #capacityBytes = 0
@@ -62,14 +62,14 @@ export class GatheredBytes {
     return this.#capacityBytes
   }
 
-  /** How much memory `bytes` more would take beyond what is held. */
+  /** The additional memory that `bytes` more would take. */
   growthFor(bytes: number): number {
     let capacityBytes = this.#capacityBytes
     while (capacityBytes < this.#sizeBytes + bytes) capacityBytes += this.#nextBlock(capacityBytes)
     return capacityBytes - this.#capacityBytes
   }
 
-  /** Copies a piece and frees it; never more than the limit, all together. */
+  /** Copies a piece and frees it. The caller never adds more than the limit. */
   add(piece: Uint8Array): void {
     let copiedBytes = 0
     while (copiedBytes < piece.length) {
@@ -84,14 +84,14 @@ export class GatheredBytes {
     freeMemory(piece)
   }
 
-  /** What was added, in order. */
+  /** All bytes added, in order. */
   pieces(): Uint8Array[] {
     const freeBytes = this.#capacityBytes - this.#sizeBytes
     const last = this.#blocks.at(-1)
     return last ? [...this.#blocks.slice(0, -1), last.subarray(0, last.length - freeBytes)] : []
   }
 
-  /** The blocks may be used again: whoever was sent them has them all. */
+  /** For reuse of the blocks, once the service has received all of them. */
   release(): void {
     for (const block of this.#blocks) this.#pool.release(block)
     this.#blocks.length = 0

@@ -3,11 +3,11 @@ import { isId } from '../../../protocol/ids.ts'
 import type { BlobId, StoredBlob } from '../blob-store.ts'
 import type { StoredObject } from './s3-service.ts'
 
-/** How objects are called: `<prefix>media/<blob id>/<part index>`. */
+/** Names of objects: `<prefix>media/<blob id>/<part index>`. */
 export class ObjectNames {
-  /** What every part of every blob begins with. */
+  /** The prefix of all parts. */
   readonly media: string
-  /** What objects of a probe begin with. */
+  /** The prefix of objects of a probe. */
   readonly probe: string
 
   constructor(prefix: string) {
@@ -15,7 +15,7 @@ export class ObjectNames {
     this.probe = `${prefix}probe/`
   }
 
-  /** What every part of one blob begins with. Nothing but an id ever becomes part of a name. */
+  /** The prefix of all parts of one blob. Only an id ever becomes part of a name. */
   blob(blobId: BlobId): string {
     if (!isId(blobId)) throw new SealiftError('internal', 'A blob id has the wrong shape')
     return `${this.media}${blobId}/`
@@ -27,7 +27,7 @@ export class ObjectNames {
     return `${this.blob(blobId)}${index}`
   }
 
-  /** `null` for an object that is none of ours. */
+  /** `null` for a foreign object. */
   parse(name: string): { readonly blobId: BlobId; readonly index: number } | null {
     if (!name.startsWith(this.media)) return null
     const [blobId = '', index = '', ...rest] = name.slice(this.media.length).split('/')
@@ -36,7 +36,7 @@ export class ObjectNames {
   }
 }
 
-/** Sums up the parts of each blob. Names come in order, so those of one blob come one after the other. */
+/** Sums up the parts of each blob. The list is in order of names, so the parts of one blob are neighbours. */
 export async function* groupByBlob(
   names: ObjectNames,
   objects: AsyncIterable<StoredObject>,

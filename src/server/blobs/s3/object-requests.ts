@@ -7,37 +7,37 @@ import { encode } from './s3-client.ts'
 export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD'
   readonly name: string
-  /** As the header of that name. */
+  /** Value of the header `Range`. */
   readonly range?: string
 }
 
 export interface ObjectResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** To be read to its end or destroyed. */
+  /** The caller reads it to its end or destroys it. */
   readonly body: ResponseBody
 }
 
 /**
- * Requests for one object, by the SDK's signature and connections without its other steps: those take ten times as long
- * as the signature, for each part that is read. What an answer means is the caller's to know; one that is no success can
- * be asked for again through the SDK, which understands all that S3 may say.
+ * Requests for one object with the SDK's signature and connections, without its middleware, which takes ten times as long
+ * as the signature for each part that is read. The caller interprets the response; after a failure it can repeat the
+ * request through the SDK, which knows all of S3's errors.
  */
 export class ObjectRequests {
   readonly #client: S3Client
   readonly #bucket: string
-  readonly #located = memoizeAsync(() => this.#locate())
+  readonly #endpoint = memoizeAsync(() => this.#locate())
 
   constructor(client: S3Client, bucket: string) {
     this.#client = client
     this.#bucket = bucket
   }
 
-  /** @throws what the way to the service, or finding credentials, throws */
+  /** @throws errors of the network and of the credential provider */
   async send(request: ObjectRequest, abortSignal: AbortSignal): Promise<ObjectResponse> {
     const { requestHandler, systemClockOffset } = this.#client.config
-    const { base, signer } = await this.#located()
-    // The SDK learns from its own answers how far the service's clock is from ours.
+    const { base, signer } = await this.#endpoint()
+    // The SDK measures the offset of the service's clock by its own responses.
     const signingDate = new Date(Date.now() + systemClockOffset)
     const signed = await signer.sign(unsigned(base, request), { signingDate })
     const { response } = await requestHandler.handle(signed as Parameters<typeof requestHandler.handle>[0], {
@@ -45,12 +45,12 @@ export class ObjectRequests {
     })
     const { statusCode: status, headers } = response
     const body = response.body as ResponseBody
-    // A body that is destroyed before its end says so by an error, also when nobody reads it any more.
+    // A body emits an error when it is destroyed early, also without a reader.
     body.on('error', () => undefined)
     return { status, headers, body }
   }
 
-  async #locate(): Promise<Place> {
+  async #locate(): Promise<Endpoint> {
     const base = await locateBucket(this.#client, this.#bucket)
     const signingRegion = await this.#client.config.region()
     const signer = await this.#client.config.signer({
@@ -63,13 +63,13 @@ export class ObjectRequests {
   }
 }
 
-/** Where the objects of the bucket are, and who signs. */
-interface Place {
+/** The bucket's URL, and what signs requests to it. */
+interface Endpoint {
   readonly base: URL
   readonly signer: Awaited<ReturnType<S3Client['config']['signer']>>
 }
 
-/** SHA-256 of no bytes: GET and HEAD carry none. */
+/** SHA-256 of the empty body of GET and HEAD. */
 const NO_BYTES = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
 function unsigned(base: URL, { method, name, range }: ObjectRequest) {
@@ -84,8 +84,8 @@ function unsigned(base: URL, { method, name, range }: ObjectRequest) {
 const ANY_NAME = 'x'
 
 /**
- * What the addresses of all objects of the bucket begin with. The SDK alone knows how a bucket is addressed: in the path,
- * or in the host's name. @throws when there are no credentials
+ * The URL prefix of the bucket's objects, from the SDK, which knows whether the bucket is in the path or in the host
+ * name. @throws without credentials
  */
 export async function locateBucket(client: S3Client, bucket: string): Promise<URL> {
   const url = new URL(await getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: ANY_NAME })))
@@ -99,7 +99,7 @@ export interface ObjectRequestParts {
   readonly query?: Readonly<Record<string, string>>
 }
 
-/** A request for an object of the bucket, as the SDK's signer takes it. */
+/** A request for an object, as the SDK's signer takes it. */
 export function objectRequest(base: URL, { method, name, headers, query = {} }: ObjectRequestParts) {
   const { protocol, hostname, port, host, pathname } = base
   return {
@@ -113,12 +113,12 @@ export function objectRequest(base: URL, { method, name, headers, query = {} }: 
   }
 }
 
-/** What is looked for when it is needed first, and then known; when it was not found, it is looked for again. */
-export function memoizeAsync<T>(find: () => Promise<T>): () => Promise<T> {
-  let found: Promise<T> | null = null
+/** Calls `compute` once and caches its result; a failure is not cached. */
+export function memoizeAsync<T>(compute: () => Promise<T>): () => Promise<T> {
+  let cached: Promise<T> | null = null
   return () =>
-    (found ??= find().catch((error: unknown) => {
-      found = null
+    (cached ??= compute().catch((error: unknown) => {
+      cached = null
       throw error
     }))
 }

@@ -1,16 +1,16 @@
 /**
- * A part on its way from a sender to the service.
+ * A part in flight from a client to the service.
  *
- * [Note: gathered or passed on] While memory is free a part is gathered whole, then sent: a failed try can be repeated,
- * and a slow sender holds no connection to the service. When memory runs out, a part whose length is known is passed
- * on as it arrives: it holds next to nothing, always moves, and a failure is its sender's to repeat. A part whose
- * length nobody told cannot be passed on; it waits for the memory of a whole part before its first byte is taken.
+ * [Note: buffered or streamed] While memory is free, a part is buffered, then sent: a failed try can be repeated, and a
+ * slow client holds no connection to the service. When memory runs out, a part of known length is streamed as it
+ * arrives: it holds next to nothing and always progresses, and its client repeats it after a failure. A part of unknown
+ * length cannot be streamed; it waits for the memory of a complete part before its first byte is read.
  */
 import { Readable } from 'node:stream'
 
-import { SealiftError } from '../../../protocol/errors.ts'
 import { abortableSource } from '../../../common/abort-race.ts'
 import type { PartAddress } from '../blob-store.ts'
+import { ReceivedSize } from '../part-size.ts'
 import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
 import type { ByteBudget } from '../../buffers/byte-budget.ts'
 import type { Try } from './retry.ts'
@@ -18,27 +18,27 @@ import type { ObjectBody } from './s3-service.ts'
 
 const BODY_BUFFER_BYTES = 128 * 1024
 
-/** What all parts share. */
-export interface IncomingMemory {
+/** Shared by all parts of a store. */
+export interface PartMemory {
   readonly memory: ByteBudget
   readonly blocks: BlockPool
 }
 
-export class IncomingPart implements AsyncDisposable {
+export class OutgoingPart implements AsyncDisposable {
   readonly #memory: ByteBudget
   readonly #part: PartAddress
   readonly #signal: AbortSignal
   readonly #source: AsyncIterator<Uint8Array>
   readonly #bytes: GatheredBytes
-  /** The piece that memory was not there for. */
-  #beyond: Uint8Array | null = null
+  /** The piece that no memory was free for. */
+  #unbuffered: Uint8Array | null = null
   #heldBytes = 0
-  #sizeBytes = 0
-  /** What the source failed with while it was passed on. */
+  readonly #received: ReceivedSize
+  /** What the source threw while it was streamed. */
   #failure: { readonly error: unknown } | null = null
 
   constructor(
-    { memory, blocks }: IncomingMemory,
+    { memory, blocks }: PartMemory,
     part: PartAddress,
     source: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
@@ -46,13 +46,13 @@ export class IncomingPart implements AsyncDisposable {
     this.#memory = memory
     this.#bytes = new GatheredBytes(blocks, part.sizeBytes ?? part.partBytes)
     this.#part = part
+    this.#received = new ReceivedSize(part)
     this.#signal = signal
     this.#source = abortableSource(source, signal)[Symbol.asyncIterator]()
   }
 
-  /** Bytes that have arrived. */
   get sizeBytes(): number {
-    return this.#sizeBytes
+    return this.#received.bytes
   }
 
   get failure(): { readonly error: unknown } | null {
@@ -60,70 +60,70 @@ export class IncomingPart implements AsyncDisposable {
   }
 
   /**
-   * Takes in the part while there is memory for it.
-   * @returns whether all of it is there: then `gathered` may be sent as often as needed; else `passedOn`, once
+   * Buffers the part while memory is free.
+   * @returns whether it is complete: then `buffered` may be sent repeatedly; else `streamed`, once
    * @throws size_mismatch, the source's errors, the signal's reason
    */
-  async gather(): Promise<boolean> {
+  async buffer(): Promise<boolean> {
     const { sizeBytes, partBytes } = this.#part
     if (sizeBytes === null) await this.#hold(partBytes)
     for (;;) {
       const piece = await this.#next()
       if (piece === null) break
       if (sizeBytes !== null && !this.#tryHold(this.#bytes.growthFor(piece.length))) {
-        this.#beyond = piece
+        this.#unbuffered = piece
         return false
       }
       this.#bytes.add(piece)
     }
-    this.#assertWhole()
-    this.#giveBack(sizeBytes === null ? partBytes - this.#bytes.capacityBytes : 0)
+    this.#received.assertComplete()
+    this.#release(sizeBytes === null ? partBytes - this.#bytes.capacityBytes : 0)
     return true
   }
 
-  gathered(): ObjectBody {
-    const sizeBytes = this.#sizeBytes
+  buffered(): ObjectBody {
+    const { sizeBytes } = this
     const pieces = this.#bytes.pieces()
     const [whole] = pieces
     if (whole?.length === sizeBytes) return { sizeBytes, open: () => whole }
     return { sizeBytes, open: current => asReadable(paced(pieces, current)) }
   }
 
-  /** The service has said that it has everything that was gathered. */
+  /** The service has acknowledged all buffered bytes. */
   sent(): void {
     this.#bytes.release()
   }
 
-  passedOn(): ObjectBody {
+  streamed(): ObjectBody {
     return { sizeBytes: this.#part.sizeBytes ?? 0, open: current => asReadable(this.#rest(current)) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#giveBack(this.#heldBytes)
+    this.#release(this.#heldBytes)
     await this.#source.return?.()
   }
 
-  /** The last piece is held back until the source has ended: a part that is too long never arrives whole. */
+  /** Retains the last piece until the source has ended: a part that is too long is never complete at the service. */
   async *#rest(current: Try): AsyncGenerator<Uint8Array> {
     let last: Uint8Array | null = null
     try {
       for await (const piece of this.#arriving(current)) {
-        if (last) yield* this.#give(last, current)
+        if (last) yield* this.#send(last, current)
         last = piece
       }
-      this.#assertWhole()
+      this.#received.assertComplete()
     } catch (error) {
       this.#failure = { error }
       throw error
     }
-    if (last) yield* this.#give(last, current)
+    if (last) yield* this.#send(last, current)
   }
 
-  /** What was gathered before memory ran out, then what the source still brings. */
+  /** The buffered bytes, then the rest of the source. */
   async *#arriving({ deadline }: Try): AsyncGenerator<Uint8Array> {
     yield* this.#bytes.pieces()
-    if (this.#beyond) yield this.#beyond
-    this.#beyond = null
+    if (this.#unbuffered) yield this.#unbuffered
+    this.#unbuffered = null
     for (;;) {
       deadline.pause()
       const piece = await this.#next()
@@ -133,10 +133,10 @@ export class IncomingPart implements AsyncDisposable {
     }
   }
 
-  *#give(piece: Uint8Array, { deadline }: Try): Generator<Uint8Array> {
+  *#send(piece: Uint8Array, { deadline }: Try): Generator<Uint8Array> {
     yield piece
     deadline.progressed(piece.length)
-    this.#giveBack(Math.min(this.#heldBytes, piece.length))
+    this.#release(Math.min(this.#heldBytes, piece.length))
   }
 
   /** @throws size_mismatch as soon as there is more than there may be */
@@ -145,8 +145,7 @@ export class IncomingPart implements AsyncDisposable {
       const { done, value } = await this.#source.next()
       if (done) return null
       if (value.length === 0) continue
-      this.#sizeBytes += value.length
-      if (this.#sizeBytes > (this.#part.sizeBytes ?? this.#part.partBytes)) throw this.#mismatch()
+      this.#received.add(value.length)
       return value
     }
   }
@@ -163,24 +162,13 @@ export class IncomingPart implements AsyncDisposable {
     return held
   }
 
-  #giveBack(bytes: number): void {
+  #release(bytes: number): void {
     this.#heldBytes -= bytes
     this.#memory.give(bytes)
   }
-
-  #assertWhole(): void {
-    const { sizeBytes } = this.#part
-    if (sizeBytes === null ? this.#sizeBytes === 0 : this.#sizeBytes !== sizeBytes) throw this.#mismatch()
-  }
-
-  #mismatch(): SealiftError {
-    const { index, sizeBytes, partBytes } = this.#part
-    const expected = sizeBytes === null ? `1 to ${partBytes}` : String(sizeBytes)
-    return new SealiftError('size_mismatch', `Part ${index} must hold ${expected} bytes, but other bytes arrived`)
-  }
 }
 
-/** Pieces as the service takes them; each one taken gives it more time. */
+/** Each piece that the service takes extends its deadline. */
 function* paced(pieces: readonly Uint8Array[], { deadline }: Try): Generator<Uint8Array> {
   for (const piece of pieces) {
     yield piece

@@ -8,33 +8,33 @@ import { translateS3Error } from './s3-errors.ts'
 import { pathOf } from './s3-client.ts'
 
 export interface PresignedUrlsOptions {
-  /** Of the endpoint that clients reach. It only signs. */
+  /** For the endpoint that clients reach. It only signs. */
   readonly client: S3Client
   readonly bucket: string
   readonly names: ObjectNames
 }
 
 /**
- * Addresses under which a client exchanges the bytes of a part with the service itself: by the SDK's presigner, without its
- * other steps, since one is made for each part of each transfer.
+ * Presigned URLs by which a client exchanges the bytes of a part with the service, from the SDK's presigner without its
+ * middleware, since each part of each transfer needs one.
  */
 export class PresignedUrls {
   readonly #options: PresignedUrlsOptions
   readonly #presigner: S3RequestPresigner
-  readonly #located: () => Promise<URL>
+  readonly #bucketUrl: () => Promise<URL>
 
   constructor(options: PresignedUrlsOptions) {
     const { client, bucket } = options
     const { credentials, region, sha256 } = client.config
     this.#options = options
     this.#presigner = new S3RequestPresigner({ credentials, region, sha256 })
-    this.#located = memoizeAsync(() => locateBucket(client, bucket))
+    this.#bucketUrl = memoizeAsync(() => locateBucket(client, bucket))
   }
 
   /**
-   * Length and MD5 are part of the signature: under this address nothing but those bytes can be stored. So is the
-   * condition that nothing is there yet: an address outlives the moment in which its part counts, and a part may have
-   * several, for different bytes. None of them may replace what was looked at.
+   * Length and MD5 are part of the signature, so the URL stores exactly those bytes. So is the condition that the object
+   * is absent: a URL outlives the confirmation of its part, and a part may have several, for different bytes. None of them
+   * may replace a confirmed object.
    */
   async upload(blobId: BlobId, index: number, { sizeBytes, md5Base64, ttlMs }: DirectUpload): Promise<DirectRequest> {
     const headers = { 'content-length': String(sizeBytes), 'content-md5': md5Base64, 'if-none-match': '*' }
@@ -42,7 +42,7 @@ export class PresignedUrls {
     return { url: await this.#sign({ method: 'PUT', name, headers }, ttlMs), headers }
   }
 
-  /** Whatever its sender called the object, a browser that opens it is told that it is a file of bytes. */
+  /** A browser that opens the URL saves a file, whatever type the object has. */
   async download(blobId: BlobId, index: number, ttlMs: number): Promise<DirectRequest> {
     const name = this.#options.names.part(blobId, index)
     return { url: await this.#sign({ method: 'GET', name, headers: {}, query: AS_BYTES }, ttlMs), headers: {} }
@@ -51,11 +51,11 @@ export class PresignedUrls {
   async #sign(request: ObjectRequestParts, ttlMs: number): Promise<string> {
     const expiresIn = Math.max(1, Math.floor(ttlMs / 1000))
     try {
-      const base = await this.#located()
+      const base = await this.#bucketUrl()
       const signed = await this.#presigner.presign(objectRequest(base, request), { expiresIn })
       return base.origin + pathOf(signed)
     } catch (error) {
-      // Only credentials that are to be found elsewhere can be missing.
+      // Only the credential provider can fail.
       throw translateS3Error(error)
     }
   }

@@ -1,8 +1,9 @@
 /**
- * Copies a range of a blob from its parts into a sink. The part that comes next is asked for while the end of the one
- * before is still being passed on, so that the bytes do not stop between two. A body that breaks off is asked for again
- * from where it broke; when that does not help either, the copy fails: it never ends early as if it were whole.
+ * Copies a range of a blob from its parts into a sink. The next part is requested while the end of the one before is
+ * still being written, so that the bytes flow without a gap. A body that breaks off is requested again from that
+ * position; when retries do not help, the copy fails: it never ends early without an error.
  */
+import { raceAbort } from '../../../common/abort-race.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
 import type { ResponseBody, ReceiveMemory } from './receive-memory.ts'
@@ -11,7 +12,7 @@ import type { ObjectNames } from './object-names.ts'
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 import type { S3Service } from './s3-service.ts'
 
-/** So many bytes before a part ends, the next one is asked for. */
+/** The next part is requested this many bytes before the end of the current one. */
 const READ_AHEAD_BYTES = 2 * 2 ** 20
 
 export interface ReadParts {
@@ -25,7 +26,7 @@ export async function readParts(
   signal: AbortSignal,
 ): Promise<void> {
   const pieces = splitRange(blob, range)
-  const writes = new Writes(sink, service.memory, signal)
+  const writer = new SinkWriter(sink, service.memory, signal)
   const open = ({ index, within }: PartRange) =>
     new PartReader(service, { name: names.part(blob.blobId, index), range: within }, signal)
   let reader: PartReader | null = null
@@ -37,10 +38,10 @@ export async function readParts(
       const next = pieces[at + 1]
       for (let bytes = await reader.next(); bytes !== null; bytes = await reader.next()) {
         if (next && !ahead && reader.leftBytes <= READ_AHEAD_BYTES) ahead = open(next)
-        await writes.add(bytes)
+        await writer.add(bytes)
       }
     }
-    await writes.drained()
+    await writer.drained()
   } finally {
     reader?.close()
     ahead?.close()
@@ -63,7 +64,7 @@ function splitRange({ partBytes }: BlobAddress, { start, end }: ByteRange): read
 }
 
 /** Two writes may be outstanding: while the sink takes one, the next is ready. */
-class Writes {
+class SinkWriter {
   readonly #sink: ByteSink
   readonly #memory: ReceiveMemory
   readonly #signal: AbortSignal
@@ -80,21 +81,21 @@ class Writes {
     const before = this.#pending
     const pending = this.#sink.write(bytes)
     if (pending === undefined) this.#memory.release(bytes)
-    // A write that fails may still be under way in the system: its memory is left alone.
+    // The system may still read the memory of a failed write: it is never reused.
     pending?.then(
       () => this.#memory.release(bytes),
       () => this.#memory.discard(bytes),
     )
     this.#pending = pending ?? null
-    if (before) await settledOrAborted(before, this.#signal)
+    if (before) await raceAbort(before, this.#signal)
   }
 
   async drained(): Promise<void> {
-    if (this.#pending) await settledOrAborted(this.#pending, this.#signal)
+    if (this.#pending) await raceAbort(this.#pending, this.#signal)
   }
 }
 
-/** Reads one part from the moment it is made. */
+/** Reads one part; the constructor sends the request. */
 class PartReader {
   readonly #service: S3Service
   readonly #name: string
@@ -102,11 +103,11 @@ class PartReader {
   readonly #stop = new AbortController()
   readonly #end: number
   #position: number
-  /** Tries since bytes last came. */
+  /** Tries since the last bytes arrived. */
   #tries = 0
   #opened: Promise<ResponseBody>
   #body: ResponseBody | null = null
-  /** Runs while bytes are waited for. */
+  /** Runs while a read waits for bytes. */
   #deadline: Deadline | null = null
   #lastBytes = 0
 
@@ -142,7 +143,7 @@ class PartReader {
     return null
   }
 
-  /** Gives the connection up unless the body has been read to its end. */
+  /** Closes the connection unless the body was read to its end. */
   close(): void {
     this.#signal.removeEventListener('abort', this.#abort)
     this.#stop.abort(CLOSED)
@@ -163,7 +164,7 @@ class PartReader {
     }
   }
 
-  /** Asks again from where it broke, or gives up. */
+  /** Requests the rest, or throws. */
   async #recover(error: unknown): Promise<void> {
     this.#signal.throwIfAborted()
     const { retry } = this.#service
@@ -178,7 +179,7 @@ class PartReader {
   #start(): Promise<ResponseBody> {
     this.#body = null
     const opened = this.#open()
-    // It is awaited only when its turn comes.
+    // It is awaited only when the parts before it are done.
     opened.catch(() => undefined)
     return opened
   }
@@ -203,22 +204,12 @@ class PartReader {
   }
 }
 
-/** Made once: an abort without a reason makes an error, with its stack, for each part. */
-const CLOSED = new SealiftError('aborted', 'The part is not read any more')
+/** Created once: an abort without a reason would create an error with a stack for each part. */
+const CLOSED = new SealiftError('aborted', 'The reader of the part was closed')
 
-/** A body of another length than its answer promised. */
+/** A body of another length than its response announced. */
 class BrokenBody extends SealiftError {
   constructor() {
-    super('unavailable', 'The S3 storage broke off an answer')
+    super('unavailable', 'The S3 storage broke off a response')
   }
-}
-
-/** A sink that never answers must not outlive the abort. */
-function settledOrAborted(pending: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

@@ -8,8 +8,8 @@ const LARGE_BYTES = 256 * 1024
 const SMALL_BYTES = 32 * 1024
 
 /**
- * The memory that bytes from the service arrive in. Large buffers are used again and again, up to a budget; whoever finds
- * it spent gets a small one that is freed after its use. A large one costs a quarter of the steps and of the system calls.
+ * The memory for bytes from the service. Large buffers are reused, up to a budget; beyond it a small buffer is allocated
+ * and freed after use. A large buffer needs a quarter of the system calls.
  */
 export class ReceiveMemory {
   readonly #budgetBytes: number
@@ -21,14 +21,14 @@ export class ReceiveMemory {
     this.#budgetBytes = budgetBytes
   }
 
-  /** @param owner who has to ask `forget` for what was lost in the end */
+  /** @param owner must call `forget` at its end */
   take(owner: object): Uint8Array<ArrayBuffer> {
     const buffer = this.#large() ?? Buffer.allocUnsafeSlow(SMALL_BYTES)
     this.#lent.set(buffer.buffer, { buffer, owner })
     return buffer
   }
 
-  /** For a piece of a buffer, or all of it, when nobody looks at any of it any more. Of other memory, it is freed. */
+  /** Returns the buffer of a piece that nothing reads any more. Foreign memory is freed. */
   release(piece: Uint8Array): void {
     const buffer = this.#lent.get(piece.buffer)?.buffer
     this.#lent.delete(piece.buffer)
@@ -36,13 +36,13 @@ export class ReceiveMemory {
     else freeMemory(buffer ?? piece)
   }
 
-  /** For a piece that somebody may still be looking at: its memory is never used again. */
+  /** For a piece that a failed write may still read: its memory is never reused. */
   discard(piece: Uint8Array): void {
     if (this.#lent.get(piece.buffer)?.buffer.length === LARGE_BYTES) this.#largeBytes -= LARGE_BYTES
     this.#lent.delete(piece.buffer)
   }
 
-  /** Discards all that an owner took and nobody has given back. */
+  /** Discards all buffers of an owner that were not released. */
   forget(owner: object): void {
     for (const lent of this.#lent.values()) if (lent.owner === owner) this.discard(lent.buffer)
   }
@@ -61,14 +61,14 @@ interface Lent {
   readonly owner: object
 }
 
-/** What fills less of its buffer is copied: it may be held for long, while the buffer takes the next bytes. */
-const WORTH_KEEPING = 1 / 4
-/** Nothing more is read while something that was read waits to be looked at: two buffers would be joined by a copy. */
+/** A piece that fills less of its buffer is copied: it may be held for long, while the buffer takes the next bytes. */
+const MIN_FILL = 1 / 4
+/** One piece at a time: a stream would join two buffers by a copy. */
 const HIGH_WATER_MARK = 1
 
 /**
- * Connects undici to the service so that bytes arrive in `memory`, where Node would make a buffer of 64 KiB for each
- * read. With TLS they come in records of 16 KiB, for each of which Node makes a buffer.
+ * Connects undici to the service so that bytes arrive in `memory`; Node would allocate a buffer of 64 KiB for each read.
+ * TLS is left alone: there Node allocates a buffer for each record of 16 KiB.
  */
 export function receivingConnector(memory: ReceiveMemory, timeoutMs: number): buildConnector.connector {
   const plain = buildConnector({ timeout: timeoutMs })
@@ -88,7 +88,7 @@ export function receivingConnector(memory: ReceiveMemory, timeoutMs: number): bu
   }
 }
 
-/** The buffers of one connection: one is always ready for what comes next. */
+/** The buffers of one connection: one is always ready for the next read. */
 class Receiver {
   readonly #memory: ReceiveMemory
   #ready: Uint8Array | null = null
@@ -107,15 +107,15 @@ class Receiver {
 
   received = (bytes: number, buffer: Uint8Array): boolean => {
     const piece = buffer.subarray(0, bytes)
-    if (bytes <= buffer.length * WORTH_KEEPING) return this.#socket?.push(Buffer.from(piece)) ?? false
+    if (bytes <= buffer.length * MIN_FILL) return this.#socket?.push(Buffer.from(piece)) ?? false
     this.#ready = null
     return this.#socket?.push(piece) ?? false
   }
 }
 
 /**
- * The body of an answer: taken piece by piece with `next`, without a stream's steps for each of them, or read as a
- * stream, as the SDK does with errors; never both. What is not taken is not received either, but for one piece.
+ * The body of a response: read piece by piece with `next`, without the cost of a stream, or as a stream, as the SDK reads
+ * errors; never both. At most one piece is received ahead.
  */
 export class ResponseBody extends Readable {
   readonly #memory: ReceiveMemory | undefined
@@ -131,8 +131,8 @@ export class ResponseBody extends Readable {
   }
 
   /**
-   * The next piece, `null` after the last one. It is the caller's, to be given back to the memory it came in. One call
-   * at a time. @throws why the body broke off, or was destroyed
+   * The next piece, `null` after the last one. The caller releases it to its memory. One call at a time.
+   * @throws why the body broke off, or was destroyed
    */
   next(): Promise<Uint8Array | null> {
     const piece = this.#held.shift()
@@ -146,9 +146,9 @@ export class ResponseBody extends Readable {
     return this.#waiter.promise
   }
 
-  /** Told by the connection. */
+  /** Called by the connection. */
   arrived(piece: Uint8Array): void {
-    // The parser has such ones when it goes on after a pause; they are all views of the same memory.
+    // The parser emits empty pieces after a pause; they are all views of the same memory.
     if (piece.length === 0) return
     if (this.destroyed) return this.#memory?.release(piece)
     if (this.#waiter) return this.#settle(piece)
@@ -156,7 +156,7 @@ export class ResponseBody extends Readable {
     this.#controller.pause()
   }
 
-  /** Told by the connection. */
+  /** Called by the connection. */
   ended(): void {
     this.#ended = true
     if (this.#waiter) this.#settle(null)

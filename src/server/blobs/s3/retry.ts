@@ -1,10 +1,12 @@
-/** [Note: one owner of retries] The SDK tries once; every call of the store is tried again here and nowhere else. */
+/** [Note: one owner of retries] The SDK tries each request once; only this file repeats it. */
 import { setTimeout as sleep } from 'node:timers/promises'
+
+import { raceAbort } from '../../../common/abort-race.ts'
 
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 
 export interface RetryPolicy {
-  /** Tries of one call at most, the first included. */
+  /** Most tries of one call, the first included. */
   readonly tries: number
   /** The wait before try n+1 is a random share of this × 2ⁿ⁻¹. */
   readonly firstDelayMs: number
@@ -20,7 +22,7 @@ export interface RetryPolicy {
 export interface Try {
   /** Aborts with the caller's, and at the deadline. */
   readonly signal: AbortSignal
-  /** What the store is waited for. */
+  /** The time left for the service. */
   readonly deadline: Deadline
 }
 
@@ -56,7 +58,7 @@ export async function pause(policy: RetryPolicy, count: number, signal: AbortSig
 }
 
 /**
- * Ends at the deadline also when `attempt` never does. What `attempt` opens it must tie to the try's signal.
+ * Ends at the deadline also when `attempt` never settles. What `attempt` opens must end with the try's signal.
  * @throws what the attempt throws, `TryTimeout`, the signal's reason
  */
 export async function tryOnce<T>(
@@ -66,18 +68,12 @@ export async function tryOnce<T>(
 ): Promise<T> {
   signal.throwIfAborted()
   const controller = new AbortController()
-  const { promise: ended, reject } = Promise.withResolvers<never>()
-  ended.catch(() => undefined)
-  const end = (reason: unknown): void => {
-    controller.abort(reason)
-    reject(reason)
-  }
-  const expire = (): void => end(new TryTimeout(`The S3 storage did not answer within ${timeoutMs} ms`))
+  const expire = (): void => controller.abort(new TryTimeout(`The S3 storage did not respond within ${timeoutMs} ms`))
   const deadline = new Deadline(timeoutMs, expire)
-  const abort = (): void => end(signal.reason)
+  const abort = (): void => controller.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    return await Promise.race([attempt({ signal: controller.signal, deadline }), ended])
+    return await raceAbort(attempt({ signal: controller.signal, deadline }), controller.signal)
   } finally {
     deadline.pause()
     signal.removeEventListener('abort', abort)
@@ -88,8 +84,8 @@ const RETRY_COST = 1
 const SUCCESS_GAIN = 0.1
 
 /**
- * What all calls together may spend on retries, so that a store in trouble is not asked several times as much as a
- * healthy one: each retry costs one, ten successes earn one.
+ * Bounds the retries of all calls together, so that a failing service does not receive a multiple of the usual requests:
+ * each retry costs one, ten successes earn one.
  */
 export class RetryBudget {
   readonly #capacity: number
@@ -111,17 +107,17 @@ export class RetryBudget {
   }
 }
 
-/** Bytes that move more slowly than this, on average, do not keep a deadline away. */
+/** Slower transfers than this, on average, reach their deadline. */
 const MINIMUM_BYTES_PER_SECOND = 64 * 1024
 
-/** How much time is left for the other side. Bytes that move give some back, never more than the whole. */
+/** The time left for the service. Each byte that moves extends it, up to the full timeout. */
 export class Deadline {
   readonly #timeoutMs: number
   readonly #expired: () => void
   #timer: NodeJS.Timeout | null = null
   /** By the monotonic clock, while it runs. */
   #atMs = 0
-  /** While it stands still. */
+  /** While it is paused. */
   #leftMs: number
 
   constructor(timeoutMs: number, expired: () => void) {
@@ -131,7 +127,7 @@ export class Deadline {
     this.progressed(0)
   }
 
-  /** The other side took or gave `bytes`; from now on it is waited for again. */
+  /** The service took or sent `bytes`; the clock runs again. */
   progressed(bytes: number): void {
     const leftMs = this.#timer ? this.#atMs - performance.now() : this.#leftMs
     const earnedMs = (bytes * 1000) / MINIMUM_BYTES_PER_SECOND
@@ -139,7 +135,7 @@ export class Deadline {
     this.#timer ??= setTimeout(this.#check, Math.max(1, this.#atMs - performance.now()))
   }
 
-  /** Somebody else is waited for, or nobody. */
+  /** Stops the clock while the service owes nothing. */
   pause(): void {
     if (!this.#timer) return
     this.#leftMs = this.#atMs - performance.now()

@@ -5,41 +5,41 @@ import { Agent, type Dispatcher } from 'undici'
 
 import { type ReceiveMemory, ResponseBody, receivingConnector } from './receive-memory.ts'
 
-/** Where the bucket is and how to speak to it. */
+/** Where the bucket is and how to reach it. */
 export interface S3Connection {
   /** http or https URL of the service. */
   readonly endpoint: string
   readonly region: string
   readonly bucket: string
-  /** What every object name begins with; empty, or ending with `/`. */
+  /** The prefix of every object name; empty, or ending with `/`. */
   readonly prefix: string
-  /** Both `null`: found where AWS's own tools look (variables, the machine's role). */
+  /** Both `null`: the SDK's default chain finds them (environment, the machine's role). */
   readonly accessKeyId: string | null
   readonly secretAccessKey: string | null
-  /** The bucket in the path, instead of in the host name. */
+  /** True: the bucket is in the path; false: in the host name. */
   readonly pathStyle: boolean
-  /** How long making a connection may take; 5000 ms by default. */
+  /** Timeout of a new connection; 5000 ms by default. */
   readonly connectTimeoutMs?: number
-  /** How long one try of one call may take to answer and, while bytes move, how long without any; 30 000 ms by default. */
+  /** Timeout of one try, and of a pause while bytes move; 30 000 ms by default. */
   readonly requestTimeoutMs?: number
-  /** Connections to the service at most, for reading and for everything else, each; 256 by default. */
+  /** Most connections to the service: this many for reads, and as many for everything else; 256 by default. */
   readonly maxSockets?: number
 }
 
 export interface S3ClientMemory {
-  /** For bytes that come from the service; by default each read has a buffer of Node's. */
+  /** For received bytes; by default Node allocates a buffer for each read. */
   readonly receive?: ReceiveMemory
 }
 
 export const REQUEST_TIMEOUT_MS = 30_000
-/** The SDK would write to the console; whoever calls learns of every failure. */
+/** The SDK would log to the console; callers receive every failure as an error. */
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore }
 const CONNECT_TIMEOUT_MS = 5000
 const MAX_SOCKETS = 256
 
 /**
  * The SDK's client with settings that every S3-compatible service takes: no trailers, no checksums of its own, no
- * `Expect`. It does not retry; see `retry.ts`. Whoever makes it destroys it.
+ * `Expect`. It does not retry; see `retry.ts`. The caller destroys it.
  */
 export function createS3Client(connection: S3Connection, { receive }: S3ClientMemory = {}): S3Client {
   const { accessKeyId, secretAccessKey, endpoint, region, pathStyle } = connection
@@ -65,7 +65,7 @@ export function createS3Client(connection: S3Connection, { receive }: S3ClientMe
 
 function ignore(): void {}
 
-/** The bytes are sealed, and whoever reads them proves them: hashing them once more for the signature buys nothing. */
+/** Receivers authenticate the sealed bytes, so hashing them once more for the signature proves nothing. */
 function sendPayloadsUnsigned(client: S3Client): void {
   client.middlewareStack.add(
     next => args => {
@@ -89,18 +89,18 @@ function isPutRequest(request: unknown): request is PutRequest {
 type Handler = NonNullable<S3ClientConfig['requestHandler']>
 type Handle = NodeHttpHandler['handle']
 type HttpRequest = Parameters<Handle>[0]
-type HttpAnswer = Awaited<ReturnType<Handle>>['response']
+type HttpResponse = Awaited<ReturnType<Handle>>['response']
 
 export interface S3HandlerOptions {
   readonly connectTimeoutMs: number
   readonly maxSockets: number
-  /** What bytes arrive in; by default in buffers that Node makes. */
+  /** For received bytes; by default Node allocates buffers. */
   readonly memory?: ReceiveMemory
 }
 
 /**
  * Carries the SDK's requests over undici, which moves bytes at half the processor time of `node:http`. Deadlines are
- * the caller's: by the signal, or by destroying the answer's body, an `ResponseBody`.
+ * the caller's: by the signal, or by destroying the response's body, a `ResponseBody`.
  */
 export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3HandlerOptions): Handler {
   const agent = new Agent({
@@ -110,17 +110,17 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
     bodyTimeout: 0,
   })
   const handle: Handle = async (request, options) => {
-    const asked = {
+    const dispatch = {
       origin: originOf(request),
       path: pathOf(request),
       method: request.method,
       headers: request.headers,
       body: (request.body ?? null) as Dispatcher.DispatchOptions['body'] & object,
-      // Else undici closes a connection after each HEAD, for the sake of servers that answer it with a body.
+      // Else undici closes the connection after each HEAD, in case the server sends a body.
       reset: false,
     }
     return {
-      response: await answerOf(agent, asked, { memory, signal: options?.abortSignal as AbortSignal | undefined }),
+      response: await send(agent, dispatch, { memory, signal: options?.abortSignal as AbortSignal | undefined }),
     }
   }
   return {
@@ -132,40 +132,40 @@ export function createS3Handler({ connectTimeoutMs, maxSockets, memory }: S3Hand
   }
 }
 
-interface Asking {
+interface DispatchContext {
   readonly memory: ReceiveMemory | undefined
-  /** Ends the request, and its answer's body too. */
+  /** Ends the request, and the body of its response. */
   readonly signal: AbortSignal | undefined
 }
 
-function answerOf(agent: Agent, asked: Dispatcher.DispatchOptions, asking: Asking): Promise<HttpAnswer> {
+function send(agent: Agent, options: Dispatcher.DispatchOptions, context: DispatchContext): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
-    agent.dispatch(asked, new Exchange(asking, { resolve, reject }))
+    agent.dispatch(options, new ResponseHandler(context, { resolve, reject }))
   })
 }
 
-/** One request on its way, as undici tells of it. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly #asking: Asking
-  readonly #outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>
+/** Receives undici's events of one request. */
+class ResponseHandler implements Dispatcher.DispatchHandler {
+  readonly #context: DispatchContext
+  readonly #outcome: Pick<PromiseWithResolvers<HttpResponse>, 'resolve' | 'reject'>
   #controller: Dispatcher.DispatchController | null = null
   #body: ResponseBody | null = null
 
-  constructor(asking: Asking, outcome: Pick<PromiseWithResolvers<HttpAnswer>, 'resolve' | 'reject'>) {
-    this.#asking = asking
+  constructor(context: DispatchContext, outcome: Pick<PromiseWithResolvers<HttpResponse>, 'resolve' | 'reject'>) {
+    this.#context = context
     this.#outcome = outcome
-    asking.signal?.addEventListener('abort', this.#abort, { once: true })
-    if (asking.signal?.aborted) this.#abort()
+    context.signal?.addEventListener('abort', this.#abort, { once: true })
+    if (context.signal?.aborted) this.#abort()
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#asking.signal?.aborted) this.#abort()
+    if (this.#context.signal?.aborted) this.#abort()
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, statusCode: number, headers: IncomingHttpHeaders): void {
     if (statusCode < 200) return
-    this.#body = new ResponseBody(this.#asking.memory, controller)
+    this.#body = new ResponseBody(this.#context.memory, controller)
     this.#outcome.resolve({ statusCode, headers: flat(headers), body: this.#body })
   }
 
@@ -174,26 +174,26 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#over()
+    this.#unlisten()
     this.#body?.ended()
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#over()
+    this.#unlisten()
     this.#body?.destroy(error)
     this.#outcome.reject(error)
   }
 
-  /** A request that waits for a connection is given up when its turn comes; nobody waits for it until then. */
+  /** The promise rejects at once; undici drops a queued request when its turn comes. */
   #abort = (): void => {
-    const reason = this.#asking.signal?.reason as Error
+    const reason = this.#context.signal?.reason as Error
     this.#outcome.reject(reason)
     this.#body?.destroy(reason)
     this.#controller?.abort(reason)
   }
 
-  #over(): void {
-    this.#asking.signal?.removeEventListener('abort', this.#abort)
+  #unlisten(): void {
+    this.#context.signal?.removeEventListener('abort', this.#abort)
   }
 }
 
@@ -201,7 +201,7 @@ function originOf({ protocol, hostname, port }: HttpRequest): string {
   return `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}`
 }
 
-/** Path and query of a request, as they are sent. */
+/** The request target: path and query. */
 export function pathOf({ path, query }: Pick<HttpRequest, 'path'> & Partial<Pick<HttpRequest, 'query'>>): string {
   const pairs = Object.entries(query ?? {}).flatMap(([name, value]) => {
     if (value === null) return [encode(name)]
@@ -210,7 +210,7 @@ export function pathOf({ path, query }: Pick<HttpRequest, 'path'> & Partial<Pick
   return pairs.length === 0 ? path : `${path}?${pairs.join('&')}`
 }
 
-/** As the signature is computed over it: RFC 3986, nothing else left as it is. */
+/** Percent-encoding as the signature needs it: all but RFC 3986's unreserved characters. */
 export function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }

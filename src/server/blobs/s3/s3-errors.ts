@@ -1,18 +1,18 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 
-/** The service answered 200 with something that is no answer; whether the call did its work is not known. */
+/** A 200 that is not valid S3; the outcome of the call is unknown. */
 export class BrokenResponse extends Error {
   override readonly name = 'BrokenResponse'
 }
 
-/** One try of a call took too long; whether it did its work is not known. */
+/** One try of a call took too long; its outcome is unknown. */
 export class TryTimeout extends Error {
   override readonly name = 'TryTimeout'
 }
 
-/** What an S3 service, or the way to it, said. */
+/** What an S3 service or the network reported. */
 export interface S3Failure {
-  /** HTTP status; `null` when no answer came. */
+  /** HTTP status; `null` without a response. */
   readonly status: number | null
   /** S3's code such as `SlowDown`, or the network's such as `ECONNRESET`; `null` when unknown. */
   readonly code: string | null
@@ -25,27 +25,27 @@ export function s3Failure(error: unknown): S3Failure {
   return { status, code: error.name === '' || error.name === 'Error' ? null : error.name }
 }
 
-/** Failures without a code, told by their name: the last one is undici's. */
+/** Failures that have a name and no code; the last one is undici's. */
 const NAMED = new Set(['TryTimeout', 'BrokenResponse', 'HTTPParserError'])
 
 const FULL_CODES = new Set(['QuotaExceeded', 'StorageFull', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded'])
 const FULL_STATUS = 507
 
-/** Codes that a later try may not meet, whatever the status. A skewed clock is corrected by the SDK for the next try. */
-const PASSING_CODES = new Set(['SlowDown', 'RequestTimeout', 'RequestTimeTooSkewed', 'InternalError', 'Throttling'])
-const PASSING_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504])
+/** Codes worth a retry, whatever the status. The SDK corrects a skewed clock for the next try. */
+const TRANSIENT_CODES = new Set(['SlowDown', 'RequestTimeout', 'RequestTimeTooSkewed', 'InternalError', 'Throttling'])
+const TRANSIENT_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504])
 
 export function isWorthRetry(error: unknown): boolean {
   if (isSealiftError(error)) return false
   if (error instanceof BrokenResponse || error instanceof TryTimeout) return true
   const { status, code } = s3Failure(error)
   if (code !== null && FULL_CODES.has(code)) return false
-  // Node's own mistakes (`ERR_…`) are the same every time; what the network does is not.
+  // Node's own errors (`ERR_…`) are permanent; those of the network are not.
   if (status === null) return code !== null && !code.startsWith('ERR_')
-  return isGood(status) || PASSING_STATUSES.has(status) || (code !== null && PASSING_CODES.has(code))
+  return isGood(status) || TRANSIENT_STATUSES.has(status) || (code !== null && TRANSIENT_CODES.has(code))
 }
 
-/** A success that cannot be understood is none. */
+/** An error with such a status: the SDK could not parse the response. */
 const isGood = (status: number): boolean => status >= 200 && status < 300
 
 export function isAbsent(error: unknown): boolean {
@@ -58,7 +58,7 @@ export function isPastEnd(error: unknown): boolean {
   return s3Failure(error).status === 416
 }
 
-/** The service's error as ours. Its own text is left out: some services repeat the request's signature in it. */
+/** @returns a `SealiftError` without the service's text: some services repeat the request's signature in it */
 export function translateS3Error(error: unknown): SealiftError {
   if (isSealiftError(error)) return error
   const { status, code } = s3Failure(error)
@@ -67,15 +67,15 @@ export function translateS3Error(error: unknown): SealiftError {
     return new SealiftError('storage_full', "The S3 storage is full, or the bucket's quota is used up", { cause })
   }
   const facts = [code, status === null ? null : `HTTP ${status}`].filter(each => each !== null)
-  const why = facts.length > 0 ? facts.join(', ') : 'no answer that could be understood'
+  const why = facts.length > 0 ? facts.join(', ') : 'no valid response'
   return new SealiftError('unavailable', `The S3 storage failed (${why})`, { cause })
 }
 
-/** A service's answer is told by status and code alone; a failure on the way to it by its message. */
+/** The cause of a response names its status and code only; that of a network failure its message. */
 function causeOf(error: unknown): Error {
   const { status, code } = s3Failure(error)
-  const answered = `S3 answered ${code ?? 'without a code'}, HTTP ${status}`
-  const message = status !== null ? answered : error instanceof Error ? error.message : 'unknown'
+  const response = `S3 responded ${code ?? 'without a code'}, HTTP ${status}`
+  const message = status !== null ? response : error instanceof Error ? error.message : 'unknown'
   return Object.assign(new Error(message), { code, status })
 }
 

@@ -19,11 +19,11 @@ import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
 import { BrokenResponse, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
 export interface S3ServiceOptions {
-  /** For bytes on their way out; a slow reader holds one of its connections. */
+  /** For reads: a slow reader holds one of its connections. */
   readonly reader: S3Client
   /** For everything else. */
   readonly client: S3Client
-  /** What `reader` receives in. */
+  /** Where `reader` receives. */
   readonly memory: ReceiveMemory
   readonly bucket: string
   readonly retry: RetryPolicy
@@ -36,13 +36,13 @@ export interface StoredObject {
   readonly modifiedAt: number
 }
 
-/** The bytes of a body, made anew for each try. */
+/** A body that can be opened once per try. */
 export interface ObjectBody {
   readonly sizeBytes: number
   open(current: Try): Uint8Array | Readable
 }
 
-/** The five calls of S3 that the store is made of: each with a deadline, tried again where that is safe, its answer checked. */
+/** The five S3 calls that the store needs: each with a deadline, a check of the response, and retries where they are safe. */
 export class S3Service {
   readonly #options: S3ServiceOptions
   readonly #objects: ObjectRequests
@@ -62,7 +62,7 @@ export class S3Service {
     return this.#options.retry
   }
 
-  /** Stores an object, replacing one of that name. Repeating it with the same bytes changes nothing. @throws storage_full, unavailable */
+  /** Stores or replaces an object. @throws storage_full, unavailable */
   async put(name: string, body: ObjectBody, signal: AbortSignal): Promise<void> {
     await this.#retried(signal, current => this.#putOnce(name, body, current))
   }
@@ -78,15 +78,15 @@ export class S3Service {
   }
 
   /**
-   * Asks for a range once; whoever takes the body reads it to its end or destroys it. The whole range is there, or this
-   * throws. @throws damaged; the SDK's errors
+   * Requests a range once; the caller reads the body to its end or destroys it. @throws damaged when the range is not
+   * complete; the SDK's errors
    */
   async get(name: string, range: ByteRange, current: Try): Promise<ResponseBody> {
     try {
-      const answer = await this.#askRange(name, range, current.signal)
-      const problem = rangeProblem(answer, range)
-      if (problem === null && !current.signal.aborted) return answer.body
-      answer.body.destroy()
+      const response = await this.#requestRange(name, range, current.signal)
+      const problem = rangeProblem(response, range)
+      if (problem === null && !current.signal.aborted) return response.body
+      response.body.destroy()
       throw problem ?? current.signal.reason
     } catch (error) {
       if (isAbsent(error)) throw new SealiftError('damaged', 'Stored bytes are missing: run `sealift fsck`')
@@ -95,7 +95,7 @@ export class S3Service {
     }
   }
 
-  /** A small object, all of it. @throws damaged, unavailable */
+  /** All bytes of a small object. @throws damaged, unavailable */
   getWhole(name: string, sizeBytes: number, signal: AbortSignal): Promise<Buffer> {
     return this.#retried(signal, async current => buffer(await this.get(name, { start: 0, end: sizeBytes }, current)))
   }
@@ -123,7 +123,7 @@ export class S3Service {
         if (isAbsent(error)) return
         throw error
       }
-      // Not every 200 is one: some carry an error in their body.
+      // Some services send an error in the body of a 200.
       if (await this.#exists(name, abortSignal)) throw new BrokenResponse('The object is still there')
     })
   }
@@ -141,7 +141,7 @@ export class S3Service {
     } while (token !== undefined)
   }
 
-  async #askRange(name: string, { start, end }: ByteRange, abortSignal: AbortSignal): Promise<RangeAnswer> {
+  async #requestRange(name: string, { start, end }: ByteRange, abortSignal: AbortSignal): Promise<RangeResponse> {
     const range = `bytes=${start}-${end - 1}`
     const { status, headers, body } = await this.#reading.send({ method: 'GET', name, range }, abortSignal)
     if (status === 206) return { range: headers['content-range'], lengthBytes: lengthOf(headers), body }
@@ -152,7 +152,7 @@ export class S3Service {
     return { range: output.ContentRange, lengthBytes: output.ContentLength, body: bodyOf(output) }
   }
 
-  /** For what a HEAD without its steps does not understand. */
+  /** The SDK interprets what the plain HEAD does not. */
   async #headBySdk(name: string, abortSignal: AbortSignal): Promise<StoredPart | null> {
     try {
       const output = await this.#options.client.send(new HeadObjectCommand(this.#named(name)), { abortSignal })
@@ -168,7 +168,7 @@ export class S3Service {
     try {
       const command = new PutObjectCommand({ ...this.#named(name), Body: opened, ContentLength: body.sizeBytes })
       const { ETag } = await this.#options.client.send(command, { abortSignal: current.signal })
-      if (ETag === undefined) throw new BrokenResponse('The answer to PUT names no object')
+      if (ETag === undefined) throw new BrokenResponse('The response to PUT has no ETag')
     } finally {
       if ('destroy' in opened) opened.destroy()
     }
@@ -183,7 +183,7 @@ export class S3Service {
     return this.#retried(signal, async ({ signal: abortSignal }) => {
       const page = await this.#options.client.send(command, { abortSignal })
       const lost = page.IsTruncated === true && page.NextContinuationToken === undefined
-      if (page.Name === undefined || lost) throw new BrokenResponse('The answer is no list')
+      if (page.Name === undefined || lost) throw new BrokenResponse('The response is no list')
       return page
     })
   }
@@ -207,13 +207,13 @@ export class S3Service {
   }
 }
 
-interface RangeAnswer {
+interface RangeResponse {
   readonly range: string | undefined
   readonly lengthBytes: number | undefined
   readonly body: ResponseBody
 }
 
-/** What `createS3Handler` makes. A body that is destroyed before its end says so by an error, also when nobody reads it. */
+/** The body is one of `createS3Handler`. It emits an error when it is destroyed early, also without a reader. */
 function bodyOf({ Body }: GetObjectCommandOutput): ResponseBody {
   return (Body as unknown as ResponseBody).on('error', () => undefined)
 }
@@ -223,16 +223,19 @@ function lengthOf(headers: ObjectResponse['headers']): number | undefined {
   return length === undefined ? undefined : Number(length)
 }
 
-/** The SDK corrects its clock by such an answer, for all calls. */
+/** The SDK corrects its clock by such a response, for all calls. */
 const SKEWED = 'RequestTimeTooSkewed'
 
-/** As the SDK tells it: by the name of the code, and the status. */
-function failureOf(status: number, answer: string): Error {
-  const name = /<Code>(\w+)<\/Code>/.exec(answer)?.[1] ?? 'Error'
-  return Object.assign(new Error(`The service answered ${status}`), { name, $metadata: { httpStatusCode: status } })
+/** An error in the SDK's form: the code as its name, and the status. */
+function failureOf(status: number, body: string): Error {
+  const name = /<Code>(\w+)<\/Code>/.exec(body)?.[1] ?? 'Error'
+  return Object.assign(new Error(`The service responded with ${status}`), {
+    name,
+    $metadata: { httpStatusCode: status },
+  })
 }
 
-/** A service in trouble is not asked a second time what its trouble is. */
+/** The status suffices: an overloaded service gets no second request for details. */
 const isBusy = (status: number): boolean => status >= 500 || status === 429
 
 function storedPart(sizeBytes: number | undefined, etag: string | undefined): StoredPart {
@@ -240,12 +243,12 @@ function storedPart(sizeBytes: number | undefined, etag: string | undefined): St
   return { sizeBytes, etag }
 }
 
-/** A service that knows no ranges answers with the whole object; a short object with less than was asked. */
-function rangeProblem({ range, lengthBytes }: RangeAnswer, { start, end }: ByteRange): Error | null {
+/** A service without ranges sends the complete object; of a short object it sends less than was requested. */
+function rangeProblem({ range, lengthBytes }: RangeResponse, { start, end }: ByteRange): Error | null {
   const match = /^bytes (\d+)-(\d+)\//.exec(range ?? '')
-  if (!match || Number(match[1]) !== start) return new BrokenResponse('The answer is not the range that was asked for')
+  if (!match || Number(match[1]) !== start) return new BrokenResponse('The response is not the requested range')
   if (Number(match[2]) + 1 < end) return tooShort()
-  return lengthBytes === end - start ? null : new BrokenResponse('The answer is not as long as its range')
+  return lengthBytes === end - start ? null : new BrokenResponse('The response is not as long as its range')
 }
 
 function tooShort(): SealiftError {

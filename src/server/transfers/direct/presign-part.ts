@@ -6,7 +6,7 @@ import type { GrantsDirectAccess, StoredPart } from '../../blobs/blob-store.ts'
 import { blobTopic, partTopic } from '../../change-feed/change-feed.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-store.ts'
 import { findLiveUpload } from '../upload/find-upload.ts'
-import { assertStillTaken, checkPlace, type PutPart } from '../upload/put-part.ts'
+import { assertStillTaken, assertTakesPart, type PutPart } from '../upload/put-part.ts'
 import {
   bytesAhead,
   type DirectAccess,
@@ -116,7 +116,7 @@ async function reserve(
   part: DirectPart,
 ): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null; readonly caps: QuotaCaps }> {
   const upload = await findLiveUpload(deps.records, part.uploadId, caller)
-  checkPlace(upload, part)
+  assertTakesPart(upload, part)
   const caps = { ...quotaCaps(chargedTier(deps, caller, upload.clientId)), maxBytes: upload.maxBytes }
   return { upload, caps, durable: await deps.records.reservePart(upload.uploadId, part, caps) }
 }

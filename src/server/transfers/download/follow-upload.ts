@@ -1,10 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobStore, ByteSink } from '../../blobs/blob-store.ts'
-import { blobTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
+import { blobTopic, followTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
-
-/** The feed is a hint; a follower looks again after this long even when nothing was announced. */
-const LOOK_AGAIN_MS = 15_000
 
 export interface FollowUpload {
   readonly records: MediaRecords
@@ -18,35 +15,34 @@ export interface Progress {
   readonly durableBytes: number
 }
 
-/** Bytes readable from the start of a media, now. */
+/** Bytes that are readable from the start now. */
 export async function durableBytesOf(records: MediaRecords, media: MediaRecord): Promise<number> {
   if (media.state === 'complete') return media.sizeBytes ?? 0
   return records.durablePrefix(media.blobId, media.partBytes)
 }
 
 /**
- * Waits until byte `position` is durable or the media is complete, whichever comes first.
+ * Waits until byte `position` is durable or the media item is complete, whichever comes first.
  * @throws gone when the upload is given up or the lease ends meanwhile
  */
-export async function waitForByte(
+export function waitForByte(
   { records, feed }: Pick<FollowUpload, 'records' | 'feed'>,
   { mediaId, blobId }: MediaRecord,
   position: number,
   signal: AbortSignal,
 ): Promise<Progress> {
-  using changes = feed.listen(blobTopic(blobId))
-  for (;;) {
+  const look = async (): Promise<Progress | null> => {
     const media = await records.findMedia(mediaId)
-    if (!media || media.endedAt !== null) throw new SealiftError('gone', 'The sender gave this media up')
+    if (!media || media.endedAt !== null) throw new SealiftError('gone', 'The sender gave this media item up')
     const durableBytes = await durableBytesOf(records, media)
-    if (durableBytes > position || media.state === 'complete') return { media, durableBytes }
-    await changes.next(LOOK_AGAIN_MS, signal)
+    return durableBytes > position || media.state === 'complete' ? { media, durableBytes } : null
   }
+  return followTopic({ feed, topic: blobTopic(blobId), signal }, look)
 }
 
 /**
  * Copies bytes from `start` to `end` (`null`: to the end, wherever that will be) into `sink` as they become durable.
- * Resolves with the position reached: `end`, or the size of the media.
+ * Resolves with the position reached: `end`, or the size of the media item.
  */
 export async function followBytes(
   deps: FollowUpload,

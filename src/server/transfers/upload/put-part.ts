@@ -4,6 +4,7 @@ import { abortableSource } from '../../../common/abort-race.ts'
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { type Caller, chargedTier, type Charging, quotaCaps, slotRequest } from '../../access/caller.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
+import { assertPartFits } from '../../blobs/part-size.ts'
 import { blobTopic, type ChangeFeed, partTopic, uploadTopic } from '../../change-feed/change-feed.ts'
 import type { Clock } from '../../clock.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
@@ -40,7 +41,7 @@ export interface IncomingPart {
  */
 export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart, signal: AbortSignal): Promise<void> {
   const upload = await findLiveUpload(deps.records, part.uploadId, caller)
-  checkPlace(upload, part)
+  assertTakesPart(upload, part)
   using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
   await deps.inFlight.exclusive(upload.uploadId, part.index, async takenOver => {
     const stop = AbortSignal.any([signal, slot.signal, takenOver])
@@ -53,29 +54,15 @@ export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart,
   })
 }
 
-/** Whether a part of this size may stand at this place. @throws upload_complete, size_mismatch, too_large */
-export function checkPlace(
-  upload: UploadRecord,
-  { index, sizeBytes }: { readonly index: number; readonly sizeBytes: number },
+/** @throws upload_complete, size_mismatch, too_large */
+export function assertTakesPart(
+  { state, partBytes, declaredBytes }: UploadRecord,
+  part: { readonly index: number; readonly sizeBytes: number },
 ): void {
-  const { partBytes } = upload
-  if (upload.state !== 'uploading') {
+  if (state !== 'uploading') {
     throw new SealiftError('upload_complete', 'The upload is complete and takes no part any more')
   }
-  if (sizeBytes > partBytes) {
-    throw new SealiftError('too_large', `A part of this upload holds at most ${partBytes} bytes`, {
-      context: { limit: 'partBytes', value: partBytes },
-    })
-  }
-  const totalBytes = upload.declaredBytes
-  if (totalBytes === null) return
-  const expectedBytes = Math.min(partBytes, totalBytes - index * partBytes)
-  if (sizeBytes === expectedBytes) return
-  const message =
-    expectedBytes > 0
-      ? `Part ${index} of an upload of ${totalBytes} bytes holds ${expectedBytes} bytes, not ${sizeBytes}`
-      : `An upload of ${totalBytes} bytes has no part ${index}`
-  throw new SealiftError('size_mismatch', message, { context: { sizeBytes: totalBytes } })
+  assertPartFits({ partBytes, totalBytes: declaredBytes }, part)
 }
 
 function sourceOf({ source, sha256 }: IncomingPart): ByteSource {
@@ -140,7 +127,7 @@ export async function assertStillTaken(
   caller: Caller,
   part: { readonly uploadId: string; readonly index: number; readonly sizeBytes: number },
 ): Promise<void> {
-  checkPlace(await findLiveUpload(records, part.uploadId, caller), part)
+  assertTakesPart(await findLiveUpload(records, part.uploadId, caller), part)
 }
 
 /** @throws part_conflict when the bytes differ from the stored ones */
