@@ -123,7 +123,7 @@ describe('several processes on one machine, files and SQLite', () => {
     const pid = started()
     serving.running.child.kill('SIGHUP')
     await until('readiness is green', async () => (await fetch(`${adminUrl}/readyz`)).status === 200)
-    expect(started()).toBe(pid)
+    expect(started(), serving.running.stderr()).toBe(pid)
     await until('both have read it', () => reloaded() >= reloadedBefore + 2)
   })
 
