@@ -15,7 +15,7 @@ type AnyField = Field<unknown, string>
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const YAML_HEAD = `# Every setting of Sealift with its default. Nothing here needs to be set: keep what you change.
+const YAML_HEAD = `# Every setting of Sealift with its default. No key is required: copy only those that you change.
 # Sizes are written 8MiB or 500kB, durations 500ms, 30s, 15m, 12h or 30d.
 # Each value can also come from an environment variable: SEALIFT_ and its path in capitals, with _ between words.
 # All keys are explained in docs/configuration.md; \`sealift config check FILE\` finds every mistake at once.
@@ -50,7 +50,7 @@ function renderField(key: string, { facts }: AnyField, indent: string): string {
 
 function describeField({ facts }: Pick<AnyField, 'facts'>): string {
   const notes = [facts.unit, facts.range].filter(Boolean).join(', ')
-  const file = facts.file ? ' May be kept in a file of its own, named by the key with File at its end.' : ''
+  const file = facts.file ? ' May be read from a separate file, named by the key with File at its end.' : ''
   return `${sentence(facts.about)}${notes ? ` [${notes}]` : ''}${facts.live ? ' (live)' : ''}${file}`
 }
 
@@ -64,7 +64,7 @@ function comment(text: string, indent: string): string {
     .join('\n')}\n`
 }
 
-/** An optional section is shown, but not in force: `#` in front of every line, two for what is already a comment. */
+/** An optional section is shown as a comment: `#` in front of every line, two in front of comments. */
 function commentedOut(block: string, indent: string): string {
   return block
     .trimEnd()
@@ -87,39 +87,39 @@ const PAGE_HEAD = `# Configuration
 
 <!-- Made by scripts/make-config-docs.ts from the schema that checks the configuration: change it there. -->
 
-Sealift runs without any configuration. What you change goes into a YAML file, given by \`--config FILE\` or by the
-variable \`SEALIFT_CONFIG\`; environment variables win over the file, and the command line wins over both.
+Sealift runs without any configuration. To change a setting, write a YAML file and name it by \`--config FILE\` or by the
+variable \`SEALIFT_CONFIG\`. Environment variables override the file, and the command line overrides both.
 [\`config/default.yaml\`](../config/default.yaml) shows every key with its default; the files beside it are examples.
 
 - **Sizes** are written \`8MiB\` (binary), \`500kB\` (decimal) or as a number of bytes; **durations** \`500ms\`, \`30s\`,
   \`15m\`, \`12h\`, \`30d\`, \`4w\`, or as a number of milliseconds.
 - **Variables**: \`SEALIFT_\` and the path of the key in capitals, with \`_\` between words: \`listen.publicUrl\` is
-  \`SEALIFT_LISTEN_PUBLIC_URL\`. Lists and maps are given as YAML or JSON; a list of plain words may be written
-  \`one,two\`. In \`SEALIFT_TIERS_<NAME>_…\` the name is that of a tier. An empty variable counts as not set.
-- **Files of their own**: a key marked *file* may be given as \`<key>File\` (variable \`…_FILE\`): the path of a file that
-  holds the value, as Docker and Kubernetes hand out secrets.
-- **Mistakes** are told all at once, with the key and the line or variable it came from, never with the value. An unknown
-  key or variable is a mistake. \`sealift config check\` looks without starting, \`sealift config print\` shows what is in
-  force, with secrets hidden.
-- **Reload**: \`SIGHUP\` reads everything again. Keys marked *live* take effect at once for new requests, while running
-  transfers keep what they were granted; others are reported as needing a restart. If there is any mistake, all of the
+  \`SEALIFT_LISTEN_PUBLIC_URL\`. Lists and maps are YAML or JSON; a list of plain words may be written
+  \`one,two\`. In \`SEALIFT_TIERS_<NAME>_…\` the name is that of a tier. An empty variable counts as unset.
+- **Separate files**: a key marked *file* may be given as \`<key>File\` (variable \`…_FILE\`): the path of a file that
+  contains the value, as Docker and Kubernetes provide secrets.
+- **Mistakes** are reported all at once, with the key and its line or variable, never with the value. An unknown
+  key or variable is a mistake. \`sealift config check\` validates without starting; \`sealift config print\` prints the effective
+  configuration with secrets hidden.
+- **Reload**: \`SIGHUP\` reads everything again. Keys marked *live* apply to new requests at once; running
+  transfers are not affected. Other changed keys are reported as needing a restart. After any mistake, the
   old configuration stays in force.
-- **Tiers**: what a tier leaves out is taken from \`tiers.default\`.
+- **Tiers**: a tier inherits omitted keys from \`tiers.default\`.
 
 ## Tokens
 
-Requests carry a token as \`Authorization: Bearer TOKEN\`; in a URL it is never taken. A token that is sent must be valid,
-also where none is needed. All tokens of one subject are one client: they share its limits, its quota and what it owns.
+Requests carry a token as \`Authorization: Bearer TOKEN\`; a token in a URL is ignored. A token that is sent must be valid,
+even where none is required. All tokens of one subject are one client: they share its limits, its quota and its media.
 
-- **Static tokens** are long random texts; the configuration holds their SHA-256. \`sealift config token --subject NAME\`
+- **Static tokens** are long random texts; the configuration contains their SHA-256. \`sealift config token --subject NAME\`
   makes one and prints its entry.
-- **Signed tokens** (JWT) need \`sub\` and \`exp\`. They are checked when a request begins, and a transfer that runs by then
+- **Signed tokens** (JWT) need \`sub\` and \`exp\`. They are verified when a request begins; a running transfer
   may end after their expiry. A tier that is named but not configured counts as \`default\`. While keys cannot be fetched
-  from \`jwksUrl\`, requests are answered 503, never let in.
-- **Revoking**: a token that is gone from the configuration after a reload stops working at once, and what runs on it is
-  cut; so too signed tokens whose key, issuer or audience is no longer taken, and anonymous clients when open mode is
-  switched off. One signed token cannot be revoked before it expires: give them short lives.
-- **Devices**: a token may name a device (\`device\`, or the claim \`deviceClaim\`); a client may have as many as its tier's
+  from \`jwksUrl\`, requests get 503, never access.
+- **Revoking**: when a reload removes a token from the configuration, the token stops working at once, and its transfers are
+  cut. The same holds for signed tokens whose key, issuer or audience is no longer accepted, and for anonymous clients when open mode
+  is switched off. A single signed token cannot be revoked before it expires: give signed tokens short lives.
+- **Devices**: a token may name a device (\`device\`, or the claim \`deviceClaim\`). A client may have as many as its tier's
   \`devices\`, counted over \`access.forgetDevicesAfter\`.
 `
 

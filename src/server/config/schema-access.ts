@@ -41,11 +41,11 @@ function parseJson(value: string, context: z.RefinementCtx): unknown {
 
 export const JWT_ALGORITHMS = ['HS256', 'EdDSA', 'ES256', 'RS256', 'PS256'] as const
 
-const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicKey, jwks and jwksUrl is needed', {
+const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicKey, jwks and jwksUrl is required', {
   algorithms: list({
     written: ['EdDSA'],
     item: z.enum(JWT_ALGORITHMS, { error: `must be one of ${JWT_ALGORITHMS.join(', ')}` }),
-    about: 'Algorithms that are taken; a token with any other is refused',
+    about: 'Accepted algorithms; a token with any other is refused',
     range: JWT_ALGORITHMS.join(', '),
     live: true,
   }),
@@ -72,7 +72,7 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     live: true,
   }),
   jwksUrl: optionalText({
-    about: 'Where a JSON Web Key Set is fetched from',
+    about: 'URL of a JSON Web Key Set',
     range: 'an https URL (http on loopback only)',
     check: checkHttpUrl,
     live: true,
@@ -93,8 +93,8 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     about: 'How long a fetch of the key set may take',
     live: true,
   }),
-  issuer: optionalText({ about: 'The issuer (iss) every token must name; null: any', live: true }),
-  audience: optionalText({ about: 'The audience (aud) every token must name; null: any', live: true }),
+  issuer: optionalText({ about: 'The issuer (iss) that every token must name; null: any', live: true }),
+  audience: optionalText({ about: 'The audience (aud) that every token must name; null: any', live: true }),
   tierClaim: text({
     written: 'tier',
     about: 'The claim that names the tier; tier default when a token has none',
@@ -106,22 +106,22 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     min: 0,
     max: 5 * MINUTE,
     range: '0s to 5m',
-    about: 'How far clocks may differ when exp and nbf are checked',
+    about: 'Accepted clock difference for exp and nbf',
     live: true,
   }),
 })
 
-export const access = section('Who may do what', {
+export const access = section('Access without a token, with static tokens and with JWTs', {
   openMode: choice({
     options: ['loopback', 'everywhere', 'off'],
     written: 'loopback',
     about:
-      'Who may store without a token of their own: loopback, the user that runs the server on this machine (`serve` writes a token into a file of that user, which the command and sealift/node read by themselves; not beside listen.publicUrl or listen.trustedProxies); everywhere, anyone; off, nobody',
+      'Who may store without a configured token. loopback: only the user that runs the server, on this machine (`serve` writes a local token into a file of that user, which the command and sealift/node read automatically; not allowed beside listen.publicUrl or listen.trustedProxies). everywhere: anyone. off: no client',
     live: true,
   }),
   openTier: text({
     written: 'default',
-    about: 'Tier of clients without a token; each address is one client',
+    about: 'Tier of clients without a token; each IP address is one client',
     range: 'name of a tier',
     live: true,
   }),
@@ -129,7 +129,7 @@ export const access = section('Who may do what', {
     options: ['capability', 'token'],
     written: 'capability',
     about:
-      'capability: whoever knows the unguessable id of a media or parcel may read it; token: a valid token is needed too',
+      'capability: the unguessable id of a media item or parcel permits reading it; token: a valid token is required too',
     live: true,
   }),
   tokens: list({
@@ -137,7 +137,7 @@ export const access = section('Who may do what', {
     item: token,
     entryKeys: ['subject', 'sha256', 'tier', 'device'],
     about:
-      'Static tokens: subject (whom limits and charges are counted under), sha256 (hex, of the token), tier, device (optional)',
+      'Static tokens: subject (the client for limits and charges), sha256 (hex, of the token), tier, device (optional)',
     range: 'a list of maps',
     secret: true,
     file: true,

@@ -16,12 +16,12 @@ import { checkHttpUrl, checkUnescaped, DAY, HOUR, MiB, MINUTE, SECOND } from './
 const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
   endpoint: text({
     written: '',
-    about: 'Address of the service',
+    about: 'URL of the service',
     range: 'an http or https URL',
     check: checkHttpUrl,
   }),
   publicEndpoint: optionalText({
-    about: 'Address under which clients reach the service, for transfer direct; null: the same as endpoint',
+    about: 'URL at which clients reach the service, for transfer direct; null: the same as endpoint',
     range: 'an http or https URL',
     check: checkHttpUrl,
   }),
@@ -29,12 +29,12 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
   bucket: text({ written: '', about: 'The bucket; it must exist', range: 'a name' }),
   prefix: text({
     written: 'sealift/',
-    about: 'What every object name begins with; ends with /',
+    about: 'Prefix of every object name; ends with /',
     range: 'letters, digits and . _ - /',
     check: value => (/^[A-Za-z0-9._/-]+\/$/.test(value) ? null : 'must be letters, digits or . _ - / and end with /'),
   }),
   accessKeyId: optionalText({
-    about: "The access key; with neither key, AWS's own places are asked (its variables, the machine's role)",
+    about: "The access key; without both keys, AWS's default sources apply (its variables, the machine's role)",
     file: true,
   }),
   secretAccessKey: optionalText({ about: 'The secret of the access key', secret: true, file: true }),
@@ -44,20 +44,20 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
-    about: 'How long making a connection may take',
+    about: 'Timeout of opening a connection',
   }),
   requestTimeout: duration({
     written: '30s',
     min: 100,
     max: 10 * MINUTE,
     range: '100ms to 10m',
-    about: 'How long one try of one call may take to answer; while bytes move, how long without any',
+    about: 'Timeout of one attempt of one request; while bytes move, the longest time without any',
   }),
   maxSockets: optionalCount({
     min: 1,
     max: 10_000,
     about:
-      'Connections of a process to the service, for reading and for all else, each; null: enough for 16 clients that each use all slots of their tier, at least 256',
+      'Connections of a process to the service for reading, and as many for everything else; null: enough for 16 clients that use all slots of their tier, at least 256',
     unit: 'connections',
   }),
   memory: size({
@@ -65,23 +65,22 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
     min: MiB,
     max: 1024 * 1024 * MiB,
     range: '1MiB to 1TiB, at least transfer.partBytes',
-    about:
-      'Memory in which parts are kept to be sent again if the service fails; beyond it they are passed straight on',
+    about: 'Memory that holds parts for a retry if the service fails; beyond it parts are streamed without a retry',
   }),
 })
 
-export const storage = section('Where the sealed bytes are kept', {
+export const storage = section('Where sealed bytes are stored', {
   kind: choice({
     options: ['files', 's3'],
     written: 'files',
-    about: 'files: one file for each media, on a local disk; s3: one object for each part, in an S3-compatible service',
+    about: 'files: one file per media item, on a local disk; s3: one object per part, in an S3-compatible service',
   }),
   directory: optionalText({ about: 'Folder of the files; when null, `blobs` inside dataDirectory', range: 'a path' }),
   refuseAbovePercent: count({
     written: 90,
     min: 1,
     max: 100,
-    about: 'New uploads are refused when the disk is fuller than this; reading goes on. 100: never',
+    about: 'New uploads are refused when the disk is fuller than this; reading still works. 100: never',
     unit: 'percent of the disk',
     live: true,
   }),
@@ -99,7 +98,7 @@ export const storage = section('Where the sealed bytes are kept', {
   transfer: choice({
     options: ['proxy', 'direct'],
     written: 'proxy',
-    about: 'proxy: bytes pass this server; direct: clients exchange them with the S3 service by short-lived addresses',
+    about: 'proxy: bytes pass through this server; direct: clients exchange them with the S3 service by presigned URLs',
     live: true,
   }),
   directUrlTtl: duration({
@@ -107,7 +106,7 @@ export const storage = section('Where the sealed bytes are kept', {
     min: SECOND,
     max: DAY,
     range: '1s to 1d',
-    about: 'How long such an address works, and how long an unused slot is held for it',
+    about: 'Lifetime of a presigned URL, and of its slot if it is not used',
     live: true,
   }),
   s3,
@@ -128,22 +127,22 @@ const postgres = optionalSection('The database of records.kind postgres', {
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
-    about: 'How long a free connection is waited for',
+    about: 'Longest wait for a free connection',
   }),
   statementTimeout: duration({
     written: '10s',
     min: 100,
     max: HOUR,
     range: '100ms to 1h',
-    about: 'How long one statement may take',
+    about: 'Timeout of one statement',
   }),
 })
 
-export const records = section('Where uploads, leases and parcels are recorded', {
+export const records = section('The database of uploads, leases and parcels', {
   kind: choice({
     options: ['sqlite', 'postgres'],
     written: 'sqlite',
-    about: 'sqlite: one file on a local disk; postgres: a PostgreSQL database that several nodes share',
+    about: 'sqlite: one file on a local disk; postgres: a PostgreSQL database that all nodes share',
   }),
   file: optionalText({
     about: 'The database of kind sqlite; when null, `records.sqlite` inside dataDirectory',
@@ -162,20 +161,20 @@ const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
     check: value =>
       /^(redis|valkey)s?:\/\/./.test(value) ? checkUnescaped(value) : 'must begin with redis:// or rediss://',
   }),
-  prefix: text({ written: 'sealift:', about: 'What every key begins with', range: 'a text' }),
+  prefix: text({ written: 'sealift:', about: 'Prefix of every key', range: 'a text' }),
   commandTimeout: duration({
     written: '500ms',
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
-    about: 'How long one command may take; then limits fall back to a share of this node',
+    about: 'Timeout of one command; after it each node applies its share of the limits',
   }),
   leaseTtl: duration({
     written: '10s',
     min: SECOND,
     max: 10 * MINUTE,
     range: '1s to 10m',
-    about: 'Slots of a node that is not heard of for this long are free again',
+    about: 'Slots of a node without a heartbeat for this long are released',
   }),
 })
 
@@ -183,7 +182,7 @@ export const limits = section('Limits across nodes', {
   shared: choice({
     options: ['memory', 'valkey'],
     written: 'memory',
-    about: 'memory: counted in this process alone; valkey: counted for all nodes together',
+    about: 'memory: counted in this process only; valkey: counted for all nodes together',
   }),
   valkey,
 })

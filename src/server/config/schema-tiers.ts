@@ -11,7 +11,7 @@ const byKind = {
   video: kindCap('16GiB', 'video'),
   audio: kindCap('16GiB', 'voice note or song'),
   document: kindCap('16GiB', 'document'),
-  other: kindCap('16GiB', 'media whose kind was not told'),
+  other: kindCap('16GiB', 'media without a kind'),
 } satisfies Record<(typeof KINDS)[number], unknown>
 
 const transfers = (written: number, about: string) =>
@@ -34,14 +34,14 @@ const storageSize = (written: string, about: string) =>
 const ttl = (written: string, about: string) =>
   lifetime({ written, min: SECOND, max: 3660 * DAY, range: '1s to 3660d', about, live: true })
 
-export const tier = section('What applies to each client of the tier', {
-  concurrentUploads: transfers(32, 'Transfers towards the server at once'),
-  concurrentDownloads: transfers(64, 'Transfers from the server at once'),
+export const tier = section('Limits of each client of the tier', {
+  concurrentUploads: transfers(32, 'Concurrent transfers to the server'),
+  concurrentDownloads: transfers(64, 'Concurrent transfers from the server'),
   queue: count({
     written: 512,
     min: 0,
     max: 100_000,
-    about: 'Transfers that may wait for a slot, each way',
+    about: 'Transfers in the queue for a slot, per direction',
     unit: 'transfers',
     live: true,
   }),
@@ -66,20 +66,20 @@ export const tier = section('What applies to each client of the tier', {
     written: 2000,
     min: 1,
     max: 10_000_000,
-    about: 'Requests that may come at once',
+    about: 'Requests that may arrive in one burst',
     unit: 'requests',
     live: true,
   }),
   uploadBytesPerSecond: byteRate('Rate of all uploads together.'),
   downloadBytesPerSecond: byteRate('Rate of all downloads together.'),
-  maxBytes: section('Largest media of each kind, sealed; the kind is the word of the client', byKind),
-  storedBytes: storageSize('100GiB', 'Bytes kept at once: media, manifests, and what unfinished uploads reserve'),
+  maxBytes: section('Largest media item of each kind, sealed; the client declares the kind', byKind),
+  storedBytes: storageSize('100GiB', 'Stored bytes: media, manifests, and reservations of unfinished uploads'),
   storedRows: count({
     written: 10_000_000,
     min: 0,
     max: 1_000_000_000_000,
     about:
-      'Records kept at once: one for each media or forward and for each download it counts, each parcel and each media it covers, each idempotency key',
+      'Stored records: one for each media item or forward and for each download that it counts, each parcel and each media item that it covers, each idempotency key',
     unit: 'records',
     live: true,
   }),
@@ -87,7 +87,7 @@ export const tier = section('What applies to each client of the tier', {
     written: 1000,
     min: 1,
     max: 10_000_000,
-    about: 'Unfinished uploads at once',
+    about: 'Unfinished uploads',
     unit: 'uploads',
     live: true,
   }),
@@ -100,8 +100,8 @@ export const tier = section('What applies to each client of the tier', {
     about: 'Largest sealed manifest of a parcel',
     live: true,
   }),
-  defaultTtl: ttl('30d', 'How long media and parcels are kept when the sender does not say'),
-  maxTtl: ttl('90d', 'Longest time a sender may ask for'),
+  defaultTtl: ttl('30d', 'Lifetime of media and parcels, if the sender names none'),
+  maxTtl: ttl('90d', 'Longest lifetime that a sender may request'),
   devices: count({
     written: 5,
     min: 0,

@@ -35,11 +35,11 @@ import {
 const port = (written: number, about: string) =>
   count({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
 
-const listen = section('Where clients connect', {
-  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; 0.0.0.0 or :: for all' }),
+const listen = section('The listener for clients', {
+  host: listenHost({ written: '127.0.0.1', about: 'IP address to listen on; 0.0.0.0 or :: for all' }),
   port: port(7325, 'Port to listen on.'),
   publicUrl: optionalText({
-    about: 'The address clients use when a reverse proxy is in front; the only source of absolute URLs',
+    about: 'URL that clients use if a reverse proxy is in front; the only source of absolute URLs',
     range: 'an http or https URL',
     check: checkPublicUrl,
   }),
@@ -48,7 +48,7 @@ const listen = section('Where clients connect', {
     item: z
       .string({ error: 'must be a text' })
       .refine(checkProxy, 'must be an address, a network such as 10.0.0.0/8, loopback or private'),
-    about: 'Proxies whose X-Forwarded-For is believed; nobody else can choose the address limits are counted under',
+    about: 'Proxies whose X-Forwarded-For is trusted; other clients cannot choose the IP address that limits apply to',
     range: 'addresses, networks such as 10.0.0.0/8, loopback, private',
     live: true,
   }),
@@ -57,14 +57,14 @@ const listen = section('Where clients connect', {
     min: 1,
     max: 65_535,
     about:
-      'Connections that the system holds until the server accepts them; a burst beyond is cut. The system caps it (net.core.somaxconn)',
+      'Length of the accept queue; a larger burst of connections is reset. The system caps it (net.core.somaxconn)',
     unit: 'connections',
   }),
   maxConnections: count({
     written: 10_000,
     min: 1,
     max: 1_000_000,
-    about: 'Open connections in all; each node of a cluster counts its own',
+    about: 'Open connections in total; each node of a cluster counts its own',
     unit: 'connections',
   }),
   maxConnectionsPerAddress: count({
@@ -72,19 +72,22 @@ const listen = section('Where clients connect', {
     min: 0,
     max: 1_000_000,
     about:
-      'Open connections of one address (one /64 network in IPv6); trusted proxies are exempt. Each node counts its own. 0: no limit',
+      'Open connections of one IP address (one /64 network in IPv6); trusted proxies are exempt. Each node counts its own. 0: no limit',
     unit: 'connections',
     live: true,
   }),
 })
 
-const admin = section('Metrics and health, on a listener of their own', {
-  enabled: flag({ written: true, about: 'Whether that listener is opened' }),
-  host: listenHost({ written: '127.0.0.1', about: 'Address to listen on; whoever reaches it can read the metrics' }),
+const admin = section('The second listener, for metrics and health', {
+  enabled: flag({ written: true, about: 'Whether this listener is opened' }),
+  host: listenHost({
+    written: '127.0.0.1',
+    about: 'IP address to listen on; every client that can connect can read the metrics',
+  }),
   port: optionalCount({
     min: 0,
     max: 65_535,
-    about: 'Port to listen on. null: 7326, or any free one where that is taken; 0: any free one',
+    about: 'Port to listen on. null: 7326, or any free one if 7326 is taken; 0: any free one',
     unit: 'port',
   }),
   hosts: list({
@@ -93,18 +96,18 @@ const admin = section('Metrics and health, on a listener of their own', {
       .string({ error: 'must be a text' })
       .refine(checkHostName, 'must be a host name such as metrics.internal, without a port'),
     about:
-      'Names by which it may be called, beside localhost and addresses. Any other name in Host is refused, so that no web page can reach it by a name of its own',
+      'Accepted names in Host, beside localhost and IP addresses. Other names are refused, so that no web page can reach this listener by a name of its own',
     range: 'host names',
   }),
 })
 
-const transfer = section('How bytes move', {
+const transfer = section('Transfers', {
   partBytes: size({
     written: '8MiB',
     min: CHUNK_BYTES,
     max: MAX_PART_BYTES,
     range: '256KiB to 256MiB, a multiple of 256KiB',
-    about: 'Part size of new uploads; running ones keep theirs',
+    about: 'Part size of new uploads; running uploads are not affected',
     live: true,
   }),
   idleTimeout: duration({
@@ -112,7 +115,7 @@ const transfer = section('How bytes move', {
     min: 100,
     max: HOUR,
     range: '100ms to 1h',
-    about: 'A transfer that moves no byte for this long is cut',
+    about: 'A transfer without a byte for this long is cut',
     live: true,
   }),
   minimumBytesPerSecond: size({
@@ -121,7 +124,7 @@ const transfer = section('How bytes move', {
     max: 1024 * MiB,
     range: '0 to 1GiB',
     unit: 'size per second',
-    about: 'A transfer slower than this, measured over idleTimeout, is cut. 0: none is',
+    about: 'A transfer slower than this, measured over idleTimeout, is cut. 0: no minimum',
     live: true,
   }),
   uploadExpiry: duration({
@@ -129,7 +132,7 @@ const transfer = section('How bytes move', {
     min: SECOND,
     max: 30 * DAY,
     range: '1s to 30d',
-    about: 'An unfinished upload is given up this long after its last part',
+    about: 'An unfinished upload expires this long after its last part',
     live: true,
   }),
   downloadGrantTtl: duration({
@@ -137,7 +140,7 @@ const transfer = section('How bytes move', {
     min: SECOND,
     max: 30 * DAY,
     range: '1s to 30d',
-    about: 'How long one counted download may go on asking for ranges',
+    about: 'How long one counted download may request further ranges',
     live: true,
   }),
   parcelWaitMax: duration({
@@ -148,56 +151,60 @@ const transfer = section('How bytes move', {
     about: 'Longest wait for the next version of a parcel',
     live: true,
   }),
-  formMaxFiles: count({ written: 100, min: 1, max: 10_000, about: 'Files in one form', unit: 'files', live: true }),
+  formMaxFiles: count({
+    written: 100,
+    min: 1,
+    max: 10_000,
+    about: 'Largest number of files in one form',
+    unit: 'files',
+    live: true,
+  }),
   stopGrace: duration({
     written: '10s',
     min: 0,
     max: HOUR,
     range: '0s to 1h',
-    about: 'How long running transfers may go on when the server is told to stop',
+    about: 'How long running transfers may continue when the server stops',
     live: true,
   }),
 })
 
-const buffers = section(
-  'Memory for what is buffered for requests: JSON, manifests both ways, forms; each process has its own',
-  {
-    bytes: size({
-      written: '48MiB',
-      min: MiB,
-      max: 1024 * 1024 * MiB,
-      range: '1MiB to 1TiB',
-      about: 'Of all clients together; a quarter is kept for requests of up to 64KiB',
-      live: true,
-    }),
-    bytesPerClient: size({
-      written: '16MiB',
-      min: MiB,
-      max: 1024 * 1024 * MiB,
-      range: '1MiB to 1TiB',
-      about: 'Of one client; a manifest larger than three quarters of this waits until the client has no other',
-      live: true,
-    }),
-    queue: count({
-      written: 512,
-      min: 0,
-      max: 100_000,
-      about: 'Requests that may wait for memory of one client, and as many for that of all',
-      unit: 'requests',
-      live: true,
-    }),
-    queueWait: duration({
-      written: '5s',
-      min: 0,
-      max: 10 * MINUTE,
-      range: '0s to 10m',
-      about: 'Longest wait for memory',
-      live: true,
-    }),
-  },
-)
+const buffers = section('Memory of each process for buffered requests: JSON, manifests both ways, forms', {
+  bytes: size({
+    written: '48MiB',
+    min: MiB,
+    max: 1024 * 1024 * MiB,
+    range: '1MiB to 1TiB',
+    about: 'Of all clients together; a quarter is reserved for requests of up to 64KiB',
+    live: true,
+  }),
+  bytesPerClient: size({
+    written: '16MiB',
+    min: MiB,
+    max: 1024 * 1024 * MiB,
+    range: '1MiB to 1TiB',
+    about: 'Of one client; a manifest larger than three quarters of this waits until the client has no other buffers',
+    live: true,
+  }),
+  queue: count({
+    written: 512,
+    min: 0,
+    max: 100_000,
+    about: 'Requests in the queue for memory, per client and for all clients',
+    unit: 'requests',
+    live: true,
+  }),
+  queueWait: duration({
+    written: '5s',
+    min: 0,
+    max: 10 * MINUTE,
+    range: '0s to 10m',
+    about: 'Longest wait for memory',
+    live: true,
+  }),
+})
 
-const upkeep = section('Cleaning up', {
+const upkeep = section('The sweeper', {
   sweepEvery: duration({
     live: true,
     written: '60s',
@@ -212,7 +219,7 @@ const upkeep = section('Cleaning up', {
     min: 0,
     max: 30 * DAY,
     range: '0s to 30d',
-    about: 'Stored bytes that no record knows are deleted when they are older than this',
+    about: 'Orphans (stored bytes without a record) older than this are deleted',
   }),
   keepEnded: duration({
     live: true,
@@ -220,21 +227,21 @@ const upkeep = section('Cleaning up', {
     min: 0,
     max: 3660 * DAY,
     range: '0s to 3660d',
-    about: 'How long an ended media or parcel answers 410 instead of 404',
+    about: 'How long an ended media item or parcel is 410 instead of 404',
   }),
 })
 
-const log = section('What the server tells', {
+const log = section('The log', {
   level: choice({
     options: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     written: 'info',
-    about: 'Least important level that is written',
+    about: 'Lowest level that is written',
     live: true,
   }),
   format: choice({
     options: ['json', 'pretty'],
     written: 'json',
-    about: 'json: one object a line, for programs; pretty: for people',
+    about: 'json: one object per line, for programs; pretty: for people',
   }),
 })
 
@@ -247,7 +254,7 @@ const cors = section('Web apps on other origins', {
         value => value === '*' || (checkHttpUrl(value) === null && new URL(value).origin === value),
         'must be * or an origin such as https://app.example',
       ),
-    about: 'Origins whose pages may call this server; * for any: access is by bearer token, never by cookie',
+    about: 'Origins whose pages may send requests; *: any, because access is by bearer token, never by cookie',
     range: '*, or origins such as https://app.example',
     live: true,
   }),
@@ -256,14 +263,14 @@ const cors = section('Web apps on other origins', {
 export const configSchema = section('Sealift', {
   dataDirectory: text({
     written: './data',
-    about: 'Where everything is kept; a relative path starts at the working directory',
+    about: 'Folder of all data; a relative path starts at the working directory',
     range: 'a path',
   }),
   workers: count({
     written: 1,
     min: 1,
     max: 1024,
-    about: 'Processes that serve; more than one needs limits.shared valkey, so that limits stay exact',
+    about: 'Server processes; more than one requires limits.shared valkey, so that limits stay exact',
     unit: 'processes',
   }),
   listen,
@@ -275,7 +282,7 @@ export const configSchema = section('Sealift', {
   transfer,
   buffers,
   tiers: named({
-    about: 'Limits, by tier. What a tier leaves out is taken from `default`',
+    about: 'Limits, by tier. A tier inherits omitted keys from `default`',
     entry: tier,
     base: 'default',
   }),
