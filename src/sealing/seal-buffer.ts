@@ -3,11 +3,10 @@ import { damaged } from './sealing-error.ts'
 import { chunkCount, plainRangeOfChunk, sealedChunkCount, sealedLength, sealedRangeOfChunk } from './layout.ts'
 import { createOpener } from './opener.ts'
 import type { OpeningKey } from './opener.ts'
-import { paddedLength } from './padding.ts'
+import { paddedLength, Trimmer } from './padding.ts'
 import { createSealer } from './sealer.ts'
 import type { SealerOptions } from './sealer.ts'
 import type { Bytes } from './suite.ts'
-import { Trimmer } from './trimmer.ts'
 
 /** What to seal as a whole, and how. */
 export interface SealBytesOptions extends Omit<SealerOptions, 'chunkBytes'> {

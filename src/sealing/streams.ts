@@ -1,13 +1,13 @@
-import { HEADER_BYTES } from './constants.ts'
 import { concatBytes } from './byte-tools.ts'
-import { damaged } from './sealing-error.ts'
+import { HEADER_BYTES } from './constants.ts'
 import { assertChunkBytes, sealedChunkCount } from './layout.ts'
 import { createOpener } from './opener.ts'
 import type { Opener, OpeningKey } from './opener.ts'
-import { OrderedOutput } from './ordered-output.ts'
+import { Trimmer } from './padding.ts'
+import type { Sealer } from './sealer.ts'
+import { damaged } from './sealing-error.ts'
 import { Slicer } from './slicer.ts'
-import type { Bytes } from './suite.ts'
-import { Trimmer } from './trimmer.ts'
+import type { Awaitable, Bytes } from './suite.ts'
 
 /** What `openStream` goes by. */
 export interface OpenStreamOptions extends OpeningKey {
@@ -112,4 +112,81 @@ class StreamOpening {
     this.#header = concatBytes(this.#header, slice.subarray(0, missing))
     return slice.subarray(missing)
   }
+}
+
+/**
+ * Lets several results be worked on at once and hands them on in the order they were begun, each as soon as those
+ * before it are out. At most `parallel` are held.
+ */
+export class OrderedOutput<T> {
+  readonly #parallel: number
+  readonly #emit: (result: T) => void
+  readonly #fail: (error: unknown) => void
+  #waiting: Promise<void>[] = []
+
+  /** @param fail told of the first error; the results behind it are dropped */
+  constructor(parallel: number, emit: (result: T) => void, fail: (error: unknown) => void) {
+    this.#parallel = parallel
+    this.#emit = emit
+    this.#fail = fail
+  }
+
+  /** Takes a result that may still be on its way. Resolves when there is room for another one. */
+  add(result: Awaitable<T>): Awaitable<void> {
+    if (!(result instanceof Promise) && this.#waiting.length === 0) return this.#emit(result)
+    const before = this.#waiting.at(-1)
+    const emitted = this.#emitAfter(before, Promise.resolve(result))
+    emitted.catch(this.#fail)
+    this.#waiting.push(emitted)
+    void emitted.then(() => this.#waiting.shift(), ignore)
+    if (this.#waiting.length >= this.#parallel) return this.#waiting[0]
+  }
+
+  /** Resolves when everything taken is out; rejects with the first error. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#waiting)
+  }
+
+  async #emitAfter(before: Promise<void> | undefined, result: Promise<T>): Promise<void> {
+    // Both at once: a result that fails while an earlier one is still pending must not count as unhandled.
+    const [value] = await Promise.all([result, before])
+    this.#emit(value)
+  }
+}
+
+function ignore(): void {}
+
+/**
+ * Seals a stream of any length: plaintext in, in slices of any size; header and then one sealed chunk at a time out.
+ *
+ * Holds one chunk of plaintext and at most twice `sealer.suite.parallel` sealed ones; takes in no more while nobody
+ * reads. A slice may be reused once its write has resolved. What is read before the stream closes is not a whole
+ * sealed media: without its last chunk nobody opens it to the end.
+ */
+export function sealStream(sealer: Sealer): TransformStream<Uint8Array, Bytes> {
+  const { parallel } = sealer.suite
+  const slicer = new Slicer({ sizeOf: index => sealer.plainCapacity(index), holdsBack: true })
+  let output: OrderedOutput<Bytes>
+  return new TransformStream<Uint8Array, Bytes>(
+    {
+      start(controller) {
+        output = new OrderedOutput(
+          parallel,
+          sealed => controller.enqueue(sealed),
+          error => controller.error(error),
+        )
+        controller.enqueue(sealer.header.slice())
+      },
+      async transform(slice) {
+        for (const { index, bytes } of slicer.push(slice)) await output.add(sealer.sealChunk(index, bytes, false))
+      },
+      async flush() {
+        const { index, bytes } = slicer.end()
+        await output.add(sealer.sealChunk(index, bytes, true))
+        await output.drained()
+      },
+    },
+    undefined,
+    { highWaterMark: parallel },
+  )
 }
