@@ -8,7 +8,7 @@ export type { Limits } from '../protocol/schemas.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
-export type { KeepPlace, KeptBytes, RandomStore } from './api/kept-bytes.ts'
+export type { KeepPlace, KeptBytes, RandomStore } from './api/source-and-sink.ts'
 export type { Preview } from './manifest.ts'
 export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
@@ -47,9 +47,9 @@ export type {
   ParcelItem,
   StreamOptions,
 } from './api/parcel.ts'
-export type { ItemProgress, Progress } from './api/progress.ts'
+export type { ItemProgress, Progress } from './progress.ts'
 export { Sealift } from './sealift.ts'
 export type { ForwardOptions, Sent } from './sealift.ts'
-export type { RandomSink, Sink } from './api/sink.ts'
-export type { RandomSource, Source } from './api/source.ts'
+export type { RandomSink, Sink } from './api/source-and-sink.ts'
+export type { RandomSource, Source } from './api/source-and-sink.ts'
 export type { Transport, TransportRequest, TransportResponse } from './transport/transport.ts'

@@ -1,5 +1,5 @@
 import type { BegunFilm, FilmMaker, OutgoingFilm, TrackProgress } from '../client/api/outgoing-film.ts'
-import type { RandomSource } from '../client/api/source.ts'
+import type { RandomSource } from '../client/api/source-and-sink.ts'
 import { describeFilm } from './describe-film.ts'
 import type { FilmState, SentTrack } from './describe-film.ts'
 import { CannotPackage } from './packager.ts'

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { fileSource } from '../client/node/files/file-source.ts'
 import type { FileSource } from '../client/node/files/file-source.ts'
 import { localError } from '../client/node/files/local-error.ts'
-import type { RandomSource } from '../client/api/source.ts'
+import type { RandomSource } from '../client/api/source-and-sink.ts'
 import { CannotPackage } from './packager.ts'
 import type { FilmInput } from './packager.ts'
 

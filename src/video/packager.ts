@@ -7,7 +7,7 @@
  * not made, since back-pressure reaches the input. All streams of a film must be read at the same time.
  */
 import type { Preview } from '../client/manifest.ts'
-import type { RandomSource } from '../client/api/source.ts'
+import type { RandomSource } from '../client/api/source-and-sink.ts'
 
 /** What a packager reads. */
 export interface FilmInput {

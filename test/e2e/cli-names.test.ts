@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { runCli } from '../../src/cli/program.ts'
-import { joinNames } from '../../src/client/node/files/file-name.ts'
+import { joinNames } from '../../src/client/node/files/held-folder.ts'
 import { localAuth, localEnv } from '../support/local-token.ts'
 import { clientIn, content } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'

@@ -7,7 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { defaultStateDirectory } from '../../src/client/node/state/state-directory.ts'
-import { localTokenFile, localTokenHeader } from '../../src/client/node/state/local-token.ts'
+import { localTokenFile, localTokenHeader } from '../../src/client/node/state/local-credential.ts'
 import { hashToken } from '../../src/server/access/tokens.ts'
 
 /** Of every server that `startTestServer` starts. */

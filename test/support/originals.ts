@@ -1,6 +1,6 @@
 /** What tests of the list of runs share. */
 import { RunListReader } from '../../src/client/original/run-list-reader.ts'
-import type { RandomSource } from '../../src/client/api/source.ts'
+import type { RandomSource } from '../../src/client/api/source-and-sink.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'
 import { describeOriginal } from '../../src/video/original/describe-original.ts'
 import { SampleIndex } from '../../src/video/original/sample-index.ts'

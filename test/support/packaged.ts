@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { fileSource } from '../../src/client/node/files/file-source.ts'
-import type { RandomSource } from '../../src/client/api/source.ts'
+import type { RandomSource } from '../../src/client/api/source-and-sink.ts'
 import { PackageFacts, type TrackFacts } from '../../src/video/checks/package-facts.ts'
 import { createRemuxer } from '../../src/video/index.ts'
 import type { PackagedFilm, PackagedTrack, Packager, TrackLayout } from '../../src/video/index.ts'

@@ -1,6 +1,6 @@
 // Packages a film and throws it away, as a sender does it; prints the most memory it has taken, in bytes.
 import { fileSource } from '../../src/client/node/files/file-source.ts'
-import { release } from '../../src/client/bytes/release-memory.ts'
+import { release } from '../../src/client/bytes/buffers.ts'
 import { createRemuxer } from '../../src/video/index.ts'
 
 const source = await fileSource(process.argv[2] ?? '')

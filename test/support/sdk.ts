@@ -12,7 +12,7 @@ import type {
   ParcelItem,
   RandomSink,
 } from '../../src/client/node/index.ts'
-import { release } from '../../src/client/bytes/release-memory.ts'
+import { release } from '../../src/client/bytes/buffers.ts'
 import { localTokenOf } from './local-token.ts'
 import { bytesFor } from './random.ts'
 

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { chmod, lstat, open, readFile, rename, rm } from 'node:fs/promises'
 
 import { localError } from '../../client/node/files/local-error.ts'
-import { localTokenFile, localTokenFolder, localTokenHeader } from '../../client/node/state/local-token.ts'
+import { localTokenFile, localTokenFolder, localTokenHeader } from '../../client/node/state/local-credential.ts'
 import { makeFolder } from '../../files/make-folder.ts'
 import { systemCode } from '../../files/system-failure.ts'
 import { SealiftError } from '../../protocol/errors.ts'

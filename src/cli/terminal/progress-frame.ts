@@ -1,5 +1,5 @@
 /** What a moment of a transfer looks like: pure functions from progress to lines of text. */
-import type { ItemProgress, Progress } from '../../client/api/progress.ts'
+import type { ItemProgress, Progress } from '../../client/progress.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import { columnsOf, fit, printable } from './text.ts'
 import type { Piece, StyledLine } from './writer.ts'

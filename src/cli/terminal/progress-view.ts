@@ -1,5 +1,5 @@
 /** Shows progress where people look: bars on a terminal, a line every few seconds elsewhere, nothing when quiet. */
-import type { Progress } from '../../client/api/progress.ts'
+import type { Progress } from '../../client/progress.ts'
 import { progressFrame, progressSentence, troubleLine, troubleText, type Trouble } from './progress-frame.ts'
 import { draw, say, type StyledLine } from './writer.ts'
 

@@ -1,9 +1,8 @@
 import type { SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { KeepPlace } from './kept-bytes.ts'
+import type { KeepPlace, Source } from './source-and-sink.ts'
 import type { FilmMaker } from './outgoing-film.ts'
-import type { Progress } from './progress.ts'
-import type { Source } from './source.ts'
+import type { Progress } from '../progress.ts'
 import type { Preview } from '../manifest.ts'
 import type { Transport } from '../transport/transport.ts'
 

@@ -1,5 +1,5 @@
 import type { FilmDescription, TrackMedia } from '../film.ts'
-import type { Source } from './source.ts'
+import type { Source } from './source-and-sink.ts'
 
 /** How far a track has come. */
 export interface TrackProgress {

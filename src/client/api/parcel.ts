@@ -1,8 +1,7 @@
 import type { CallOptions, DownloadOptions, PlainRange, RetryEvent, TransferOptions } from './options.ts'
 import type { FilmDescription, FilmTrack, TrackMedia } from '../film.ts'
 import type { Preview } from '../manifest.ts'
-import type { Sink } from './sink.ts'
-import type { RandomSource } from './source.ts'
+import type { Sink, RandomSource } from './source-and-sink.ts'
 
 /** One item of a parcel, as its sender describes it. Nothing of it can be trusted: `name` least of all. */
 export interface ParcelItem {

@@ -1,13 +1,12 @@
 import { isPartSize } from '../../protocol/parts.ts'
 import type { DirectRead } from '../../protocol/schemas.ts'
 import type { Clock } from '../concurrency/clock.ts'
-import { damagedMedia } from '../manifest/media-errors.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
+import { damagedMedia } from '../manifest/media-errors.ts'
+import type { StoreAddress } from '../transport/store-connection.ts'
 import { endDirect } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
-import type { Piece } from './pieces.ts'
-import type { StoreAddress } from '../transport/store-address.ts'
 
 /** As many addresses as a server gives at once. */
 const MOST_PARTS = 64
@@ -162,4 +161,26 @@ function check({ parts, partBytes, sizeBytes }: DirectRead, at: number, sealedBy
   const first = Math.floor(at / partBytes)
   const isRun = parts.every(({ index }, offset) => index === first + offset)
   if (!isPartSize(partBytes) || parts.length === 0 || !isRun) throw notUnderstood()
+}
+
+/** Bytes `start` (inclusive) to `end` (exclusive) of one part. */
+export interface Piece {
+  readonly part: number
+  readonly start: number
+  readonly end: number
+  /** Where it begins in the media. */
+  readonly at: number
+}
+
+/** The pieces of a range of a media, in order. */
+export function piecesOf(range: { readonly start: number; readonly end: number }, partBytes: number): Piece[] {
+  const pieces: Piece[] = []
+  for (let at = range.start; at < range.end;) {
+    const part = Math.floor(at / partBytes)
+    const partStart = part * partBytes
+    const end = Math.min(range.end, partStart + partBytes)
+    pieces.push({ part, start: at - partStart, end: end - partStart, at })
+    at = end
+  }
+  return pieces
 }

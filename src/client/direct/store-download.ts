@@ -1,10 +1,8 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { parseContentRange } from '../../protocol/headers.ts'
 import type { TransportResponse } from '../transport/transport.ts'
-import { MediaAddresses } from './presigned-urls.ts'
-import type { LentAddress, MediaAddressesOptions } from './presigned-urls.ts'
-import { piecesOf } from './pieces.ts'
-import type { Piece } from './pieces.ts'
+import { MediaAddresses, piecesOf } from './presigned-urls.ts'
+import type { LentAddress, MediaAddressesOptions, Piece } from './presigned-urls.ts'
 import type { StorePath, StoreTrouble } from '../transport/store-connection.ts'
 
 /** A part that failed so often at the store is fetched through the server. */

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 
-import { type HashAnswer, type HashCall, READY } from './hash-messages.ts'
+import { type HashAnswer, type HashCall, READY } from './hash-thread.ts'
 
 const hashes = new Map<number, Hash>()
 

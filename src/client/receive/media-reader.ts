@@ -1,12 +1,12 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { createOpener, HEADER_BYTES, plainLength, sealedChunkCount, TAG_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite, Opener, Role } from '../../sealing/index.ts'
-import { fromBase64Url } from '../bytes/base64url.ts'
 import type { RetryEvent } from '../api/options.ts'
+import { fromBase64Url } from '../bytes/base64url.ts'
+import { release } from '../bytes/buffers.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
-import type { MediaSource } from './media-source.ts'
 import type { Attempt } from '../wire/retry.ts'
-import { PieceCutter } from './piece-cutter.ts'
+import type { MediaSource } from './media-source.ts'
 
 /** What the manifest says of a media whose length is known. */
 export interface SealedFacts {
@@ -197,4 +197,46 @@ export function isZero(bytes: Uint8Array, from: number): boolean {
 export function whole(bytes: Uint8Array | null): Uint8Array {
   if (!bytes) throw new SealiftError('network', 'The connection to the server broke')
   return bytes
+}
+
+/** Cuts bytes that arrive in pieces of any size into the sizes that are asked for. */
+export class PieceCutter {
+  readonly #pieces: AsyncIterator<Uint8Array>
+  #piece: Uint8Array = new Uint8Array(0)
+  #rest: Uint8Array = this.#piece
+  #buffer: Uint8Array = new Uint8Array(0)
+
+  constructor(pieces: AsyncIterable<Uint8Array>) {
+    this.#pieces = pieces[Symbol.asyncIterator]()
+  }
+
+  /**
+   * Exactly `size` bytes, or `null` when fewer are left. What it returns is only good until the next call: the memory
+   * is used again.
+   */
+  async take(size: number): Promise<Uint8Array | null> {
+    const direct = this.#rest.subarray(0, size)
+    if (direct.byteLength === size) {
+      this.#rest = this.#rest.subarray(size)
+      return direct
+    }
+    if (this.#buffer.byteLength < size) this.#buffer = new Uint8Array(size)
+    let filled = 0
+    for (;;) {
+      const taken = this.#rest.subarray(0, size - filled)
+      this.#buffer.set(taken, filled)
+      filled += taken.byteLength
+      this.#rest = this.#rest.subarray(taken.byteLength)
+      if (filled === size) return this.#buffer.subarray(0, size)
+      release(this.#piece)
+      const next = await this.#pieces.next()
+      if (next.done === true) return null
+      this.#piece = next.value
+      this.#rest = next.value
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#pieces.return?.()
+  }
 }

@@ -1,27 +1,29 @@
-import { SealiftError } from '../../protocol/errors.ts'
 import pLimit from 'p-limit'
 
+import { SealiftError } from '../../protocol/errors.ts'
+import type { CallOptions, DownloadOptions, TransferOptions } from '../api/options.ts'
+import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../api/parcel.ts'
+import type { RandomSource, Sink } from '../api/source-and-sink.ts'
+import { streamOf } from '../bytes/stream-of.ts'
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
 import type { Clock } from '../concurrency/clock.ts'
 import { laneOf, Lanes } from '../concurrency/item-lanes.ts'
 import { filmSchema } from '../film.ts'
 import { isBeingSent, isSent } from '../manifest.ts'
-import type { ManifestItem } from '../manifest.ts'
-import type { CallOptions, DownloadOptions, TransferOptions } from '../api/options.ts'
-import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../api/parcel.ts'
-import { ProgressMeter } from '../progress-meter.ts'
-import type { Sink } from '../api/sink.ts'
-import type { RandomSource } from '../api/source.ts'
-import { streamOf } from '../bytes/stream-of.ts'
-import { compareItem } from './compare-item.ts'
+import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import { receiveError } from '../manifest/media-errors.ts'
+import { ProgressMeter } from '../progress.ts'
+import { merged, RUN_BYTES } from './chunk-runs.ts'
+import { compareItem } from './verify-local-copy.ts'
 import { downloadItem, readItem } from './item-download.ts'
 import type { DownloadContext } from './item-download.ts'
-import { itemId } from './item-id.ts'
-import { readThumbnail } from './thumbnail.ts'
+import { itemId } from './download-context.ts'
+import { SealedItem } from './media-reader.ts'
+import { MediaSource } from './media-source.ts'
 import { OpenedFilm } from './opened-film.ts'
 import type { FilmReading } from './opened-film.ts'
+import { orderedPlain } from './ordered-plain.ts'
 import type { ParcelVersion } from './parcel-feed.ts'
-import { merged, RUN_BYTES } from './chunk-runs.ts'
 
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 const DEFAULT_WAIT_SECONDS = 30
@@ -237,4 +239,24 @@ function tooLarge(maxBytes: number): SealiftError {
   return new SealiftError('too_large', 'This item is too large to be held in memory: download it to a sink', {
     context: { limit: 'maxBytes', value: maxBytes },
   })
+}
+
+/** A thumbnail is one part at most. */
+const THUMBNAIL_RUN_BYTES = 1024 * 1024
+
+/** A thumbnail, whole, in pieces. */
+export async function* readThumbnail(
+  { server, suite, parallel, ranges }: DownloadContext,
+  thumbnail: SealedMedia,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { media: mediaId, sealedBytes } = thumbnail
+  try {
+    const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
+    const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
+    const range = { start: 0, end: item.bytes }
+    yield* orderedPlain({ item, range, runBytes: THUMBNAIL_RUN_BYTES, parallel, ranges }, signal)
+  } catch (error) {
+    throw receiveError(error, false)
+  }
 }

@@ -1,7 +1,7 @@
 import type { LimitFunction } from 'p-limit'
 
 import type { DownloadResume } from '../api/options.ts'
-import type { RandomSink } from '../api/sink.ts'
+import type { RandomSink } from '../api/source-and-sink.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { missingRuns, plainOfRun, RUN_BYTES } from './chunk-runs.ts'
 import type { ChunkRun, SealedItem } from './media-reader.ts'

@@ -1,5 +1,5 @@
 import { plainLength } from '../../sealing/index.ts'
-import type { KeptBytes } from '../api/kept-bytes.ts'
+import type { KeptBytes } from '../api/source-and-sink.ts'
 import type { MadeItem } from '../manifest.ts'
 import type { DownloadResume, PlainRange } from '../api/options.ts'
 import type { TakeChunk } from './chunk-store.ts'

@@ -8,12 +8,16 @@ import {
   sealedChunkCount,
 } from '../../sealing/index.ts'
 import type { Bytes, CryptoSuite, Sealer } from '../../sealing/index.ts'
+import type { RandomSource } from '../api/source-and-sink.ts'
 import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
-import type { CompleteItem } from '../manifest.ts'
-import type { RandomSource } from '../api/source.ts'
+import type { CompleteItem, ManifestItem } from '../manifest.ts'
+import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
 import { readAll } from '../wire/http.ts'
-import type { MediaSource } from './media-source.ts'
-import { damagedMedia } from '../manifest/media-errors.ts'
+import { isMade } from './download-context.ts'
+import type { DownloadContext, ItemDownload } from './item-download.ts'
+import { grantOf, MediaSource } from './media-source.ts'
+import { openOriginal } from './original-file.ts'
+import { holdsOriginal } from './original-delivery.ts'
 
 export interface Comparison {
   readonly item: CompleteItem
@@ -62,4 +66,30 @@ async function sealerOf(header: Bytes, item: CompleteItem, suite: CryptoSuite): 
   } catch (error) {
     throw isSealingError(error) ? damagedMedia() : error
   }
+}
+
+/** Whether `source` holds what an item is. */
+export async function compareItem(
+  context: DownloadContext,
+  { item, source, resume }: Pick<ItemDownload, 'item' | 'resume'> & { readonly source: RandomSource },
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!isComplete(item)) return false
+  const { server, suite } = context
+  const { media: mediaId, sealedBytes } = item
+  try {
+    if (item.original) {
+      if (!isMade(item)) return false
+      await using opened = await openOriginal(context, { item, resume }, signal)
+      return await holdsOriginal({ file: opened.file, source, suite }, signal)
+    }
+    const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
+    return await holdsItem({ item, media, source, suite }, signal)
+  } catch (error) {
+    throw receiveError(error, false)
+  }
+}
+
+function isComplete(item: ManifestItem): item is CompleteItem {
+  return item.state === 'complete'
 }

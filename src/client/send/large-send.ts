@@ -1,18 +1,21 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import type { Sealer } from '../../sealing/index.ts'
-import { toBase64Url } from '../bytes/base64url.ts'
-import { partFingerprint } from './digest.ts'
-import type { SealedMedia } from '../manifest.ts'
-import type { PartBuffer } from './part-buffers.ts'
-import type { PartHash } from './part-hashing.ts'
+import type { CryptoSuite, Sealer } from '../../sealing/index.ts'
+import { toBase64, toBase64Url } from '../bytes/base64url.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
-import { deliverPart } from './deliver-part.ts'
+import { sendPartDirectly } from '../direct/store-upload.ts'
+import type { DirectOutcome } from '../direct/store-upload.ts'
+import type { SealedMedia } from '../manifest.ts'
+import type { Server } from '../wire/http.ts'
+import { putPart } from '../wire/uploads.ts'
+import type { PartRequest } from '../wire/uploads.ts'
 import { Flight } from './adaptive-concurrency.ts'
+import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
+import type { PartBuffer } from '../bytes/buffers.ts'
+import { partFingerprint, sha256 } from './part-hashing.ts'
+import type { PartHash, PartHashing } from './part-hashing.ts'
 import { PartSealer } from './part-sealer.ts'
 import type { PlainPart } from './plain-parts.ts'
-import { ReadablePrefix } from './readable-prefix.ts'
 import type { JournaledUpload } from './send-journal.ts'
-import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 
 export interface LargeSendOptions {
   readonly context: SendContext
@@ -129,4 +132,57 @@ interface SealedPart extends PlainPart {
   readonly buffer: PartBuffer
   /** Resolves when it is part of the hash of the whole. */
   readonly hashed: Promise<void>
+}
+
+export interface Delivery {
+  readonly server: Server
+  readonly suite: CryptoSuite
+  readonly hashing: Pick<PartHashing, 'md5'>
+  /** Whether the server compares what passes it with a digest. */
+  readonly digests: boolean
+  /** Whether parts may go straight to the store. */
+  readonly direct: boolean
+}
+
+export type OutgoingPart = Omit<PartRequest, 'sha256'>
+
+/**
+ * Makes one part durable, straight into the store or else through the server.
+ * @returns true when the server had it already, and nothing was sent
+ */
+export async function deliverPart(delivery: Delivery, part: OutgoingPart, signal: AbortSignal): Promise<boolean> {
+  const outcome = delivery.direct ? await intoStore(delivery, part, signal) : 'refused'
+  if (outcome !== 'refused') return outcome === 'had'
+  const digest = delivery.digests ? await sha256(delivery.suite, part.sealed) : null
+  await putPart(delivery.server, { ...part, sha256: digest }, signal)
+  return false
+}
+
+async function intoStore(
+  { server, hashing }: Delivery,
+  { sealed, onSent, ...place }: OutgoingPart,
+  signal: AbortSignal,
+): Promise<DirectOutcome> {
+  const { store } = server
+  if (!store?.isOpen) return 'refused'
+  const part = { ...place, sizeBytes: sealed.byteLength, md5: toBase64(await hashing.md5(sealed)) }
+  return sendPartDirectly(server, store, { part, sealed, onSent }, signal)
+}
+
+/** How many bytes from the first on have arrived without a gap, while parts arrive in any order. */
+export class ReadablePrefix {
+  readonly #arrived = new Map<number, number>()
+  #next = 0
+  #bytes = 0
+
+  /** Part `index` has arrived; it holds `bytes`. Returns the bytes before the first gap. */
+  arrived(index: number, bytes: number): number {
+    this.#arrived.set(index, bytes)
+    for (let held = this.#arrived.get(this.#next); held !== undefined; held = this.#arrived.get(this.#next)) {
+      this.#arrived.delete(this.#next)
+      this.#bytes += held
+      this.#next += 1
+    }
+    return this.#bytes
+  }
 }

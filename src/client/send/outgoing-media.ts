@@ -1,6 +1,6 @@
 import type { CryptoSuite, Role } from '../../sealing/index.ts'
 import type { SealedMedia } from '../manifest.ts'
-import type { PartBuffers } from './part-buffers.ts'
+import type { PartBuffers } from '../bytes/buffers.ts'
 import type { PartHashing } from './part-hashing.ts'
 import type { Semaphore } from '../concurrency/semaphore.ts'
 import type { Server } from '../wire/http.ts'

@@ -1,7 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER_BYTES, isSealingError, plainCapacity, TAG_BYTES } from '../../sealing/index.ts'
 import type { Bytes, Sealer } from '../../sealing/index.ts'
-import { release } from '../bytes/release-memory.ts'
+import { release } from '../bytes/buffers.ts'
 
 /**
  * Seals plaintext part by part; a part is a whole number of chunks, the first one with the header. A part is sealed

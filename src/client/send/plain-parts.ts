@@ -1,8 +1,8 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { paddedLength } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'
-import { release } from '../bytes/release-memory.ts'
-import type { RandomSource, Source } from '../api/source.ts'
+import { release } from '../bytes/buffers.ts'
+import type { RandomSource, Source } from '../api/source-and-sink.ts'
 
 /** What was put into a buffer. */
 export interface PlainPart {

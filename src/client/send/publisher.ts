@@ -1,4 +1,4 @@
-import { describedItem } from './described-item.ts'
+import { describedItem } from './check-items.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'

@@ -5,7 +5,7 @@ import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/i
 import type { Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
-import { sha256 } from './digest.ts'
+import { sha256 } from './part-hashing.ts'
 import type { SealedMedia } from '../manifest.ts'
 import { notUnderstood } from '../wire/http.ts'
 import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wire/uploads.ts'

@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import type { DeclaredFilm, DeclaredTrack } from './declared.ts'
 
 /** Ids of elements: RFC 9559, section 5. */

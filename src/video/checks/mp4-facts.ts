@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import { countSamples } from '../mp4/fragment.ts'
 import { readIndex, type IndexedTrack, type MovieIndex } from '../mp4/movie.ts'
 import { boxesOfFile } from '../mp4/top-level-boxes.ts'

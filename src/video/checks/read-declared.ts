@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import { BrokenBoxes } from '../mp4/boxes.ts'
 import type { DeclaredFilm } from './declared.ts'
 import { matroskaFacts } from './matroska-facts.ts'

@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import type { DeclaredFilm, DeclaredTrack } from './declared.ts'
 
 /** ISO/IEC 13818-1, 2.4.3 and 2.4.4. */

@@ -1,5 +1,5 @@
 /** Walks the boxes of a file from front to back: as the file streams by, or where it can be read anywhere. */
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import { BrokenBoxes, MAX_HEADER_BYTES, readHeader, viewOf, type BoxHeader } from './boxes.ts'
 
 export interface TopLevelBox extends BoxHeader {

@@ -1,6 +1,6 @@
 import { MAX_COPIES } from '../../client/original/run-list.ts'
 import { RunListWriter } from '../../client/original/run-list-writer.ts'
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import { unlessAborted } from '../../client/concurrency/abort.ts'
 import { streamOf } from '../../client/bytes/stream-of.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'

@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 
 /** What is read at once. */
 const READ_BYTES = 4 * 1024 * 1024

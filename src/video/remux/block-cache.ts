@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../client/api/source.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 
 const BLOCK_BYTES = 1024 * 1024
 const MAX_BLOCKS = 6

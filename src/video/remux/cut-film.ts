@@ -4,7 +4,7 @@
  */
 import type { EncodedPacket } from 'mediabunny'
 
-import { release } from '../../client/bytes/release-memory.ts'
+import { release } from '../../client/bytes/buffers.ts'
 import { CannotPackage } from '../packager.ts'
 import type { CopiedTrack } from './input-track.ts'
 import type { OpenFilm } from './open-film.ts'

@@ -2,8 +2,8 @@ import { CustomSource } from 'mediabunny'
 
 import { readDeclared, transportTimeBytes } from '../checks/read-declared.ts'
 import type { DeclaredFilm } from '../checks/declared.ts'
-import { release } from '../../client/bytes/release-memory.ts'
-import type { RandomSource } from '../../client/api/source.ts'
+import { release } from '../../client/bytes/buffers.ts'
+import type { RandomSource } from '../../client/api/source-and-sink.ts'
 import { CannotPackage } from '../packager.ts'
 import { BlockCache } from './block-cache.ts'
 

@@ -10,7 +10,7 @@ import {
 import { createProgressView } from '../../../src/cli/terminal/progress-view.ts'
 import { columnsOf } from '../../../src/cli/terminal/text.ts'
 import { styled } from '../../../src/cli/terminal/writer.ts'
-import type { ItemProgress, Progress } from '../../../src/client/api/progress.ts'
+import type { ItemProgress, Progress } from '../../../src/client/progress.ts'
 import { FakeTerminal } from './fake-io.ts'
 
 const MiB = 2 ** 20

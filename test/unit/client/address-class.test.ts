@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
 import { addressClass } from '../../../src/client/transport/address-class.ts'
-import { isUsableAddress } from '../../../src/client/transport/store-address.ts'
+import { isUsableAddress } from '../../../src/client/transport/store-connection.ts'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const ipv4 = fc.tuple(byte, byte, byte, byte)

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
-
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { piecesOf } from '../../../src/client/direct/pieces.ts'
-import { isUsableAddress } from '../../../src/client/transport/store-address.ts'
-import { StorePath } from '../../../src/client/transport/store-connection.ts'
+import { piecesOf } from '../../../src/client/direct/presigned-urls.ts'
+import { isUsableAddress, StorePath } from '../../../src/client/transport/store-connection.ts'
 import { HashThread } from '../../../src/client/node/hash-thread.ts'
 import { hashingHere } from '../../../src/client/send/part-hashing.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../../../src/client/transport/transport.ts'

@@ -1,11 +1,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { fileNameOf, joinNames, readableName } from '../../../src/client/node/files/file-name.ts'
-import { HeldFolder, openListed, realPath } from '../../../src/client/node/files/held-folder.ts'
+import {
+  fileNameOf,
+  joinNames,
+  readableName,
+  HeldFolder,
+  openListed,
+  realPath,
+} from '../../../src/client/node/files/held-folder.ts'
 import { fileSource, listFiles } from '../../../src/client/node/index.ts'
 import { tempDirectory } from '../../support/temp-directory.ts'
 

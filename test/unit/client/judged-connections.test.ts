@@ -1,13 +1,11 @@
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
-import type { LookupFunction } from 'node:net'
-import type { AddressInfo } from 'node:net'
-
+import type { LookupFunction, AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { systemClock } from '../../../src/client/concurrency/clock.ts'
 import { StorePath } from '../../../src/client/transport/store-connection.ts'
-import { ServerPlaces } from '../../../src/client/node/transport/judged-connections.ts'
+import { ServerPlaces } from '../../../src/client/node/transport/connection-pools.ts'
 import { undiciTransport } from '../../../src/client/node/transport/undici-transport.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { createSealift } from '../../../src/client/node/index.ts'
-import { localTokenFile, localTokenHeader, readLocalToken } from '../../../src/client/node/state/local-token.ts'
+import { localTokenFile, localTokenHeader, readLocalToken } from '../../../src/client/node/state/local-credential.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
 import { tempDirectory, type TempDirectory } from '../../support/temp-directory.ts'
 

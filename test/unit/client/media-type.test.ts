@@ -1,12 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { chooseMediaType, detectMediaType, HEAD_BYTES } from '../../../src/client/media-type.ts'
-import { findFiles, listFiles } from '../../../src/client/node/files/list-files.ts'
-import { contentMediaType, fileMediaType, mediaType } from '../../../src/client/node/files/file-media-type.ts'
+import {
+  findFiles,
+  listFiles,
+  contentMediaType,
+  fileMediaType,
+  mediaType,
+} from '../../../src/client/node/files/list-files.ts'
 
 const text = (words: string): Uint8Array => Buffer.from(words)
 const bytes = (hex: string): Uint8Array => Buffer.from(hex.replaceAll(' ', ''), 'hex')

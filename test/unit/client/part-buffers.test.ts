@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { PartBuffers } from '../../../src/client/send/part-buffers.ts'
+import { PartBuffers } from '../../../src/client/bytes/buffers.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const MIB = 1024 * 1024

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { plainParts } from '../../../src/client/send/plain-parts.ts'
-import type { Source } from '../../../src/client/api/source.ts'
+import type { Source } from '../../../src/client/api/source-and-sink.ts'
 import { paddedLength } from '../../../src/sealing/index.ts'
 
 const SIGNAL = new AbortController().signal

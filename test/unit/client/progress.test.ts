@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { ProgressMeter } from '../../../src/client/progress-meter.ts'
-import type { Progress } from '../../../src/client/api/progress.ts'
+import { ProgressMeter } from '../../../src/client/progress.ts'
+import type { Progress } from '../../../src/client/progress.ts'
 
 function meterAt() {
   const time = { now: 0 }

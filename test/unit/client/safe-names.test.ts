@@ -2,8 +2,7 @@ import * as fc from 'fast-check'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
-import { assignPaths, PathTree } from '../../../src/client/node/receive/assign-paths.ts'
-import { numbered, safeName, shortened } from '../../../src/client/node/receive/safe-names.ts'
+import { assignPaths, PathTree, numbered, safeName, shortened } from '../../../src/client/node/receive/safe-names.ts'
 
 const bytesOf = (text: string): number => Buffer.byteLength(text)
 

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { throwIfAborted } from '../../concurrency/abort.ts'
-import type { RandomSource } from '../../api/source.ts'
+import type { RandomSource } from '../../api/source-and-sink.ts'
 import { openListed, READ_ONLY, realPath } from './held-folder.ts'
 import type { ListedFile } from './held-folder.ts'
 import { localError } from './local-error.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 
-import type { KeepPlace, KeptBytes } from '../../api/kept-bytes.ts'
+import type { KeepPlace, KeptBytes } from '../../api/source-and-sink.ts'
 import { PartialFile, partialPath } from './partial-file.ts'
 import type { ReceiveJournal } from './receive-journal.ts'
 

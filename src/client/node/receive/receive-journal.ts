@@ -9,20 +9,20 @@
  * already, and was not synced before it got it, is compared with what it should be.
  */
 import { createHash } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { parseLink } from '../../link.ts'
 import type { PlainRange } from '../../api/options.ts'
+import { parseLink } from '../../link.ts'
 import { LineJournal } from '../state/line-journal.ts'
-import { isPartialPath } from './partial-file.ts'
-import type { PartialFile, PartialIdentity } from './partial-file.ts'
 import { isRunning, ownIdentity } from '../state/process-identity.ts'
 import type { ProcessIdentity } from '../state/process-identity.ts'
-import { readReceive, replay, UNKNOWN_ITEM } from './receive-journal-entries.ts'
-import type { ReceivedState, RecalledReceive } from './receive-journal-entries.ts'
 import { stateFolder } from '../state/state-directory.ts'
+import { isPartialPath } from './partial-file.ts'
+import type { PartialFile, PartialIdentity } from './partial-file.ts'
+import { readReceive, replay, UNKNOWN_ITEM } from './receive-journal-entries.ts'
+import type { RecalledReceive, ReceivedState } from './receive-journal-entries.ts'
 
 /** Where the journals of receives are, in the state directory. */
 export const RECEIVES = 'receives'
@@ -158,4 +158,30 @@ export async function removePartials(directory: string, partials: Iterable<strin
     if (!path.startsWith(directory.endsWith(sep) ? directory : `${directory}${sep}`) || !isPartialPath(path)) continue
     await rm(path, { force: true }).catch(() => undefined)
   }
+}
+
+/** A receive that was not gone on with for so long is given up. */
+const MAX_AGE_MS = 30 * 86_400_000
+
+/** Deletes what receives that were given up have left: their partial files, in whatever folder, and their journals. */
+export async function removeOldReceives(stateDirectory: string, nowMs: number): Promise<void> {
+  const folder = await stateFolder(stateDirectory, RECEIVES)
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const found = await stat(path).catch(() => null)
+    if (found && nowMs - found.mtimeMs > MAX_AGE_MS) await removeReceive(path)
+  }
+}
+
+/** Deletes what an earlier receive of a link has left in a folder: the link ended, and nothing can be gone on with. */
+export async function forgetReceive(stateDirectory: string, directory: string, link: string): Promise<void> {
+  const root = await realpath(resolve(directory)).catch(() => null)
+  if (root !== null) await removeReceive(await journalPath(stateDirectory, root, link))
+}
+
+async function removeReceive(path: string): Promise<void> {
+  const { directory, holder, partials } = await readReceive(path)
+  if (holder && (await isRunning(holder))) return
+  if (directory !== null) await removePartials(directory, partials)
+  await rm(path, { force: true })
 }

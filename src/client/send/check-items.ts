@@ -1,11 +1,11 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { DEFAULT_CHUNK_BYTES, paddedLength, sealedLength } from '../../sealing/index.ts'
+import type { SendItem } from '../api/options.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
 import { MANIFEST_VERSION, MAX_ITEMS } from '../manifest.ts'
-import type { SendItem } from '../api/options.ts'
+import type { ManifestItem } from '../manifest.ts'
 import type { Server } from '../wire/http.ts'
 import { readLimits } from '../wire/parcels.ts'
-import { describedItem } from './described-item.ts'
 import { sourceBytes } from './plain-parts.ts'
 
 /** So little, a sixtieth of the usual limit, is not worth a question to the server. */
@@ -89,4 +89,16 @@ function lastThatFits(sizes: readonly number[], value: number): number {
     else above = middle
   }
   return fits
+}
+
+type Described = Pick<ManifestItem, 'name' | 'type' | 'preview' | 'modifiedAt'>
+
+/** What the sender says of an item, as it stands in the manifest from the first version on. */
+export function describedItem(item: SendItem): Described {
+  return {
+    name: item.name,
+    type: item.type ?? 'application/octet-stream',
+    ...(item.preview && { preview: item.preview }),
+    ...(item.modifiedAt !== undefined && { modifiedAt: item.modifiedAt }),
+  }
 }
