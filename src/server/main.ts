@@ -1,44 +1,20 @@
-/** The composition root: the only place that constructs adapters and wires them to the verbs. */
-import { randomBytes } from 'node:crypto'
-
+/** Starts a server: opens the stores and limits that the configuration names, repairs, composes, listens. */
 import type { DestinationStream } from 'pino'
 
-import { isSealiftError } from '../protocol/errors.ts'
-import { openapiDocument } from '../protocol/openapi.ts'
-import { createAuthenticator } from './access/authenticator.ts'
-import { tierOf } from './access/caller.ts'
-import { createProxyTrust, isForwarded, normaliseAddress } from './access/client-address.ts'
-import { DeviceGate } from './access/devices.ts'
 import { createSessions } from './access/sessions.ts'
-import { RequestMemory } from './buffers/request-memory.ts'
 import type { Clock } from './clock.ts'
 import { checkStorage } from './compose/check-storage.ts'
 import { followOthers, openClock, sweepLease } from './compose/cluster.ts'
-import { type LimitsAndFeed, LinkEvents, openLimits } from './compose/open-limits.ts'
-import { isOnlyProcess, openStores, type Stores } from './compose/open-stores.ts'
+import { createListener } from './compose/listener.ts'
+import { LinkEvents, openLimits } from './compose/open-limits.ts'
+import { cacheMediaRecords, isOnlyProcess, openStores, type Stores } from './compose/open-stores.ts'
+import { composeRoutes } from './compose/routes.ts'
+import { createTelemetry } from './compose/telemetry.ts'
 import { isLoopbackHost } from './config/cross-checks.ts'
-import type { LiveConfig, LiveConfigHolder } from './config/live-config.ts'
+import type { LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
-import { createAccelerate } from './http/accelerate.ts'
-import { Dispatcher } from './http/dispatch.ts'
-import type { Exchange } from './http/exchange.ts'
-import { createIdentifier, Gate } from './http/gate.ts'
-import { ManifestThread } from './http/manifest/manifest-thread.ts'
-import { renderContract } from './http/public-routes.ts'
-import { routeTable, type Services } from './http/routes.ts'
-import { createRequestIds, HttpServer } from './http/server.ts'
-import { StallWatch } from './http/stall-watch.ts'
-import { WrongTokens } from './limits/wrong-tokens.ts'
-import { StoredManifests } from './parcels/stored-manifests.ts'
 import { adminAddress, startAdminServer } from './telemetry/admin-server.ts'
-import { createEvents, type Events } from './telemetry/events.ts'
-import { createHealth, type HealthCheck } from './telemetry/health.ts'
-import { createLogger } from './telemetry/logger.ts'
-import { createMetrics } from './telemetry/metrics.ts'
-import { DirectSlots } from './transfers/direct/direct-access.ts'
-import { cacheMedia } from './transfers/download/media-cache.ts'
-import { createDiskSpaceCheck } from './transfers/upload/disk-space-check.ts'
-import { PartsInFlight } from './transfers/upload/exclusive-part.ts'
+import type { Events } from './telemetry/events.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import { serverVersion } from './version.ts'
@@ -46,95 +22,92 @@ import type { WorkerReport } from './workers/messages.ts'
 
 export type { Stores } from './compose/open-stores.ts'
 
-/** A server that takes requests. */
+/** A server that accepts requests. */
 export interface RunningServer extends AsyncDisposable {
-  /** Where it listens, without a slash at the end. */
+  /** The URL it listens on, without a slash at the end. */
   readonly url: string
-  /** Where metrics and health are; `null` when that listener is off. */
+  /** The URL of metrics and health; `null` when that listener is off. */
   readonly adminUrl: string | null
-  /** What this process knows of itself, for the supervisor of several. Never rejects. */
+  /** Metrics and readiness of this process, for its supervisor. Never rejects. */
   report(): Promise<WorkerReport>
-  /** To tell what happens outside of the server: a reload of its configuration. */
+  /** To log what happens outside of the server: a reload of its configuration. */
   readonly events: Events
-  /** Takes nothing new, lets running transfers go on for the grace time, then ends; what was acknowledged stays. */
+  /** Accepts nothing new, lets running transfers end within the grace time, then stops; what was acknowledged stays. */
   stop(): Promise<void>
 }
 
 export interface ServerOptions {
   readonly clock?: Clock
-  /** Where log lines go; standard output when absent. */
+  /** Destination of log lines; standard output when absent. */
   readonly logTo?: DestinationStream
-  /** Reads this process's own configuration again, when another node was told to. */
+  /** Reads this process's own configuration again, after another node has reloaded its own. */
   readonly reread?: () => Promise<ServerConfig>
-  /** When (monotonic ms) the configuration began to be read; now when absent. */
+  /** When (monotonic ms) reading the configuration began; now when absent. */
   readonly readAtMs?: number
-  /** Put around the stores before anything uses them: to inject faults. */
+  /** Wraps the stores before anything uses them: to inject faults. */
   readonly wrap?: (stores: Stores) => Stores
-  /** Metrics of the process itself; off where several servers share one. */
+  /** Metrics of the process itself; off where several servers share one process. */
   readonly processMetrics?: boolean
-  /** SHA-256 (hex) of the token that the user of this machine proves itself with in the open mode `loopback`. */
+  /** SHA-256 (hex) of the token that proves the user of this machine in the open mode `loopback`. */
   readonly localTokenSha256?: string | undefined
-  /** Whether it opens the admin listener that the configuration asks for; a worker leaves that to its supervisor. */
+  /** Whether to open the configured admin listener; the supervisor of workers opens it instead of them. */
   readonly ownAdmin?: boolean
 }
 
 /**
- * Starts a server; resolves when it is ready: the schema is up to date and what a crash left half done is repaired.
- * Disposing it stops it.
- * @throws unavailable, storage_full when a store cannot work; the system's error when a port cannot be had
+ * Resolves when the server is ready: the schema is up to date and what a crash left incomplete is repaired. Disposing it
+ * stops it.
+ * @throws unavailable, storage_full when a store cannot work; the system's error when a port cannot be opened
  */
 export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
-  const { listen, admin } = live.current
-  const { readAtMs = performance.now(), reread } = options
+  const { listen } = live.current
+  const { readAtMs = performance.now(), reread, logTo, processMetrics, localTokenSha256 } = options
   const storageNotes = await checkStorage(live.current)
-  const { blobs, records } = decorate(await openStores(live.current, resources), live.current, options)
+  const { wrap = (stores: Stores) => stores } = options
+  const stores = cacheMediaRecords(wrap(await openStores(live.current, resources)), live.current)
+  const { records } = stores
   const clock = options.clock ?? (await openClock(live.current, records, resources))
   const sessions = resources.use(createSessions(live))
   const linkEvents = new LinkEvents()
   const limits = await openLimits({ config: live.current, sessions, events: linkEvents }, resources)
-  const { slots } = limits
-  const { events, metrics, health } = createTelemetry(live, { blobs, records, ...limits }, options)
+  const { events, metrics, health } = createTelemetry({ live, stores, limits, logTo, processMetrics })
   linkEvents.tellTo(events)
   if (storageNotes.length > 0) events.storageNotes(storageNotes)
-  await recover({ blobs, records, clock, events: events.upkeep }, new AbortController().signal)
-  const services = createServices(live, {
-    blobs,
-    records,
-    limits,
-    directSlots: resources.use(new DirectSlots(limits.feed)),
-    health,
-    clock,
-    watch: resources.use(new StallWatch()),
-    manifests: resources.use(new ManifestThread()),
-  })
-  const http = createListener(live, services, { events, localTokenSha256: options.localTokenSha256 })
+  await recover({ ...stores, clock, events: events.upkeep }, new AbortController().signal)
+  const routes = composeRoutes({ live, stores, limits, clock, readiness: () => health.readiness() }, resources)
+  const http = createListener({ live, routes, records, rates: limits.rates, clock, events, localTokenSha256 })
   const sweeper = resources.use(
     createSweeper({
-      blobs,
-      records,
+      ...stores,
       clock,
       settings: () => live.current.upkeep,
       events: events.upkeep,
       ...(isOnlyProcess(live.current) ? {} : { lease: sweepLease(live, records) }),
     }),
   )
-  const onError = (error: unknown) => events.bug('admin listener', error)
   const adminServer =
-    admin.enabled && options.ownAdmin !== false
-      ? resources.use(await startAdminServer({ place: adminAddress(live.current), metrics, health, onError }))
+    live.current.admin.enabled && options.ownAdmin !== false
+      ? resources.use(
+          await startAdminServer({
+            address: adminAddress(live.current),
+            metrics,
+            health,
+            onError: error => events.bug('admin listener', error),
+          }),
+        )
       : null
   if (limits.node) resources.use(await followOthers({ live, node: limits.node, sessions, events, readAtMs, reread }))
   const { address, port } = await http.listen(listen)
   sweeper.start()
-  // A name such as localhost may mean several addresses; only one of them is this server's.
-  const host = isLoopbackHost(listen.host) ? address : listen.host
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  // A name such as localhost may resolve to several addresses; the server listens on one of them.
+  const url = `http://${urlHost(isLoopbackHost(listen.host) ? address : listen.host)}:${port}`
   const adminUrl = adminServer?.url ?? null
   events.serverStarted({ url, adminUrl, version: serverVersion(), openMode: live.current.access.openMode })
   const owned = resources.move()
   const stop = once(async () => {
     const startedAtMs = performance.now()
+    const { slots } = limits
     events.serverStopping({ transfers: slots.inFlight('upload') + slots.inFlight('download') })
     health.stopping()
     slots.close()
@@ -149,146 +122,11 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   return { url, adminUrl, events, report, stop, [Symbol.asyncDispose]: stop }
 }
 
-function decorate(opened: Stores, config: ServerConfig, { wrap = stores => stores }: ServerOptions): Stores {
-  const stores = wrap(opened)
-  const { changeMark } = stores.records
-  if (isOnlyProcess(config)) return { ...stores, records: cacheMedia(stores.records) }
-  return changeMark ? { ...stores, records: cacheMedia(stores.records, { changeMark }) } : stores
+function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | null = null
   return () => (running ??= work())
-}
-
-function createTelemetry(
-  live: LiveConfig,
-  { blobs, records, slots, node }: Stores & Pick<LimitsAndFeed, 'slots' | 'node'>,
-  { logTo, processMetrics }: ServerOptions,
-) {
-  const logger = createLogger({ live, ...(logTo ? { destination: logTo } : {}) })
-  const metrics = createMetrics({
-    sources: {
-      ...(node === null ? {} : { sharedLimits: () => node.phase === 'joined' }),
-      inFlight: direction => slots.inFlight(direction),
-      waiting: direction => slots.waiting(direction),
-      totals: () => records.totals(),
-      space: async () => (await blobs.freeSpace?.()) ?? null,
-      ready: async () => (await health.readiness()).status === 'ok',
-    },
-    ...(processMetrics === undefined ? {} : { ofProcess: processMetrics }),
-  })
-  const events = createEvents({ logger, metrics })
-  const probes = { storage: () => blobs.probe(), records: () => records.probe() }
-  const degraded = node === null ? {} : { limits: () => node.phase !== 'joined' }
-  const health: HealthCheck = createHealth({ probes, degraded, events })
-  return { events, metrics, health }
-}
-
-interface ServiceParts extends Stores {
-  readonly limits: LimitsAndFeed
-  readonly directSlots: DirectSlots
-  readonly health: HealthCheck
-  readonly clock: Clock
-  readonly watch: StallWatch
-  readonly manifests: ManifestThread
-}
-
-/** Everything the handlers use. Numbers are asked for anew by each request, so that a reload applies. */
-function createServices(live: LiveConfig, parts: ServiceParts): Services {
-  const { blobs, records, directSlots, health, clock, watch, manifests } = parts
-  const { slots, places, rates, feed } = parts.limits
-  const pace = () => ({
-    idleMs: live.current.transfer.idleTimeoutMs,
-    minimumBytesPerSecond: live.current.transfer.minimumBytesPerSecond,
-  })
-  const proxies = createProxyTrust(live)
-  const refuseAbovePercent = () => live.current.storage.refuseAbovePercent
-  const direct = () => ({
-    enabled: live.current.storage.transfer === 'direct',
-    ttlMs: live.current.storage.directUrlTtlMs,
-  })
-  const contract = renderContract(
-    openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl }),
-  )
-  return {
-    records,
-    blobs,
-    slots,
-    places,
-    clock,
-    watch,
-    live,
-    pace,
-    rates,
-    feed,
-    directSlots,
-    direct,
-    transferMode: () => (direct().enabled ? 'direct' : 'proxy'),
-    inFlight: new PartsInFlight(),
-    storedManifests: new StoredManifests(records),
-    random: byteCount => randomBytes(byteCount),
-    terms: () => live.current.transfer,
-    openTier: () => tierOf(live.current, { tier: live.current.access.openTier }),
-    admitNewBytes: createDiskSpaceCheck({ stores: [blobs, records], refuseAbovePercent }),
-    grantTtlMs: () => live.current.transfer.downloadGrantTtlMs,
-    accelerate: createAccelerate({
-      blobs,
-      settings: () => live.current.storage,
-      isTrustedProxy: address => proxies.trusts(normaliseAddress(address) ?? address),
-    }),
-    capability: () => live.current.access.downloads === 'capability',
-    waitMaxMs: () => live.current.transfer.parcelWaitMaxMs,
-    memory: new RequestMemory(() => live.current.buffers),
-    manifests,
-    readiness: () => health.readiness(),
-    contract,
-  }
-}
-
-function createListener(
-  live: LiveConfig,
-  services: Services,
-  { events, localTokenSha256 }: Pick<ServerOptions, 'localTokenSha256'> & { readonly events: Events },
-): HttpServer {
-  const { clock, records, rates } = services
-  const proxies = createProxyTrust(live)
-  const wrongTokens = new WrongTokens({ rates })
-  const identify = createIdentifier({
-    live,
-    authenticator: createAuthenticator({ live, clock, proxies, localTokenSha256, wrongTokens }),
-    devices: new DeviceGate({ live, records, clock }),
-    wrongTokens,
-  })
-  const readersNeedToken = () => live.current.access.downloads === 'token'
-  const gate = new Gate({ identify, rates, readersNeedToken })
-  return new HttpServer({
-    dispatcher: new Dispatcher({ gate, table: routeTable(services) }),
-    terms: () => ({
-      idleMs: live.current.transfer.idleTimeoutMs,
-      maxConnectionsPerAddress: live.current.listen.maxConnectionsPerAddress,
-      corsOrigins: live.current.cors.origins,
-    }),
-    maxConnections: live.current.listen.maxConnections,
-    newRequestId: createRequestIds(),
-    isTrustedProxy: address => proxies.trusts(normaliseAddress(address) ?? address),
-    onEnd: exchange => tellEnd(events, exchange),
-  })
-}
-
-function tellEnd(events: Events, exchange: Exchange): void {
-  const { req, res, requestId, route, clientId, receivedBytes, sentBytes, error } = exchange
-  events.requestEnded({
-    requestId,
-    route,
-    method: req.method ?? '',
-    status: res.writableFinished || exchange.respondedEarly ? res.statusCode : null,
-    durationMs: performance.now() - exchange.startedAtMs,
-    receivedBytes,
-    sentBytes,
-    clientId,
-    forwarded: () => isForwarded(req.headers),
-    // A client that went away is no failure of anybody.
-    error: isSealiftError(error, 'aborted') ? null : error,
-  })
 }

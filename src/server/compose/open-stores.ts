@@ -8,6 +8,7 @@ import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, Measures
 import { openFileBlobStore } from '../blobs/file/blob-store.ts'
 import type { S3Config, ServerConfig } from '../config/schema.ts'
 import type { MarksChanges, MeasuresRecordSpace, RecordStore } from '../records/record-store.ts'
+import { cacheMedia } from '../transfers/download/media-cache.ts'
 import { openSqliteRecordStore } from '../records/sqlite/index.ts'
 import { openSpaceReserve, withSpaceReserve } from '../records/sqlite/space-reserve.ts'
 
@@ -38,6 +39,13 @@ export async function openStores(
 /** True when no other process changes the records: then what was read from them may be remembered for a moment. */
 export function isOnlyProcess({ records, workers }: ServerConfig): boolean {
   return records.kind === 'sqlite' && workers === 1
+}
+
+/** Caches records of media where every change reaches this process: through its own calls, or as a change mark. */
+export function cacheMediaRecords(stores: Stores, config: ServerConfig): Stores {
+  const { changeMark } = stores.records
+  if (isOnlyProcess(config)) return { ...stores, records: cacheMedia(stores.records) }
+  return changeMark ? { ...stores, records: cacheMedia(stores.records, { changeMark }) } : stores
 }
 
 async function openBlobs({ storage, tiers }: ServerConfig, resources: AsyncDisposableStack): Promise<AnyBlobStore> {

@@ -1,4 +1,4 @@
-/** The routes of transfers that do not pass this server. */
+/** The routes of direct transfer: bytes between client and S3 service, without this server. */
 import { HEADER } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
@@ -9,12 +9,12 @@ import { etagOf } from '../transfers/download/describe-media.ts'
 import { openMedia } from '../transfers/download/open-media.ts'
 import { findLiveUpload } from '../transfers/upload/find-upload.ts'
 import { sendEmpty, sendJson } from './responses.ts'
-import type { Buffering } from './buffered-body.ts'
+import type { BodyDeps } from './request-body.ts'
 import type { Exchange } from './exchange.ts'
 import { readJson } from './json-body.ts'
 import { partIndex } from './upload-routes.ts'
 
-export type DirectRoutes = DirectParts & DirectReads & Buffering
+export type DirectRoutes = DirectParts & DirectReads & { readonly bodies: BodyDeps }
 
 export async function directPartRoute(
   deps: DirectRoutes,
@@ -23,8 +23,8 @@ export async function directPartRoute(
   parameters: readonly string[],
 ): Promise<void> {
   const part = await readPart(deps, exchange, caller, parameters)
-  const address = await exchange.whileQueued(presignPartUpload(deps, caller, part, exchange.signal))
-  if (address) sendJson(exchange, 200, address)
+  const presigned = await exchange.whileQueued(presignPartUpload(deps, caller, part, exchange.signal))
+  if (presigned) sendJson(exchange, 200, presigned)
   else sendEmpty(exchange, 204)
 }
 
@@ -46,11 +46,11 @@ export async function directReadRoute(
 ): Promise<void> {
   requireDirect(deps)
   await openMedia(deps.records, mediaId, deps.clock())
-  const range = await readJson(deps, exchange, caller, ROUTES.directRead.json)
-  const known = exchange.req.headers[HEADER.download]
-  const grant = typeof known === 'string' ? known : undefined
-  const asked = presignMediaRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
-  const { read, media, counted } = await exchange.whileQueued(asked)
+  const range = await readJson(deps.bodies, exchange, caller, ROUTES.directRead.json)
+  const header = exchange.req.headers[HEADER.download]
+  const grant = typeof header === 'string' ? header : undefined
+  const presigning = presignMediaRead(deps, caller, { mediaId, grant, ...range }, exchange.signal)
+  const { read, media, counted } = await exchange.whileQueued(presigning)
   const download = counted ? ['Sealift-Download', counted.grantId] : []
   sendJson(exchange, 200, read, ['ETag', etagOf(media.blobId), ...download])
 }
@@ -64,7 +64,7 @@ export async function endDirectRoute(
   sendEmpty(exchange, 204)
 }
 
-/** The body is not asked for before the upload is known to be the caller's. */
+/** Checks that the upload is the caller's before the body is read. */
 async function readPart(
   deps: DirectRoutes,
   exchange: Exchange,
@@ -74,6 +74,6 @@ async function readPart(
   const position = partIndex(index)
   requireDirect(deps)
   await findLiveUpload(deps.records, uploadId, caller)
-  const told = await readJson(deps, exchange, caller, ROUTES.directPart.json)
-  return { uploadId, index: position, ...told }
+  const part = await readJson(deps.bodies, exchange, caller, ROUTES.directPart.json)
+  return { uploadId, index: position, ...part }
 }

@@ -1,6 +1,6 @@
 /**
- * From a request to its handler. Byte routes and health checks are found here and never touch a framework; all others are mounted on
- * Express from the same table. Either way the gate comes first, and any failure ends in one place.
+ * From a request to its handler. Routes of bytes and health checks are matched here, without a framework; Express routes
+ * the others, from the same table. Both pass the gate first, and every failure ends in `fail`.
  */
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 
@@ -10,7 +10,7 @@ import { sendEmpty } from './responses.ts'
 import { preflightHeaders } from './cors.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gate, PublicRoute } from './gate.ts'
-import { drainRest, dropNeedlessBody, refuse } from './error-response.ts'
+import { drainRest, dropNeedlessBody, sendError } from './error-response.ts'
 import type { RouteTable } from './routes.ts'
 
 const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia', 'health', 'ready'] as const).map(name => ({
@@ -38,7 +38,7 @@ export class Dispatcher {
     this.#app = this.#mount()
   }
 
-  /** Resolves when the handler is done; never rejects. */
+  /** Resolves once the handler is done; never rejects. */
   serve(exchange: Exchange): Promise<void> {
     if (!isWellFormed(exchange)) {
       fail(exchange, new SealiftError('invalid_request', 'The request line or the Host header is not well formed'))
@@ -81,7 +81,7 @@ export class Dispatcher {
     app.disable('x-powered-by').disable('etag').enable('case sensitive routing').enable('strict routing')
     const others = NAMES.filter(name => !BYTE_ROUTES.some(route => route.name === name))
     for (const name of others) this.#mountRoute(app, name)
-    for (const path of new Set(NAMES.map(name => ROUTES[name].path))) this.#mountRest(app, path)
+    for (const path of new Set(NAMES.map(name => ROUTES[name].path))) this.#mountOtherMethods(app, path)
     app.use((req: Request) => {
       if (req.method === 'OPTIONS' && req.url === '*') return this.#empty(req, [])
       throw new SealiftError('not_found', 'There is no such route')
@@ -105,8 +105,8 @@ export class Dispatcher {
     })
   }
 
-  /** What is left of a path: a preflight, or a method it does not take. */
-  #mountRest(app: Express, path: string): void {
+  /** Other methods of a path: a preflight, or an error. */
+  #mountOtherMethods(app: Express, path: string): void {
     const methods = NAMES.filter(name => ROUTES[name].path === path).map(name => ROUTES[name].method)
     app.all(expressPath(path), (req: Request) => {
       if (req.method === 'OPTIONS') return this.#empty(req, preflightHeaders(methods))
@@ -125,7 +125,7 @@ export class Dispatcher {
 
   #exchangeOf(req: Request): Exchange {
     const exchange = this.#exchanges.get(req)
-    if (!exchange) throw new Error('A request came past the dispatcher')
+    if (!exchange) throw new Error('Express got a request that the dispatcher does not know')
     return exchange
   }
 }
@@ -143,15 +143,15 @@ function isWellFormed({ req: { url = '', headers, httpVersion } }: Exchange): bo
   return headers.host !== undefined || httpVersion !== '1.1'
 }
 
-/** Express refuses a path with a broken percent-encoding by itself. */
+/** Express itself refuses a path with a broken percent-encoding. */
 function isMalformedUrl(error: unknown): boolean {
   return error instanceof URIError || (error instanceof Error && 'status' in error && error.status === 400)
 }
 
-/** The one end of every failure: a problem if nothing has been answered yet, else a cut connection. */
+/** A problem document while the response has not begun, afterwards a cut connection: never a short 200. */
 function fail(exchange: Exchange, error: unknown): void {
   exchange.error = error
   if (exchange.closed || exchange.res.destroyed) return
   if (exchange.res.headersSent) return exchange.cut(error instanceof Error ? error : new Error(String(error)))
-  refuse(exchange, error)
+  sendError(exchange, error)
 }

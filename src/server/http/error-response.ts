@@ -1,3 +1,4 @@
+/** Error responses: how a request is refused while its body may still be arriving. */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -7,45 +8,40 @@ import type { Exchange } from './exchange.ts'
 import { describeProblem, problemHeaders } from './problems.ts'
 import { sendText } from './responses.ts'
 
-/** After a refusal, what the client is still sending is read and thrown away for so long, then the connection ends. */
+/** After an error response, the rest of the body is read and discarded within these bounds; then the connection ends. */
 const LINGER_MS = 5000
 const LINGER_BYTES = 16 * 1024 * 1024
-/** What a piece of a body counts as, however few bytes it has: handling a chunk of one byte costs as much. */
+/** Each piece of a body counts as at least this much: a chunk of one byte costs as much to handle. */
 const LEAST_PIECE_BYTES = 4096
-const LOOK_EVERY_MS = 100
-/** A body of at most this many bytes is read to its end, and the connection kept. */
+const CHECK_EVERY_MS = 100
+/** A body of at most this size is read to its end, so that the connection can be used again. */
 const SMALL_BODY_BYTES = 64 * 1024
 
 /**
- * Answers with a problem. A client that is still sending would lose the answer if the connection just ended, so its
- * bytes are drained for a while; one that waits for `100 Continue` never sends them.
+ * Responds with a problem document. A client that is still sending would lose the response if the connection ended now,
+ * so its bytes are drained first. A client that waits for `100 Continue` sends none.
  */
-export function refuse(exchange: Exchange, error: unknown): void {
+export function sendError(exchange: Exchange, error: unknown): void {
   const { req, res, requestId } = exchange
-  const body = JSON.stringify(describeProblem(error, requestId))
+  const problem = describeProblem(error, requestId)
+  const body = JSON.stringify(problem)
   const headers = problemHeaders(error)
-  if (req.complete || exchange.draining || isSmall(exchange)) {
-    sendText(exchange, statusOf(error), body, headers)
-    return
+  if (req.complete || exchange.draining || exchange.awaitsContinue || isSmall(exchange)) {
+    return sendText(exchange, problem.status, body, headers)
   }
-  if (exchange.awaitsContinue) return sendText(exchange, statusOf(error), body, headers)
   headers.push('Connection', 'close')
-  res.writeHead(statusOf(error), exchange.headers('Content-Length', String(Buffer.byteLength(body)), ...headers))
+  res.writeHead(problem.status, exchange.headers('Content-Length', String(Buffer.byteLength(body)), ...headers))
   res.write(body, failure => {
     exchange.respondedEarly = !failure
   })
   drain(exchange, () => res.end())
 }
 
-function statusOf(error: unknown): number {
-  return describeProblem(error).status
+function isSmall({ req }: Exchange): boolean {
+  return Number(req.headers['content-length'] ?? Infinity) <= SMALL_BODY_BYTES
 }
 
-function isSmall({ req, awaitsContinue }: Exchange): boolean {
-  return !awaitsContinue && Number(req.headers['content-length'] ?? Infinity) <= SMALL_BODY_BYTES
-}
-
-/** After any answer: what is left of a body may not keep the connection for ever. */
+/** After any response: bounds how long the rest of the body may occupy the connection. */
 export function drainRest(exchange: Exchange): void {
   const { req } = exchange
   if (req.complete || req.socket.destroyed || exchange.awaitsContinue || exchange.draining) return
@@ -56,8 +52,8 @@ export function drainRest(exchange: Exchange): void {
 const METHODS_WITH_BODY: ReadonlySet<string | undefined> = new Set(['POST', 'PUT'])
 
 /**
- * A body where no route takes one is dropped from the beginning. Node would keep 64 KiB of it for as long as the request
- * waits: in chunks of one byte, 64 thousand objects.
+ * Discards a body from the beginning where no route takes one. Node would buffer 64 KiB of it while the request waits:
+ * in chunks of one byte, 64 thousand objects.
  */
 export function dropNeedlessBody(exchange: Exchange): void {
   const { method, headers } = exchange.req
@@ -67,8 +63,8 @@ export function dropNeedlessBody(exchange: Exchange): void {
 }
 
 /**
- * Once the response has ended, Node itself reads and drops the rest of the body, out of sight and without an end. The
- * count of the connection shows how much that is.
+ * Once the response has ended, Node itself discards the rest of the body, without emitting it and without a bound. The
+ * byte count of the socket shows how much that is.
  */
 function boundDump({ req }: Exchange): void {
   const { socket } = req
@@ -80,10 +76,10 @@ function boundDump({ req }: Exchange): void {
     if (isWithin && !isOver) return
     clearInterval(timer)
     if (!isOver) socket.destroy()
-  }, LOOK_EVERY_MS)
+  }, CHECK_EVERY_MS)
 }
 
-/** Reads and forgets the rest of the body; tells `then` whether it reached its end. */
+/** Reads and discards the rest of the body; `then` learns whether its end was reached. */
 function drain(exchange: Exchange, then: (complete: boolean) => void): void {
   const { req, chunkedBody } = exchange
   exchange.draining = true
@@ -108,8 +104,8 @@ function drain(exchange: Exchange, then: (complete: boolean) => void): void {
 }
 
 /**
- * Else what the system has received already would be parsed first, chunk by chunk. Pausing the socket would do nothing:
- * the parser reads the connection itself, and stops when a request takes no more.
+ * Keeps Node from parsing, chunk by chunk, what the system has received already. Pausing the socket would not: the
+ * parser reads the connection itself, and stops only when `push` returns false.
  */
 function stopReading(req: Exchange['req']): void {
   req.pause()
@@ -117,29 +113,30 @@ function stopReading(req: Exchange['req']): void {
 }
 
 /**
- * The answer to bytes that are no HTTP request, written to the bare connection, which ends with it: whatever follows
- * on it could be taken for another request. In the middle of an answer the connection is just cut.
+ * Responds to bytes that are no HTTP request, on the bare connection, and ends it: the bytes that follow could be taken
+ * for another request. While a response is being sent, the connection is only cut.
  */
 export function sendRawError(socket: Socket, error: NodeJS.ErrnoException): void {
-  if (!socket.writable || error.code === 'ECONNRESET' || isAnswering(socket)) {
+  if (!socket.writable || error.code === 'ECONNRESET' || isResponding(socket)) {
     socket.destroy()
     return
   }
-  const refusal = refusalOf(error)
-  const problem = describeProblem(refusal)
+  const malformed = malformedError(error)
+  const problem = describeProblem(malformed)
   const body = JSON.stringify(problem)
-  const headers = [...problemHeaders(refusal), 'Content-Length', String(Buffer.byteLength(body)), 'Connection', 'close']
+  const length = String(Buffer.byteLength(body))
+  const headers = [...problemHeaders(malformed), 'Content-Length', length, 'Connection', 'close']
   const lines = [`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`]
   for (let index = 0; index < headers.length; index += 2) lines.push(`${headers[index]}: ${headers[index + 1]}`)
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroySoon())
 }
 
-/** Node keeps the response that a connection is busy with in this property. */
-function isAnswering(socket: Socket): boolean {
+/** Node stores the current response of a connection in this property. */
+function isResponding(socket: Socket): boolean {
   return '_httpMessage' in socket && Boolean(socket._httpMessage)
 }
 
-function refusalOf(error: NodeJS.ErrnoException): SealiftError {
+function malformedError(error: NodeJS.ErrnoException): SealiftError {
   if (error.code === 'HPE_HEADER_OVERFLOW') {
     return new SealiftError('headers_too_large', 'The request line and headers may have 16 KiB')
   }

@@ -12,17 +12,17 @@ export interface ExchangeOptions {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly requestId: string
-  /** Headers that every answer carries: CORS. */
+  /** Headers of every response: CORS. */
   readonly baseHeaders: HeaderList
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
-  /** How long a connection may stand still. */
+  /** Longest time without a byte on the connection. */
   readonly idleMs: number
 }
 
 const nothing = (): void => undefined
 
-/** One request and its answer: owns the abort signal of all work done for it, and ends with the response. */
+/** One request and its response. Owns the abort signal of all work for the request; ends with the response. */
 export class Exchange {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -31,33 +31,33 @@ export class Exchange {
   readonly path: string
   readonly query: string
   readonly idleMs: number
-  /** `null` for a body with a length, or none. */
+  /** `null`: the body has a `Content-Length`, or there is none. */
   readonly chunkedBody: ChunkedBody | null
   route: RouteName | null = null
   clientId: string | null = null
-  /** What refused or failed it, for the log. */
+  /** What refused or failed the request, for the log. */
   error: unknown = null
   sentBytes = 0
   receivedBytes = 0
   closed = false
-  /** Its handler at work; `null` when that is done. Never rejects. */
+  /** The running handler; `null` once it is done. Never rejects. */
   work: Promise<void> | null = null
-  /** True once what is left of the body is being thrown away. */
+  /** True while the rest of the body is read and discarded. */
   draining = false
-  /** True once the system has taken a whole answer that came before the whole request: the connection may be cut after it. */
+  /** True once the system has accepted a complete response to an incomplete request: the connection may end after it. */
   respondedEarly = false
-  /** True while it stands in line, or waits for something new. */
+  /** True while the request is queued, or waits for a new version. */
   waiting = false
-  /** Told when the answer or the connection ends, so that nothing waits for bytes to be taken any more. */
+  /** Closed with the response or the connection, so that no write waits any longer. */
   sink: { close(reason: Error | null): void } | null = null
-  /** Called once its handler is done. */
+  /** Called once the handler is done. */
   settle: () => void = nothing
   readonly #baseHeaders: HeaderList
   #expectsContinue: boolean
   #controller: AbortController | null = null
   #abortReason: Error | null = null
-  /** Waits at work now; one may be part of another. */
-  #patience = 0
+  /** Running calls of `withoutIdleTimeout`; they may be nested. */
+  #idleTimeoutsOff = 0
 
   constructor({ req, res, requestId, baseHeaders, expectsContinue, idleMs }: ExchangeOptions) {
     this.req = req
@@ -73,14 +73,14 @@ export class Exchange {
     this.query = queryAt < 0 ? '' : url.slice(queryAt + 1)
   }
 
-  /** Aborts when the client goes away or the exchange is cut. */
+  /** Aborts when the connection closes early or the exchange is cut. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
     if (this.#abortReason && !this.#controller.signal.aborted) this.#controller.abort(this.#abortReason)
     return this.#controller.signal
   }
 
-  /** True while the client still holds its body back. */
+  /** True while the client holds its body back. */
   get awaitsContinue(): boolean {
     return this.#expectsContinue
   }
@@ -92,26 +92,26 @@ export class Exchange {
     this.res.writeContinue()
   }
 
-  /** Stops the work; what has not been answered yet is answered with `reason`, what has begun is cut. */
+  /** Stops the work. Before the response has begun, the client gets `reason` as the error; afterwards the connection is cut. */
   abort(reason: Error): void {
     this.#abortReason ??= reason
     this.#controller?.abort(reason)
     this.sink?.close(reason)
   }
 
-  /** @throws the reason when it was aborted before its work began */
+  /** @throws the reason of an abort that came before the work began */
   assertOpen(): void {
     if (this.#abortReason) throw this.#abortReason
   }
 
-  /** Breaks the connection: the only honest end of an answer that cannot be finished. */
+  /** Breaks the connection: the only honest end of a response that cannot be completed. */
   cut(reason: Error): void {
     this.error ??= reason
     this.abort(reason)
     this.res.destroy()
   }
 
-  /** The connection's end, however it came. */
+  /** The response is complete, or the connection is closed. */
   onClose(): void {
     this.closed = true
     if (this.res.writableFinished) return this.sink?.close(null)
@@ -120,7 +120,7 @@ export class Exchange {
     this.sink?.close(reason)
   }
 
-  /** As `withoutIdleTimeout`, for a wait that has moved no byte yet: it is given up at once when the server stops. */
+  /** Like `withoutIdleTimeout`, for work that has moved no byte yet: a stopping server ends it at once. */
   async whileQueued<T>(work: Promise<T>): Promise<T> {
     this.waiting = true
     try {
@@ -130,29 +130,22 @@ export class Exchange {
     }
   }
 
-  /** While `work` runs, a silent connection is the server's doing and not cut as idle. */
+  /** While `work` runs, silence on the connection is caused by the server, so it does not count as idle. */
   async withoutIdleTimeout<T>(work: Promise<T>): Promise<T> {
     this.req.socket.setTimeout(0)
-    this.#patience += 1
+    this.#idleTimeoutsOff += 1
     try {
       return await work
     } finally {
-      this.#patience -= 1
-      if (this.#patience === 0) this.req.socket.setTimeout(this.idleMs)
+      this.#idleTimeoutsOff -= 1
+      if (this.#idleTimeoutsOff === 0) this.req.socket.setTimeout(this.idleMs)
     }
   }
 
-  /** Resolves when the client has the whole answer, or is gone. */
-  finished(): Promise<void> {
-    if (this.closed || this.res.writableFinished) return Promise.resolve()
-    return new Promise(resolve => {
-      this.res.once('finish', resolve).once('close', resolve)
-    })
-  }
-
-  headers(...more: string[]): string[] {
+  /** The headers of the response: those of every response, then `more`. */
+  headers(...more: readonly string[]): string[] {
     const headers = [HEADER.requestId, this.requestId, ...this.#baseHeaders, ...more]
-    // A body that was held back never comes, and what follows on the connection could be taken for it.
+    // The body that was held back never comes; bytes of the next request could be read as that body.
     if (this.#expectsContinue) headers.push('Connection', 'close')
     return headers
   }

@@ -1,6 +1,6 @@
 /**
- * The one way in. Every route of the table passes here before its handler runs, in this order: rate limit of the
- * address, token, rate limit of the client, owner secret, encoding. Nothing is let through that is not named.
+ * The one entrance. Every route of the table but the public ones passes the gate before its handler runs, in this order:
+ * owner secret, token, device, request rate, encoding.
  */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -18,25 +18,36 @@ import { type RateLimiter, type Take, whenKnown } from '../limits/limiter.ts'
 import type { WrongTokens } from '../limits/wrong-tokens.ts'
 import type { Exchange } from './exchange.ts'
 
-/** Who sends a request, and what applies to them. */
+/**
+ * Routes beside the gate. A balancer that receives 429 removes the node, and many balancers share an address, so a health
+ * check is never refused for its rate. Both routes cost next to nothing: one has a fixed body, the other a result that
+ * is cached for two seconds.
+ */
+export type PublicRoute = 'health' | 'ready'
+
+/** Who sends a request, and the limits of their tier. */
 export interface Identity {
   readonly client: Client
   readonly tier: Tier
 }
 
-export interface Identify {
-  /**
-   * `capability`: the caller may be anonymous even where open mode is off, since what it asks for is named by an
-   * unguessable id or an owner secret. A token that is sent is always checked.
-   * @throws unauthorized, rate_limited, too_many_devices
-   */
-  (req: IncomingMessage, options: { readonly capability: boolean }): Identity | Promise<Identity>
+/** What the gate reads of a request; Node's `IncomingMessage` has it. */
+export interface IncomingRequest {
+  readonly headers: RequestHeaders
+  readonly socket: { readonly remoteAddress?: string | undefined }
 }
+
+/**
+ * `capability`: the caller may be anonymous even where open mode is off, since the request names what it reads or changes
+ * by an unguessable id or proves an owner secret. A token that is sent is always checked.
+ * @throws unauthorized; rate_limited, for an address that keeps sending wrong tokens; too_many_devices; unavailable
+ */
+export type Identify = (req: IncomingRequest, options: { readonly capability: boolean }) => Identity | Promise<Identity>
 
 export interface GateOptions {
   readonly identify: Identify
   readonly rates: RateLimiter
-  /** True when downloads take a token besides the id. */
+  /** True when downloads need a token besides the id. */
   readonly readersNeedToken: () => boolean
 }
 
@@ -68,7 +79,6 @@ export class Gate {
     return access === 'owner' && ownerHash !== null
   }
 
-  /** A turn of the event loop is spent only where the answer has to come from elsewhere. */
   #takeRequest({ clientId }: Client, { requestsPerSecond, requestBurst }: Tier): void | Promise<void> {
     const rate = { perSecond: requestsPerSecond, burst: requestBurst }
     const taking = this.#options.rates.take(`requests:${clientId}`, 1, rate)
@@ -88,12 +98,37 @@ function assertTaken(taken: Take, requestsPerSecond: number): void {
   })
 }
 
-/**
- * Routes beside the gate. A health check is never refused for a rate: a balancer that hears 429 takes the node away, and
- * many balancers share an address. So these two cost next to nothing: one fixed body, and one that is looked up for all
- * who ask within two seconds.
- */
-export type PublicRoute = 'health' | 'ready'
+export interface IdentifierOptions {
+  readonly live: LiveConfig
+  readonly authenticator: Authenticator
+  readonly devices: DeviceGate
+  readonly wrongTokens: WrongTokens
+}
+
+/** From a request to its client and tier, by token and device. */
+export function createIdentifier(options: IdentifierOptions): Identify {
+  const { live, devices } = options
+  return (req, { capability }) => {
+    const facts = { headers: req.headers, peerAddress: req.socket.remoteAddress, capability }
+    return whenKnown(authenticate(options, facts), client => {
+      const tier = tierOf(live.current, client)
+      return whenKnown(devices.admit(client, tier), () => ({ client, tier }))
+    })
+  }
+}
+
+/** Counts wrong tokens by address. */
+function authenticate(
+  { authenticator, wrongTokens }: IdentifierOptions,
+  facts: RequestFacts,
+): Client | Promise<Client> {
+  const client = authenticator.authenticate(facts)
+  if (!(client instanceof Promise)) return client
+  return client.catch(async (error: unknown) => {
+    if (isSealiftError(error, 'unauthorized')) await wrongTokens.count(authenticator.addressOf(facts))
+    throw error
+  })
+}
 
 function ownerHashOf(req: IncomingMessage): string | null {
   const secret = req.headers[HEADER.owner]
@@ -102,7 +137,7 @@ function ownerHashOf(req: IncomingMessage): string | null {
   throw new SealiftError('invalid_request', 'Sealift-Owner must be 22 to 128 characters of base64url')
 }
 
-/** A compressed body could be a thousand times what its length says. */
+/** A compressed body could be a thousand times as large as its `Content-Length`. */
 function refuseEncodings({ headers }: IncomingMessage): void {
   const encoding = headers['content-encoding']
   if (encoding === undefined || encoding.toLowerCase() === 'identity') return
@@ -119,7 +154,7 @@ export function idempotencyKeyOf({ req }: Pick<Exchange, 'req'>): string | null 
   throw new SealiftError('invalid_request', 'Idempotency-Key must be 1 to 128 printable characters without spaces')
 }
 
-/** The caller as one who makes something repeatable. `request` is what must be the same when the key is repeated. */
+/** The caller with the idempotency key of the request. A repeated key must come with the same `request`. */
 export function asIdempotentCaller(
   exchange: Exchange,
   caller: Caller,
@@ -128,57 +163,8 @@ export function asIdempotentCaller(
 ): IdempotentCaller {
   const key = idempotencyKeyOf(exchange)
   if (key === null) return { ...caller, idempotency: null }
-  const asked = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
-  const fingerprint = createHash('sha256').update(asked).digest('hex')
+  const identity = JSON.stringify([exchange.route, exchange.path, request, caller.ownerHash])
+  const fingerprint = createHash('sha256').update(identity).digest('hex')
   const { clientId } = caller.client
   return { ...caller, idempotency: { clientId, key, fingerprint, expiresAt: clock() + IDEMPOTENCY_TTL_MS } }
-}
-
-export interface IdentifyOptions {
-  readonly live: LiveConfig
-  readonly authenticator: Authenticator
-  readonly devices: DeviceGate
-  readonly wrongTokens: WrongTokens
-}
-
-/** What is looked at of a request; Node's `IncomingMessage` has it. */
-export interface IncomingRequest {
-  readonly headers: RequestHeaders
-  readonly socket: { readonly remoteAddress?: string | undefined }
-}
-
-export interface Identity {
-  readonly client: Client
-  readonly tier: Tier
-}
-
-/**
- * Returns the function that every request passes first.
- * It throws unauthorized, rate_limited (an address that keeps sending wrong tokens), too_many_devices, unavailable.
- */
-export function createIdentifier(
-  options: IdentifyOptions,
-): (req: IncomingRequest, how: { readonly capability: boolean }) => Identity | Promise<Identity> {
-  const { live, devices } = options
-  return (req, { capability }) => {
-    const facts = { headers: req.headers, peerAddress: req.socket.remoteAddress, capability }
-    return whenKnown(authenticateSparingly(options, facts), client => {
-      const tier = tierOf(live.current, client)
-      return whenKnown(devices.admit(client, tier), () => ({ client, tier }))
-    })
-  }
-}
-
-function authenticateSparingly(options: IdentifyOptions, facts: RequestFacts): Client | Promise<Client> {
-  const client = options.authenticator.authenticate(facts)
-  return client instanceof Promise ? client.catch((error: unknown) => refuse(options, facts, error)) : client
-}
-
-async function refuse(
-  { wrongTokens, authenticator }: IdentifyOptions,
-  facts: RequestFacts,
-  error: unknown,
-): Promise<never> {
-  if (isSealiftError(error, 'unauthorized')) await wrongTokens.count(authenticator.addressOf(facts))
-  throw error
 }

@@ -2,21 +2,21 @@ import type { z } from 'zod'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Caller } from '../access/caller.ts'
-import { type Buffering, contentLength, contentType, readBody, takeMemory } from './buffered-body.ts'
+import { type BodyDeps, contentLength, contentType, readBody, takeMemory } from './request-body.ts'
 import type { Exchange } from './exchange.ts'
 
-/** Room for any request that carries no manifest. */
+/** Largest JSON body of a request without a manifest. */
 export const JSON_BYTES = 64 * 1024
-/** No request but one with a manifest has more than a few keys. */
+/** Only requests with a manifest have more than a few keys. */
 const BOUNDS: JsonBounds = { depth: 8, members: 256 }
 
 /**
- * Reads and checks a small JSON body. It takes memory and counts in the byte rate, but takes no upload slot: a client
- * whose slots are all taken by parts has to be able to complete the uploads that these belong to.
+ * Reads and checks a small JSON body. It takes memory and counts towards the byte rate, but needs no upload slot: a client
+ * whose slots are all held by parts must still be able to complete the uploads of these parts.
  * @throws invalid_request, too_large, unsupported_media_type, stalled, rate_limited, unavailable
  */
 export async function readJson<Schema extends z.ZodType>(
-  deps: Buffering,
+  bodies: BodyDeps,
   exchange: Exchange,
   caller: Caller,
   schema: Schema,
@@ -26,17 +26,17 @@ export async function readJson<Schema extends z.ZodType>(
   }
   const mostBytes = contentLength(exchange) ?? JSON_BYTES
   if (mostBytes > JSON_BYTES) throw tooLarge(JSON_BYTES)
-  using _memory = await takeMemory(deps, exchange, caller, mostBytes)
+  using _memory = await takeMemory(bodies, exchange, caller, mostBytes)
   const body = {
     mostBytes,
     look: boundedBy(BOUNDS),
     tooLarge: () => tooLarge(mostBytes),
     signal: exchange.signal,
   }
-  return checkShape(schema, parseJson(await readBody(deps, exchange, caller, body)))
+  return checkShape(schema, parseJson(await readBody(bodies, exchange, caller, body)))
 }
 
-/** Refuses a body whose structure is out of bounds, as soon as that has arrived. Returned function: @throws invalid_request */
+/** The returned function throws `invalid_request` at the first piece that exceeds the bounds. */
 export function boundedBy(bounds: JsonBounds): (piece: Uint8Array) => void {
   const scan = new JsonScan(bounds)
   return piece => {
@@ -58,7 +58,7 @@ export function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
   }
 }
 
-/** @throws invalid_request, naming what is wrong but never repeating a value */
+/** @throws invalid_request, which names the wrong keys but repeats no value */
 export function checkShape<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
@@ -72,11 +72,11 @@ export function tooLarge(value: number): SealiftError {
   })
 }
 
-/** What a JSON text may consist of. */
+/** Bounds of the structure of a JSON text. */
 export interface JsonBounds {
-  /** Containers within containers; 1: one object or array that holds no other. */
+  /** Nested containers; 1: one object or array that contains no other. */
   readonly depth: number
-  /** Elements of all arrays and keys of all objects together. */
+  /** Array elements and object keys in total. */
   readonly members: number
 }
 
@@ -90,8 +90,8 @@ const CLOSE_ARRAY = 0x5d
 const SPACE = 0x20
 
 /**
- * Bounds the structure of a JSON text as its bytes arrive, before anything parses it: a parser makes an object of every
- * two bytes of `[{},{},…`. It does not check the grammar; a text that is no JSON is bounded all the same.
+ * Bounds the structure of a JSON text as its bytes arrive, before it is parsed: a parser creates an object for every two
+ * bytes of `[{},{},…`. The grammar is not checked; malformed text is bounded too.
  */
 export class JsonScan {
   readonly #bounds: JsonBounds
@@ -99,14 +99,14 @@ export class JsonScan {
   #members = 0
   #inString = false
   #escaped = false
-  /** The last byte that is no space opened a container. */
+  /** The last byte other than white space opened a container. */
   #opened = false
 
   constructor(bounds: JsonBounds) {
     this.#bounds = bounds
   }
 
-  /** False once there is too much; then it stays false. */
+  /** False once a bound is exceeded, and from then on. */
   accept(bytes: Uint8Array): boolean {
     for (let at = 0; at < bytes.length;) {
       if (this.#inString) at = this.#skipString(bytes, at)
@@ -115,7 +115,7 @@ export class JsonScan {
     return this.#depth <= this.#bounds.depth && this.#members <= this.#bounds.members
   }
 
-  /** @returns where the text goes on behind the string, or the end */
+  /** @returns the position after the string, or the end of `bytes` */
   #skipString(bytes: Uint8Array, from: number): number {
     let at = from
     for (; at < bytes.length; at++) {
@@ -134,7 +134,7 @@ export class JsonScan {
     if (byte === SPACE || (byte >= 0x09 && byte <= 0x0d)) return
     if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
       this.#opened = false
-      // What was too deep stays so.
+      // A text that was too deep stays refused.
       if (this.#depth <= this.#bounds.depth) this.#depth -= 1
       return
     }
@@ -145,18 +145,17 @@ export class JsonScan {
   }
 }
 
-/** No route has more than a few. */
 const MAX_PARAMETERS = 16
 
-/** The query of a request; values that look like numbers are numbers, but `kind`. @throws invalid_request */
+/** The query of a request. Values of digits become numbers, except `kind`. @throws invalid_request */
 export function queryOf<Schema extends z.ZodType>({ query }: Exchange, schema: Schema): z.output<Schema> {
-  const asked = new Map<string, unknown>()
+  const parameters = new Map<string, unknown>()
   for (const [name, value] of new URLSearchParams(query)) {
-    if (asked.has(name)) throw new SealiftError('invalid_request', 'A query parameter is doubled')
-    if (asked.size === MAX_PARAMETERS) {
+    if (parameters.has(name)) throw new SealiftError('invalid_request', 'A query parameter occurs twice')
+    if (parameters.size === MAX_PARAMETERS) {
       throw new SealiftError('invalid_request', `Send at most ${MAX_PARAMETERS} query parameters`)
     }
-    asked.set(name, name !== 'kind' && /^\d{1,15}$/.test(value) ? Number(value) : value)
+    parameters.set(name, name !== 'kind' && /^\d{1,15}$/.test(value) ? Number(value) : value)
   }
-  return checkShape(schema, Object.fromEntries(asked))
+  return checkShape(schema, Object.fromEntries(parameters))
 }

@@ -1,15 +1,17 @@
-/** The JSON routes of media. */
+/** The JSON routes of media items. */
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
 import { describeComplete, mediaInfo } from '../transfers/download/describe-media.ts'
 import { endLease, assertKnown, forwardMedia, type ForwardMedia } from '../transfers/download/leases.ts'
 import { sendEmpty, sendJson } from './responses.ts'
-import type { Buffering } from './buffered-body.ts'
+import type { BodyDeps } from './request-body.ts'
 import type { Exchange } from './exchange.ts'
 import { asIdempotentCaller } from './gate.ts'
 import { readJson } from './json-body.ts'
 
-export type MediaRoutes = ForwardMedia & Buffering
+export interface MediaRoutes extends ForwardMedia {
+  readonly bodies: BodyDeps
+}
 
 export async function mediaInfoRoute(
   deps: MediaRoutes,
@@ -27,7 +29,7 @@ export async function forwardMediaRoute(
   [mediaId = '']: readonly string[],
 ): Promise<void> {
   await assertKnown(deps.records, mediaId)
-  const request = await readJson(deps, exchange, caller, ROUTES.forwardMedia.json)
+  const request = await readJson(deps.bodies, exchange, caller, ROUTES.forwardMedia.json)
   const media = await forwardMedia(deps, asIdempotentCaller(exchange, caller, request, deps.clock), mediaId, request)
   sendJson(exchange, 201, describeComplete(media))
 }

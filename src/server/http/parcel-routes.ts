@@ -1,12 +1,12 @@
-/** The routes of parcels. */
+/** The routes of parcels, and how a manifest is sent. */
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, parsePreferWait } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
 import type { TransferMode } from '../../protocol/schemas.ts'
 import { type Caller, expiryOf, slotRequest } from '../access/caller.ts'
 import type { ByteSink } from '../blobs/blob-store.ts'
-import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
-import type { RateLimiter, SlotLimiter, TransferSlot } from '../limits/limiter.ts'
+import type { HeldMemory } from '../buffers/request-memory.ts'
+import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
 import { describeParcel } from '../parcels/describe-parcel.ts'
 import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
@@ -22,26 +22,26 @@ import type { Exchange } from './exchange.ts'
 import { asIdempotentCaller, idempotencyKeyOf } from './gate.ts'
 import { queryOf } from './json-body.ts'
 import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
+import type { BodyDeps } from './request-body.ts'
 import { ResponseSink } from './response-sink.ts'
 import { OPAQUE_HEADERS, sendEmpty, sendJson } from './responses.ts'
-import type { Pace, StallWatch } from './stall-watch.ts'
 
 export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, ReceiveManifest, SendManifest {
-  /** Places for readers who wait: they cost a connection, no bandwidth, so they are counted apart from transfers. */
-  readonly places: SlotLimiter
+  /** Slots of waiting readers. A reader costs a connection and no bandwidth, so these are counted apart from transfers. */
+  readonly readerSlots: SlotLimiter
   readonly waitMaxMs: () => number
 }
 
 export async function publishParcelRoute(deps: ParcelRoutes, exchange: Exchange, caller: Caller): Promise<void> {
   const query = queryOf(exchange, ROUTES.publishParcel.query)
-  // What the headers alone show to be wrong is refused before the body.
+  // Errors in the headers are refused before the body is read.
   idempotencyKeyOf(exchange)
   expiryOf(caller.tier, query.ttlSeconds, deps.clock())
   const expected = { caller, route: 'publishParcel', admit: () => deps.admitNewBytes() } as const
   const parcel = await receiveManifest(deps, exchange, expected, sent => {
     const { manifest, media, sha256, ttlSeconds = query.ttlSeconds } = sent
-    const maker = asIdempotentCaller(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
-    return publishParcel(deps, maker, { manifest, media, ttlSeconds })
+    const sender = asIdempotentCaller(exchange, caller, [sha256, media.length, ttlSeconds], deps.clock)
+    return publishParcel(deps, sender, { manifest, media, ttlSeconds })
   })
   sendJson(exchange, 201, describeParcel(parcel), ['ETag', versionTag(parcel.version)])
 }
@@ -76,7 +76,7 @@ export async function endParcelRoute(
   sendEmpty(exchange, 204)
 }
 
-/** The newest manifest; with `If-None-Match` and `Prefer: wait=N`, the next one as soon as it is published. */
+/** The newest manifest; with `If-None-Match` and `Prefer: wait=N`, the next version as soon as it is published. */
 export async function readParcelRoute(
   deps: ParcelRoutes,
   exchange: Exchange,
@@ -89,7 +89,7 @@ export async function readParcelRoute(
   let parcel: ParcelFacts | null = await readParcel(deps.records, parcelId, deps.clock())
   const applied = waitMs > 0 ? ['Preference-Applied', `wait=${waitMs / 1000}`] : []
   if (parcel.version === known && waitMs > 0) {
-    parcel = await waitInLine(deps, exchange, caller, { parcelId, known, waitMs })
+    parcel = await waitForNext(deps, exchange, caller, { parcelId, known, waitMs })
   }
   if (!parcel || matchesNone(headers['if-none-match'], versionTag(parcel.version))) {
     return sendEmpty(exchange, 304, ['ETag', versionTag(parcel?.version ?? known ?? 0), ...applied])
@@ -98,22 +98,26 @@ export async function readParcelRoute(
   await sendManifest(deps, exchange, caller, { parcel, applied })
 }
 
-async function waitInLine(
+async function waitForNext(
   deps: ParcelRoutes,
   exchange: Exchange,
   caller: Caller,
   wait: { parcelId: string; known: number; waitMs: number },
 ): Promise<ParcelFacts | null> {
-  using place = await takePlace(deps, caller, exchange.signal)
-  const stop = AbortSignal.any([exchange.signal, place.signal])
+  using slot = await acquireReaderSlot(deps, caller, exchange.signal)
+  const stop = AbortSignal.any([exchange.signal, slot.signal])
   return await exchange.whileQueued(waitForVersion(deps, wait, stop))
 }
 
-/** A client may have as many waiting readers as transfers may stand in line. */
-async function takePlace({ places }: ParcelRoutes, caller: Caller, signal: AbortSignal): Promise<TransferSlot> {
+/** A client may have as many waiting readers as queued transfers. */
+async function acquireReaderSlot(
+  { readerSlots }: ParcelRoutes,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<TransferSlot> {
   const { queue, ...request } = slotRequest(caller, 'download')
   try {
-    return await places.acquire({ ...request, cap: queue, queue: 0, queueWaitMs: 0 }, signal)
+    return await readerSlots.acquire({ ...request, cap: queue, queue: 0, queueWaitMs: 0 }, signal)
   } catch (cause) {
     signal.throwIfAborted()
     throw new SealiftError('too_many_downloads', `At most ${queue} readers of one client may wait for parcels`, {
@@ -131,16 +135,13 @@ function waitOf({ waitMaxMs }: ParcelRoutes, { req }: Exchange): number {
 
 export interface SendManifest extends ReadManifest {
   readonly slots: SlotLimiter
-  readonly rates: RateLimiter
-  readonly memory: RequestMemory
-  readonly watch: StallWatch
-  readonly pace: () => Pace
+  readonly bodies: BodyDeps
   readonly transferMode: () => TransferMode
 }
 
 const PIECE_BYTES = 64 * 1024
 
-/** A transfer like any other: it holds a slot until the client has all of it. */
+/** A transfer like any other: it holds a slot until the client has received everything. */
 export async function sendManifest(
   deps: SendManifest,
   exchange: Exchange,
@@ -148,18 +149,19 @@ export async function sendManifest(
   { parcel, applied }: { readonly parcel: ParcelFacts; readonly applied: readonly string[] },
 ): Promise<void> {
   using _slot = await exchange.whileQueued(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
-  using _memory = await takeFor(deps, exchange, caller, parcel)
+  using _memory = await takeMemoryFor(deps, exchange, caller, parcel)
   using opened = await readManifest(deps, parcel)
-  using _newer = opened.parcel.version === parcel.version ? null : await takeFor(deps, exchange, caller, opened.parcel)
+  using _newer =
+    opened.parcel.version === parcel.version ? null : await takeMemoryFor(deps, exchange, caller, opened.parcel)
   const sink = sinkFor(deps, exchange, { version: opened.parcel.version, bytes: opened.bytes, applied })
   exchange.sink = sink
   const { client, tier } = caller
-  const charge = chargeFor(deps.rates, { clientId: client.clientId, tier, direction: 'download' })
+  const charge = chargeFor(deps.bodies.rates, { clientId: client.clientId, tier, direction: 'download' })
   if (charge === null) await writePieces(sink, opened.bytes)
   else await exchange.withoutIdleTimeout(writePieces(paceSink(sink, charge, exchange.signal), opened.bytes))
 }
 
-/** What GET would send before the manifest, which is not looked at. */
+/** The headers that GET would send. */
 export function headManifest(
   deps: Pick<SendManifest, 'transferMode'>,
   exchange: Exchange,
@@ -170,9 +172,9 @@ export function headManifest(
   exchange.res.end()
 }
 
-/** Readers of one version hold one copy of it, so they take its memory once: of the common budget, and of each client's. */
-function takeFor(
-  { memory }: SendManifest,
+/** Readers of one version share one copy, so its memory is taken once from the common budget and once per client. */
+function takeMemoryFor(
+  { bodies: { memory } }: SendManifest,
   exchange: Exchange,
   { client }: Caller,
   { parcelId, version, manifestBytes }: ParcelFacts,
@@ -187,7 +189,7 @@ function sinkFor(
   { version, bytes, applied }: { version: number; bytes: Uint8Array; applied: readonly string[] },
 ): ResponseSink {
   const headers = manifestHeaders(deps, exchange, { version, lengthBytes: bytes.length, applied })
-  const { watch, pace } = deps
+  const { watch, pace } = deps.bodies
   return new ResponseSink({ exchange, watch, pace: pace(), status: 200, headers, lengthBytes: bytes.length })
 }
 

@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 
+import { abortableSource } from '../../common/abort-race.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Caller } from '../access/caller.ts'
+import { freeMemory } from '../buffers/buffer-pool.ts'
+import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { RateLimiter } from '../limits/limiter.ts'
 import { chargeFor, paceSource } from '../limits/pacing.ts'
 import type { ByteSource } from '../transfers/upload/byte-source.ts'
@@ -12,7 +15,7 @@ export interface BodyReaderOptions {
   readonly req: IncomingMessage
   readonly watch: StallWatch
   readonly pace: Pace
-  /** Called before the first byte is asked for: the moment to say `100 Continue`. */
+  /** Called before the first byte is read: sends `100 Continue`. */
   readonly begin: () => void
 }
 
@@ -22,10 +25,9 @@ interface Waiter {
 }
 
 /**
- * A request's body as a pull stream. Nothing is read ahead of the consumer but what Node buffers (64 KiB), so a slow
- * disk slows the sender down. A sender that stands still or trickles is `stalled`; only the time the consumer waits
- * for the sender counts against it, never the time the server takes. Stopping early leaves the connection open, so
- * that a refusal can still be answered.
+ * The body of a request as a pull stream. Only Node's buffer (64 KiB) is read ahead of the consumer, so a slow disk slows
+ * the sender down. A sender that is idle or too slow is `stalled`; only the time that the consumer waits for the sender
+ * counts. Stopping early leaves the connection open, so that an error response can still be sent.
  */
 export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   readonly #options: BodyReaderOptions
@@ -34,7 +36,7 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   #started = false
   #waitingSinceMs = 0
   #waitedMs = 0
-  /** Arrived when nobody waited. */
+  /** Arrived while no call of `next` waited. */
   #ahead: Buffer | null = null
   /** Bytes taken from the connection so far. */
   receivedBytes = 0
@@ -74,10 +76,10 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   }
 
   stall(): void {
-    this.fail(new SealiftError('stalled', 'The sender stood still for too long; send it again'))
+    this.fail(new SealiftError('stalled', 'The sender was idle or too slow; send it again'))
   }
 
-  /** Ends the body with an error, also for a consumer that waits right now. */
+  /** Ends the body with an error, also for a waiting `next`. */
   fail(error: unknown): void {
     this.#failure ??= error
     this.#serve()
@@ -86,7 +88,7 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   #start(): void {
     this.#started = true
     const { req, watch, begin } = this.#options
-    // One piece at a time, as it came from the connection: read in the other way, several are copied into one.
+    // `data` passes on each piece as it was received; `readable` and `read` would copy several into one.
     req.on('data', this.#take)
     req.pause()
     req.on('end', this.#serve)
@@ -128,27 +130,28 @@ export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
     }
   }
 
-  #settle(answer: () => void, over = false): void {
+  #settle(settle: () => void, over = false): void {
     this.#waiter = null
     this.#waitedMs += performance.now() - this.#waitingSinceMs
     if (over || this.#failure) this.#stop()
-    answer()
+    settle()
   }
 }
 
-/** What receiving a stream takes. */
-export interface Receiving {
+/** What moving the body of a request or a response needs. */
+export interface BodyDeps {
   readonly watch: StallWatch
   readonly pace: () => Pace
   readonly rates: RateLimiter
+  readonly memory: RequestMemory
 }
 
 /**
- * Gives `take` the body of a request as a source that keeps to the client's rate. The connection is not cut as idle
- * meanwhile: the reader itself knows when the sender, and not the server, is slow.
+ * Gives `take` the body as a source that keeps to the client's byte rate. The connection is not cut as idle meanwhile:
+ * the reader itself tells a slow sender from a slow server.
  */
 export async function receive<T>(
-  { watch, pace, rates }: Receiving,
+  { watch, pace, rates }: BodyDeps,
   exchange: Exchange,
   { client: { clientId }, tier }: Caller,
   take: (source: ByteSource) => Promise<T>,
@@ -161,4 +164,75 @@ export async function receive<T>(
     exchange.receivedBytes = reader.receivedBytes
     await reader.return()
   }
+}
+
+/** Waits in a short queue; a stopping server or a closed connection ends the wait. @throws rate_limited, unavailable */
+export function takeMemory(
+  { memory }: BodyDeps,
+  exchange: Exchange,
+  { client }: Caller,
+  bytes: number,
+): Promise<HeldMemory> {
+  return exchange.whileQueued(memory.take(client.clientId, bytes, exchange.signal))
+}
+
+export interface BufferedBody {
+  /** Largest size: `Content-Length` where there is one. */
+  readonly mostBytes: number
+  /** Gets each piece as it arrives; may throw to refuse the body. */
+  readonly look: (piece: Uint8Array) => void
+  /** The error for more than `mostBytes`. */
+  readonly tooLarge: () => Error
+  readonly signal: AbortSignal
+}
+
+/**
+ * Reads the complete body into memory, which the caller has taken before (`takeMemory`). Pieces are copied as they
+ * arrive: a body in thousands of tiny chunks would otherwise hold an object for each of them.
+ */
+export async function readBody(
+  deps: BodyDeps,
+  exchange: Exchange,
+  caller: Caller,
+  { mostBytes, look, tooLarge, signal }: BufferedBody,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = allocate(mostBytes)
+  let length = 0
+  try {
+    await receive(deps, exchange, caller, async source => {
+      for await (const piece of abortableSource(source, signal)) {
+        if (length + piece.length > mostBytes) throw tooLarge()
+        look(piece)
+        bytes.set(piece, length)
+        length += piece.length
+        freeMemory(piece)
+      }
+    })
+  } catch (error) {
+    freeMemory(bytes)
+    throw error
+  }
+  return bytes.subarray(0, length)
+}
+
+const PAGED_BYTES = 64 * 1024
+
+/**
+ * A resizable buffer is allocated in pages, which the system gets back when the buffer is freed. Other buffers come from
+ * the allocator of the C library, which retains megabytes for later.
+ */
+function allocate(bytes: number): Uint8Array<ArrayBuffer> {
+  if (bytes <= PAGED_BYTES) return Buffer.allocUnsafeSlow(bytes)
+  return new Uint8Array(new ArrayBuffer(bytes, { maxByteLength: bytes }), 0, bytes)
+}
+
+/** `null`: the request has no `Content-Length`. */
+export function contentLength({ req }: Exchange): number | null {
+  const length = req.headers['content-length']
+  return length === undefined ? null : Number(length)
+}
+
+/** The media type without its parameters; `null`: the request has no `Content-Type`. */
+export function contentType({ req }: Exchange): string | null {
+  return req.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? null
 }

@@ -1,12 +1,9 @@
 /**
  * The access policy, read from top to bottom: which handler serves which route, by who may call it. A route that is not
- * here does not exist; the compiler sees to it that every route of the wire contract is.
+ * in the table does not exist; the compiler requires every route of the wire contract.
  */
 import type { RouteName } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
-import type { LimitsReport } from '../limits/limits-report.ts'
-import type { RecordStore } from '../records/record-store.ts'
-import type { PutPart } from '../transfers/upload/put-part.ts'
 import {
   confirmPartRoute,
   directPartRoute,
@@ -24,16 +21,16 @@ import {
   readParcelRoute,
   replaceManifestRoute,
 } from './parcel-routes.ts'
-import { healthRoute, limitsRoute, openapiRoute, type PublicRoutes, readyRoute } from './public-routes.ts'
-import { type GetMedia, getMedia, headMedia } from './get-media.ts'
-import type { Receiving } from './request-body.ts'
+import { getMedia, type GetMedia, headMedia } from './get-media.ts'
+import { healthRoute, limitsRoute, openapiRoute, readyRoute, type ServiceRoutes } from './service-routes.ts'
 import {
   abortUploadRoute,
   beginUploadRoute,
   completeUploadRoute,
   putPartRoute,
-  type StoreMedia,
+  type PutPartRoute,
   storeMediaRoute,
+  type StoreMediaRoute,
   type UploadRoutes,
   uploadStatusRoute,
 } from './upload-routes.ts'
@@ -45,54 +42,53 @@ export type RouteTable = { readonly [Name in Exclude<RouteName, PublicRoute>]: H
   readonly [Name in PublicRoute]: PublicHandler
 }
 
-/** All that the handlers use between them; each asks for its own small part. */
-export type Services = { readonly records: RecordStore } & PublicRoutes &
-  UploadRoutes &
-  PutPart &
-  StoreMedia &
-  MediaRoutes &
-  DirectRoutes &
-  GetMedia &
-  ParcelRoutes &
-  LimitsReport &
-  Receiving
+/** What each group of routes needs; `compose/routes.ts` provides it. */
+export interface RouteDeps {
+  readonly service: ServiceRoutes
+  readonly uploads: UploadRoutes
+  readonly parts: PutPartRoute
+  readonly store: StoreMediaRoute
+  readonly read: GetMedia
+  readonly media: MediaRoutes
+  readonly parcels: ParcelRoutes
+  readonly direct: DirectRoutes
+}
 
-export function routeTable(services: Services): RouteTable {
-  const s = services
+export function routeTable({ service, uploads, parts, store, read, media, parcels, direct }: RouteDeps): RouteTable {
   return {
     // Anyone.
-    health: exchange => healthRoute(s, exchange),
-    ready: exchange => readyRoute(s, exchange),
+    health: exchange => healthRoute(exchange),
+    ready: exchange => readyRoute(service, exchange),
 
     // Anyone, within the request rate of the client or address.
-    openapi: exchange => openapiRoute(s, exchange),
+    openapi: exchange => openapiRoute(service, exchange),
 
     // A client: a bearer token, or open mode.
-    beginUpload: (exchange, caller) => beginUploadRoute(s, exchange, caller),
-    storeMedia: (exchange, caller) => storeMediaRoute(s, exchange, caller),
-    forwardMedia: (exchange, caller, ids) => forwardMediaRoute(s, exchange, caller, ids),
-    publishParcel: (exchange, caller) => publishParcelRoute(s, exchange, caller),
-    limits: (exchange, caller) => limitsRoute(s, exchange, caller),
+    beginUpload: (exchange, caller) => beginUploadRoute(uploads, exchange, caller),
+    storeMedia: (exchange, caller) => storeMediaRoute(store, exchange, caller),
+    forwardMedia: (exchange, caller, ids) => forwardMediaRoute(media, exchange, caller, ids),
+    publishParcel: (exchange, caller) => publishParcelRoute(parcels, exchange, caller),
+    limits: (exchange, caller) => limitsRoute(service, exchange, caller),
 
-    // The client that began this upload; each verb checks it on the upload itself.
-    putPart: (exchange, caller, ids) => putPartRoute(s, exchange, caller, ids),
-    directPart: (exchange, caller, ids) => directPartRoute(s, exchange, caller, ids),
-    confirmPart: (exchange, caller, ids) => confirmPartRoute(s, exchange, caller, ids),
-    uploadStatus: (exchange, caller, ids) => uploadStatusRoute(s, exchange, caller, ids),
-    completeUpload: (exchange, caller, ids) => completeUploadRoute(s, exchange, caller, ids),
-    abortUpload: (exchange, caller, ids) => abortUploadRoute(s, exchange, caller, ids),
+    // The client that began the upload; each verb checks it on the upload.
+    putPart: (exchange, caller, ids) => putPartRoute(parts, exchange, caller, ids),
+    directPart: (exchange, caller, ids) => directPartRoute(direct, exchange, caller, ids),
+    confirmPart: (exchange, caller, ids) => confirmPartRoute(direct, exchange, caller, ids),
+    uploadStatus: (exchange, caller, ids) => uploadStatusRoute(uploads, exchange, caller, ids),
+    completeUpload: (exchange, caller, ids) => completeUploadRoute(uploads, exchange, caller, ids),
+    abortUpload: (exchange, caller, ids) => abortUploadRoute(uploads, exchange, caller, ids),
 
-    // Whoever knows the unguessable id.
-    readMedia: (exchange, caller, [mediaId = '']) => getMedia(s, exchange, caller, mediaId),
-    headMedia: (exchange, _caller, [mediaId = '']) => headMedia(s, exchange, mediaId),
-    directRead: (exchange, caller, ids) => directReadRoute(s, exchange, caller, ids),
-    endDirect: (exchange, _caller, ids) => endDirectRoute(s, exchange, ids),
-    mediaInfo: (exchange, caller, ids) => mediaInfoRoute(s, exchange, caller, ids),
-    readParcel: (exchange, caller, ids) => readParcelRoute(s, exchange, caller, ids),
+    // Holders of the unguessable id.
+    readMedia: (exchange, caller, [mediaId = '']) => getMedia(read, exchange, caller, mediaId),
+    headMedia: (exchange, _caller, [mediaId = '']) => headMedia(read, exchange, mediaId),
+    directRead: (exchange, caller, ids) => directReadRoute(direct, exchange, caller, ids),
+    endDirect: (exchange, _caller, ids) => endDirectRoute(direct, exchange, ids),
+    mediaInfo: (exchange, caller, ids) => mediaInfoRoute(media, exchange, caller, ids),
+    readParcel: (exchange, caller, ids) => readParcelRoute(parcels, exchange, caller, ids),
 
-    // The client that made it, or the holder of its owner secret; checked in the transaction that changes it.
-    endLease: (exchange, caller, ids) => endLeaseRoute(s, exchange, caller, ids),
-    replaceManifest: (exchange, caller, ids) => replaceManifestRoute(s, exchange, caller, ids),
-    endParcel: (exchange, caller, ids) => endParcelRoute(s, exchange, caller, ids),
+    // The client that created it, or the holder of its owner secret; the transaction that changes it checks this.
+    endLease: (exchange, caller, ids) => endLeaseRoute(media, exchange, caller, ids),
+    replaceManifest: (exchange, caller, ids) => replaceManifestRoute(parcels, exchange, caller, ids),
+    endParcel: (exchange, caller, ids) => endParcelRoute(parcels, exchange, caller, ids),
   }
 }

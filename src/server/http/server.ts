@@ -1,32 +1,32 @@
 /**
- * The listener: what every connection may cost before and between requests, and how everything ends.
+ * The listener: what a connection may cost before and between requests, and how everything ends.
  *
- * [Note: timeouts] Node's own `requestTimeout` would cut every honest upload that takes longer, so it is off. Instead
- * headers must come within `HEADERS_TIMEOUT_MS`, a connection that stands still is cut after `idleMs`, and transfers
- * watch their own progress (`StallWatch`).
+ * [Note: timeouts] Node's own `requestTimeout` would cut every upload that takes longer, so it is off. Instead headers
+ * must arrive within `HEADERS_TIMEOUT_MS`, an idle connection is cut after `idleMs`, and `StallWatch` cuts transfers
+ * that make no progress.
  */
+import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { randomBytes } from 'node:crypto'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { clientNetwork, normaliseAddress } from '../access/client-address.ts'
 import { corsHeaders } from './cors.ts'
 import type { Dispatcher } from './dispatch.ts'
-import { Exchange } from './exchange.ts'
 import { sendRawError } from './error-response.ts'
+import { Exchange } from './exchange.ts'
 
 const HEADERS_TIMEOUT_MS = 15_000
 const CHECK_EVERY_MS = 5000
 const KEEP_ALIVE_MS = 65_000
 const MAX_HEADER_BYTES = 16 * 1024
 const MAX_HEADERS = 100
-/** Requests of one connection that are read before the first of them is answered; one more ends the connection. */
+/** Open requests of one connection; one more ends the connection. */
 const MAX_PIPELINED = 32
-/** At the end of the grace time refusals are still written; then the connections go. */
-const FAREWELL_MS = 200
+/** After the grace time, errors may still be written for this long before the connections are closed. */
+const LAST_WRITES_MS = 200
 
-/** Numbers that may change while the server runs. */
+/** Settings that a reload may change. */
 export interface ServerTerms {
   readonly idleMs: number
   readonly maxConnectionsPerAddress: number
@@ -37,28 +37,28 @@ export interface HttpServerOptions {
   readonly dispatcher: Dispatcher
   readonly terms: () => ServerTerms
   readonly maxConnections: number
-  readonly newRequestId: () => string
-  /** Proxies, who bring many clients over few addresses. */
+  /** Trusted proxies bring many clients over few addresses. */
   readonly isTrustedProxy: (address: string) => boolean
-  /** After each exchange, however it ended. */
+  /** Called after each exchange, however it ended. */
   readonly onEnd: (exchange: Exchange) => void
 }
 
 export interface ListenOptions {
   readonly host: string
   readonly port: number
+  /** Connections that the system queues until they are accepted. */
   readonly backlog: number
 }
 
 export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #server: Server
-  /** Exchanges whose work or answer is not over. */
+  readonly #newRequestId = requestIds()
+  /** Exchanges whose handler or response is not done. */
   readonly #open = new Set<Exchange>()
-  /** Of each connection. */
-  readonly #unanswered = new WeakMap<Socket, number>()
+  readonly #pipelines = new WeakMap<Socket, Pipeline>()
   #stopping = false
-  #tellIdle: () => void = () => undefined
+  #onIdle: () => void = () => undefined
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -73,10 +73,10 @@ export class HttpServer {
     })
     this.#server.maxHeadersCount = MAX_HEADERS
     this.#server.maxConnections = options.maxConnections
-    this.#listenTo(this.#server)
+    this.#addListeners(this.#server)
   }
 
-  /** Resolves with where it listens. `backlog`: connections that the system keeps until they are accepted. */
+  /** Resolves with the address it listens on. */
   async listen({ host, port, backlog }: ListenOptions): Promise<AddressInfo> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#server.once('error', reject)
@@ -86,7 +86,7 @@ export class HttpServer {
     return this.#server.address() as AddressInfo
   }
 
-  /** Takes nothing new, lets what runs go on for `graceMs`, then cuts it; resolves when no handler runs any more. */
+  /** Accepts nothing new, cuts what still runs after `graceMs`; resolves when no handler runs any more. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true
     const { promise: closed, resolve } = Promise.withResolvers<void>()
@@ -94,19 +94,19 @@ export class HttpServer {
     this.#abortRunning(exchange => exchange.waiting)
     await this.#idleWithin(graceMs)
     this.#abortRunning(() => true)
-    await this.#idleWithin(FAREWELL_MS)
+    await this.#idleWithin(LAST_WRITES_MS)
     this.#server.closeAllConnections()
     await closed
     for (const { work } of this.#open) await work
   }
 
-  #listenTo(server: Server): void {
-    const guard = new ConnectionGuard(this.#options)
+  #addListeners(server: Server): void {
+    const limit = new ConnectionLimit(this.#options)
     server.on('connection', (socket: Socket) => {
-      // Read for each connection, so that a reload applies; a request that waits for the server lifts it meanwhile.
+      // Read for each connection, so that a reload applies.
       server.timeout = this.#options.terms().idleMs
       socket.setTimeout(server.timeout)
-      guard.admit(socket)
+      limit.admit(socket)
     })
     server.on('request', (req, res) => this.#begin(req, res, false))
     server.on('checkContinue', (req, res) => this.#begin(req, res, true))
@@ -115,54 +115,57 @@ export class HttpServer {
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    if (!this.#mayPipeline(req.socket, res)) return
-    const { terms, newRequestId } = this.#options
-    const { idleMs, corsOrigins } = terms()
+    const pipeline = this.#admitTo(req.socket)
+    if (pipeline === null) return
+    const { idleMs, corsOrigins } = this.#options.terms()
     const baseHeaders = corsHeaders(req, corsOrigins)
-    const exchange = new Exchange({ req, res, requestId: newRequestId(), baseHeaders, expectsContinue, idleMs })
+    const requestId = this.#newRequestId()
+    const exchange = new Exchange({ req, res, requestId, baseHeaders, expectsContinue, idleMs })
     if (this.#stopping) {
       res.shouldKeepAlive = false
       exchange.abort(stoppingError())
     }
-    // The end is told when both the answer and the work for it are over, in whichever order.
     res.on('close', () => {
+      pipeline.requests -= 1
       exchange.onClose()
-      this.#endIfOver(exchange)
+      this.#endIfDone(exchange)
     })
     this.#open.add(exchange)
     exchange.work = this.#run(exchange)
   }
 
   /**
-   * Thousands of requests fit into one read of a connection, and what answers them is held in memory until the client
-   * takes it. A connection that is cut still brings the requests that were read with the last one.
+   * Bounds pipelining: one read of a connection can hold thousands of requests, whose responses stay in memory until the
+   * client reads them. Node still emits the requests of the last read after a connection is cut.
+   * @returns `null`: the request is dropped
    */
-  #mayPipeline(socket: Socket, res: ServerResponse): boolean {
-    if (socket.destroyed) return false
-    const unanswered = (this.#unanswered.get(socket) ?? 0) + 1
-    if (unanswered > MAX_PIPELINED) {
+  #admitTo(socket: Socket): Pipeline | null {
+    if (socket.destroyed) return null
+    let pipeline = this.#pipelines.get(socket)
+    if (pipeline === undefined) this.#pipelines.set(socket, (pipeline = { requests: 0 }))
+    if (pipeline.requests === MAX_PIPELINED) {
       socket.destroy()
-      return false
+      return null
     }
-    this.#unanswered.set(socket, unanswered)
-    res.on('close', () => this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 1) - 1))
-    return true
+    pipeline.requests += 1
+    return pipeline
   }
 
   async #run(exchange: Exchange): Promise<void> {
     await this.#options.dispatcher.serve(exchange)
     exchange.work = null
-    this.#endIfOver(exchange)
+    this.#endIfDone(exchange)
   }
 
-  #endIfOver(exchange: Exchange): void {
+  /** The handler and the response end in either order. */
+  #endIfDone(exchange: Exchange): void {
     if (!exchange.closed || exchange.work) return
     this.#open.delete(exchange)
     this.#options.onEnd(exchange)
     if (!this.#stopping) return
-    // A connection that was busy when the server began to stop is closed once its answer is out.
+    // A connection that was busy when the server began to stop is closed after its response.
     setImmediate(() => this.#server.closeIdleConnections())
-    if (this.#open.size === 0) this.#tellIdle()
+    if (this.#open.size === 0) this.#onIdle()
   }
 
   #abortRunning(which: (exchange: Exchange) => boolean): void {
@@ -175,27 +178,27 @@ export class HttpServer {
     if (this.#open.size === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const timer = setTimeout(resolve, ms)
-    this.#tellIdle = resolve
+    this.#onIdle = resolve
     await promise
     clearTimeout(timer)
   }
+}
+
+/** The open requests of one connection. */
+interface Pipeline {
+  requests: number
 }
 
 function stoppingError(): SealiftError {
   return new SealiftError('shutting_down', 'The server is stopping; try again in a few seconds')
 }
 
-export interface ConnectionGuardOptions {
-  readonly terms: () => { readonly maxConnectionsPerAddress: number }
-  readonly isTrustedProxy: (address: string) => boolean
-}
-
-/** Counts open connections of each address; one too many is closed before it says a word. */
-export class ConnectionGuard {
-  readonly #options: ConnectionGuardOptions
+/** Limits open connections per network; a connection too many is closed before it is read. */
+class ConnectionLimit {
+  readonly #options: Pick<HttpServerOptions, 'terms' | 'isTrustedProxy'>
   readonly #open = new Map<string, number>()
 
-  constructor(options: ConnectionGuardOptions) {
+  constructor(options: Pick<HttpServerOptions, 'terms' | 'isTrustedProxy'>) {
     this.#options = options
   }
 
@@ -210,19 +213,19 @@ export class ConnectionGuard {
       return
     }
     this.#open.set(network, open)
-    socket.once('close', () => this.#forget(network))
+    socket.once('close', () => this.#release(network))
   }
 
-  #forget(network: string): void {
+  #release(network: string): void {
     const open = (this.#open.get(network) ?? 1) - 1
     if (open === 0) this.#open.delete(network)
     else this.#open.set(network, open)
   }
 }
 
-/** Ids that name a request in the log: random for each process, then counted. They are no secret and no right. */
-export function createRequestIds(): () => string {
-  const process = randomBytes(6).toString('base64url')
+/** Ids that name a request in the log: a random prefix per process, then a counter. They are not secret and grant nothing. */
+function requestIds(): () => string {
+  const prefix = randomBytes(6).toString('base64url')
   let count = 0
-  return () => `${process}${(count++).toString(36)}`
+  return () => `${prefix}${(count++).toString(36)}`
 }

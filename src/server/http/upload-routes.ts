@@ -1,4 +1,4 @@
-/** The JSON routes of uploads. */
+/** The routes of uploads: in parts, or whole in one request. */
 import { SealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM, parseContentDigest } from '../../protocol/headers.ts'
 import { MAX_PART_INDEX } from '../../protocol/ids.ts'
@@ -13,19 +13,20 @@ import { findLiveUpload, uploadStatus, type UploadStatusParts } from '../transfe
 import { putPart, type PutPart } from '../transfers/upload/put-part.ts'
 import { storeForm } from '../transfers/upload/store-form.ts'
 import { storeMedia, type StoreMediaDeps } from '../transfers/upload/store-media.ts'
-import { type Buffering, contentLength, contentType, takeMemory } from './buffered-body.ts'
 import type { Exchange } from './exchange.ts'
 import { formFiles } from './form-files.ts'
 import { asIdempotentCaller } from './gate.ts'
 import { queryOf, readJson } from './json-body.ts'
 import { describeProblem } from './problems.ts'
-import { receive, type Receiving } from './request-body.ts'
+import { type BodyDeps, contentLength, contentType, receive, takeMemory } from './request-body.ts'
 import { sendEmpty, sendJson } from './responses.ts'
 
-export type UploadRoutes = BeginUpload & CompleteUpload & UploadStatusParts & Buffering
+export interface UploadRoutes extends BeginUpload, CompleteUpload, UploadStatusParts {
+  readonly bodies: BodyDeps
+}
 
 export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
-  const request = await readJson(deps, exchange, caller, ROUTES.beginUpload.json)
+  const request = await readJson(deps.bodies, exchange, caller, ROUTES.beginUpload.json)
   const { upload } = await beginUpload(deps, asIdempotentCaller(exchange, caller, request, deps.clock), request)
   sendJson(exchange, 201, describeBegun(upload, deps.transferMode()))
 }
@@ -46,7 +47,7 @@ export async function completeUploadRoute(
   [uploadId = '']: readonly string[],
 ): Promise<void> {
   await findLiveUpload(deps.records, uploadId, caller)
-  const { sizeBytes } = await readJson(deps, exchange, caller, ROUTES.completeUpload.json)
+  const { sizeBytes } = await readJson(deps.bodies, exchange, caller, ROUTES.completeUpload.json)
   const media = await completeUpload(deps, caller, { uploadId, sizeBytes })
   sendJson(exchange, 200, describeComplete(media))
 }
@@ -63,9 +64,13 @@ export async function abortUploadRoute(
 
 const INDEX = /^(?:0|[1-9]\d*)$/
 
-/** PUT of one part: the body goes to the store as it arrives, and is not asked for before everything else is sure. */
+export interface PutPartRoute extends PutPart {
+  readonly bodies: BodyDeps
+}
+
+/** PUT of one part: streams the body to the store. The body is not read before every other check has passed. */
 export async function putPartRoute(
-  deps: PutPart & Receiving,
+  deps: PutPartRoute,
   exchange: Exchange,
   caller: Caller,
   [uploadId = '', index = '']: readonly string[],
@@ -74,7 +79,7 @@ export async function putPartRoute(
   requireOctets(exchange)
   const sizeBytes = requireLength(exchange)
   const sha256 = digestOf(exchange)
-  await receive(deps, exchange, caller, source =>
+  await receive(deps.bodies, exchange, caller, source =>
     putPart(deps, caller, { uploadId, index: position, sizeBytes, sha256, source }, exchange.signal),
   )
   sendEmpty(exchange, 204)
@@ -94,14 +99,14 @@ function requireLength({ req }: Exchange): number {
   throw new SealiftError('invalid_request', 'A part has at least one byte')
 }
 
-/** A missing type is taken for bytes: there is nothing else a part could be. */
+/** Without a `Content-Type` the body counts as bytes. */
 function requireOctets({ req }: Exchange): void {
   const type = req.headers['content-type']
   if (type === undefined || type.toLowerCase().startsWith(OCTET_STREAM)) return
   throw new SealiftError('unsupported_media_type', `Send the bytes as ${OCTET_STREAM}`)
 }
 
-/** @throws invalid_request when `Content-Digest` is there but names no SHA-256: it must not be ignored silently */
+/** @throws invalid_request for a `Content-Digest` without a SHA-256: ignoring it would hide damage */
 export function digestOf({ req }: Exchange): string | null {
   const header = req.headers[HEADER.contentDigest]
   if (header === undefined) return null
@@ -110,51 +115,52 @@ export function digestOf({ req }: Exchange): string | null {
   throw new SealiftError('invalid_request', 'Content-Digest must be sha-256=:<base64>:')
 }
 
-export interface StoreMedia extends StoreMediaDeps, Buffering {
+export interface StoreMediaRoute extends StoreMediaDeps {
   readonly slots: SlotLimiter
+  readonly bodies: BodyDeps
 }
 
-/** Read ahead of a media of unknown size, to see whether it is small. */
+/** Read ahead from a body of unknown size, to find out whether it is small. */
 const AHEAD_BYTES = 128 * 1024
-/** The same, and what the parser of a form holds. */
+/** Read ahead and in the parser of a form. */
 const FORM_BYTES = 256 * 1024
 
-/** POST of whole media: a raw body is one media, a form is one for each of its files. */
-export function storeMediaRoute(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+/** POST of complete media items: one as a raw body, or several as the files of a form. */
+export function storeMediaRoute(deps: StoreMediaRoute, exchange: Exchange, caller: Caller): Promise<void> {
   const type = contentType(exchange)
   if (type === OCTET_STREAM) return storeRaw(deps, exchange, caller)
   if (type === 'multipart/form-data') return storeMany(deps, exchange, caller)
   throw new SealiftError('unsupported_media_type', `Send bytes as ${OCTET_STREAM}, or files as multipart/form-data`)
 }
 
-async function storeRaw(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+async function storeRaw(deps: StoreMediaRoute, exchange: Exchange, caller: Caller): Promise<void> {
   const query = queryOf(exchange, ROUTES.storeMedia.query)
   const sizeBytes = contentLength(exchange)
   if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
   const sha256 = digestOf(exchange)
-  const maker = asIdempotentCaller(exchange, caller, [query, sizeBytes, sha256], deps.clock)
-  const media = await receive(deps, exchange, caller, async source => {
+  const sender = asIdempotentCaller(exchange, caller, [query, sizeBytes, sha256], deps.clock)
+  const media = await receive(deps.bodies, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
-    using _memory = sizeBytes === null ? await takeMemory(deps, exchange, caller, AHEAD_BYTES) : null
+    using _memory = sizeBytes === null ? await takeMemory(deps.bodies, exchange, caller, AHEAD_BYTES) : null
     const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
-    return await storeMedia(deps, maker, whole, AbortSignal.any([exchange.signal, slot.signal]))
+    return await storeMedia(deps, sender, whole, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 201, describeComplete(media))
 }
 
-async function storeMany(deps: StoreMedia, exchange: Exchange, caller: Caller): Promise<void> {
+async function storeMany(deps: StoreMediaRoute, exchange: Exchange, caller: Caller): Promise<void> {
   const query = queryOf(exchange, ROUTES.storeMedia.query)
   const sha256 = digestOf(exchange)
-  const maker = asIdempotentCaller(exchange, caller, query, deps.clock)
+  const sender = asIdempotentCaller(exchange, caller, query, deps.clock)
   const { formMaxFiles } = deps.terms()
   const totalBytes = contentLength(exchange)
-  const results = await receive(deps, exchange, caller, async source => {
+  const results = await receive(deps.bodies, exchange, caller, async source => {
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
-    using _memory = await takeMemory(deps, exchange, caller, Math.min(totalBytes ?? Infinity, FORM_BYTES))
+    using _memory = await takeMemory(deps.bodies, exchange, caller, Math.min(totalBytes ?? Infinity, FORM_BYTES))
     const form = sha256 === null ? source : verifyDigest(source, sha256)
     const files = formFiles(exchange.req.headers, form, { maxFiles: formMaxFiles, totalBytes })
     const toStore = { ...query, kind: query.kind ?? 'other', files, maxFiles: formMaxFiles } as const
-    return await storeForm(deps, maker, toStore, AbortSignal.any([exchange.signal, slot.signal]))
+    return await storeForm(deps, sender, toStore, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 200, {
     results: results.map(({ index, field, outcome }) => ({

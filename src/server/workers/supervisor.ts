@@ -172,9 +172,9 @@ class Crew {
   }
 }
 
-function startAdmin(crew: Crew, place: AdminAddress, events: SupervisorEvents): Promise<AdminServer> {
+function startAdmin(crew: Crew, address: AdminAddress, events: SupervisorEvents): Promise<AdminServer> {
   return startAdminServer({
-    place,
+    address,
     metrics: {
       async read() {
         await crew.reports()

@@ -98,7 +98,7 @@ describe('readiness', () => {
   })
 })
 
-const PLACE: AdminAddress = { host: '127.0.0.1', port: 0, mayMove: false, hosts: [], backlog: 16 }
+const ADDRESS: AdminAddress = { host: '127.0.0.1', port: 0, mayMove: false, hosts: [], backlog: 16 }
 
 describe('the admin listener', () => {
   let server: AdminServer | null = null
@@ -107,11 +107,11 @@ describe('the admin listener', () => {
   async function start(
     health = world().health,
     metrics = async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
-    place: Partial<AdminAddress> = {},
+    address: Partial<AdminAddress> = {},
   ) {
     const errors: unknown[] = []
     server = await startAdminServer({
-      place: { ...PLACE, ...place },
+      address: { ...ADDRESS, ...address },
       health,
       metrics: { read: metrics },
       onError: error => void errors.push(error),
@@ -155,22 +155,22 @@ describe('the admin listener', () => {
   test('a port that is taken is an error at once', async () => {
     const { url } = await start()
     const options = {
-      place: { ...PLACE, port: Number(new URL(url).port) },
+      address: { ...ADDRESS, port: Number(new URL(url).port) },
       health: world().health,
       metrics: { read: async () => ({ contentType: '', body: '' }) },
       onError: () => undefined,
     }
     await expect(startAdminServer(options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
-    await using moved = await startAdminServer({ ...options, place: { ...options.place, mayMove: true } })
+    await using moved = await startAdminServer({ ...options, address: { ...options.address, mayMove: true } })
     expect(moved.url).not.toBe(url)
     expect((await fetch(`${moved.url}/healthz`)).status).toBe(200)
   })
 
   test("its port is the default one, or any where that is the server's own; one that is set stays", () => {
-    const placeOf = (raw: RawMap) => adminAddress(parseConfig(raw))
-    expect(placeOf({})).toMatchObject({ port: 7326, mayMove: true })
-    expect(placeOf({ listen: { port: 7326 } })).toMatchObject({ port: 0, mayMove: true })
-    expect(placeOf({ admin: { port: 7326 } })).toMatchObject({ port: 7326, mayMove: false })
+    const addressOf = (raw: RawMap) => adminAddress(parseConfig(raw))
+    expect(addressOf({})).toMatchObject({ port: 7326, mayMove: true })
+    expect(addressOf({ listen: { port: 7326 } })).toMatchObject({ port: 0, mayMove: true })
+    expect(addressOf({ admin: { port: 7326 } })).toMatchObject({ port: 7326, mayMove: false })
   })
 
   async function statusFor(url: string, host: string): Promise<number> {

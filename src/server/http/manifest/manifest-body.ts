@@ -6,11 +6,10 @@ import { HEADER, MEDIA_COUNT_PATTERN, OCTET_STREAM } from '../../../protocol/hea
 import { type Caller, slotRequest } from '../../access/caller.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import { manifestTooLarge } from '../../parcels/manifest-bytes.ts'
-import { type Buffering, contentLength, contentType, readBody, takeMemory } from '../buffered-body.ts'
+import { type BodyDeps, contentLength, contentType, readBody, takeMemory } from '../request-body.ts'
 import type { Exchange } from '../exchange.ts'
 import { boundedBy, JSON_BYTES, tooLarge } from '../json-body.ts'
 import {
-  cutIds,
   decodeManifest,
   fromDecoded,
   ID_BYTES,
@@ -19,10 +18,12 @@ import {
   type ManifestRoute,
   MAX_MEDIA,
   type SentManifest,
+  splitIds,
 } from './manifest-json.ts'
 import type { ManifestThread } from './manifest-thread.ts'
 
-export interface ReceiveManifest extends Buffering {
+export interface ReceiveManifest {
+  readonly bodies: BodyDeps
   readonly slots: SlotLimiter
   readonly manifests: ManifestThread
 }
@@ -30,13 +31,13 @@ export interface ReceiveManifest extends Buffering {
 export interface ExpectedManifest {
   readonly caller: Caller
   readonly route: ManifestRoute
-  /** Refuses what the disk has no room for. `null`: the size is not known before the body is read. @throws storage_full */
+  /** Checks the free disk space. `null`: the size is unknown before the body is read. @throws storage_full */
   readonly admit: (manifestBytes: number | null) => Promise<void>
 }
 
 /**
- * Gives `use` the manifest of a request, whose rights were checked before. Size and room on the disk are checked before
- * a byte is read. Until `use` is done, the request holds an upload slot and the memory of its body.
+ * Gives `use` the manifest of a request. The caller checks permissions before; size and free disk space are checked
+ * here before a byte is read. Until `use` is done, the request holds an upload slot and the memory of its body.
  * @throws unsupported_media_type, length_required, too_large, storage_full, too_many_uploads, rate_limited, unavailable,
  * stalled, invalid_request
  */
@@ -49,15 +50,15 @@ export async function receiveManifest<T>(
   const form = formOf(exchange, caller, route)
   await admit(form.manifestBytes)
   using slot = await exchange.whileQueued(deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal))
-  using _memory = await takeMemory(deps, exchange, caller, form.mostBytes)
+  using _memory = await takeMemory(deps.bodies, exchange, caller, form.mostBytes)
   const signal = AbortSignal.any([exchange.signal, slot.signal])
   const { mostBytes, look, tooLarge } = form
-  const body = await readBody(deps, exchange, caller, { mostBytes, look, tooLarge, signal })
+  const body = await readBody(deps.bodies, exchange, caller, { mostBytes, look, tooLarge, signal })
   return await use(await form.parse(body, deps))
 }
 
 interface ManifestForm {
-  /** `null`: known only when the body is parsed. */
+  /** `null`: unknown before the body is parsed. */
   readonly manifestBytes: number | null
   readonly mostBytes: number
   readonly look: (piece: Uint8Array) => void
@@ -82,10 +83,15 @@ function octetsForm(exchange: Exchange, manifestBytes: number): ManifestForm {
   const sizeBytes = mostBytes - mediaCount * ID_BYTES
   if (sizeBytes > manifestBytes) throw manifestTooLarge(sizeBytes, manifestBytes)
   if (sizeBytes < 1) throw new SealiftError('invalid_request', 'The body ends before its manifest')
-  const hash = new OctetsHash()
-  const parse = (body: Uint8Array<ArrayBuffer>) => cutOctets(body, mediaCount, hash.digest())
-  const refusal = () => manifestTooLarge(sizeBytes, manifestBytes)
-  return { manifestBytes: sizeBytes, mostBytes, look: hash.look, tooLarge: refusal, parse }
+  // Hashing as the body arrives never blocks the event loop for long.
+  const hash = createHash('sha256')
+  return {
+    manifestBytes: sizeBytes,
+    mostBytes,
+    look: piece => void hash.update(piece),
+    tooLarge: () => manifestTooLarge(sizeBytes, manifestBytes),
+    parse: body => parseOctets(body, mediaCount, hash.digest('hex')),
+  }
 }
 
 function jsonForm(exchange: Exchange, limitBytes: number, route: ManifestRoute): ManifestForm {
@@ -101,8 +107,8 @@ function jsonForm(exchange: Exchange, limitBytes: number, route: ManifestRoute):
   }
 }
 
-/** The number of ids at the head of the body; 0 when the header is absent. @throws invalid_request */
-export function mediaCountOf({ req }: Pick<Exchange, 'req'>): number {
+/** The number of ids at the start of the body; 0 without the header. @throws invalid_request */
+function mediaCountOf({ req }: Pick<Exchange, 'req'>): number {
   const header = req.headers[HEADER.mediaCount]
   if (header === undefined) return 0
   const count = typeof header === 'string' && MEDIA_COUNT_PATTERN.test(header) ? Number(header) : Infinity
@@ -110,29 +116,16 @@ export function mediaCountOf({ req }: Pick<Exchange, 'req'>): number {
   throw new SealiftError('invalid_request', `Sealift-Media-Count must be a whole number from 0 to ${MAX_MEDIA}`)
 }
 
-/** Hashes a body as it arrives, so that its hash never takes a long turn. */
-export class OctetsHash {
-  readonly #hash = createHash('sha256')
-
-  readonly look = (piece: Uint8Array): void => {
-    this.#hash.update(piece)
-  }
-
-  digest(): string {
-    return this.#hash.digest('hex')
-  }
-}
-
-/** @throws invalid_request when an id is none, or the body ends before the manifest */
-export function cutOctets(body: Uint8Array<ArrayBuffer>, mediaCount: number, sha256: string): SentManifest {
+/** N media ids of 26 bytes each, then the sealed manifest. @throws invalid_request */
+function parseOctets(body: Uint8Array<ArrayBuffer>, mediaCount: number, sha256: string): SentManifest {
   const idBytes = mediaCount * ID_BYTES
   if (body.length <= idBytes) throw new SealiftError('invalid_request', 'The body ends before its manifest')
   const ids = body.subarray(0, idBytes)
   if (!ids.every(isIdByte)) {
-    throw new SealiftError('invalid_request', 'The body begins with the ids of the media, 26 characters each')
+    throw new SealiftError('invalid_request', 'The body begins with the media ids, 26 characters each')
   }
   const text = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength).toString('latin1')
-  return { manifest: body.subarray(idBytes), media: cutIds(text), sha256 }
+  return { manifest: body.subarray(idBytes), media: splitIds(text), sha256 }
 }
 
 /** `a` to `z` and `2` to `7`: see `ID_PATTERN`. */

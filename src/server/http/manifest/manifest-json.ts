@@ -1,4 +1,4 @@
-/** A manifest in JSON, base64url beside a list of ids. Deprecated: it costs ten times what raw octets cost. */
+/** A manifest in JSON: base64url beside a list of ids. Deprecated: it costs ten times as much as raw octets. */
 import { createHash } from 'node:crypto'
 
 import { ROUTES } from '../../../protocol/routes.ts'
@@ -11,18 +11,18 @@ export const MAX_MEDIA = 20_000
 
 export type ManifestRoute = 'publishParcel' | 'replaceManifest'
 
-/** One object with a list of ids and a few keys; the shape is checked later. */
+/** One object with a list of ids and a few keys; the schema is checked after parsing. */
 export const MANIFEST_BOUNDS: JsonBounds = { depth: 2, members: MAX_MEDIA + 16 }
 
-/** Largest JSON body of a manifest: each id with its quotes and a comma, and spaces. */
+/** Largest JSON body of a manifest: each id with quotes, a comma and white space. */
 export function manifestJsonBytes({ manifestBytes }: Pick<Tier, 'manifestBytes'>): number {
   return Math.ceil((manifestBytes * 4) / 3) + MAX_MEDIA * (ID_BYTES + 4) + JSON_BYTES
 }
 
-/** What travels between threads: a list of 20,000 texts would take as long to hand over as to parse. */
+/** What is passed between threads: to pass a list of 20,000 strings would take as long as to parse it. */
 export interface DecodedManifest {
   readonly manifest: Uint8Array<ArrayBuffer>
-  /** The ids without a separator. */
+  /** All ids in one string, without a separator. */
   readonly ids: string
   readonly ttlSeconds: number | undefined
   readonly sha256: string
@@ -38,19 +38,18 @@ export function decodeManifest(body: Uint8Array<ArrayBuffer>, route: ManifestRou
 }
 
 export function fromDecoded({ ids, ...decoded }: DecodedManifest): SentManifest {
-  return { ...decoded, media: cutIds(ids) }
+  return { ...decoded, media: splitIds(ids) }
 }
 
-/** A sealed manifest as it was sent, with the media it covers. */
+/** A sealed manifest as it was sent, with the ids of the media items that it covers. */
 export interface SentManifest {
   readonly manifest: Uint8Array
   readonly media: readonly string[]
   readonly ttlSeconds?: number | undefined
-  /** SHA-256 (hex) of the ids of the media and the manifest: what must be the same when a request is repeated. */
+  /** SHA-256 (hex) of the media ids and the manifest; a repeated request must have the same. */
   readonly sha256: string
 }
 
-/** The ids out of a text that is nothing but ids. */
-export function cutIds(text: string): string[] {
+export function splitIds(text: string): string[] {
   return Array.from({ length: text.length / ID_BYTES }, (_, at) => text.slice(at * ID_BYTES, (at + 1) * ID_BYTES))
 }

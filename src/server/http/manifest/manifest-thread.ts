@@ -1,16 +1,16 @@
-/** Decodes manifests that came as large JSON bodies on a thread, one at a time, so that none holds up the event loop. */
+/** Decodes large JSON bodies of manifests on a worker thread, one at a time, so that none blocks the event loop. */
 import { Worker } from 'node:worker_threads'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { DecodedManifest, ManifestRoute } from './manifest-json.ts'
 import type { DecodeCall, DecodeResult } from './manifest-worker.ts'
 
-/** The thread ends after this long without work; it holds some 20 MB. */
+/** An idle thread ends after this time; it takes about 20 MB. */
 const IDLE_MS = 10_000
-/** A bounded body of a few megabytes takes a tenth of this; a tier may allow larger ones. */
+/** A body of a few megabytes takes a tenth of this; a tier may allow larger ones. */
 const LIMITS = { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 8 }
 
-/** Starts with the first body. */
+/** Starts its thread with the first body. */
 export class ManifestThread implements AsyncDisposable {
   readonly #waiting = new Map<number, PromiseWithResolvers<DecodedManifest>>()
   readonly #idleMs: number
@@ -27,7 +27,7 @@ export class ManifestThread implements AsyncDisposable {
     return this.#worker !== null
   }
 
-  /** @param body belongs to the thread from here on. @throws invalid_request; unavailable when the thread ended */
+  /** @param body is transferred to the thread. @throws invalid_request; unavailable when the thread ended */
   decode(body: Uint8Array<ArrayBuffer>, route: ManifestRoute): Promise<DecodedManifest> {
     clearTimeout(this.#idle)
     this.#worker ??= this.#start()
@@ -56,7 +56,7 @@ export class ManifestThread implements AsyncDisposable {
     const waiting = this.#waiting.get(result.id)
     this.#waiting.delete(result.id)
     if ('decoded' in result) waiting?.resolve(result.decoded)
-    else waiting?.reject(new SealiftError('invalid_request', result.refusal))
+    else waiting?.reject(new SealiftError('invalid_request', result.errorMessage))
     if (this.#waiting.size > 0) return
     this.#idle = setTimeout(() => void this.#end(), this.#idleMs)
     this.#idle.unref()
@@ -74,13 +74,15 @@ export class ManifestThread implements AsyncDisposable {
     if (this.#worker !== worker) return
     this.#worker = null
     for (const { reject } of this.#waiting.values()) {
-      reject(new SealiftError('unavailable', 'The thread that decodes manifests ended; send it again', { cause }))
+      reject(
+        new SealiftError('unavailable', 'The thread that decodes manifests ended; send the request again', { cause }),
+      )
     }
     this.#waiting.clear()
   }
 }
 
-/** Beside this file, whether it runs as it is written or compiled. */
+/** Beside this file, as TypeScript or compiled. */
 function workerFile(): URL {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`./manifest-worker.${extension}`, import.meta.url)

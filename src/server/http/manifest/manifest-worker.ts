@@ -1,4 +1,4 @@
-/** The far side: decodes large JSON bodies in a worker thread. Started by manifest-thread.ts. */
+/** The worker thread of manifest-thread.ts. */
 import { parentPort } from 'node:worker_threads'
 
 import { toWireError } from '../problems.ts'
@@ -11,9 +11,7 @@ export interface DecodeCall {
 }
 
 export type DecodeResult = { readonly id: number } & (
-  | { readonly decoded: DecodedManifest }
-  /** What is wrong with the body. */
-  | { readonly refusal: string }
+  { readonly decoded: DecodedManifest } | { readonly errorMessage: string }
 )
 
 function serve(): void {
@@ -30,7 +28,7 @@ function decode({ id, route, body }: DecodeCall): DecodeResult {
   try {
     return { id, decoded: decodeManifest(body, route) }
   } catch (error) {
-    return { id, refusal: toWireError(error).message }
+    return { id, errorMessage: toWireError(error).message }
   }
 }
 

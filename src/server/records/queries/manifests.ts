@@ -43,14 +43,14 @@ export function readManifest(
   parcelId: string,
   version: number,
 ): Promise<Uint8Array | null> {
-  return dialect === 'postgres' ? readInPieces(read, parcelId, version) : readBody(read, parcelId, version)
+  return dialect === 'postgres' ? readInPieces(read, parcelId, version) : readAtOnce(read, parcelId, version)
 }
 
 export async function dropManifests(db: Db, parcelIds: readonly string[]): Promise<void> {
   await db.deleteFrom('manifests').where('parcel_id', 'in', parcelIds).execute()
 }
 
-async function readBody(db: Db, parcelId: string, version: number): Promise<Uint8Array | null> {
+async function readAtOnce(db: Db, parcelId: string, version: number): Promise<Uint8Array | null> {
   const row = await db
     .selectFrom('manifests')
     .select('bytes')
