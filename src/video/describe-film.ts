@@ -1,11 +1,11 @@
-/** From a film that is being packaged, and how far its tracks have come, to what the manifest says of it. */
+/** The manifest's description of a film that is being packaged and sent. */
 import type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from '../client/film.ts'
 import type { TrackProgress } from '../client/api/outgoing-film.ts'
 import type { PackagedFilm, PackagedStoryboard, PackagedSubtitles, PackagedTrack, Segment } from './packager.ts'
 
 /** Tracks seldom end at the same time; below this, no player waits for more. */
-const WORTH_TELLING_SECONDS = 0.1
-/** What a manifest may say. */
+const MIN_TAIL_SECONDS = 0.1
+/** The most that a manifest takes. */
 const MAX_SEGMENT_SECONDS = 3600
 
 /** A track and how much of it receivers can read. `progress.media` is left out where it is the item's own. */
@@ -15,13 +15,13 @@ export interface SentTrack {
   readonly isOwn: boolean
 }
 
-/** The parts of a film with what has been sent of them. */
+/** The parts of a film, each with what has been sent of it. */
 export interface FilmState {
   readonly film: PackagedFilm
   readonly renditions: readonly SentTrack[]
   readonly audio: readonly SentTrack[]
   readonly subtitles: readonly { readonly subtitles: PackagedSubtitles; readonly progress: TrackProgress }[]
-  readonly storyboard: { readonly made: PackagedStoryboard; readonly progress: TrackProgress } | null
+  readonly storyboard: { readonly packaged: PackagedStoryboard; readonly progress: TrackProgress } | null
 }
 
 /** @returns `null` while nothing of it could be played */
@@ -29,17 +29,17 @@ export function describeFilm({ film, renditions, audio, subtitles, storyboard }:
   const [first] = renditions
   if (!first) return null
   const tracks = [...renditions, ...audio]
-  const described = renditions.flatMap(sent => describeTrack(sent) ?? [])
-  const sound = audio.flatMap(sent => describeTrack(sent) ?? [])
-  // A quality that appears later would be missed by who has begun to play: all of them at once, or none.
-  if (described.length < renditions.length || sound.length < audio.length) return null
+  const video = renditions.flatMap(sent => describeTrack(sent) ?? [])
+  const audioTracks = audio.flatMap(sent => describeTrack(sent) ?? [])
+  // A player that has begun misses a quality that appears later: all of them at once, or none.
+  if (video.length < renditions.length || audioTracks.length < audio.length) return null
   const complete = tracks.every(({ progress }) => progress.media?.state === 'complete')
   const seconds = complete ? Math.max(...tracks.map(({ track }) => durationOf(track.layout.segments))) : film.seconds
   return {
     state: complete ? 'complete' : 'sending',
     ...(seconds !== null && { seconds }),
-    renditions: complete && seconds !== null ? described.map(track => upTo(track, seconds)) : described,
-    ...(sound.length > 0 && { audio: sound }),
+    renditions: complete && seconds !== null ? video.map(track => lengthened(track, seconds)) : video,
+    ...(audioTracks.length > 0 && { audio: audioTracks }),
     ...withSubtitles(subtitles),
     ...(storyboard && withStoryboard(storyboard)),
   }
@@ -65,10 +65,10 @@ function describeTrack({ track, progress, isOwn }: SentTrack): FilmTrack | null 
   }
 }
 
-/** The playlist of a rendition is as long as the film: audio apart from it may go on behind its video. */
-function upTo(track: FilmTrack, seconds: number): FilmTrack {
+/** The playlist of a rendition is as long as the film, since separate audio may go on behind the video. */
+function lengthened(track: FilmTrack, seconds: number): FilmTrack {
   const missing = seconds - track.segments.reduce((sum, segment) => sum + segment[2], 0)
-  if (missing < WORTH_TELLING_SECONDS) return track
+  if (missing < MIN_TAIL_SECONDS) return track
   const longer = ([offset, length, own]: FilmTrack['segments'][number]): FilmTrack['segments'][number] => [
     offset,
     length,
@@ -77,11 +77,11 @@ function upTo(track: FilmTrack, seconds: number): FilmTrack {
   return { ...track, segments: [...track.segments.slice(0, -1), ...track.segments.slice(-1).map(longer)] }
 }
 
-/** As RFC 8216 4.3.4.2 defines them: of the densest segment, and of all. */
+/** Of the densest segment and of all, as RFC 8216 4.3.4.2 defines them. */
 function bandwidthOf(segments: readonly Segment[]): { bandwidth: number; averageBandwidth: number } {
   const rate = (bytes: number, seconds: number): number =>
     Math.max(1, Math.ceil((bytes * 8) / Math.max(seconds, 0.001)))
-  // The last segment may be a few frames, and as dense as a key frame is.
+  // The last segment may be a few frames, mostly a key frame, and denser than any other.
   const judged = segments.filter(([, , seconds]) => seconds >= 0.5)
   const peaks = (judged.length > 0 ? judged : segments).map(([, length, seconds]) => rate(length, seconds))
   const bytes = segments.reduce((sum, [, length]) => sum + length, 0)
@@ -120,16 +120,16 @@ function withSubtitles(sent: FilmState['subtitles']): { subtitles?: FilmSubtitle
   return subtitles.length > 0 ? { subtitles } : {}
 }
 
-function withStoryboard({ made, progress: { media } }: NonNullable<FilmState['storyboard']>): {
+function withStoryboard({ packaged, progress: { media } }: NonNullable<FilmState['storyboard']>): {
   storyboard?: FilmStoryboard
 } {
   if (!isComplete(media)) return {}
-  const { sheets, ...shape } = made
+  const { sheets, ...shape } = packaged
   let at = 0
-  const places = sheets.map(({ byteLength }): [number, number] => {
-    const place: [number, number] = [at, byteLength]
+  const ranges = sheets.map(({ byteLength }): [number, number] => {
+    const range: [number, number] = [at, byteLength]
     at += byteLength
-    return place
+    return range
   })
-  return { storyboard: { ...shape, media, sheets: places } }
+  return { storyboard: { ...shape, media, sheets: ranges } }
 }

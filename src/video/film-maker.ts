@@ -7,9 +7,9 @@ import type { FilmInput, PackagedFilm, PackagedStoryboard, PackagedTrack, Packag
 
 type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>
 
-/** Tells how the file a film was made of is rebuilt from the film's bytes. */
+/** Describes how the file that a film was made of is rebuilt from the film's bytes. */
 export interface OriginalMaker {
-  /** @param film the bytes of the film, which come out of `bytes` again; `runs` ends when they and the file were read */
+  /** @param film its bytes come out of `bytes` again; `runs` ends when they and the file have been read */
   watch(
     film: ByteStream,
     file: RandomSource,
@@ -19,28 +19,29 @@ export interface OriginalMaker {
 
 export interface FilmMakerOptions {
   readonly packager: Packager
-  /** Called when the film's turn has come. */
+  /** Called when the packaging begins. */
   readonly input: () => Promise<FilmInput>
   /**
-   * With it, a film of one rendition is the item's own bytes, and the file is rebuilt from them: no video is sent twice.
-   * Without it, for films of several renditions, and for those that hold little of the file, the film goes beside the file.
+   * With it, a film of one rendition is sent as the item's own bytes, and the file is rebuilt from them: no video is
+   * sent twice. Without it, and for films of several renditions or with few bytes of the file, the film goes beside the
+   * file.
    */
   readonly instead?: {
     readonly original: OriginalMaker
     /** As `way` of `MadeBytes`. */
     readonly way: string
   }
-  /** Told what a person should know of the film; one sentence each. */
+  /** Gets what a person should know of the film; one sentence each. */
   readonly onNote?: (note: string) => void
-  /** Told why it is sent as a plain file. */
+  /** Gets the reason why it is sent as a plain file. */
   readonly onPlain?: (reason: string) => void
-  /** Seconds of the film that are packaged, of all of them (`null`: not known). */
+  /** Gets the seconds that are packaged, and those of the film (`null`: not known). */
   readonly onProgress?: (seconds: number, total: number | null) => void
 }
 
 /** Packages an item's film while the item is sent. */
 export function filmMaker(options: FilmMakerOptions): FilmMaker {
-  const tellPlain = (error: unknown): boolean => {
+  const reportPlain = (error: unknown): boolean => {
     if (!(error instanceof CannotPackage)) return false
     options.onPlain?.(error.message)
     return true
@@ -48,16 +49,16 @@ export function filmMaker(options: FilmMakerOptions): FilmMaker {
   return {
     begin: async signal => {
       try {
-        return { ...(await begin(options, signal)), isUnfit: tellPlain, unfitNote }
+        return { ...(await begin(options, signal)), isUnfit: reportPlain, unfitNote }
       } catch (error) {
-        if (tellPlain(error)) return { film: null, note: unfitNote(error) }
+        if (reportPlain(error)) return { film: null, note: unfitNote(error) }
         throw error
       }
     },
   }
 }
 
-/** For receivers, who only see that there is nothing to play at once. */
+/** For receivers, which only see that there is nothing to play at once. */
 function unfitNote(error: unknown): string {
   const why = error instanceof Error ? error.message : String(error)
   return `A plain file, which does not play while it comes. ${/[.!?]$/.test(why) ? why : `${why}.`}`
@@ -99,7 +100,7 @@ function insteadOfFile(
     ...extras.state(tracks.slice(audio.length)),
   })
   return {
-    // With audio in it or without: other bytes, which must not go under the same key.
+    // With and without audio in it, the bytes differ and must not be sealed under the same key.
     own: { bytes: checked(bytes, file), way: audio.length > 0 ? `${way}-apart` : way },
     film: {
       tracks: [...audio.map(track => track.bytes), ...extras.sources, runs],
@@ -132,14 +133,14 @@ function besideFile(film: PackagedFilm): OutgoingFilm {
 
 const NOTHING: TrackProgress = { media: null, readableBytes: 0 }
 
-/** Subtitles and storyboard: sent when they are made, told of when they are there. */
+/** Subtitles and storyboard: sent when they are ready, described when they are there. */
 function extrasOf(film: PackagedFilm): {
   readonly sources: readonly ByteStream[]
   state(progress: readonly TrackProgress[]): Pick<FilmState, 'subtitles' | 'storyboard'>
 } {
-  let made: PackagedStoryboard | null = null
+  let packaged: PackagedStoryboard | null = null
   const sheets = film.storyboard?.then(storyboard => {
-    made = storyboard
+    packaged = storyboard
     return storyboard?.sheets ?? []
   })
   const texts = film.subtitles.map(({ text }) => text.then(bytes => [bytes]))
@@ -147,13 +148,13 @@ function extrasOf(film: PackagedFilm): {
     sources: [...texts, ...(sheets ? [sheets] : [])].map(streamOfPromise),
     state: progress => ({
       subtitles: film.subtitles.map((subtitles, at) => ({ subtitles, progress: progress[at] ?? NOTHING })),
-      storyboard: made && { made, progress: progress[film.subtitles.length] ?? NOTHING },
+      storyboard: packaged && { packaged, progress: progress[film.subtitles.length] ?? NOTHING },
     }),
   }
 }
 
 function streamOfPromise(promise: Promise<readonly Uint8Array<ArrayBuffer>[]>): ByteStream {
-  // Its error is the stream's, whenever somebody reads it.
+  // The stream reports the error when it is read.
   promise.catch(() => undefined)
   return new ReadableStream({
     pull: async controller => {
@@ -163,7 +164,7 @@ function streamOfPromise(promise: Promise<readonly Uint8Array<ArrayBuffer>[]>): 
   })
 }
 
-/** The end of the bytes only comes when the file is still what it was at the beginning. */
+/** Ends only when the file is still what it was at the beginning. */
 function checked(bytes: ByteStream, file: RandomSource): ByteStream {
   return bytes.pipeThrough(new TransformStream({ flush: () => file.checkUnchanged?.() }))
 }

@@ -7,9 +7,9 @@ import type { FilmInput, PackagedFilm, PackageOptions, Packager } from './packag
 export interface FilmPackagerOptions {
   /** The packager that copies: `createRemuxThread()`. */
   readonly copier: Packager
-  /** Called when something has to be encoded; `null`: this machine cannot. */
+  /** Called when something has to be encoded; `null`: this machine has no ffmpeg. */
   readonly findLadder: () => Promise<Pick<LadderPackager, 'package' | 'encodeAudio'> | null>
-  /** Called before a whole film is encoded, which takes longer than copying. */
+  /** Called before an entire film is encoded, which takes longer than copying. */
   readonly onEncode?: (container: string) => void
 }
 
@@ -23,7 +23,7 @@ const ENCODED: Readonly<Record<string, string>> = {
   'video/x-msvideo': 'AVI films',
 }
 
-/** Packages films of all containers, with ffmpeg where nothing else reads them. Looks for ffmpeg only then. */
+/** Packages films of all containers, and looks for ffmpeg only where nothing else reads them. */
 export function createFilmPackager({ copier, findLadder, onEncode }: FilmPackagerOptions): Packager {
   const copy = new CopyPackager({
     copy: copier,
@@ -42,7 +42,7 @@ export function createFilmPackager({ copier, findLadder, onEncode }: FilmPackage
       const ladder = await findLadder()
       if (!ladder) throw new CannotPackage(`${container} play only when they are encoded, which takes ffmpeg`)
       onEncode?.(container)
-      // Nothing of the file is in what was encoded.
+      // An encoded film holds no bytes of the file.
       return { ...(await ladder.package(input, how)), keepsSamples: false }
     },
   }
@@ -76,7 +76,7 @@ export class CopyPackager implements Packager {
     try {
       const encoded = await ladder.encodeAudio(input, uncopied, { signal })
       const notes = uncopied.audio.map(
-        ({ place, reason }) => `Audio track ${place + 1} was encoded as AAC: it ${reason}.`,
+        ({ position, reason }) => `Audio track ${position + 1} was encoded as AAC: it ${reason}.`,
       )
       const audio = [...film.audio, ...encoded].toSorted(
         (a, b) => Number(b.isDefault ?? false) - Number(a.isDefault ?? false),

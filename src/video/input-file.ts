@@ -8,8 +8,8 @@ import { CannotPackage } from './packager.ts'
 import type { FilmInput } from './packager.ts'
 
 /**
- * The file of an input, for packagers that read it elsewhere than here; `null`: it is none. A source that knows its file
- * counts for more than a path, which may name another file by now.
+ * The file of an input, for packagers that run in another thread or process; `null`: it has none. A source that knows
+ * its file comes before a path, which may name another file than before.
  */
 export async function fileOf({ source, path }: FilmInput): Promise<FileSource | null> {
   if (isFileSource(source)) return source

@@ -1,6 +1,6 @@
 /**
  * A film's description as HLS (RFC 8216): one master playlist, and a media playlist for each track, whose segments are
- * byte ranges of one file. Pure text; who serves it, or hands it to a player in memory, names the addresses.
+ * byte ranges of one file. Pure text: the caller names the URLs.
  */
 import type { FilmDescription, FilmSubtitles, FilmTrack } from '../client/film.ts'
 import { SealiftError } from '../protocol/errors.ts'
@@ -10,7 +10,7 @@ const VERSION = 7
 const AUDIO_GROUP = 'audio'
 const SUBTITLES_GROUP = 'subtitles'
 
-/** Addresses of the media playlists, by place in the description; relative ones are relative to the master playlist. */
+/** URLs of the media playlists, by index in the description; relative ones are relative to the master playlist. */
 export interface PlaylistNames {
   rendition(index: number): string
   audio(index: number): string
@@ -18,20 +18,20 @@ export interface PlaylistNames {
 }
 
 export interface MediaPlaylistOptions {
-  /** Address of the track's file. */
+  /** URL of the track's file. */
   readonly uri: string
   /** `sending`: more segments will follow; `complete`: these are all, so that the playlist ends. */
   readonly state: 'sending' | 'complete'
-  /** It was given out as `sending` before: what it says of itself must not change any more, except that it ends. */
+  /** It was served as `sending` before: only its end may change. */
   readonly hasGrown?: boolean
   /**
-   * At least this EXT-X-TARGETDURATION, whole seconds: it must not change while a playlist grows, and should be the same
-   * for all tracks of a film.
+   * At least this EXT-X-TARGETDURATION in integer seconds: it must not change while a playlist grows, and should be the
+   * same for all tracks of a film.
    */
   readonly targetSeconds?: number
 }
 
-/** The playlist of all renditions, best first, with sound and subtitles to choose from. */
+/** The playlist of all renditions, best first, with audio and subtitles to choose from. */
 export function masterPlaylist(film: FilmDescription, names: PlaylistNames): string {
   const { renditions, audio = [], subtitles = [] } = film
   const lines = [
@@ -59,7 +59,7 @@ export function mediaPlaylist(track: Pick<FilmTrack, 'init' | 'segments'>, optio
     `#EXT-X-TARGETDURATION:${Math.max(targetSeconds(track), options.targetSeconds ?? 1)}`,
     '#EXT-X-MEDIA-SEQUENCE:0',
     `#EXT-X-PLAYLIST-TYPE:${grows ? 'EVENT' : 'VOD'}`,
-    // Without it players begin near the end of what grows; here nothing of the beginning is ever taken away.
+    // Without it, players begin near the end of a growing playlist; here no segment is ever removed.
     ...(grows ? ['#EXT-X-START:TIME-OFFSET=0'] : []),
     `#EXT-X-MAP:${attributeList([
       ['URI', quoted(uri)],
@@ -74,11 +74,11 @@ export function mediaPlaylist(track: Pick<FilmTrack, 'init' | 'segments'>, optio
   ])
 }
 
-/** The playlist of subtitles: one WebVTT file for the whole film. `seconds` is the film's length. */
+/** The playlist of subtitles: one WebVTT file for the film. `seconds` is the film's length. */
 export function subtitlesPlaylist(options: { readonly uri: string; readonly seconds: number }): string {
   const seconds = Math.max(0.001, options.seconds)
   return playlist([
-    `#EXT-X-TARGETDURATION:${Math.max(1, wholeSeconds(seconds))}`,
+    `#EXT-X-TARGETDURATION:${Math.max(1, roundedSeconds(seconds))}`,
     '#EXT-X-MEDIA-SEQUENCE:0',
     '#EXT-X-PLAYLIST-TYPE:VOD',
     `#EXTINF:${decimal(seconds)},`,
@@ -87,17 +87,17 @@ export function subtitlesPlaylist(options: { readonly uri: string; readonly seco
   ])
 }
 
-/** Whole seconds of the longest segment of all tracks: the least EXT-X-TARGETDURATION that suits each of them. */
+/** The least EXT-X-TARGETDURATION that suits all tracks. */
 export function filmTargetSeconds({ renditions, audio = [] }: FilmDescription): number {
   return Math.max(...[...renditions, ...audio].map(targetSeconds))
 }
 
-/** Whole seconds of a track's longest segment: the least EXT-X-TARGETDURATION that it can have. */
+/** The least EXT-X-TARGETDURATION that a track can have: its longest segment, rounded to seconds. */
 export function targetSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
-  return segments.reduce((longest, [, , seconds]) => Math.max(longest, wholeSeconds(seconds)), 1)
+  return segments.reduce((longest, [, , seconds]) => Math.max(longest, roundedSeconds(seconds)), 1)
 }
 
-/** Seconds of all segments that are there. */
+/** Of all segments that are there. */
 export function trackSeconds({ segments }: Pick<FilmTrack, 'segments'>): number {
   return segments.reduce((sum, [, , seconds]) => sum + seconds, 0)
 }
@@ -115,12 +115,12 @@ function playlist(lines: readonly string[]): string {
 function streamOf(track: FilmTrack, { audio = [], subtitles = [] }: FilmDescription): Attribute[] {
   const { bandwidth, averageBandwidth, width, height, frameRate } = track
   const averages = [averageBandwidth, ...audio.map(each => each.averageBandwidth)]
-  // The variant is the rendition together with whichever sound takes most.
-  const sound = Math.max(0, ...audio.map(each => each.bandwidth))
-  const averageSound = Math.max(0, ...audio.map(each => each.averageBandwidth ?? 0))
-  const average = averages.includes(undefined) ? undefined : String((averageBandwidth ?? 0) + averageSound)
+  // The variant is the rendition together with the densest audio.
+  const audioRate = Math.max(0, ...audio.map(each => each.bandwidth))
+  const averageAudioRate = Math.max(0, ...audio.map(each => each.averageBandwidth ?? 0))
+  const average = averages.includes(undefined) ? undefined : String((averageBandwidth ?? 0) + averageAudioRate)
   return [
-    ['BANDWIDTH', String(bandwidth + sound)],
+    ['BANDWIDTH', String(bandwidth + audioRate)],
     ['AVERAGE-BANDWIDTH', average],
     ['CODECS', codecList([track.codecs, ...audio.map(each => each.codecs)])],
     ['RESOLUTION', width !== undefined && height !== undefined ? `${width}x${height}` : undefined],
@@ -140,9 +140,9 @@ function media(
   tracks: readonly (FilmTrack | FilmSubtitles)[],
   uriOf: (index: number) => string,
 ): string[] {
-  const names = uniqueNames(tracks, type === 'AUDIO' ? 'Sound' : 'Subtitles')
+  const names = uniqueNames(tracks, type === 'AUDIO' ? 'Audio' : 'Subtitles')
   const chosen = tracks.findIndex(track => track.isDefault)
-  // Sound that nobody marked still has to come from somewhere; nobody asked for unmarked subtitles.
+  // Without a default, the first audio plays, and no subtitles are shown.
   const first = chosen < 0 && type === 'AUDIO' ? 0 : chosen
   return tracks.map((track, index) => {
     const language = languageTag(track.language)
@@ -161,7 +161,7 @@ function media(
   })
 }
 
-/** Names to choose by: within a group each must be another (section 4.3.4.1.1). */
+/** Names to choose by, different within a group (section 4.3.4.1.1). */
 function uniqueNames(tracks: readonly (FilmTrack | FilmSubtitles)[], kind: string): string[] {
   const taken = new Set<string>()
   return tracks.map(({ name, language }, index) => {
@@ -178,7 +178,7 @@ function decimal(seconds: number): string {
 }
 
 /** Rounded as a reader rounds what is written. */
-function wholeSeconds(seconds: number): number {
+function roundedSeconds(seconds: number): number {
   return Math.round(Number(decimal(seconds)))
 }
 
@@ -198,22 +198,25 @@ function contradiction(): SealiftError {
   )
 }
 
-/** `undefined`: the attribute is left out. */
+/**
+ * Of an attribute list (section 4.2). The sender of a manifest chose its values, so none is written as it is: a quoted
+ * string cannot be left, and no other line can begin. `undefined`: the attribute is left out.
+ */
 type Attribute = readonly [name: string, value: string | undefined]
 
 function attributeList(attributes: readonly Attribute[]): string {
   return attributes.flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`)).join(',')
 }
 
-// RFC 8216 section 4.1 forbids control characters and the byte order mark; the separators end a line for some readers.
+// RFC 8216, section 4.1, forbids control characters and the byte order mark; some readers end a line at a separator.
 const FORBIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\ufeff]/gu
 
-/** A quoted string: there is no escape in them, so a quotation mark becomes an apostrophe. */
+/** A quoted string. It has no escapes, so a quotation mark becomes an apostrophe. */
 function quoted(text: string): string {
   return `"${plainText(text).replaceAll('"', "'")}"`
 }
 
-/** Well-formed text in normalization form C, as section 4.1 asks for, without what cannot stand in a playlist. */
+/** Well-formed text in normalization form C, as section 4.1 requires, without characters that a playlist forbids. */
 function plainText(text: string): string {
   return text.toWellFormed().normalize('NFC').replaceAll(FORBIDDEN, ' ').trim()
 }
@@ -225,7 +228,7 @@ function languageTag(language: string | undefined): string | undefined {
   return language !== undefined && LANGUAGE.test(language) ? language : undefined
 }
 
-/** Formats of several tracks, each once, in their order; anything that is none is left out. */
+/** Formats of several tracks, each once, in their order; malformed ones are left out. */
 function codecList(codecs: readonly string[]): string | undefined {
   const known = codecs.flatMap(list => list.split(',')).map(codec => codec.trim())
   const unique = new Set(known.filter(codec => /^[\w.+-]{1,100}$/.test(codec)))

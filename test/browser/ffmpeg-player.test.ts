@@ -187,7 +187,7 @@ test('what is no film plays as the browser can, or says why not', async () => {
   expect((await page.until('it fails', ({ state }) => state === 'failed')).message).toMatch(/video\/x-msvideo/)
   await page.play(await sent({ name: 'x.txt', type: 'text/plain', source: new Uint8Array(10) }))
   const failed = await page.until('it fails', ({ state }) => state === 'failed')
-  expect(failed).toMatchObject({ errors: ['not_playable'], message: 'This is no film or sound' })
+  expect(failed).toMatchObject({ errors: ['not_playable'], message: 'This is neither video nor audio' })
 })
 
 test('what is destroyed holds nothing and asks for nothing', async () => {

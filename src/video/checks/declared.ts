@@ -1,10 +1,10 @@
-/** What a file says of itself before anything in it is decoded: read by `mp4-facts.ts` and `matroska-facts.ts`. */
+/** What a file declares, read from its headers before anything is decoded. */
 
 /** One line of an edit list (ISO/IEC 14496-12, 8.6.6). */
 export interface Edit {
   /** 0: up to the end of the track. */
   readonly seconds: number
-  /** Where in the track it begins; `null`: nothing is shown for so long. */
+  /** Where in the track it begins; `null`: nothing is shown during the edit. */
   readonly mediaSeconds: number | null
   /** 1 for the usual speed. */
   readonly rate: number

@@ -26,7 +26,7 @@ const HEADER_BYTES = 12
 const MAX_ELEMENT_BYTES = 16 * 1024 * 1024
 const MAX_ELEMENTS_TO_OPEN = 10_000
 
-/** What the head of a Matroska or WebM file says; `null` when it names no tracks. */
+/** What the head of a Matroska or WebM file declares; `null` when it lists no tracks. */
 export async function matroskaFacts(source: RandomSource, signal: AbortSignal): Promise<DeclaredFilm | null> {
   let [info, tracks]: [DataView | null, DataView | null] = [null, null]
   let at = 0
@@ -37,7 +37,7 @@ export async function matroskaFacts(source: RandomSource, signal: AbortSignal): 
     const body = at + header.headerBytes
     if (header.id === SEGMENT) at = body
     else {
-      // Only live streams leave lengths out, and those begin with what is looked for.
+      // Only live streams leave lengths out, and they begin with the information and the tracks.
       if (header.bytes === null) break
       if (header.id === INFO || header.id === TRACKS) {
         if (header.bytes > MAX_ELEMENT_BYTES || body + header.bytes > source.sizeBytes) break
@@ -54,7 +54,7 @@ export async function matroskaFacts(source: RandomSource, signal: AbortSignal): 
 function factsOf(trackList: DataView, info: DataView | null): DeclaredFilm {
   const entries = inside(trackList, TRACK_ENTRY).filter(entry => uint(entry, FLAG_ENABLED, 1) !== 0)
   const tracks = entries.flatMap(entry => trackOf(entry) ?? [])
-  // Subtitles may go on when all else has ended, and count for the duration.
+  // The duration also counts subtitles, which may go on behind video and audio.
   const endSeconds = info && tracks.length === entries.length ? durationOf(info) : null
   return { tracks, endSeconds, isSplit: false, countSamples: () => Promise.resolve(null) }
 }
@@ -102,7 +102,7 @@ function elementHeader(view: DataView, at: number): ElementHeader | null {
   if (sizeBytes === null || at + idBytes + sizeBytes > view.byteLength) return null
   const id = number(view, at, idBytes)
   const headerBytes = idBytes + sizeBytes
-  // Without the bit that says how many bytes follow: with it, eight bytes are more than a number can hold.
+  // Without the length marker: with it, eight bytes are more than a number can hold.
   const first = view.getUint8(at + idBytes) & (0xff >> sizeBytes)
   const rest = number(view, at + idBytes + 1, sizeBytes - 1)
   const isUnknown = first === 0xff >> sizeBytes && rest === 256 ** (sizeBytes - 1) - 1
@@ -122,7 +122,7 @@ function number(view: DataView, at: number, bytes: number): number {
   return value
 }
 
-/** Bodies of the elements of this id right within `view`; ends at nonsense. */
+/** Bodies of the elements of this id directly in `view`; ends at a length that cannot be. */
 function inside(view: DataView, id: number): DataView[] {
   const found: DataView[] = []
   for (let at = 0; at < view.byteLength;) {

@@ -23,7 +23,7 @@ interface Counted {
   end: number
 }
 
-/** Counts samples while fragments go by, whoever wrote them. */
+/** Counts the samples of fragments of any origin. */
 export class PackageFacts {
   #clocks: TrackClocks = new Map()
   readonly #tracks = new Map<number, Counted>()
@@ -70,7 +70,7 @@ function count(track: Counted, decodeTime: number, samples: readonly FragmentSam
   }
 }
 
-/** What a track of the package should hold, by the file it was made of. */
+/** What a track of the package should hold according to the file. */
 export interface ExpectedTrack {
   readonly kind: 'video' | 'audio'
   /** Samples that are shown; `null`: the file does not count them. */
@@ -79,7 +79,7 @@ export interface ExpectedTrack {
 
 export interface ExpectedFilm {
   readonly tracks: readonly ExpectedTrack[]
-  /** How long it is from its first sample to the end of its last one; `null`: the file does not say. */
+  /** From the first sample to the end of the last one; `null`: the file does not say. */
   readonly seconds: number | null
 }
 
@@ -90,7 +90,7 @@ const DIFFERENCE_SHARE = 0.01
 /**
  * Compares a packaged film with what its file declares.
  * @param packaged of all files of the package, in the order of `expected.tracks`
- * @returns why the film must not take the place of the file, for a person; `null`: it is all there
+ * @returns for people, why the film must not replace the file; `null`: it holds everything
  */
 export function differenceOf(expected: ExpectedFilm, packaged: readonly TrackFacts[]): string | null {
   if (packaged.length !== expected.tracks.length)

@@ -8,14 +8,14 @@ import { transportFacts } from './transport-facts.ts'
 const EBML = 0x1a_45_df_a3
 const MP4_BEGINS_WITH = /^(ftyp|styp|moov|mdat|wide|free|skip|pnot)$/
 
-/** What is before each packet of a transport stream, and where its packets begin. */
+/** Bytes before each packet of a transport stream: none, or the time stamps of cameras. */
 const TRANSPORT_TIME_BYTES = [0, 4]
 const TRANSPORT_PACKET_BYTES = 188
 const TRANSPORT_SYNC = 0x47
 const START_BYTES = 400
 
 /**
- * What a file says that is in it.
+ * What the headers of a file declare.
  * @returns `null` for containers that declare nothing, and for files that cannot be read this far
  */
 export async function readDeclared(source: RandomSource, signal: AbortSignal): Promise<DeclaredFilm | null> {

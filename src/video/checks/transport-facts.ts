@@ -36,7 +36,7 @@ const AUDIO: ReadonlyMap<number, string> = new Map([
 const BLU_RAY = 'HDMV'
 const BLU_RAY_PCM = 0x80
 const PRIVATE_DATA = 0x06
-/** Descriptors that say of private data what it is. */
+/** Descriptors that say what private data is. */
 const AUDIO_DESCRIPTORS: ReadonlyMap<number, string> = new Map([
   [0x6a, 'AC-3'],
   [0x7a, 'E-AC-3'],
@@ -45,7 +45,7 @@ const AUDIO_DESCRIPTORS: ReadonlyMap<number, string> = new Map([
 ])
 
 /**
- * What the program tables of a transport stream say.
+ * What the program tables of a transport stream declare.
  * @param timeBytes before each packet, as cameras write them
  */
 export async function transportFacts(
@@ -69,7 +69,7 @@ export async function transportFacts(
 class Tables {
   tracks: DeclaredTrack[] | null = null
   readonly #maps = new Set<number>()
-  /** Private data that no table explains. */
+  /** Private data whose format no table names. */
   readonly #unexplained = new Set<number>()
 
   get isDone(): boolean {
@@ -111,7 +111,7 @@ class Tables {
     }
   }
 
-  /** @param start of what its first packet carries: only sound has these ids */
+  /** @param start first bytes of its payload: only audio has these stream ids */
   #explain(id: number, start: number): void {
     this.#unexplained.delete(id)
     if (start >= 0x1_c0 && start < 0x1_e0) this.tracks?.push(trackOf('audio', id, 'unknown'))

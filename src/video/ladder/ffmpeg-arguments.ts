@@ -1,23 +1,23 @@
-/** From a plan to what stands on ffmpeg's command line. */
+/** The command line of ffmpeg for a plan. */
 import type { AudioPlan } from './plan-tracks.ts'
-import { MAX_FRAMES_PER_SECOND, type HdrWay, type LadderPlan, type VideoPlan } from './ladder-plan.ts'
+import { MAX_FRAMES_PER_SECOND, type HdrMethod, type LadderPlan, type VideoPlan } from './ladder-plan.ts'
 import type { Rung } from './rungs.ts'
 import { splitArguments } from './run-program.ts'
 
 const SEGMENT_SECONDS = 4
-/** Of sound, per track. */
+/** Of an audio track. */
 export const AUDIO_BITS_PER_SECOND = 128_000
-/** Times of pictures, the same in all rungs. */
+/** Clock of video, the same in all rungs. */
 const TICKS_PER_SECOND = 90_000
 
 /**
- * One chain up to the split, so that all rungs get the same pictures at the same times and hence the same borders.
- * Turned as the file says by ffmpeg itself, before anything else.
+ * One chain up to the split, so that all rungs get the same frames at the same times, and hence the same borders.
+ * ffmpeg itself applies the rotation before.
  */
 export function videoFilters({ stream, rungs, isInterlaced, hdr }: VideoPlan): string {
   const shared = [
     ...(isInterlaced ? ['yadif=mode=send_frame'] : []),
-    // Thins out what is too fast and keeps every other time as it is: nothing is doubled, however long the gap.
+    // Drops frames that come too fast and changes no time of the others; no frame is repeated in a gap.
     `select='isnan(prev_selected_t)+gte(t-prev_selected_t,1/${MAX_FRAMES_PER_SECOND + 1})'`,
     `settb=1/${TICKS_PER_SECOND}`,
     ...(hdr && rungs[0] ? [scale(rungs[0]), ...toneMapping(hdr)] : []),
@@ -30,10 +30,9 @@ export function videoFilters({ stream, rungs, isInterlaced, hdr }: VideoPlan): s
 
 const scale = ({ width, height }: Rung): string => `scale=${width}:${height}`
 
-/** PQ or HLG in BT.2020 to BT.709, after the pictures have become small, since this is slow. */
-/** Filters, for pictures that are small by now. */
-export function toneMapping(way: HdrWay): string[] {
-  if (way === 'convert') return ['format=yuv420p']
+/** PQ or HLG in BT.2020 to BT.709. Slow: scale the frames down before. */
+export function toneMapping(method: HdrMethod): string[] {
+  if (method === 'convert') return ['format=yuv420p']
   return [
     'zscale=t=linear:npl=100',
     'format=gbrpf32le',
@@ -44,31 +43,31 @@ export function toneMapping(way: HdrWay): string[] {
   ]
 }
 
-/** A rung, with the sound in it if there is only one. */
+/** A rung, which holds the audio if there is one track of it. */
 export function rungOptions(plan: LadderPlan, index: number, rung: Rung): string[] {
-  const [sound] = plan.audio.length === 1 ? plan.audio : []
+  const [audio] = plan.audio.length === 1 ? plan.audio : []
   return [
     ...splitArguments(`-map [v${index}]`),
-    ...(sound ? ['-map', `0:${sound.stream}`] : []),
+    ...(audio ? ['-map', `0:${audio.stream}`] : []),
     ...splitArguments('-fps_mode vfr -c:v libx264 -preset veryfast -profile:v high'),
     ...splitArguments(`-level:v ${(rung.level / 10).toFixed(1)} -crf 23`),
     ...splitArguments(`-maxrate ${rung.maxRate} -bufsize ${2 * rung.maxRate}`),
-    // Borders come from time alone: a cut in the film makes no key frame of its own.
+    // Borders depend on time alone: a scene change makes no key frame.
     ...splitArguments(
       `-force_key_frames expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+${SEGMENT_SECONDS - 0.001}))`,
     ),
     ...splitArguments(`-sc_threshold 0 -g 100000 -video_track_timescale ${TICKS_PER_SECOND}`),
     ...(plan.video?.hdr ? ['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709'] : []),
-    ...(sound ? audioCodec(sound) : []),
+    ...(audio ? audioCodec(audio) : []),
     ...fragmented('frag_keyframe'),
   ]
 }
 
-/** Sound in a track of its own. @param shiftSeconds what is added to its times */
-export function audioOptions(sound: AudioPlan, shiftSeconds = 0): string[] {
+/** Audio in a track of its own. @param shiftSeconds added to its times */
+export function audioOptions(audio: AudioPlan, shiftSeconds = 0): string[] {
   return [
-    ...splitArguments(`-map 0:${sound.stream}`),
-    ...audioCodec(sound, shiftSeconds),
+    ...splitArguments(`-map 0:${audio.stream}`),
+    ...audioCodec(audio, shiftSeconds),
     ...splitArguments(`-frag_duration ${SEGMENT_SECONDS * 1_000_000}`),
     ...fragmented(),
   ]
@@ -78,16 +77,16 @@ function audioCodec({ channels }: AudioPlan, shiftSeconds = 0): string[] {
   const shift = shiftSeconds === 0 ? '' : `asetpts=PTS+(${shiftSeconds.toFixed(6)})/TB,`
   return [
     ...splitArguments(`-c:a aac -b:a ${AUDIO_BITS_PER_SECOND} -ac ${channels} -ar 48000`),
-    // Silence where there is a gap, so that sound and pictures stay together.
+    // Silence in gaps keeps audio and video in step.
     ...splitArguments(`-af ${shift}aresample=async=1:first_pts=0`),
   ]
 }
 
-/** One file from front to back. Its head waits for the first fragment, when it can tell where sound and pictures begin. */
+/** One file from front to back. `delay_moov`: the head is written once the start of video and audio is known. */
 function fragmented(...flags: readonly string[]): string[] {
   const all = [...flags, 'empty_moov', 'default_base_moof', 'delay_moov', 'skip_trailer']
   return [
-    // Names, places and dates of the source are nobody's business; the manifest has what is to be known.
+    // Names, locations and dates of the source stay private; the manifest holds what receivers need.
     ...splitArguments('-map_metadata -1 -map_chapters -1 -dn -sn'),
     ...splitArguments(`-max_muxing_queue_size 1024 -movflags +${all.join('+')} -f mp4`),
   ]

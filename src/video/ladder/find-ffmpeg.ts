@@ -72,14 +72,14 @@ function executable(path: string): string | null {
 }
 
 /**
- * Programs that stand before ffmpeg and ffprobe on their command lines, as far as this machine has them: they set limits of
- * the kernel, take the network away, and then become the next program, so that the process we started is the one we
- * kill. Media is parsed in no other process.
+ * Programs that stand before ffmpeg and ffprobe on their command lines, as far as this machine has them. They set
+ * kernel limits, remove the network and then become the next program, so that killing the started process kills ffmpeg.
+ * Media is parsed in no other process.
  */
 export interface Confinement {
-  /** Where programs are looked for; the whole environment they get. */
+  /** Where programs are looked for; their only environment variable besides the locale. */
   readonly searchPath: string
-  /** Each a program with its options, up to the next program. */
+  /** A program with its options, up to the next program; empty: this machine has none. */
   readonly network: readonly string[]
   readonly dieWithParent: readonly string[]
   readonly hasPrlimit: boolean

@@ -6,19 +6,19 @@ import type { LadderPlan, VideoPlan } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
 import { splitArguments } from './run-program.ts'
 
-/** Gives way to everything: it is looked at last. */
+/** The storyboard is needed last. */
 const STORYBOARD_NICENESS = 19
 const COLUMNS = 10
 const ROWS = 10
 const MAX_SHEETS = 10
 const TILE_PIXELS = 160
-/** Beyond, only key frames are looked at, which costs next to nothing. */
+/** Of longer films only key frames are decoded, which costs little. */
 const SHORT_SECONDS = 60
-const UNTOLD_EVERY_SECONDS = 10
+const DEFAULT_EVERY_SECONDS = 10
 
 type Layout = Omit<PackagedStoryboard, 'sheets'>
 
-/** Small pictures of the film, in a run of its own beside the ladder; `null`: there is nothing to show. */
+/** A storyboard, made by a run of its own beside the ladder; `null`: there is no video. */
 export function makeStoryboard(
   run: LadderRun,
   folder: PrivateFolder,
@@ -37,7 +37,7 @@ export function makeStoryboard(
   }
   const sheets = run.run(job).then(
     () => sheetsOf(folder),
-    // Without it the film still plays; an abort is told to whoever reads the tracks.
+    // The film plays without it; the streams of the tracks report an abort.
     () => [],
   )
   return run.track(sheets.then(sheets => (sheets.length === 0 ? null : { ...layout, sheets })))
@@ -48,13 +48,13 @@ const OUTPUT = [
   ...splitArguments(`-frames:v ${MAX_SHEETS} -c:v mjpeg -q:v 5 -f image2`),
 ]
 
-/** One sheet up to a thousand seconds, ten sheets at most. Pictures stand at 0, `everySeconds`, … */
+/** One sheet up to a thousand seconds, ten sheets at most. Tiles show the film at 0, `everySeconds`, … */
 export function storyboardLayout({ rungs }: VideoPlan, seconds: number | null): Layout {
   const tile = fitInto(rungs[0] ?? { width: TILE_PIXELS, height: TILE_PIXELS }, TILE_PIXELS, TILE_PIXELS)
-  const each = seconds === null ? UNTOLD_EVERY_SECONDS : everySecondsFor(seconds)
-  const pictures = seconds === null ? COLUMNS * ROWS : Math.floor(seconds / each) + 1
-  const columns = Math.min(COLUMNS, pictures)
-  const rows = Math.min(ROWS, Math.ceil(pictures / columns))
+  const each = seconds === null ? DEFAULT_EVERY_SECONDS : everySecondsFor(seconds)
+  const tiles = seconds === null ? COLUMNS * ROWS : Math.floor(seconds / each) + 1
+  const columns = Math.min(COLUMNS, tiles)
+  const rows = Math.min(ROWS, Math.ceil(tiles / columns))
   return { everySeconds: each, columns, rows, tileWidth: tile.width, tileHeight: tile.height }
 }
 
@@ -81,10 +81,10 @@ async function sheetsOf(folder: PrivateFolder): Promise<Uint8Array<ArrayBuffer>[
   return sheets.filter(sheet => sheet !== null)
 }
 
-/** Behind the ladder, which is what people wait for. */
+/** Subtitles give way to the ladder. */
 const SUBTITLES_NICENESS = 10
 
-/** All of them in one run of its own, since what is rare in a file must not hold up what is not. */
+/** All subtitles in one run of their own: their rare packets must not hold up the ladder. */
 export function extractSubtitles(run: LadderRun, folder: PrivateFolder, plan: LadderPlan): PackagedSubtitles[] {
   if (plan.subtitles.length === 0) return []
   const { format, seconds } = plan
@@ -92,7 +92,7 @@ export function extractSubtitles(run: LadderRun, folder: PrivateFolder, plan: La
     options: ['-map', `0:${stream}`, '-c:s', 'webvtt', '-map_metadata', '-1', '-f', 'webvtt'],
     url: folder.url(fileOf(index)),
   }))
-  // What came before the damage is still of use; an abort is told to whoever reads the tracks.
+  // Subtitles up to a damage are still of use; the streams of the tracks report an abort.
   const done = run.run({ format, seconds, niceness: SUBTITLES_NICENESS, outputs }).catch(() => undefined)
   return plan.subtitles.map(({ language, name, isDefault, isForced }, index) => {
     const text = run.track(done.then(() => textOf(folder, index)))

@@ -36,10 +36,11 @@ export const DEFAULT_LIMITS: LadderLimits = {
   picturesMs: 60_000,
 }
 
-/** Of one file that ffmpeg writes into the private folder (sheets, subtitles, posters). */
+/** Of one file that ffmpeg writes into the private folder: a sheet, subtitles or a poster. */
 export const FILE_BYTES = 16 * MIB
-/** Streams of one input; demuxers stop at it. */
+/** Of one input; demuxers ignore further ones. */
 export const MAX_STREAMS = 128
+
 export const MAX_AUDIO_TRACKS = 16
 export const MAX_SUBTITLES = 32
 /** CPU time that any run may take, even for the shortest film. */

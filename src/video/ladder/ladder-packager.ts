@@ -11,7 +11,7 @@ import {
 } from '../packager.ts'
 import { fileOf } from '../input-file.ts'
 import { expectedOf } from './check-ladder.ts'
-import { type FilmFacts, probe } from './probe.ts'
+import { type FilmFacts, probeFile } from './probe.ts'
 import { imageFormat, makePictures } from './poster-and-preview.ts'
 import type { Ffmpeg } from './find-ffmpeg.ts'
 import { FILM_FORMATS, DEFAULT_LIMITS, type LadderLimits } from './ladder-limits.ts'
@@ -22,15 +22,14 @@ import { planLadder, planOf, type LadderPlan } from './ladder-plan.ts'
 import { PrivateFolder } from './private-folder.ts'
 import { codecOf } from './rungs.ts'
 import { makeStoryboard, extractSubtitles } from './ladder-extras.ts'
-import type { Track } from './ladder-track.ts'
+import type { LadderTrack } from './ladder-track.ts'
 
 const LADDER_NICENESS = 5
 const AUDIO_CODEC = 'mp4a.40.2'
 
 /**
- * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. Reads the file
- * of the input, in processes of their own that can open nothing else of use, reach no network and are killed when
- * they take too much of anything.
+ * Packages films with ffmpeg: several qualities in H.264 and AAC, all cut at the same times. The processes read only
+ * the file of the input, reach no network, and are killed when they exceed a limit.
  */
 export class LadderPackager implements Packager {
   readonly #ffmpeg: Ffmpeg
@@ -42,7 +41,7 @@ export class LadderPackager implements Packager {
   }
 
   package(input: FilmInput, { signal, onProgress }: PackageOptions): Promise<PackagedFilm> {
-    return this.#within(input, { signal, ...(onProgress && { onProgress }) }, async (run, folder) => {
+    return this.#withRun(input, { signal, ...(onProgress && { onProgress }) }, async (run, folder) => {
       const facts = await this.#probe(folder, FILM_FORMATS, signal)
       const plan = planLadder(facts, { limits: this.#limits, canToneMap: this.#ffmpeg.canToneMap })
       return begin(run, folder, { plan, facts })
@@ -50,8 +49,7 @@ export class LadderPackager implements Packager {
   }
 
   /**
-   * Encodes audio alone, for a film whose other tracks are copied.
-   * @param shiftSeconds what is added to the times of the file
+   * Encodes audio for a film whose other tracks are copied.
    * @returns a track for each of `audio`
    * @throws CannotPackage when there is no such audio that ffmpeg can read; the abort
    */
@@ -60,7 +58,7 @@ export class LadderPackager implements Packager {
     { audio, shiftSeconds }: NonNullable<PackagedFilm['uncopied']>,
     { signal }: Pick<PackageOptions, 'signal'>,
   ): Promise<PackagedTrack[]> {
-    return this.#within(input, { signal }, async (run, folder) => {
+    return this.#withRun(input, { signal }, async (run, folder) => {
       const facts = await this.#probe(folder, FILM_FORMATS, signal)
       const { format, seconds } = planOf(facts, this.#limits)
       const plans = audio.map(each => encodedPlan(facts, each))
@@ -71,18 +69,18 @@ export class LadderPackager implements Packager {
         expected: expectedOf(facts, [plan.stream], shiftSeconds),
       }))
       const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, options: ['-copyts'] }, jobs)
-      await firstOf(tracks)
+      await firstOutput(tracks)
       return tracks.map((track, index) => describeAudio(plans[index], track))
     })
   }
 
   /**
-   * What shows a film, a song or an image (JPEG, PNG, GIF, WebP, BMP) before it is there; nothing, for sound alone.
+   * A poster and a preview of a film, a song or an image (JPEG, PNG, GIF, WebP, BMP); none for audio without a cover.
    * @throws CannotPackage when it is none of these; the abort
    */
   pictures(input: FilmInput, signal: AbortSignal): Promise<Pictures> {
-    return this.#within(input, { signal }, async (run, folder) => {
-      const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a picture'))
+    return this.#withRun(input, { signal }, async (run, folder) => {
+      const tooLong = (): void => run.stop(new CannotPackage('It takes too long to draw a poster'))
       const timer = setTimeout(tooLong, this.#limits.picturesMs)
       try {
         const image = await imageFormat(folder.input)
@@ -97,11 +95,11 @@ export class LadderPackager implements Packager {
   }
 
   #probe(folder: PrivateFolder, formats: readonly string[], signal: AbortSignal): Promise<FilmFacts> {
-    return probe({ ffmpeg: this.#ffmpeg, folder, limits: this.#limits, formats, signal })
+    return probeFile({ ffmpeg: this.#ffmpeg, folder, limits: this.#limits, formats, signal })
   }
 
-  /** A folder and a run for `work`, which both outlive it if it has left something running, unless it fails. */
-  async #within<T>(
+  /** Gives `work` a folder and a run. Both are disposed of when the last program of the run has ended. */
+  async #withRun<T>(
     input: FilmInput,
     { signal, onProgress }: PackageOptions,
     work: (run: LadderRun, folder: PrivateFolder) => Promise<T>,
@@ -123,10 +121,10 @@ export class LadderPackager implements Packager {
   }
 }
 
-/** Audio that begins this long before the film would lose what is more than a frame of it. */
+/** Audio that begins earlier than this before the film would lose more than a frame. */
 const EARLY_SECONDS = 0.05
 
-/** @throws CannotPackage when audio would be cut off: the copied tracks begin the film, and nothing comes before zero */
+/** @throws CannotPackage when audio would be cut off because it begins before the copied tracks */
 function assertNotEarly({ streams }: FilmFacts, { stream }: AudioPlan, shiftSeconds: number): void {
   const begins = streams.find(({ index }) => index === stream)?.start_time
   if (begins !== undefined && begins + shiftSeconds < -EARLY_SECONDS)
@@ -138,13 +136,13 @@ interface Planned {
   readonly facts: FilmFacts
 }
 
-/** Resolves once ffmpeg has made something of the film. */
+/** Resolves with the first output of ffmpeg. */
 async function begin(run: LadderRun, folder: PrivateFolder, { plan, facts }: Planned): Promise<PackagedFilm> {
   const { format, seconds, video, audio, notes } = plan
   const jobs = trackJobs({ plan, facts })
   const filters = video ? { filters: videoFilters(video) } : {}
   const tracks = await run.start({ format, seconds, niceness: LADDER_NICENESS, ...filters }, jobs)
-  await firstOf(tracks)
+  await firstOutput(tracks)
   const rungs = video?.rungs.length ?? 0
   const renditions = tracks.slice(0, Math.max(1, rungs)).map((track, index) => describeRendition(plan, index, track))
   return {
@@ -157,8 +155,8 @@ async function begin(run: LadderRun, folder: PrivateFolder, { plan, facts }: Pla
   }
 }
 
-function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio): AudioPlan {
-  const stream = streams.filter(each => each.codec_type === 'audio')[place]
+function encodedPlan({ streams }: FilmFacts, { position, ...labels }: UncopiedAudio): AudioPlan {
+  const stream = streams.filter(each => each.codec_type === 'audio')[position]
   if (!stream || (stream.channels ?? 0) === 0) throw new CannotPackage('Its audio cannot be read by ffmpeg')
   const { language, name, isDefault = false } = labels
   return {
@@ -170,26 +168,26 @@ function encodedPlan({ streams }: FilmFacts, { place, ...labels }: UncopiedAudio
   }
 }
 
-/** In the order of what is told of them: renditions, then sound. */
+/** In the order of their descriptions: renditions, then audio. */
 function trackJobs({ plan, facts }: Planned): TrackJob[] {
   const { video, audio } = plan
-  const sounds = audio.map(each => ({
+  const audioJobs = audio.map(each => ({
     options: audioOptions(each),
     maxRate: 2 * AUDIO_BITS_PER_SECOND,
     expected: expectedOf(facts, [each.stream]),
   }))
-  if (!video) return sounds
+  if (!video) return audioJobs
   const within = [video, ...(audio.length === 1 ? audio : [])].map(({ stream }) => stream)
   const rungs = video.rungs.map((rung, index) => ({
     options: rungOptions(plan, index, rung),
     maxRate: rung.maxRate + AUDIO_BITS_PER_SECOND,
     expected: expectedOf(facts, within),
   }))
-  return audio.length > 1 ? [...rungs, ...sounds] : rungs
+  return audio.length > 1 ? [...rungs, ...audioJobs] : rungs
 }
 
-/** One is enough: what comes of the others waits for whoever reads the first. */
-async function firstOf(tracks: readonly Track[]): Promise<void> {
+/** Resolves with the first output of any track: the others may be blocked until that track is read. */
+async function firstOutput(tracks: readonly LadderTrack[]): Promise<void> {
   try {
     await Promise.any(tracks.map(({ begun }) => begun))
   } catch (error) {
@@ -197,7 +195,7 @@ async function firstOf(tracks: readonly Track[]): Promise<void> {
   }
 }
 
-function describeRendition(plan: LadderPlan, index: number, { bytes, layout }: Track): PackagedTrack {
+function describeRendition(plan: LadderPlan, index: number, { bytes, layout }: LadderTrack): PackagedTrack {
   const { video, audio } = plan
   const rung = video?.rungs[index]
   if (!video || !rung) return describeAudio(audio[0], { bytes, layout })
@@ -206,7 +204,10 @@ function describeRendition(plan: LadderPlan, index: number, { bytes, layout }: T
   return { codecs, width, height, frameRate: video.framesPerSecond, bytes, layout }
 }
 
-function describeAudio(plan: AudioPlan | undefined, { bytes, layout }: Pick<Track, 'bytes' | 'layout'>): PackagedTrack {
+function describeAudio(
+  plan: AudioPlan | undefined,
+  { bytes, layout }: Pick<LadderTrack, 'bytes' | 'layout'>,
+): PackagedTrack {
   const { language, name, isDefault } = plan ?? {}
   return {
     codecs: AUDIO_CODEC,

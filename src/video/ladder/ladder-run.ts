@@ -1,4 +1,4 @@
-/** One film on its way through ffmpeg: what runs, what is read, and how all of it ends. */
+/** The programs of one film: starts ffmpeg, watches its tracks, and removes the folder after the last program. */
 import type { FileHandle } from 'node:fs/promises'
 
 import { abortReason, asError } from '../../client/concurrency/abort.ts'
@@ -9,13 +9,13 @@ import { confinedBy, type Ffmpeg } from './find-ffmpeg.ts'
 import { inputOptions, cpuSecondsFor, FILE_BYTES, type LadderLimits } from './ladder-limits.ts'
 import type { NamedPipe, PrivateFolder } from './private-folder.ts'
 import { FfmpegFailed, runFfmpeg, type FfmpegOutput } from './run-ffmpeg.ts'
-import { Track } from './ladder-track.ts'
+import { LadderTrack } from './ladder-track.ts'
 
 export interface RunOptions {
   readonly ffmpeg: Ffmpeg
   readonly folder: PrivateFolder
   readonly limits: LadderLimits
-  /** The caller's. */
+  /** Of the caller. */
   readonly outer: AbortSignal
   readonly onProgress?: (seconds: number) => void
 }
@@ -37,7 +37,7 @@ export interface TrackJob {
   readonly expected: readonly ExpectedLadderTrack[]
 }
 
-const LOOK_MS = 500
+const STALL_CHECK_MS = 500
 
 export class LadderRun {
   readonly #options: RunOptions
@@ -45,7 +45,7 @@ export class LadderRun {
   readonly #signal: AbortSignal
   readonly #pipes: NamedPipe[] = []
   readonly #running = new Set<Promise<unknown>>()
-  #tracks: readonly Track[] = []
+  #tracks: readonly LadderTrack[] = []
   #progress = 0
 
   constructor(options: RunOptions) {
@@ -54,11 +54,11 @@ export class LadderRun {
     this.#signal.addEventListener('abort', () => this.#closePipes(), { once: true })
   }
 
-  /** Ends everything; what is read then fails with `reason`. */
+  /** Ends all programs; reading the tracks fails with `reason`. */
   readonly stop = (reason: unknown): void => this.#stop.abort(reason)
 
   /** Starts ffmpeg, which writes one file for each of `tracks`. */
-  async start(job: Omit<Job, 'outputs'>, tracks: readonly TrackJob[]): Promise<readonly Track[]> {
+  async start(job: Omit<Job, 'outputs'>, tracks: readonly TrackJob[]): Promise<readonly LadderTrack[]> {
     const outputs: FfmpegOutput[] = []
     for (const [index, { options }] of tracks.entries()) {
       const pipe = await this.#options.folder.namedPipe(`track${index}`, this.#signal)
@@ -69,7 +69,7 @@ export class LadderRun {
     ended.catch(this.stop)
     this.#tracks = this.#pipes.map((pipe, index) => {
       const { maxRate = 0, expected = [] } = tracks[index] ?? {}
-      return new Track({ pipe, maxRate, expected, ended, stop: this.stop, onGrown: this.#onGrown })
+      return new LadderTrack({ pipe, maxRate, expected, ended, stop: this.stop, onGrown: this.#onGrown })
     })
     this.#watch(ended)
     return this.#tracks
@@ -106,14 +106,14 @@ export class LadderRun {
     return task
   }
 
-  /** Removes the folder once nothing runs any more. */
+  /** Removes the folder once the last program has ended. */
   async disposeWhenDone(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running)
-    // Nobody waits for this, and the folder lies where temporary files are cleaned up.
+    // A failure has no listener; the folder lies where the system cleans up temporary files.
     await this.#options.folder[Symbol.asyncDispose]().catch(() => undefined)
   }
 
-  /** Ends everything and waits until nothing is left of it. */
+  /** Ends all programs and waits until they and the folder are gone. */
   async abandon(reason: unknown): Promise<void> {
     this.stop(reason)
     await this.disposeWhenDone()
@@ -127,14 +127,14 @@ export class LadderRun {
     this.#progress = Math.max(this.#progress, seconds)
   }
 
-  /** Who waits in vain for every track waits for a program that hangs; who does not read is none of its fault. */
+  /** ffmpeg hangs when readers wait for every track. A track without a reader is no fault of ffmpeg. */
   #watch(ended: Promise<void>): void {
     const { stallMs } = this.#options.limits
     const timer = setInterval(() => {
       const now = performance.now()
       const isStalled = this.#tracks.every(({ waitingSince }) => waitingSince !== null && now - waitingSince > stallMs)
-      if (isStalled) this.stop(new CannotPackage('ffmpeg does not get on with the file'))
-    }, LOOK_MS)
+      if (isStalled) this.stop(new CannotPackage('ffmpeg makes no progress with the file'))
+    }, STALL_CHECK_MS)
     const stopWatching = (): void => clearInterval(timer)
     ended.then(stopWatching, stopWatching)
   }
@@ -144,7 +144,7 @@ export class LadderRun {
   }
 }
 
-/** With a handle of its own: where one program stopped reading is no place for the next one to begin. */
+/** With a handle of its own: programs that share one share its position. */
 async function withInput<T>(input: FileSource, use: (handle: FileHandle) => Promise<T>): Promise<T> {
   await using handle = await input.openFile()
   return await use(handle)

@@ -7,11 +7,11 @@ import type { NamedPipe } from './private-folder.ts'
 
 export interface TrackOptions {
   readonly pipe: NamedPipe
-  /** Bits per second that it does not exceed for long. */
+  /** Bits per second that it exceeds only for moments. */
   readonly maxRate: number
-  /** What should be in it, a track each. */
+  /** One for each track in the file. */
   readonly expected: readonly ExpectedLadderTrack[]
-  /** Resolves when ffmpeg is gone and all was well; rejects with what is to be told. */
+  /** Resolves when ffmpeg has ended well; rejects with the error for the reader. */
   readonly ended: Promise<void>
   /** Ends the packaging of the whole film. */
   readonly stop: (reason: unknown) => void
@@ -22,15 +22,15 @@ export interface TrackOptions {
 type Bytes = Uint8Array<ArrayBuffer>
 
 const MIB = 1024 * 1024
-/** What a manifest may say. */
+/** The most that a manifest takes. */
 const MAX_SEGMENT_SECONDS = 3600
 
-/** One file that ffmpeg writes, as a stream: read when somebody reads, watched as it goes by. */
-export class Track {
+/** One file that ffmpeg writes, as a stream: the pipe is read when the stream is, and its boxes are followed. */
+export class LadderTrack {
   readonly bytes: ReadableStream<Bytes>
   /** Resolves with the first bytes; rejects if there are none. */
   readonly begun: Promise<void>
-  /** When somebody began to wait for the bytes that are next; `null`: nobody waits. By `performance.now()`. */
+  /** Since when a reader waits for the next bytes, by `performance.now()`; `null`: no reader waits. */
   waitingSince: number | null = performance.now()
 
   readonly #options: TrackOptions
@@ -43,7 +43,7 @@ export class Track {
     this.#options = options
     this.#chunks = (options.pipe.reading as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
     this.#first = this.#read()
-    this.begun = something(this.#first)
+    this.begun = isNotEmpty(this.#first)
     this.begun.catch(() => undefined)
     const pull = (controller: ReadableStreamDefaultController<Bytes>): Promise<void> => this.#pull(controller)
     this.bytes = new ReadableStream<Bytes>({ pull, cancel: options.stop }, { highWaterMark: 0 })
@@ -65,7 +65,7 @@ export class Track {
       if (next) this.#passOn(next, controller)
       else {
         this.#scanner.end()
-        if (this.#scanner.segments.length === 0) throw new CannotPackage('ffmpeg makes nothing of a track')
+        if (this.#scanner.segments.length === 0) throw new CannotPackage('ffmpeg wrote no segment of a track')
         if (this.#scanner.segments.some(([, , seconds]) => seconds > MAX_SEGMENT_SECONDS))
           throw new CannotPackage('Its audio goes on for more than an hour after its video')
         const difference = ladderDifference(this.#options.expected, this.#facts.tracks)
@@ -83,12 +83,12 @@ export class Track {
     const had = this.#scanner.segments.length
     this.#scanner.push(bytes)
     this.#checkSize()
-    // What the layout tells of has left: both happen before anybody else can look.
+    // The layout lists only bytes that have left: both change in the same task.
     controller.enqueue(bytes)
     if (this.#scanner.segments.length > had) this.#options.onGrown()
   }
 
-  /** A track that outgrows its rate is of a film made to fill what it is written to. */
+  /** A hostile film may be made to fill the receiver's storage. */
   #checkSize(): void {
     const allowed = 32 * MIB + (2 * this.#options.maxRate * (this.seconds + 60)) / 8
     if (this.#scanner.bytes > allowed) throw new CannotPackage('The packaged film would become far too large')
@@ -100,7 +100,7 @@ export class Track {
       const next = await this.#chunks.next()
       if (next.done !== true) return new Uint8Array(next.value)
     } catch {
-      // Why the pipe broke is told by how ffmpeg ended.
+      // The end of ffmpeg says why the pipe broke.
     } finally {
       this.waitingSince = null
     }
@@ -109,8 +109,8 @@ export class Track {
   }
 }
 
-async function something(first: Promise<Bytes | null>): Promise<void> {
-  if (!(await first)) throw new CannotPackage('ffmpeg makes nothing of the file')
+async function isNotEmpty(first: Promise<Bytes | null>): Promise<void> {
+  if (!(await first)) throw new CannotPackage('ffmpeg could make nothing of the file')
 }
 
 /** Output of ffmpeg that cannot be followed is no fault of its reader. */

@@ -9,11 +9,11 @@ export interface AudioPlan extends Labels {
   readonly channels: number
 }
 
-/** The one that is played unless told otherwise first. Adds to `notes` what is left out. */
+/** The default track first. Adds to `notes` what is left out. */
 export function planAudio(streams: readonly StreamFacts[], notes: string[]): AudioPlan[] {
   const audible = streams.filter(each => each.codec_type === 'audio' && (each.channels ?? 0) > 0)
   const tracks = audible.slice(0, MAX_AUDIO_TRACKS)
-  if (tracks.length < audible.length) notes.push(`Only the first ${MAX_AUDIO_TRACKS} sound tracks are kept.`)
+  if (tracks.length < audible.length) notes.push(`Only the first ${MAX_AUDIO_TRACKS} audio tracks are included.`)
   const first = tracks.find(each => each.disposition?.default === true) ?? tracks[0]
   const ordered = first ? [first, ...tracks.filter(each => each !== first)] : []
   return ordered.map(each => ({
@@ -30,21 +30,21 @@ export interface SubtitlePlan extends Labels {
   readonly isForced: boolean
 }
 
-/** What ffmpeg can turn into WebVTT; others are pictures. */
+/** What ffmpeg converts to WebVTT; other formats are images. */
 const TEXT = ['subrip', 'srt', 'ass', 'ssa', 'webvtt', 'mov_text', 'text', 'microdvd', 'sami', 'subviewer']
 
 /** Adds to `notes` what is left out. */
 export function planSubtitles(streams: readonly StreamFacts[], notes: string[]): SubtitlePlan[] {
   const all = streams.filter(each => each.codec_type === 'subtitle')
   const readable = all.filter(each => TEXT.includes(each.codec_name ?? ''))
-  if (readable.length < all.length) notes.push('Subtitles that are pictures, not text, are left out.')
-  if (readable.length > MAX_SUBTITLES) notes.push(`Only the first ${MAX_SUBTITLES} subtitles are kept.`)
+  if (readable.length < all.length) notes.push('Subtitles that are images, not text, are left out.')
+  if (readable.length > MAX_SUBTITLES) notes.push(`Only the first ${MAX_SUBTITLES} subtitles are included.`)
   return readable
     .slice(0, MAX_SUBTITLES)
     .map(each => ({ stream: each.index, ...labelsOf(each), isForced: each.disposition?.forced === true }))
 }
 
-/** By what people choose a track. */
+/** What people choose a track by. */
 export interface Labels {
   /** BCP 47. */
   readonly language?: string
@@ -65,10 +65,10 @@ export function labelsOf({ tags, disposition }: StreamFacts): Labels {
 }
 
 /** Containers say `eng`, or `ger` for `deu`; BCP 47 wants the shortest. */
-function languageOf(told: string | undefined): string | undefined {
-  if (told === undefined || told === 'und' || told.length > 35) return undefined
+function languageOf(code: string | undefined): string | undefined {
+  if (code === undefined || code === 'und' || code.length > 35) return undefined
   try {
-    return Intl.getCanonicalLocales(BIBLIOGRAPHIC[told] ?? told)[0]
+    return Intl.getCanonicalLocales(BIBLIOGRAPHIC[code] ?? code)[0]
   } catch {
     return undefined
   }

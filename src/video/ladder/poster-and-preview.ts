@@ -1,4 +1,4 @@
-/** What shows a film, a song's cover or an image before it is there: a poster and a preview. */
+/** Poster and preview: they show a film, a song's cover or an image before it is there. */
 import { rgbaToThumbHash } from 'thumbhash'
 
 import { toBase64Url } from '../../client/bytes/base64url.ts'
@@ -8,7 +8,7 @@ import type { FilmFacts, StreamFacts } from './probe.ts'
 import { fitInto, shownSize, type Size } from './rungs.ts'
 import { toneMapping } from './ffmpeg-arguments.ts'
 import type { LadderRun } from './ladder-run.ts'
-import { hdrWay } from './ladder-plan.ts'
+import { hdrMethod } from './ladder-plan.ts'
 import type { PrivateFolder } from './private-folder.ts'
 import { splitArguments } from './run-program.ts'
 
@@ -17,7 +17,7 @@ const POSTER_PIXELS = 640
 const POSTER_BYTES = 512 * 1024
 /** The most that a ThumbHash takes. */
 const PREVIEW_PIXELS = 100
-/** Where a film is past its titles; of these pictures, the one that is most like the others is no black one. */
+/** Past the titles of a film. Of these frames, the most typical one is taken: it is seldom black. */
 const AT_SHARE = 0.1
 const CHOOSE_FROM = 10
 
@@ -30,16 +30,16 @@ export interface PicturesOptions {
   readonly maxPixels: number
 }
 
-/** @throws CannotPackage for pictures that are too large or cannot be read */
+/** @throws CannotPackage for images that are too large or cannot be read */
 export async function makePictures(options: PicturesOptions): Promise<Pictures> {
   const { facts, maxPixels } = options
-  const shown = facts.streams.filter(each => each.codec_type === 'video')
-  // A cover shows a song; beside a film, it is no part of it.
-  const stream = shown.find(each => each.disposition?.attached_pic !== true) ?? shown[0]
+  const videos = facts.streams.filter(each => each.codec_type === 'video')
+  // A cover shows a song; beside a video, it is ignored.
+  const stream = videos.find(each => each.disposition?.attached_pic !== true) ?? videos[0]
   if (!stream) return { preview: {}, poster: null }
   const size = shownSize(stream)
-  if (!size) throw new CannotPackage('The picture does not tell its size')
-  if ((stream.width ?? 0) * (stream.height ?? 0) > maxPixels) throw new CannotPackage('The picture is too large')
+  if (!size) throw new CannotPackage('The image does not declare its size')
+  if ((stream.width ?? 0) * (stream.height ?? 0) > maxPixels) throw new CannotPackage('The image is too large')
   await draw(options, stream, size)
   return read(options.folder, size)
 }
@@ -54,7 +54,7 @@ async function draw(options: PicturesOptions, stream: StreamFacts, size: Size): 
   } catch (error) {
     if (!(error instanceof CannotPackage)) throw error
   }
-  // Not every file can be entered in the middle.
+  // Not every file can be read from the middle.
   await drawAt(options, stream, size, null)
 }
 
@@ -67,7 +67,7 @@ function drawAt(
   size: Size,
   second: number | null,
 ): Promise<void> {
-  const hdr = hdrWay(stream, canToneMap)
+  const hdr = hdrMethod(stream, canToneMap)
   const small = isImage ? withinBox(POSTER_PIXELS) : fixed(fitInto(size, POSTER_PIXELS, POSTER_PIXELS))
   const chain = [
     small,
@@ -93,17 +93,17 @@ function drawAt(
 
 const fixed = ({ width, height }: Size): string => `scale=${width}:${height}`
 
-/** Images may be turned by what only the decoder reads, so their size is not known before. */
+/** Only the decoder reads the orientation of an image, so its size is not known before. */
 const withinBox = (pixels: number): string =>
   `scale=w='min(${pixels},iw)':h='min(${pixels},ih)':force_original_aspect_ratio=decrease`
 
 async function read(folder: PrivateFolder, size: Size): Promise<Pictures> {
   const drawn = await folder.read(PREVIEW)
-  if (!drawn) throw new CannotPackage('ffmpeg shows nothing of the file')
+  if (!drawn) throw new CannotPackage('ffmpeg could draw nothing of the file')
   const { width, height, rgba } = readPam(drawn)
   const hash = rgbaToThumbHash(width, height, rgba)
   const poster = await folder.read(POSTER)
-  // As drawn: turned, if the decoder found out that it lies on its side.
+  // As drawn: turned, if the decoder found an orientation.
   const isTurned = (width - height) * (size.width - size.height) < 0
   const [across, down] = isTurned ? [size.height, size.width] : [size.width, size.height]
   return {
@@ -139,9 +139,9 @@ function readPam(bytes: Uint8Array<ArrayBuffer>): RgbaImage {
 const SIGNATURE_BYTES = 16
 
 /**
- * The demuxer for a picture, told by its first bytes and never by its name: the one that goes by names takes a `%d` in
- * one for a list of files.
- * @returns `null` when it is none of the pictures that are shown
+ * The demuxer for an image, chosen by its first bytes and never by its name: the demuxer that goes by names takes `%d`
+ * in a name for a list of files.
+ * @returns `null` when it is no image of a known format
  */
 export async function imageFormat(source: FileSource): Promise<string | null> {
   await using file = await source.openFile()

@@ -15,14 +15,14 @@ export interface NamedPipe extends Disposable {
   /** For ffmpeg. */
   readonly url: string
   readonly reading: Socket
-  /** To be called once the writer has begun or is gone: from then on, its end is the end. */
+  /** Call it once the writer has begun or is gone: then the pipe ends with the writer. */
   letEnd(): void
 }
 
 /**
- * A folder that only this user can open (mode 0700), for one run. The input is no path but an open file that each
- * program inherits, so that no name of the user's is ever taken for an option, an address or a pattern, or seen in a list
- * of processes, and so that no program reads another file than the one that is sent.
+ * A folder that only this user can open (mode 0700), for one run. Each program inherits the input as an open file
+ * instead of getting its path: so no name is taken for an option, a URL or a pattern, or is shown in a list of
+ * processes, and no program reads another file than the one that is sent.
  */
 export class PrivateFolder implements AsyncDisposable {
   readonly path: string
@@ -39,12 +39,12 @@ export class PrivateFolder implements AsyncDisposable {
     return new PrivateFolder(await mkdtemp(join(tmpdir(), 'sealift-ladder-')), input)
   }
 
-  /** What a program that inherits the input as `INPUT_DESCRIPTOR` opens. */
+  /** URL of the input for a program that inherits it as `INPUT_DESCRIPTOR`. */
   get inputUrl(): string {
     return `file:${DESCRIPTORS}/${INPUT_DESCRIPTOR}`
   }
 
-  /** The protocol is told, so that no name can choose one. */
+  /** With the protocol, so that no name can choose one. */
   url(name: string): string {
     return `file:${this.#inside(name)}`
   }
@@ -53,7 +53,7 @@ export class PrivateFolder implements AsyncDisposable {
     const path = this.#inside(name)
     const argv = ['mkfifo', '-m', '600', path] as const
     const { exitCode } = await runProgram({ argv, withinMs: 10_000, maxOutputBytes: 1000, signal })
-    if (exitCode !== 0) throw new Error('A pipe could not be made in the folder for temporary files')
+    if (exitCode !== 0) throw new Error('A named pipe could not be created in the folder for temporary files')
     return new OpenPipe(path, this.url(name))
   }
 
@@ -87,10 +87,10 @@ class OpenPipe implements NamedPipe {
 
   constructor(path: string, url: string) {
     this.url = url
-    // Not blocking: opening for reading would otherwise wait for the writer.
+    // Non-blocking: otherwise opening waits for the writer.
     const reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     this.reading = new Socket({ fd: reading, readable: true, writable: false })
-    // Whoever reads sees its end in every error as well; the stream over it tells why.
+    // The stream over the pipe reports errors; without a listener the process would end.
     this.reading.on('error', () => undefined)
     // A writer of our own keeps the pipe from ending before ffmpeg has opened it.
     this.#writing = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)

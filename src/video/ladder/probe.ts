@@ -62,7 +62,7 @@ export function readFacts(json: string): FilmFacts {
   }
 }
 
-export interface Probing {
+export interface ProbeOptions {
   readonly ffmpeg: Ffmpeg
   readonly folder: PrivateFolder
   readonly formats: readonly string[]
@@ -73,7 +73,7 @@ export interface Probing {
 const MAX_OUTPUT_BYTES = 2 * 1024 * 1024
 
 /** @throws CannotPackage */
-export async function probe({ ffmpeg, folder, formats, limits, signal }: Probing): Promise<FilmFacts> {
+export async function probeFile({ ffmpeg, folder, formats, limits, signal }: ProbeOptions): Promise<FilmFacts> {
   const { memoryBytes, probeMs } = limits
   const cpuSeconds = Math.ceil(probeMs / 1000)
   const argv = [

@@ -1,7 +1,7 @@
 /**
- * The only file that knows fluent-ffmpeg, which nobody maintains any more: see
- * `docs/decisions/0013-ffmpeg-through-fluent-ffmpeg.md`. It builds the command line and starts the process; what is in
- * the command line, and how long the process may live, is decided elsewhere.
+ * The only file that knows fluent-ffmpeg, which is no longer maintained: see
+ * `docs/decisions/0013-ffmpeg-through-fluent-ffmpeg.md`. fluent-ffmpeg builds the command line and starts the process;
+ * callers decide what is in the command line and how long the process may live.
  */
 import fluent, { type FfmpegCommand } from 'fluent-ffmpeg'
 import type { ChildProcess } from 'node:child_process'
@@ -33,7 +33,7 @@ export interface FfmpegRun {
   readonly signal: AbortSignal
 }
 
-/** It ended, but not well. `message` holds its last words, which may name what is in the file. */
+/** ffmpeg failed. `message` holds its last messages, which may quote the file. */
 export class FfmpegFailed extends Error {
   override readonly name = 'FfmpegFailed'
 }
@@ -48,7 +48,7 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
   const ended = Promise.withResolvers<void>()
   command.on('end', () => ended.resolve())
   command.on('error', (error: Error) => ended.reject(new FfmpegFailed(error.message.slice(0, 2000))))
-  // Before the process has started, there is nothing to kill: the wish is looked at again once it has.
+  // An abort before the process has started finds nothing to kill.
   command.on('start', () => {
     boundMessages(command, run.maxMessageBytes)
     if (run.signal.aborted) command.kill('SIGKILL')
@@ -68,7 +68,7 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
 }
 
 /** Fields of fluent-ffmpeg that its types leave out. */
-interface Inside {
+interface Internals {
   _checkCapabilities(done: (error: Error | null) => void): void
   availableEncoders(done: (error: Error | null, encoders: object) => void): void
   _spawnFfmpeg(args: readonly string[], options: object, ...callbacks: readonly unknown[]): void
@@ -76,28 +76,28 @@ interface Inside {
 
 function commandFor({ program, inputOptions, input, inputFile, filters, outputs, cwd }: FfmpegRun): FfmpegCommand {
   const command = fluent({ cwd, stdoutLines: 50 })
-  const given = command as FfmpegCommand & Inside
+  const given = command as FfmpegCommand & Internals
   const spawnFfmpeg = given._spawnFfmpeg.bind(command)
   const stdio = ['pipe', 'pipe', 'pipe', inputFile.fd]
-  // It would start ffmpeg four times more, unconfined, to ask what it can do.
-  const inside: Inside = {
+  // Without this, fluent-ffmpeg starts ffmpeg four times more, unconfined, to list its capabilities.
+  const internals: Internals = {
     _checkCapabilities: done => done(null),
     availableEncoders: done => done(null, {}),
-    // The input is inherited, for which it has no option.
+    // fluent-ffmpeg has no option for an inherited input.
     _spawnFfmpeg: (args, options, ...callbacks) => spawnFfmpeg(args, { ...options, stdio }, ...callbacks),
   }
-  Object.assign(command, inside)
-  // One program for all commands of this process, since this setting is shared by them.
+  Object.assign(command, internals)
+  // All commands of this process share this setting, so it is always the same program.
   command.setFfmpegPath(LAUNCHER)
-  // Options of the first input come first, so the programs before ffmpeg stand there. Two arguments at least: one that
-  // comes alone is cut at its blanks.
+  // Options of the first input come first on the command line, so the programs before ffmpeg stand there. fluent-ffmpeg
+  // splits an argument that comes alone at its blanks, so there are always two or more.
   command.input(input).inputOptions(...([...program, ...inputOptions] as [string, string]))
   if (filters !== undefined) command.complexFilter(filters)
   for (const output of outputs) command.output(output.url).outputOptions(...(output.options as [string, string]))
   return command
 }
 
-/** Kills a process that floods us. No listener for `progress`: it would run an unconfined ffprobe on the input. */
+/** Kills a process that prints too much. A listener for `progress` would run an unconfined ffprobe on the input. */
 function boundMessages(command: FfmpegCommand, maxBytes: number): void {
   const { ffmpegProc } = command as FfmpegCommand & { readonly ffmpegProc?: ChildProcess }
   let bytes = 0

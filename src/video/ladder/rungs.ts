@@ -6,22 +6,22 @@ export interface Size {
   readonly height: number
 }
 
-/** `a/b` or `a:b`; `null` when it says nothing. */
+/** `a/b` or `a:b`; `null` for anything else. */
 export function ratio(text: string | undefined): number | null {
   const [over, under] = (text ?? '').split(/[/:]/).map(Number)
   if (over === undefined || under === undefined || !(over > 0) || !(under > 0)) return null
   return over / under
 }
 
-/** Beyond these, it is a mistake in the file, or a trap. */
+/** A wider sample is a mistake in the file, or hostile. */
 const WIDEST_SAMPLE = 10
 
 /** Pixels, not rounded; `null` without a size. */
 export function shownSize(stream: StreamFacts): Size | null {
   const { width = 0, height = 0 } = stream
   if (width < 1 || height < 1) return null
-  const told = ratio(stream.sample_aspect_ratio) ?? 1
-  const sample = told > WIDEST_SAMPLE || told < 1 / WIDEST_SAMPLE ? 1 : told
+  const aspect = ratio(stream.sample_aspect_ratio) ?? 1
+  const sample = aspect > WIDEST_SAMPLE || aspect < 1 / WIDEST_SAMPLE ? 1 : aspect
   const size = { width: width * sample, height }
   return isOnItsSide(stream) ? { width: size.height, height: size.width } : size
 }
@@ -31,7 +31,7 @@ function isOnItsSide(stream: StreamFacts): boolean {
   return Math.abs(Math.round(rotation / 90)) % 2 === 1
 }
 
-/** Scaled down, never up, so that it fits into a box that lies like it; even, as yuv420p needs it. */
+/** Scaled down, never up, to fit into a box of the same orientation; even, as yuv420p requires. */
 export function fitInto(size: Size, long: number, short: number): Size {
   const [ownLong, ownShort] = [Math.max(size.width, size.height), Math.min(size.width, size.height)]
   const scale = Math.min(1, long / ownLong, short / ownShort)
@@ -41,13 +41,13 @@ export function fitInto(size: Size, long: number, short: number): Size {
 const even = (pixels: number): number => Math.max(2, 2 * Math.round(pixels / 2))
 
 export interface Rung extends Size {
-  /** Bits per second that no longer stretch of it exceeds. */
+  /** Bits per second, for `-maxrate`. */
   readonly maxRate: number
   /** Of H.264, ten times: 40 is 4.0. */
   readonly level: number
 }
 
-/** Boxes that rungs fit into, lying or standing, and the rate for pictures that fill them at 30 per second. */
+/** Boxes that rungs fit into, in either orientation, and the rate for video that fills them at 30 frames per second. */
 const BOXES = [
   { long: 1920, short: 1080, maxRate: 6_000_000 },
   { long: 1280, short: 720, maxRate: 3_200_000 },
@@ -55,8 +55,8 @@ const BOXES = [
   { long: 426, short: 240, maxRate: 450_000 },
 ] as const
 
-/** A rung with nearly as many pixels as the one above it helps nobody. */
-const WORTHWHILE = 0.7
+/** A rung with a larger share of the pixels of the rung above it is left out. */
+const MAX_SHARE_OF_ABOVE = 0.7
 const MIN_RATE = 200_000
 
 /** Best first; at least one. `framesPerSecond` after what the filters drop. */
@@ -65,8 +65,8 @@ export function rungsFor(shown: Size, framesPerSecond: number): Rung[] {
   for (const { long, short, maxRate } of BOXES) {
     const size = fitInto(shown, long, short)
     const above = rungs.at(-1)
-    if (above && pixelsOf(size) > WORTHWHILE * pixelsOf(above)) continue
-    // Fewer pixels than the box has room for need fewer bits, though not as many fewer.
+    if (above && pixelsOf(size) > MAX_SHARE_OF_ABOVE * pixelsOf(above)) continue
+    // Fewer pixels than the box holds need fewer bits, but not in proportion.
     const share = (pixelsOf(size) / (long * short)) ** 0.75
     const rate = Math.round(maxRate * Math.min(1, share) * (framesPerSecond > 40 ? 1.4 : 1))
     rungs.push({ ...size, maxRate: Math.max(MIN_RATE, rate), level: levelFor(size, framesPerSecond, rate) })

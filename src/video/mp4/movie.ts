@@ -81,7 +81,7 @@ export interface MovieIndex {
   readonly tracks: readonly IndexedTrack[]
 }
 
-/** What the index of a file says, whoever wrote it: boxes that cannot be read are passed over. @throws BrokenBoxes */
+/** The index of a file of any origin: boxes that do not fit are passed over. @throws BrokenBoxes */
 export function readIndex(moov: DataView): MovieIndex {
   return readStrictly(() => {
     const mvhd = first(moov, 'mvhd')

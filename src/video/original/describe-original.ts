@@ -6,11 +6,11 @@ import { streamOf } from '../../client/bytes/stream-of.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { OriginalMaker } from '../film-maker.ts'
 import { SampleIndex } from './sample-index.ts'
-import { HEAD_BYTES, SampleFinder } from './sample-table.ts'
+import { SAMPLE_HEAD_BYTES, SampleFinder } from './sample-table.ts'
 import type { SampleTable } from './sample-table.ts'
 import { SlidingWindow } from './sliding-window.ts'
 
-/** Bytes that are looked through before what was no sample is written down. */
+/** Bytes that are searched at a time. */
 const SCAN_BYTES = 64 * 1024
 
 export interface DescribeOptions {
@@ -26,10 +26,10 @@ export interface DescribedOriginal {
 }
 
 /**
- * Tells how a file is put together from the film that was made of it, whatever its container: the samples that both
- * hold are looked for in it, front to back, and what is none is written into the list. Reads the file once.
- * @param source the file; stays the caller's
- * @param index has seen, or will see, all of the film
+ * Describes how a file is rebuilt from the film that was made of it, whatever its container: finds the film's samples
+ * in the file from front to back, and writes the other bytes into the list. Reads the file once.
+ * @param source the file; the caller closes it
+ * @param index of all samples of the film, once the film has ended
  */
 export function describeOriginal(
   source: RandomSource,
@@ -53,8 +53,8 @@ export function describeOriginal(
 }
 
 /**
- * Tells how files are put together from the films that were made of them by copying: see "Original" in
- * `docs/format.md`. Reads the file once more, when all of the film has come.
+ * Describes how files are rebuilt from the films that were made of them by copying: see "Original" in `docs/format.md`.
+ * Reads the file once more, when all of the film has come.
  */
 export function originalMaker(suite: Pick<CryptoSuite, 'sha256'>): OriginalMaker {
   return {
@@ -74,9 +74,9 @@ class Description {
   #pieces: Uint8Array<ArrayBuffer>[] = []
   #literalBytes = 0
   #copiedBytes = 0
-  /** Of all samples of the film: no more than the film has. */
+  /** Of all samples of the film. */
   readonly #sampleBytes: number
-  /** Bytes from here on up to where we look are no sample. */
+  /** Bytes from here up to the current position are no sample. */
   #literalFrom = 0
 
   constructor(source: RandomSource, index: SampleIndex, suite: Pick<CryptoSuite, 'sha256'>) {
@@ -96,34 +96,34 @@ class Description {
     const { sizeBytes } = this.#source
     await this.#source.checkUnchanged?.()
     for (let at = 0; at < sizeBytes;) {
-      if (!this.#isWorthLooking()) break
+      if (!this.#isWorthSearching()) break
       at = await this.#step(at, signal)
-      yield* this.#made()
+      yield* this.#takePieces()
     }
     yield* this.#rest(signal)
     await this.#source.checkUnchanged?.()
     this.#writer.finish(this.#hash.digest())
-    yield* this.#made()
+    yield* this.#takePieces()
   }
 
-  /** Looks on from `at`; returns how far it came. */
+  /** Searches from `at`; returns the next position. */
   async #step(at: number, signal: AbortSignal): Promise<number> {
     const end = Math.min(this.#source.sizeBytes, at + SCAN_BYTES)
     await this.#hold(end, signal)
-    const place = at + this.#finder.candidate(this.#window.view(at, end), 0)
-    if (place > end - HEAD_BYTES) return this.#looked(place, end)
-    const found = await this.#finder.at(place, (position, length) => this.#bytes(position, length, signal))
-    if (!found) return this.#looked(place + 1, end)
-    this.#writeLiteral(place)
+    const candidate = at + this.#finder.candidate(this.#window.view(at, end), 0)
+    if (candidate > end - SAMPLE_HEAD_BYTES) return this.#advance(candidate, end)
+    const found = await this.#finder.at(candidate, (position, length) => this.#bytes(position, length, signal))
+    if (!found) return this.#advance(candidate + 1, end)
+    this.#writeLiteral(candidate)
     this.#writer.copy(found.offset, found.length)
     this.#copiedBytes += found.length
-    this.#literalFrom = place + found.length
+    this.#literalFrom = candidate + found.length
     return this.#literalFrom
   }
 
-  /** Nothing begins before `at`. */
-  #looked(at: number, end: number): number {
-    const next = end === this.#source.sizeBytes && at > end - HEAD_BYTES ? end : at
+  /** No sample begins before `at`. */
+  #advance(at: number, end: number): number {
+    const next = end === this.#source.sizeBytes && at > end - SAMPLE_HEAD_BYTES ? end : at
     if (next - this.#literalFrom >= SCAN_BYTES || next === this.#source.sizeBytes) this.#writeLiteral(next)
     return next
   }
@@ -137,7 +137,7 @@ class Description {
     this.#literalFrom = end
   }
 
-  /** All that is left, as one literal. */
+  /** All bytes that are left, as one literal. */
   async *#rest(signal: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const { sizeBytes } = this.#source
     const length = sizeBytes - this.#literalFrom
@@ -149,7 +149,7 @@ class Description {
       await this.#hold(end, signal)
       this.#writer.bytes(this.#window.view(this.#literalFrom, end))
       this.#literalFrom = end
-      yield* this.#made()
+      yield* this.#takePieces()
     }
   }
 
@@ -165,15 +165,15 @@ class Description {
   }
 
   /**
-   * A file that is made to look like its samples without holding them is not searched for ever, and one that holds them
-   * many times is not described by them alone: readers refuse more copies. No sample is longer than all of them.
+   * Bounds the search of a hostile file that resembles the samples without holding them, and of one that holds them
+   * many times: readers refuse more copies.
    */
-  #isWorthLooking(): boolean {
+  #isWorthSearching(): boolean {
     if (this.#copiedBytes > (MAX_COPIES - 1) * this.#sampleBytes) return false
     return this.#writer.hasRoom && this.#finder.hashedInVain <= 2 * this.#source.sizeBytes
   }
 
-  *#made(): Generator<Uint8Array<ArrayBuffer>> {
+  *#takePieces(): Generator<Uint8Array<ArrayBuffer>> {
     yield* this.#pieces.splice(0)
   }
 }

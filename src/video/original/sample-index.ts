@@ -3,11 +3,11 @@ import { BrokenBoxes } from '../mp4/boxes.ts'
 import { readFragment, sampleRanges, type SampleDefaults } from '../mp4/fragment.ts'
 import { sampleDefaults } from '../mp4/movie.ts'
 import { BoxStream, type TopLevelBox } from '../mp4/top-level-boxes.ts'
-import { HEAD_BYTES, headAt, printOf, SampleTable, wordAt } from './sample-table.ts'
+import { SAMPLE_HEAD_BYTES, headAt, printOf, SampleTable, wordAt } from './sample-table.ts'
 
-/** A shorter one costs about as much as it spares. */
-const MIN_SAMPLE_BYTES = HEAD_BYTES
-/** One has to be held whole, to be compared. */
+/** A shorter sample costs about as much as it saves. */
+const MIN_SAMPLE_BYTES = SAMPLE_HEAD_BYTES
+/** The finder holds an entire sample to compare it. */
 const MAX_SAMPLE_BYTES = 64 * 1024 * 1024
 /** Of a film; further ones are not found again. About 300 MB of index, for days of film. */
 const MAX_SAMPLES = 4_000_000
@@ -21,8 +21,8 @@ interface Sample {
 }
 
 /**
- * Remembers the samples of a fragmented MP4 that streams by: where each lies, and what tells it from all others.
- * Holds some sixty bytes for each and nothing of the film.
+ * Indexes the samples of a fragmented MP4 that streams by: where each lies, its first and last bytes and its hash.
+ * Holds some sixty bytes for each sample.
  */
 export class SampleIndex {
   readonly table = new SampleTable()
@@ -46,7 +46,7 @@ export class SampleIndex {
     this.#ended.promise.catch(() => undefined)
   }
 
-  /** Resolves when all of the film has been seen; rejects as its stream did. */
+  /** Resolves when all of the film has been indexed; rejects as its stream did. */
   get ended(): Promise<void> {
     return this.#ended.promise
   }
@@ -115,7 +115,7 @@ export class SampleIndex {
       if (!sample) return
       this.#current ??= new SampleReader(sample, this.#suite.sha256())
       const start = sample.offset + this.#current.bytes - offset
-      // Begins before what we see, or overlaps the one before it.
+      // Begins before these bytes, or overlaps the sample before it.
       if (start < at) this.#skip()
       else if (start >= bytes.byteLength) return
       else {
@@ -141,7 +141,7 @@ class SampleReader {
   bytes = 0
   readonly #sample: Sample
   readonly #hash: IncrementalHash
-  readonly #head = new Uint8Array(HEAD_BYTES)
+  readonly #head = new Uint8Array(SAMPLE_HEAD_BYTES)
   readonly #tail = new Uint8Array(4)
 
   constructor(sample: Sample, hash: IncrementalHash) {
@@ -151,7 +151,7 @@ class SampleReader {
 
   take(part: Uint8Array): void {
     this.#hash.update(part)
-    if (this.bytes < HEAD_BYTES) this.#head.set(part.subarray(0, HEAD_BYTES - this.bytes), this.bytes)
+    if (this.bytes < SAMPLE_HEAD_BYTES) this.#head.set(part.subarray(0, SAMPLE_HEAD_BYTES - this.bytes), this.bytes)
     const tailAt = this.#sample.length - 4 - this.bytes
     if (part.byteLength > tailAt) this.#tail.set(part.subarray(Math.max(0, tailAt)), Math.max(0, -tailAt))
     this.bytes += part.byteLength

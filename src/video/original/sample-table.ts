@@ -17,10 +17,10 @@ export interface SampleFacts {
 /** 2 MiB, of which a million samples set a sixteenth. */
 const FILTER_BITS = 24
 const BUCKET_BITS = 20
-/** Samples of other lengths or content that begin alike: the first ones are found. */
+/** Different samples that begin alike: only the first ones are found. */
 const MAX_ALIKE = 32
 
-/** Where samples lie, found by how they begin: forty bytes each. */
+/** Where samples lie, looked up by their first bytes: forty bytes each. */
 export class SampleTable {
   readonly #offsets = new Numbers(64)
   readonly #lengths = new Numbers(32)
@@ -45,13 +45,13 @@ export class SampleTable {
     this.#enter(this.length - 1, sample)
   }
 
-  /** Whether a sample may begin so; quick, and wrong now and then. */
+  /** Whether a sample may begin so; fast, with false positives. */
   mayBegin(head: number): boolean {
     const bit = head >>> (32 - FILTER_BITS)
     return ((this.#filter[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0
   }
 
-  /** The samples that begin so; of those that are the same, one. */
+  /** The samples that begin so; one of those that are equal. */
   *beginningSo(head: number): Generator<number, void> {
     for (let next = this.#buckets[head >>> (32 - BUCKET_BITS)] ?? 0; next > 0; next = this.#before.at(next - 1)) {
       if (this.#heads.at(next - 1) === head) yield next - 1
@@ -78,7 +78,7 @@ export class SampleTable {
     return this.#prints.every((numbers, word) => numbers.at(index) === print[word])
   }
 
-  /** Makes a sample one that is found. Copies of one that is found already are reached by following it alone. */
+  /** Enters a sample into its bucket. An equal one is not entered again: it is found as the successor of another. */
   #enter(index: number, { head, length, print }: SampleFacts): void {
     let alike = 0
     for (const other of this.beginningSo(head)) {
@@ -97,17 +97,17 @@ export class SampleTable {
   }
 }
 
-/** Bytes of a sample's beginning that it is found by: the first eight are often those of many samples. */
-export const HEAD_BYTES = 16
+/** Bytes at the start of a sample that it is looked up by: many samples share the first eight. */
+export const SAMPLE_HEAD_BYTES = 16
 
-/** How bytes begin, from their first four little-endian words. */
+/** Hash of the first bytes, from four little-endian words. */
 export function headOf(first: number, second: number, third: number, fourth: number): number {
   const front = Math.imul(first, 0x9e_37_79_b1) ^ Math.imul(second, 0x85_eb_ca_6b)
   const mixed = front ^ Math.imul(third, 0x27_d4_eb_2f) ^ Math.imul(fourth, 0x16_56_67_b1)
   return Math.imul(mixed ^ (mixed >>> 15), 0xc2_b2_ae_35) >>> 0
 }
 
-/** @param bytes `HEAD_BYTES` of them at least */
+/** @param bytes `SAMPLE_HEAD_BYTES` of them at least */
 export function headAt(bytes: Uint8Array, at: number): number {
   return headOf(wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12))
 }
@@ -121,10 +121,10 @@ export function printOf(digest: Uint8Array): Fingerprint {
   return [wordAt(digest, 0), wordAt(digest, 4), wordAt(digest, 8), wordAt(digest, 12)]
 }
 
-/** Gives the bytes from a position on, so many; `null` when the file ends before. */
+/** Reads bytes of the file; `null` when it ends before. */
 export type BytesFrom = (position: number, length: number) => Promise<Uint8Array | null>
 
-/** Finds samples in a file: by their first bytes and their last, and proves them by their SHA-256. */
+/** Finds samples in a file by their first and last bytes, and verifies them by SHA-256. */
 export class SampleFinder {
   readonly #table: SampleTable
   readonly #suite: Pick<CryptoSuite, 'sha256'>
@@ -136,14 +136,14 @@ export class SampleFinder {
     this.#suite = suite
   }
 
-  /** Bytes that were hashed and turned out to be something else. */
+  /** Bytes that were hashed and turned out to be no sample. */
   get hashedInVain(): number {
     return this.#hashedInVain
   }
 
-  /** The first place from `from` on where a sample may begin, or as far as can be told from these bytes. */
+  /** The first index from `from` on where a sample may begin, or the first that needs more bytes to decide. */
   candidate(bytes: Uint8Array, from: number): number {
-    const end = bytes.byteLength - HEAD_BYTES
+    const end = bytes.byteLength - SAMPLE_HEAD_BYTES
     if (from > end) return from
     let first = wordAt(bytes, from)
     let second = wordAt(bytes, from + 4)
@@ -154,14 +154,14 @@ export class SampleFinder {
       first = ((first >>> 8) | (second << 24)) >>> 0
       second = ((second >>> 8) | (third << 24)) >>> 0
       third = ((third >>> 8) | (fourth << 24)) >>> 0
-      fourth = ((fourth >>> 8) | ((bytes[at + HEAD_BYTES] ?? 0) << 24)) >>> 0
+      fourth = ((fourth >>> 8) | ((bytes[at + SAMPLE_HEAD_BYTES] ?? 0) << 24)) >>> 0
     }
     return end + 1
   }
 
-  /** The sample that stands at a position; among equal ones, that behind the one which was found last. */
+  /** The sample at a position of the file; among equal ones, the one behind the sample that was found last. */
   async at(position: number, bytesFrom: BytesFrom): Promise<{ offset: number; length: number } | null> {
-    const start = await bytesFrom(position, HEAD_BYTES)
+    const start = await bytesFrom(position, SAMPLE_HEAD_BYTES)
     if (!start) return null
     const head = headAt(start, 0)
     const prints = new Map<number, Fingerprint>()
@@ -180,7 +180,7 @@ export class SampleFinder {
     return null
   }
 
-  /** The longest first: what begins like a longer one may be its beginning. */
+  /** The longest first: a shorter one may be the beginning of a longer one. */
   #candidates(head: number): number[] {
     const next = this.#next
     const alike = Array.from(this.#table.beginningSo(head))

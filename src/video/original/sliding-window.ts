@@ -1,14 +1,14 @@
 import type { RandomSource } from '../../client/api/source-and-sink.ts'
 
-/** What is read at once. */
+/** Read at once. */
 const READ_BYTES = 4 * 1024 * 1024
 
-/** A source read once, front to back, of which a stretch is held that moves on. */
+/** A source read once from front to back, of which a moving range is held. */
 export class SlidingWindow {
   readonly #source: RandomSource
   readonly #onRead: (bytes: Uint8Array) => void
   #buffer = new Uint8Array(4 * READ_BYTES)
-  /** Of the source: where the buffer begins, and up to where it is filled. */
+  /** Range of the source that the buffer holds. */
   #start = 0
   #end = 0
 
@@ -23,9 +23,9 @@ export class SlidingWindow {
     return end <= this.#end
   }
 
-  /** Reads on until bytes up to `end` are held, and lets go of those before `keepFrom`. */
+  /** Reads until bytes up to `end` are held, and drops those before `keepFrom`. */
   async fill(keepFrom: number, end: number, signal: AbortSignal): Promise<void> {
-    this.#makeRoom(keepFrom, end)
+    this.#dropBefore(keepFrom, end)
     while (this.#end < end) await this.#read(signal)
   }
 
@@ -34,7 +34,7 @@ export class SlidingWindow {
     return this.#buffer.subarray(start - this.#start, Math.min(end, this.#end) - this.#start)
   }
 
-  #makeRoom(keepFrom: number, end: number): void {
+  #dropBefore(keepFrom: number, end: number): void {
     const kept = this.#buffer.subarray(keepFrom - this.#start, this.#end - this.#start)
     const needed = end - keepFrom + READ_BYTES
     if (needed > this.#buffer.byteLength) {

@@ -4,10 +4,10 @@ import type { Player, PlayerOptions } from './player.ts'
 
 /**
  * Plays an item of a parcel in a `<video>` or `<audio>` element: a film from its first segment on, in the quality that
- * the line carries, whether it has been sent or is still being sent; anything else that the browser can play whole.
- * The element must not be played by another player; it is the caller's again after `destroy`.
+ * the bandwidth allows, also while it is still being sent; anything else that the browser can play, once all of it has
+ * been fetched. No other player may use the element until `destroy`.
  *
- * Returns at once; `state` and the events tell how it goes. Loads hls.js only when it is called.
+ * Returns at once; `state` and the events report progress. Loads hls.js when it is called.
  */
 export function attach(
   element: HTMLMediaElement,

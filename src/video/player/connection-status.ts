@@ -2,32 +2,33 @@ import { throwIfAborted } from '../../client/concurrency/abort.ts'
 import { isPassing } from '../../client/wire/retry.ts'
 import type { FilmReadOptions } from '../../client/index.ts'
 
-/** Failing for so long is worth telling; a single lost connection is not. */
-const TROUBLE_MS = 1000
-/** Between tries after the client's own patience is over. */
-const REST_MS = 5000
+/** Reads that fail for a shorter time do not count as offline. */
+const OFFLINE_MS = 1000
+/** Pause after the client's own retries are used up. */
+const PAUSE_MS = 5000
 
 /**
- * The line to the server, as those who read over it find it. Repeating is the client's; what is added here is patience:
- * a film waits for the network however long it takes, and goes on at once when the browser says that it is back.
+ * Whether the server can be reached, judged by the reads of a film. The client retries each read; this class retries
+ * without a limit, and at once when the browser reports that it is online.
  */
-export class ConnectionStatus implements Disposable {
-  readonly #onChange: (trouble: boolean) => void
+export class ConnectionStatus {
+  readonly #onChange: (isOffline: boolean) => void
   readonly #events: EventTarget
-  #trouble = false
-  #back = new AbortController()
+  #isOffline = false
+  /** Aborts when the browser is online again, so that pending reads are retried at once. */
+  #online = new AbortController()
 
-  /** @param events where the browser says `online` and `offline` */
-  constructor(onChange: (trouble: boolean) => void, events: EventTarget = globalThis) {
+  /** @param events target of the browser's events `online` and `offline` */
+  constructor(onChange: (isOffline: boolean) => void, events: EventTarget = globalThis) {
     this.#onChange = onChange
     this.#events = events
-    events.addEventListener('online', this.#online)
-    events.addEventListener('offline', this.#offline)
+    events.addEventListener('online', this.#onOnline)
+    events.addEventListener('offline', this.#onOffline)
   }
 
   /** True while the server cannot be reached. */
-  get trouble(): boolean {
-    return this.#trouble
+  get isOffline(): boolean {
+    return this.#isOffline
   }
 
   /** Reads until it succeeds, fails for good or is aborted. */
@@ -37,52 +38,51 @@ export class ConnectionStatus implements Disposable {
   ): Promise<T> {
     for (;;) {
       throwIfAborted(signal)
-      const back = this.#back.signal
+      const online = this.#online.signal
       try {
         const result = await read({
-          signal: AbortSignal.any([signal, back]),
+          signal: AbortSignal.any([signal, online]),
           onFetched: () => this.#set(false),
           onRetry: ({ failingMs, waitMs }) => {
-            if (failingMs + waitMs >= TROUBLE_MS) this.#set(true)
+            if (failingMs + waitMs >= OFFLINE_MS) this.#set(true)
           },
         })
         this.#set(false)
         return result
       } catch (error) {
         throwIfAborted(signal)
-        if (back.aborted) continue
+        if (online.aborted) continue
         if (!isPassing(error)) throw error
         this.#set(true)
-        await restOrBack(signal, this.#back.signal)
+        await pause(signal, this.#online.signal)
       }
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#events.removeEventListener('online', this.#online)
-    this.#events.removeEventListener('offline', this.#offline)
+  close(): void {
+    this.#events.removeEventListener('online', this.#onOnline)
+    this.#events.removeEventListener('offline', this.#onOffline)
   }
 
-  /** Whoever pauses before a repeat is woken by being begun anew. */
-  readonly #online = (): void => {
-    if (!this.#trouble) return
-    this.#back.abort()
-    this.#back = new AbortController()
+  readonly #onOnline = (): void => {
+    if (!this.#isOffline) return
+    this.#online.abort()
+    this.#online = new AbortController()
   }
 
-  readonly #offline = (): void => this.#set(true)
+  readonly #onOffline = (): void => this.#set(true)
 
-  #set(trouble: boolean): void {
-    if (trouble === this.#trouble) return
-    this.#trouble = trouble
-    this.#onChange(trouble)
+  #set(isOffline: boolean): void {
+    if (isOffline === this.#isOffline) return
+    this.#isOffline = isOffline
+    this.#onChange(isOffline)
   }
 }
 
-function restOrBack(signal: AbortSignal, back: AbortSignal): Promise<void> {
+function pause(signal: AbortSignal, online: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    const either = AbortSignal.any([signal, back])
-    const timer = setTimeout(resolve, REST_MS)
+    const either = AbortSignal.any([signal, online])
+    const timer = setTimeout(resolve, PAUSE_MS)
     either.addEventListener('abort', () => {
       clearTimeout(timer)
       resolve()

@@ -14,10 +14,10 @@ import type {
   StoryboardTile,
   TrackChoice,
 } from './player.ts'
-import { Storyboard } from './storyboard-sheets.ts'
+import { StoryboardSheets } from './storyboard-sheets.ts'
 
-const SENDER_PATIENCE_SECONDS = 600
-const MAX_PLAIN_BYTES = 256 * 1024 * 1024
+const DEFAULT_SENDER_PATIENCE_SECONDS = 600
+const DEFAULT_MAX_PLAIN_BYTES = 256 * 1024 * 1024
 
 export interface FilmPlayerOptions {
   readonly element: HTMLMediaElement
@@ -31,31 +31,33 @@ export class FilmPlayer implements Player {
   readonly element: HTMLMediaElement
   readonly #options: FilmPlayerOptions
   readonly #emitter = new Emitter<PlayerEvents>()
-  readonly #resources = new DisposableStack()
+  /** Release what the player holds, the newest first. */
+  readonly #cleanups: (() => void)[] = []
   readonly #stop = new AbortController()
-  readonly #line: ConnectionStatus
-  readonly #storyboard: Storyboard
+  readonly #connection: ConnectionStatus
+  readonly #storyboard: StoryboardSheets
   #film: GrowingFilm | null = null
   #playback: HlsPlayback | null = null
   #state: PlayerState = 'loading'
   #error: PlayerError | null = null
   #sending = false
-  #starved = true
-  #begun = false
-  #stopped = false
+  #isStarved = true
+  #hasBegun = false
+  #isStopped = false
 
   constructor(options: FilmPlayerOptions) {
     this.element = options.element
     this.#options = options
-    this.#line = this.#resources.use(new ConnectionStatus(() => this.#update()))
-    this.#storyboard = this.#resources.use(
-      new Storyboard({
-        description: () => this.description,
-        read: (board, range, signal) => this.#line.run(signal, inner => this.#opened().film.read(board, range, inner)),
-        onSheet: () => this.#emitter.emit('storyboard', undefined),
-        onError: this.#withoutExtra,
-      }),
-    )
+    this.#connection = new ConnectionStatus(() => this.#update())
+    this.#cleanups.push(() => this.#connection.close())
+    this.#storyboard = new StoryboardSheets({
+      description: () => this.description,
+      read: (board, range, signal) =>
+        this.#connection.run(signal, inner => this.#opened().film.read(board, range, inner)),
+      onSheet: () => this.#emitter.emit('storyboard', undefined),
+      onError: this.#withoutExtra,
+    })
+    this.#cleanups.push(() => this.#storyboard.close())
     this.#watchElement()
     void this.#start().catch(this.#fail)
   }
@@ -132,8 +134,11 @@ export class FilmPlayer implements Player {
     if (this.#stop.signal.aborted) return
     this.#stop.abort()
     this.#playback = null
-    this.#resources.dispose()
-    this.#update()
+    try {
+      for (const cleanUp of this.#cleanups.splice(0).toReversed()) cleanUp()
+    } finally {
+      this.#update()
+    }
   }
 
   [Symbol.dispose](): void {
@@ -143,9 +148,9 @@ export class FilmPlayer implements Player {
   async #start(): Promise<void> {
     const { parcel, item, options } = this.#options
     const film = await GrowingFilm.open(parcel, item, {
-      line: this.#line,
+      connection: this.#connection,
       signal: this.#stop.signal,
-      senderPatienceMs: (options.senderPatienceSeconds ?? SENDER_PATIENCE_SECONDS) * 1000,
+      senderPatienceMs: (options.senderPatienceSeconds ?? DEFAULT_SENDER_PATIENCE_SECONDS) * 1000,
     })
     const playback = film && (await this.#playFilm(film))
     if (!playback) return this.#playPlain()
@@ -157,36 +162,39 @@ export class FilmPlayer implements Player {
     const playback = await HlsPlayback.start({
       element: this.element,
       film,
-      line: this.#line,
+      connection: this.#connection,
       options: this.#options.options,
       emit: (name, value) => this.#emitter.emit(name, value),
       fail: this.#fail,
       withoutSubtitles: this.#withoutExtra,
     })
     if (!playback) return null
-    if (this.#stop.signal.aborted) playback[Symbol.dispose]()
-    else this.#playback = this.#resources.use(playback)
+    if (this.#stop.signal.aborted) playback.close()
+    else {
+      this.#playback = playback
+      this.#cleanups.push(() => playback.close())
+    }
     return { film }
   }
 
   #follow(film: GrowingFilm): void {
-    const tell = (): void => {
+    const update = (): void => {
       if (film.sending === this.#sending || this.#stop.signal.aborted) return
       this.#sending = film.sending
       this.#emitter.emit('sending', this.#sending)
     }
-    tell()
-    film.follow(tell).catch((error: unknown) => this.#fail(error, { keepLoading: true }))
+    update()
+    film.follow(update).catch((error: unknown) => this.#fail(error, { keepLoading: true }))
   }
 
   async #playPlain(): Promise<void> {
     const { parcel, item, options } = this.#options
-    const maxBytes = options.maxPlainBytes ?? MAX_PLAIN_BYTES
+    const maxBytes = options.maxPlainBytes ?? DEFAULT_MAX_PLAIN_BYTES
     const { element } = this
     const { signal } = this.#stop
-    const url = await plainFileUrl(parcel, item, { element, line: this.#line, signal, maxBytes })
+    const url = await plainFileUrl(parcel, item, { element, connection: this.#connection, signal, maxBytes })
     if (signal.aborted) return URL.revokeObjectURL(url)
-    this.#resources.defer(() => {
+    this.#cleanups.push(() => {
       element.removeAttribute('src')
       element.load()
       URL.revokeObjectURL(url)
@@ -195,7 +203,9 @@ export class FilmPlayer implements Player {
     element.src = url
   }
 
-  /** Loading ends with the first fatal error; what the sender left behind may still be fetched to its end. */
+  /**
+   * Loading ends with the first fatal error. `keepLoading`: only the sender is gone, and what it sent can be loaded.
+   */
   readonly #fail = (cause: unknown, { keepLoading = false } = {}): void => {
     if (this.#stop.signal.aborted) return
     if (!keepLoading) this.#stopLoading()
@@ -206,8 +216,8 @@ export class FilmPlayer implements Player {
   }
 
   #stopLoading(): void {
-    if (this.#stopped) return
-    this.#stopped = true
+    if (this.#isStopped) return
+    this.#isStopped = true
     this.#playback?.stop()
   }
 
@@ -222,21 +232,21 @@ export class FilmPlayer implements Player {
 
   #watchElement(): void {
     const plays = (): void => {
-      this.#begun = true
-      this.#starved = false
+      this.#hasBegun = true
+      this.#isStarved = false
       this.#update()
     }
     for (const name of ['loadeddata', 'canplay', 'playing', 'seeked']) this.#listen(name, plays)
     this.#listen('waiting', () => {
-      this.#starved = true
+      this.#isStarved = true
       this.#update()
-      if (this.#stopped) this.element.pause()
+      if (this.#isStopped) this.element.pause()
     })
   }
 
   #listen(name: string, listener: () => void): void {
     this.element.addEventListener(name, listener)
-    this.#resources.defer(() => this.element.removeEventListener(name, listener))
+    this.#cleanups.push(() => this.element.removeEventListener(name, listener))
   }
 
   #update(): void {
@@ -249,9 +259,9 @@ export class FilmPlayer implements Player {
   #currentState(): PlayerState {
     if (this.#stop.signal.aborted) return 'destroyed'
     if (this.#error) return 'failed'
-    if (this.#line.trouble) return 'offline'
-    if (!this.#begun) return 'loading'
-    return this.#starved ? 'waiting' : 'ready'
+    if (this.#connection.isOffline) return 'offline'
+    if (!this.#hasBegun) return 'loading'
+    return this.#isStarved ? 'waiting' : 'ready'
   }
 }
 

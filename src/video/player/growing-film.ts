@@ -14,16 +14,16 @@ export interface TrackReference {
 }
 
 export interface GrowingFilmOptions {
-  readonly line: ConnectionStatus
+  readonly connection: ConnectionStatus
   readonly signal: AbortSignal
   readonly senderPatienceMs: number
 }
 
-/** A film, as the newest version of its parcel tells it. */
+/** A film as the newest version of its parcel describes it. */
 export class GrowingFilm {
   /** It was still being sent when it was opened. */
   readonly hasGrown: boolean
-  /** What its playlists say, from the first time on, is the length of their longest segment. */
+  /** For its playlists, which must not change it while they grow. */
   readonly targetSeconds: number
   readonly #options: GrowingFilmOptions
   #parcel: Parcel
@@ -65,20 +65,20 @@ export class GrowingFilm {
     return !this.#abandoned && this.#film.description.state === 'sending'
   }
 
-  /** Takes up new versions until the film is complete. @throws sender_gone; what `Parcel.next` throws */
+  /** Follows new versions until the film is complete. @throws sender_gone; the errors of `Parcel.next` */
   async follow(onChange: () => void): Promise<void> {
     while (this.sending) {
       try {
         this.#parcel = await nextVersion(this.#parcel, this.#options)
       } catch (error) {
         this.#abandoned = true
-        this.#tell(onChange)
+        this.#notify(onChange)
         throw error
       }
       const item = this.#parcel.items[this.#film.item.index]
       const film = item && this.#parcel.film(item)
       if (film) this.#film = film
-      this.#tell(onChange)
+      this.#notify(onChange)
     }
   }
 
@@ -99,7 +99,7 @@ export class GrowingFilm {
     }
   }
 
-  #tell(onChange: () => void): void {
+  #notify(onChange: () => void): void {
     this.#changed.resolve()
     this.#changed = Promise.withResolvers()
     onChange()
@@ -111,12 +111,15 @@ function canBegin({ renditions, audio = [] }: FilmDescription): boolean {
   return [...renditions, ...audio].every(track => track.segments.length > 0)
 }
 
-async function nextVersion(parcel: Parcel, { line, signal, senderPatienceMs }: GrowingFilmOptions): Promise<Parcel> {
+async function nextVersion(
+  parcel: Parcel,
+  { connection, signal, senderPatienceMs }: GrowingFilmOptions,
+): Promise<Parcel> {
   const waitSeconds = Math.max(1, Math.min(WAIT_SECONDS, Math.ceil(senderPatienceMs / 1000)))
-  // Only answers count: who cannot reach the server learns nothing of the sender.
+  // Only responses count: without the server, nothing is known of the sender.
   for (let silentMs = 0; silentMs < senderPatienceMs; silentMs += waitSeconds * 1000) {
     try {
-      const next = await line.run(signal, inner => parcel.next({ waitSeconds, signal: inner.signal }))
+      const next = await connection.run(signal, inner => parcel.next({ waitSeconds, signal: inner.signal }))
       if (next) return next
     } catch (error) {
       throw isSealiftError(error, 'gone', 'not_found') ? senderGone(error) : error

@@ -17,10 +17,10 @@ const RECOVERY_MS = 5000
 export interface HlsPlaybackOptions {
   readonly element: HTMLMediaElement
   readonly film: GrowingFilm
-  readonly line: ConnectionStatus
+  readonly connection: ConnectionStatus
   readonly options: PlayerOptions
   readonly emit: <Name extends keyof PlayerEvents>(name: Name, value: PlayerEvents[Name]) => void
-  /** Told of everything that ends the playing. */
+  /** Gets every error that ends the playing. */
   readonly fail: (error: unknown) => void
   readonly withoutSubtitles: (error: unknown) => void
 }
@@ -31,30 +31,30 @@ type Choices = Pick<
 >
 
 /** A film on hls.js. Its qualities are hls.js' levels, which go from the smallest to the best, the other way round. */
-export class HlsPlayback implements Choices, Disposable {
+export class HlsPlayback implements Choices {
   readonly #hls: Hls
   readonly #names: Pick<typeof Hls, 'Events' | 'ErrorTypes' | 'ErrorDetails'>
   readonly #options: HlsPlaybackOptions
-  readonly #headStart: FirstSegmentPrefetch | null
+  readonly #prefetch: FirstSegmentPrefetch | null
   #recoveredAt: number | null = null
   #playing: number | null = null
 
   /** @returns `null` where there is no MediaSource */
   static async start(options: HlsPlaybackOptions): Promise<HlsPlayback | null> {
-    const headStart = FirstSegmentPrefetch.of(options.film, options.line)
+    const prefetch = FirstSegmentPrefetch.of(options.film, options.connection)
     try {
       const { default: Hls } = await import('hls.js')
-      if (Hls.isSupported()) return new HlsPlayback(Hls, options, headStart)
+      if (Hls.isSupported()) return new HlsPlayback(Hls, options, prefetch)
     } catch (error) {
-      headStart?.[Symbol.dispose]()
+      prefetch?.close()
       throw error
     }
-    headStart?.[Symbol.dispose]()
+    prefetch?.close()
     return null
   }
 
-  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions, headStart: FirstSegmentPrefetch | null) {
-    this.#headStart = headStart
+  private constructor(HlsClass: typeof Hls, options: HlsPlaybackOptions, prefetch: FirstSegmentPrefetch | null) {
+    this.#prefetch = prefetch
     const { Events } = HlsClass
     const { element, emit } = options
     this.#options = options
@@ -62,23 +62,23 @@ export class HlsPlayback implements Choices, Disposable {
     this.#hls = new HlsClass({
       ...hlsConfig(options.options),
       pLoader: playlistLoader(options),
-      fLoader: trackLoader({ ...options, headStart }),
+      fLoader: trackLoader({ ...options, prefetch }),
     })
-    const tellQualities = (): void => emit('qualities', this.qualities)
-    const tellTracks = (): void => emit('tracks', { audioTracks: this.audioTracks, subtitles: this.subtitles })
+    const emitQualities = (): void => emit('qualities', this.qualities)
+    const emitTracks = (): void => emit('tracks', { audioTracks: this.audioTracks, subtitles: this.subtitles })
     this.#hls.on(Events.MANIFEST_PARSED, () => {
       const { quality = 'auto' } = options.options
-      // Whoever asks for the smallest of three has it of two as well.
+      // The last quality stands for all that do not exist.
       if (quality !== 'auto') this.#hls.loadLevel = Math.max(0, this.#place(quality))
-      tellQualities()
+      emitQualities()
     })
-    this.#hls.on(Events.LEVELS_UPDATED, tellQualities)
+    this.#hls.on(Events.LEVELS_UPDATED, emitQualities)
     this.#hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.#playing = this.#place(level)
       emit('quality', this.#playing)
     })
-    this.#hls.on(Events.AUDIO_TRACKS_UPDATED, tellTracks)
-    this.#hls.on(Events.SUBTITLE_TRACKS_UPDATED, tellTracks)
+    this.#hls.on(Events.AUDIO_TRACKS_UPDATED, emitTracks)
+    this.#hls.on(Events.SUBTITLE_TRACKS_UPDATED, emitTracks)
     this.#hls.on(Events.ERROR, (_, data) => this.#onError(data))
     this.#hls.attachMedia(element)
     this.#hls.loadSource(MASTER_URL)
@@ -129,7 +129,7 @@ export class HlsPlayback implements Choices, Disposable {
 
   /** Nothing more is loaded; what lies unbroken ahead of the position stays, and what is beyond a gap goes. */
   stop(): void {
-    this.#headStart?.[Symbol.dispose]()
+    this.#prefetch?.close()
     this.#hls.stopLoad()
     const { buffered, currentTime } = this.#options.element
     for (let index = 0; index < buffered.length; index += 1) {
@@ -141,8 +141,8 @@ export class HlsPlayback implements Choices, Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#headStart?.[Symbol.dispose]()
+  close(): void {
+    this.#prefetch?.close()
     this.#hls.destroy()
   }
 

@@ -1,16 +1,16 @@
 import type { Player } from './player.ts'
 
-/** Where a preview shows, and over what. Both elements are the caller's, who places them. */
+/** The elements of a preview. The caller positions both. */
 export interface HoverPreviewOptions {
-  /** The bar that stands for the whole film, from left to right. */
+  /** Stands for the film from left to right. */
   readonly bar: HTMLElement
-  /** Becomes as large as a picture, shows it as its background, and is hidden while there is none. */
+  /** Gets the size of an image, shows it as its background, and is hidden while there is none. */
   readonly preview: HTMLElement
 }
 
 /**
- * Shows the storyboard's picture of the moment under the pointer.
- * @returns what ends it
+ * Shows the storyboard's image of the moment under the pointer.
+ * @returns a function that ends it
  */
 export function hoverPreview(player: Player, { bar, preview }: HoverPreviewOptions): () => void {
   let seconds: number | null = null

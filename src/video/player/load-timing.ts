@@ -1,9 +1,9 @@
 import type { LoaderStats } from 'hls.js'
 
-/** The clock that hls.js goes by: milliseconds. */
+/** The clock of hls.js: milliseconds. */
 export type Now = () => number
 
-/** Figures of a load that has not begun, as hls.js keeps them. */
+/** Figures of a load that has not begun, in the form of hls.js. */
 export function freshStats(): LoaderStats {
   return {
     aborted: false,
@@ -19,10 +19,9 @@ export function freshStats(): LoaderStats {
 }
 
 /**
- * Keeps the figures by which hls.js judges the line. It divides `loaded` by the time of the load, so only what came
- * over the network counts: a segment that was at hand says nothing of the line, and zero bytes are not counted at all.
- * The first byte is taken to come at once: when it came is not known, and taking the first chunk for it would make
- * the line look faster than it is.
+ * The figures by which hls.js estimates the bandwidth. It divides `loaded` by the time of the load, so only bytes from
+ * the network count: a cached segment says nothing about the bandwidth, and zero bytes are ignored. The time of the
+ * first byte is not known and taken as the start; taking the first chunk instead would overestimate the bandwidth.
  */
 export class LoadTiming {
   readonly #stats: LoaderStats
@@ -37,7 +36,7 @@ export class LoadTiming {
     this.#stats.loading.start = this.#now()
   }
 
-  /** More has come over the network. */
+  /** More bytes have come over the network. */
   fetched(bytes: number): void {
     this.#stats.loading.first ||= this.#stats.loading.start
     this.#stats.loaded += bytes

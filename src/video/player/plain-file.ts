@@ -4,25 +4,25 @@ import { PlayerError } from './player.ts'
 
 export interface PlainFileOptions {
   readonly element: HTMLMediaElement
-  readonly line: ConnectionStatus
+  readonly connection: ConnectionStatus
   readonly signal: AbortSignal
   readonly maxBytes: number
 }
 
 /**
- * Fetches a file that is no film whole, for the element to play by itself.
+ * Fetches all of a file that is no film, for the element to play by itself.
  * @returns an object URL, to be revoked by the caller
  * @throws PlayerError `not_playable` with the reason; what `Parcel.stream` throws
  */
 export async function plainFileUrl(parcel: Parcel, item: ParcelItem, options: PlainFileOptions): Promise<string> {
-  const { element, line, signal, maxBytes } = options
+  const { element, connection, signal, maxBytes } = options
   const type = /^(?:audio|video)\/[\w.+-]+/.exec(item.type)?.[0]
-  if (type === undefined) throw new PlayerError('not_playable', 'This is no film or sound')
+  if (type === undefined) throw new PlayerError('not_playable', 'This is neither video nor audio')
   if (element.canPlayType(item.type) === '') {
     throw new PlayerError('not_playable', `This browser cannot play files of this type (${type})`)
   }
   if ((item.bytes ?? 0) > maxBytes) throw tooLarge()
-  const blob = await line.run(signal, async inner => {
+  const blob = await connection.run(signal, async inner => {
     const stream = parcel.stream(item, { signal: inner.signal }).pipeThrough(atMost(maxBytes))
     return new Response(stream).blob()
   })
@@ -43,6 +43,6 @@ function atMost(maxBytes: number): TransformStream<Uint8Array<ArrayBuffer>, Uint
 function tooLarge(): PlayerError {
   return new PlayerError(
     'not_playable',
-    'This was sent as a plain file, which has to be fetched whole to be played, and it is too large for that: download it',
+    'This was sent as a plain file, which must be fetched completely to be played, and it is too large: download it',
   )
 }

@@ -2,9 +2,9 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { FilmDescription, FilmStoryboard, PlainRange } from '../../client/index.ts'
 import type { StoryboardTile } from './player.ts'
 
-/** Sheets that are kept, as object URLs. */
-const KEPT_SHEETS = 8
-/** Whoever made the film may have written anything. */
+/** Cached, as object URLs. */
+const MAX_SHEETS = 8
+/** The sender is not trusted. */
 const MAX_SHEET_BYTES = 8 * 1024 * 1024
 
 export interface StoryboardOptions {
@@ -13,22 +13,22 @@ export interface StoryboardOptions {
   readonly read: (board: FilmStoryboard, range: PlainRange, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>
   /** A sheet came. */
   readonly onSheet: () => void
-  /** A sheet could not be had; it is not asked for again. */
+  /** A sheet could not be loaded; it is not requested again. */
   readonly onError: (error: unknown) => void
 }
 
-/** Which picture of which sheet belongs to a moment. `null`: there is none. */
-export interface StoryboardPlace {
+/** The sheet and the position in it of a tile. */
+export interface TilePosition {
   readonly sheet: number
   readonly x: number
   readonly y: number
 }
 
-/** Sheets of small pictures, fetched when they are asked for. */
-export class Storyboard implements Disposable {
+/** Sheets of a storyboard, fetched when a tile of them is requested. */
+export class StoryboardSheets {
   readonly #options: StoryboardOptions
   readonly #stop = new AbortController()
-  /** Oldest use first; `null`: on its way, or not to be had. */
+  /** Least recently used first; `null`: in flight, or not available. */
   readonly #sheets = new Map<number, string | null>()
 
   constructor(options: StoryboardOptions) {
@@ -38,15 +38,13 @@ export class Storyboard implements Disposable {
   at(seconds: number): StoryboardTile | null {
     const description = this.#options.description()
     const board = description?.storyboard
-    const place = description && placeOf(description, seconds)
-    if (!place || !board) return null
-    const url = this.#sheet(place.sheet, board)
-    return url === null
-      ? null
-      : { sheet: url, x: place.x, y: place.y, width: board.tileWidth, height: board.tileHeight }
+    const tile = description && tileAt(description, seconds)
+    if (!tile || !board) return null
+    const url = this.#sheet(tile.sheet, board)
+    return url === null ? null : { sheet: url, x: tile.x, y: tile.y, width: board.tileWidth, height: board.tileHeight }
   }
 
-  [Symbol.dispose](): void {
+  close(): void {
     this.#stop.abort()
     for (const url of this.#sheets.values()) if (url !== null) URL.revokeObjectURL(url)
     this.#sheets.clear()
@@ -76,28 +74,28 @@ export class Storyboard implements Disposable {
   }
 
   #drop(): void {
-    const kept = Array.from(this.#sheets).filter((entry): entry is [number, string] => entry[1] !== null)
-    for (const [index, url] of kept.slice(0, -KEPT_SHEETS)) {
+    const loaded = Array.from(this.#sheets).filter((entry): entry is [number, string] => entry[1] !== null)
+    for (const [index, url] of loaded.slice(0, -MAX_SHEETS)) {
       URL.revokeObjectURL(url)
       this.#sheets.delete(index)
     }
   }
 }
 
-/** Where the picture of a moment is: sheets hold columns × rows of them, left to right, top to bottom. */
-export function placeOf({ storyboard, seconds: total }: FilmDescription, seconds: number): StoryboardPlace | null {
+/** The tile of a moment: sheets hold columns × rows of tiles, left to right, top to bottom. `null`: there is none. */
+export function tileAt({ storyboard, seconds: total }: FilmDescription, seconds: number): TilePosition | null {
   if (!storyboard || !(seconds >= 0)) return null
   const { everySeconds, columns, rows, tileWidth, tileHeight, sheets } = storyboard
   const last = total === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Math.ceil(total / everySeconds) - 1)
-  const picture = Math.min(Math.floor(seconds / everySeconds), last)
-  const sheet = Math.floor(picture / (columns * rows))
-  const tile = picture % (columns * rows)
+  const index = Math.min(Math.floor(seconds / everySeconds), last)
+  const sheet = Math.floor(index / (columns * rows))
+  const tile = index % (columns * rows)
   if (sheet >= sheets.length) return null
   return { sheet, x: (tile % columns) * tileWidth, y: Math.floor(tile / columns) * tileHeight }
 }
 
 function rangeOf({ sheets }: FilmStoryboard, index: number): PlainRange {
   const [start, length] = sheets[index] ?? [0, 0]
-  if (length > MAX_SHEET_BYTES) throw new SealiftError('too_large', 'A sheet of small pictures is too large')
+  if (length > MAX_SHEET_BYTES) throw new SealiftError('too_large', 'A sheet of the storyboard is too large')
   return { start, end: start + length }
 }

@@ -10,18 +10,18 @@ import { freshStats, LoadTiming } from './load-timing.ts'
 /** What the loaders of one player share. */
 export interface TrackLoading {
   readonly film: GrowingFilm
-  readonly line: ConnectionStatus
-  /** Has been begun before hls.js asked. */
-  readonly headStart?: FirstSegmentPrefetch | null
-  /** The film cannot be gone on with. Ends all loaders. */
+  readonly connection: ConnectionStatus
+  /** Begun before hls.js requested anything. */
+  readonly prefetch?: FirstSegmentPrefetch | null
+  /** Gets an error that ends the playing, and all loaders. */
   readonly fail: (error: unknown) => void
-  /** Subtitles could not be had; the film goes on. */
+  /** Gets the error of subtitles that could not be loaded; the film goes on. */
   readonly withoutSubtitles: (error: unknown) => void
 }
 
 /**
- * Loaders of byte ranges of a film's plaintext. hls.js never sees a failure that is worth another try: the client
- * repeats, the line waits, and what fails for good ends the playing, so that no layer repeats what another one has.
+ * Loaders of byte ranges of a film's plaintext. hls.js gets no failure that could be retried: the client retries, the
+ * connection status waits for the network, and a permanent failure ends the playing.
  */
 export function trackLoader(loading: TrackLoading): new (config: object) => Loader<FragmentLoaderContext> {
   return class implements Loader<FragmentLoaderContext> {
@@ -38,8 +38,8 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
       this.context = context
       this.#callbacks = callbacks
       const { onProgress } = callbacks
-      const isWhole = !onProgress || highWaterMark === Number.POSITIVE_INFINITY
-      void this.#answer(context, isWhole ? null : bytes => onProgress(this.stats, context, bytes, null))
+      const isAtOnce = !onProgress || highWaterMark === Number.POSITIVE_INFINITY
+      void this.#respond(context, isAtOnce ? null : bytes => onProgress(this.stats, context, bytes, null))
     }
 
     abort(): void {
@@ -56,15 +56,15 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
       this.context = null
     }
 
-    /** @param give takes the bytes as they come; without it, they are answered whole */
-    async #answer(context: FragmentLoaderContext, give: ((bytes: ArrayBuffer) => void) | null): Promise<void> {
+    /** @param give gets the bytes as they come; without it, they are the response's data */
+    async #respond(context: FragmentLoaderContext, give: ((bytes: ArrayBuffer) => void) | null): Promise<void> {
       const timing = new LoadTiming(this.stats)
       timing.start()
       try {
-        const whole = await this.#read(context, timing, give)
+        const bytes = await this.#read(context, timing, give)
         if (this.#ended()) return
         timing.end()
-        const data = give ? new ArrayBuffer(0) : whole
+        const data = give ? new ArrayBuffer(0) : bytes
         this.#callbacks?.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null)
       } catch (error) {
         if (!this.#ended()) this.#failed(error, context)
@@ -78,29 +78,29 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
       this.#callbacks?.onError({ code: 404, text }, context, null, this.stats)
     }
 
-    /** Whether nobody waits for an answer any more. */
+    /** hls.js no longer expects a response. */
     #ended(): boolean {
       return this.#stop.signal.aborted
     }
 
-    /** The buffer is hls.js' own from then on: it hands it to another thread. */
+    /** hls.js owns the returned buffer and may transfer it to another thread. */
     async #read(
       context: FragmentLoaderContext,
       timing: LoadTiming,
       give: ((bytes: ArrayBuffer) => void) | null,
     ): Promise<ArrayBuffer> {
-      const begun = readBegun(loading, context, {
-        give: give && (bytes => give(bytes.buffer)),
+      const prefetched = readPrefetched(loading, context, {
+        onBytes: give && (bytes => give(bytes.buffer)),
         signal: this.#stop.signal,
       })
-      if (begun) return (await begun).buffer
+      if (prefetched) return (await prefetched).buffer
       let given = 0
-      const bytes = await loading.line.run(this.#stop.signal, options =>
+      const bytes = await loading.connection.run(this.#stop.signal, options =>
         readRange(loading.film, context, {
           ...options,
           ...(give && {
             onBytes: fresh => {
-              // A read that is begun anew comes by what was given once more; the same bytes, for they are authentic.
+              // A retried read yields the same bytes again: they are authentic.
               const from = given - fresh.byteOffset
               if (this.#ended() || from >= fresh.byteLength) return
               given = fresh.byteOffset + fresh.byteLength
@@ -118,13 +118,13 @@ export function trackLoader(loading: TrackLoading): new (config: object) => Load
   }
 }
 
-function readBegun(
-  { headStart }: TrackLoading,
+function readPrefetched(
+  { prefetch }: TrackLoading,
   { url, rangeStart = 0, rangeEnd = 0 }: FragmentLoaderContext,
   how: Parameters<FirstSegmentPrefetch['read']>[2],
 ): ReturnType<FirstSegmentPrefetch['read']> {
   const address = parseTrackUrl(url)
-  return (address && headStart?.read(address, { start: rangeStart, end: rangeEnd }, how)) ?? null
+  return (address && prefetch?.read(address, { start: rangeStart, end: rangeEnd }, how)) ?? null
 }
 
 function readRange(

@@ -1,7 +1,6 @@
 /**
- * Packages by copying on a thread of its own. A demuxer that a broken or hostile film sends round in circles cannot be
- * stopped from outside its thread, nor can what it piles up be bounded; a thread can be ended, and has a heap of its own.
- * Besides, copying does not wait for sealing.
+ * Packages by copying on a thread of its own. A broken or hostile film can send the demuxer into an endless loop or
+ * make it fill the memory; a thread can be ended and has a heap limit. Besides, copying does not wait for sealing.
  */
 import { Worker } from 'node:worker_threads'
 
@@ -10,10 +9,10 @@ import { fileOf } from '../input-file.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackageOptions, Packager, Segment, TrackLayout } from '../packager.ts'
 import { receivedError } from './thread-messages.ts'
-import type { FilmFacts, LayoutNews, ThreadCall, ThreadNews } from './thread-messages.ts'
+import type { LayoutUpdate, PostedFilm, ThreadCall, ThreadMessage } from './thread-messages.ts'
 
 export interface RemuxThreadOptions {
-  /** How long the thread's event loop may stand still. Default 10 000 ms. */
+  /** How long the thread's event loop may be blocked. Default 10 000 ms. */
   readonly stuckMs?: number
   /** Heap of the thread, buffers not counted. Default 256 MiB. */
   readonly heapMebibytes?: number
@@ -22,13 +21,13 @@ export interface RemuxThreadOptions {
 const STUCK = 'It is damaged in a way that cannot be read'
 const TOO_MUCH = 'It takes more memory to read than a film should'
 
-/** A packager that can get ready before there is a film. */
+/** A packager that can start its thread before there is a film. */
 export interface ReadyPackager extends Packager {
-  /** Starts the thread of the next film, which takes a while to load its libraries. It does not keep the process alive. */
+  /** Starts the thread of the next film, which takes time to load its libraries. It does not keep the process alive. */
   prepare(): void
 }
 
-/** As `createRemuxer`, for files on this machine; what is no file is packaged on the caller's thread. */
+/** As `createRemuxer`, for files on this machine; other sources are packaged on the caller's thread. */
 export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackager {
   const { stuckMs = 10_000 } = options
   let ready: Worker | null = null
@@ -46,7 +45,7 @@ export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackag
       if (ready) return
       const worker = startWorker(options)
       worker.unref()
-      // One that ends early is not used. The next one says why.
+      // A thread that ends early is not used; the next one reports its error.
       worker.on('error', () => undefined)
       worker.on('exit', () => {
         if (ready === worker) ready = null
@@ -64,7 +63,7 @@ export function createRemuxThread(options: RemuxThreadOptions = {}): ReadyPackag
 
 function startWorker({ heapMebibytes = 256 }: RemuxThreadOptions): Worker {
   return new Worker(workerFile(), {
-    // A demuxer writes what it thinks of a film to the console, in the film's own words.
+    // Captured and dropped: the demuxer quotes the film in its messages.
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: heapMebibytes, maxYoungGenerationSizeMb: 8 },
@@ -78,7 +77,7 @@ class RemuxThread {
   readonly #stuckMs: number
   readonly #onAbort: () => void
   #tracks: readonly ThreadTrack[] = []
-  #watch: NodeJS.Timeout | null = null
+  #timeout: NodeJS.Timeout | null = null
   #ended = false
 
   constructor(worker: Worker, options: PackageOptions, stuckMs: number) {
@@ -90,30 +89,30 @@ class RemuxThread {
 
   begin({ path, stamp, listed, sizeIsTrue }: FileSource): Promise<PackagedFilm> {
     const { signal } = this.#options
-    this.#worker.on('message', (news: ThreadNews) => this.#take(news))
+    this.#worker.on('message', (message: ThreadMessage) => this.#receive(message))
     this.#worker.on('error', error => this.#end(isOutOfMemory(error) ? new CannotPackage(TOO_MUCH) : error))
     this.#worker.on('exit', () => this.#end(new Error('The packaging thread ended')))
     if (signal.aborted) this.#onAbort()
     else signal.addEventListener('abort', this.#onAbort, { once: true })
-    this.#watchOver()
+    this.#restartTimeout()
     const file = { path, stamp, sizeIsTrue, ...(listed && { listed }) }
     this.#call({ task: { file, leavesAudio: this.#options.leavesAudio ?? false } })
     return this.#film.promise
   }
 
-  #take(news: ThreadNews): void {
+  #receive(message: ThreadMessage): void {
     if (this.#ended) return
-    this.#watchOver()
-    if (news.kind === 'film') this.#film.resolve(this.#packaged(news.film))
-    if (news.kind === 'progress') this.#options.onProgress?.(news.seconds)
-    if (news.kind === 'failed') this.#end(receivedError(news.error))
-    if (news.kind === 'chunk') this.#tracks[news.track]?.take(news, news.bytes)
-    if (news.kind !== 'end') return
-    this.#tracks[news.track]?.take(news, null)
+    this.#restartTimeout()
+    if (message.kind === 'film') this.#film.resolve(this.#packaged(message.film))
+    if (message.kind === 'progress') this.#options.onProgress?.(message.seconds)
+    if (message.kind === 'failed') this.#end(receivedError(message.error))
+    if (message.kind === 'chunk') this.#tracks[message.track]?.receive(message, message.bytes)
+    if (message.kind !== 'end') return
+    this.#tracks[message.track]?.receive(message, null)
     if (this.#tracks.every(track => track.isDone)) this.#end(null)
   }
 
-  #packaged({ renditions, audio, ...film }: FilmFacts): PackagedFilm {
+  #packaged({ renditions, audio, ...film }: PostedFilm): PackagedFilm {
     const tracks = [...renditions, ...audio].map((facts, index) => {
       const track = new ThreadTrack({ pull: () => this.#call({ pull: index }), cancel: reason => this.#end(reason) })
       return { track, packaged: { ...facts, bytes: track.bytes, layout: track.layout } }
@@ -134,18 +133,18 @@ class RemuxThread {
     if (!this.#ended) this.#worker.postMessage(call)
   }
 
-  /** Begins to wait anew for a sign of life. */
-  #watchOver(): void {
-    if (this.#watch) this.#watch.refresh()
-    else this.#watch = setTimeout(() => this.#end(new CannotPackage(STUCK)), this.#stuckMs)
+  /** Restarts the timeout for the next message. */
+  #restartTimeout(): void {
+    if (this.#timeout) this.#timeout.refresh()
+    else this.#timeout = setTimeout(() => this.#end(new CannotPackage(STUCK)), this.#stuckMs)
   }
 
-  /** @param error `null` when all of it was given out */
+  /** @param error `null` when all chunks have arrived */
   #end(error: unknown): void {
     if (this.#ended) return
     this.#ended = true
     this.#options.signal.removeEventListener('abort', this.#onAbort)
-    if (this.#watch) clearTimeout(this.#watch)
+    if (this.#timeout) clearTimeout(this.#timeout)
     void this.#worker.terminate()
     if (error === null) return
     this.#film.reject(error)
@@ -157,7 +156,7 @@ function isOutOfMemory(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY'
 }
 
-/** Beside this file, whether it runs as it is written or compiled. */
+/** Beside this file, as TypeScript or compiled. */
 function workerFile(): URL {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`./remux-worker.${extension}`, import.meta.url)
@@ -169,7 +168,7 @@ interface ThreadTrackOptions {
   readonly cancel: (reason: unknown) => void
 }
 
-/** A track that another thread makes. */
+/** A track that the thread makes. */
 class ThreadTrack {
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   /** One object that grows. */
@@ -178,7 +177,7 @@ class ThreadTrack {
   readonly #segments: Segment[] = []
   #init: readonly [number, number] | null = null
   #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null
-  #given: PromiseWithResolvers<void> | null = null
+  #pending: PromiseWithResolvers<void> | null = null
 
   constructor({ pull, cancel }: ThreadTrackOptions) {
     const init = () => this.#init
@@ -194,9 +193,9 @@ class ThreadTrack {
           this.#controller = controller
         },
         pull: () => {
-          this.#given = Promise.withResolvers()
+          this.#pending = Promise.withResolvers()
           pull()
-          return this.#given.promise
+          return this.#pending.promise
         },
         cancel,
       },
@@ -205,19 +204,19 @@ class ThreadTrack {
   }
 
   /** @param bytes `null` at the end */
-  take({ init, segments }: LayoutNews, bytes: Uint8Array<ArrayBuffer> | null): void {
+  receive({ init, segments }: LayoutUpdate, bytes: Uint8Array<ArrayBuffer> | null): void {
     this.#init = init
     for (const segment of segments) this.#segments.push(segment)
     if (bytes) this.#controller?.enqueue(bytes)
     else this.#close()
-    this.#given?.resolve()
+    this.#pending?.resolve()
   }
 
   fail(error: unknown): void {
     if (this.isDone) return
     this.isDone = true
     this.#controller?.error(error)
-    this.#given?.resolve()
+    this.#pending?.resolve()
   }
 
   #close(): void {

@@ -1,45 +1,45 @@
-/** What goes between a packager and its thread. */
+/** Messages between a packager and its thread. */
 import type { KnownFile } from '../../client/node/files/file-source.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { CannotPackage } from '../packager.ts'
 import type { PackagedFilm, PackagedTrack, Segment } from '../packager.ts'
 
-/** What the thread is given, once. */
+/** Sent once, first. */
 export interface ThreadTask {
   readonly file: KnownFile
   /** As in `PackageOptions`. */
   readonly leavesAudio: boolean
 }
 
-/** To the thread: its task, then each track is asked for one chunk at a time. */
+/** To the thread: its task, then pulls of one chunk of a track at a time. */
 export type ThreadCall = { readonly task: ThreadTask } | { readonly pull: number } | { readonly cancel: true }
 
-export type TrackFacts = Omit<PackagedTrack, 'bytes' | 'layout'>
+export type PostedTrack = Omit<PackagedTrack, 'bytes' | 'layout'>
 
-/** What came to the layout of a track since the last message about it. */
-export interface LayoutNews {
+/** What was added to the layout of a track since the last message about it. */
+export interface LayoutUpdate {
   readonly track: number
   readonly init: readonly [number, number] | null
   readonly segments: readonly Segment[]
 }
 
 /** From the thread. */
-export type ThreadNews =
-  /** Its event loop goes round. */
+export type ThreadMessage =
+  /** Its event loop is not blocked. */
   | { readonly kind: 'alive' }
-  | { readonly kind: 'film'; readonly film: FilmFacts }
+  | { readonly kind: 'film'; readonly film: PostedFilm }
   | { readonly kind: 'progress'; readonly seconds: number }
-  | (LayoutNews & { readonly kind: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> })
-  | (LayoutNews & { readonly kind: 'end' })
+  | (LayoutUpdate & { readonly kind: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> })
+  | (LayoutUpdate & { readonly kind: 'end' })
   | { readonly kind: 'failed'; readonly error: SentError }
 
-export type FilmFacts = Omit<PackagedFilm, 'renditions' | 'audio' | 'subtitles' | 'storyboard'> & {
-  readonly renditions: readonly TrackFacts[]
-  readonly audio: readonly TrackFacts[]
+export type PostedFilm = Omit<PackagedFilm, 'renditions' | 'audio' | 'subtitles' | 'storyboard'> & {
+  readonly renditions: readonly PostedTrack[]
+  readonly audio: readonly PostedTrack[]
 }
 
-/** An error that has to keep its class on the other side. */
+/** An error, sent so that the other side can restore its class. */
 export type SentError =
   | { readonly kind: 'unfit'; readonly message: string }
   | { readonly kind: 'sealift'; readonly code: SealiftErrorCode; readonly message: string; readonly path?: string }

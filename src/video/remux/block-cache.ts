@@ -6,13 +6,13 @@ const MAX_BLOCKS = 6
 interface Block {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly filled: Promise<void>
-  /** Reads that wait for it. */
+  /** Reads that use it now: it must not be overwritten. */
   readers: number
 }
 
 /**
- * A source read by blocks, of which the last few are kept; the block after one that was asked for is fetched ahead.
- * Blocks are filled again and again, so that gigabytes which pass by leave nothing to collect.
+ * A source read by blocks, of which the last few are cached; the block after the last read is read ahead. Buffers of
+ * blocks are used again, so that reading gigabytes leaves no garbage.
  */
 export class BlockCache {
   readonly #source: RandomSource
@@ -36,7 +36,7 @@ export class BlockCache {
         target.set(bytes.subarray(Math.max(0, start - from), end - from), Math.max(0, from - start))
       })
     }
-    this.#ahead(last + 1)
+    this.#readAhead(last + 1)
   }
 
   async #use(index: number, take: (bytes: Uint8Array<ArrayBuffer>) => void): Promise<void> {
@@ -57,20 +57,20 @@ export class BlockCache {
     return block
   }
 
-  #ahead(index: number): void {
-    // Who needs the block awaits it, and learns then why it could not be read.
+  #readAhead(index: number): void {
+    // A read that needs the block gets its error.
     if (index * BLOCK_BYTES < this.#source.sizeBytes) this.#use(index, () => undefined).catch(() => undefined)
   }
 
   #fetch(index: number): Block {
     const start = index * BLOCK_BYTES
-    const buffer = this.#room()
+    const buffer = this.#takeBuffer()
     const bytes = buffer.subarray(0, this.#source.sizeBytes - start)
     return { bytes, filled: this.#fill(bytes, start), readers: 0 }
   }
 
-  /** The buffer of the block that was not used for the longest time, once there are enough of them. */
-  #room(): Uint8Array<ArrayBuffer> {
+  /** A new buffer, or that of the least recently used block. */
+  #takeBuffer(): Uint8Array<ArrayBuffer> {
     if (this.#blocks.size < MAX_BLOCKS) return new Uint8Array(BLOCK_BYTES)
     for (const [index, { bytes, readers }] of this.#blocks) {
       if (readers > 0) continue

@@ -1,4 +1,4 @@
-/** Which tracks of a film are copied, and whether a film is left without the others. */
+/** Which tracks of a film are copied, and whether it is a film without the others. */
 import type { InputAudioTrack, InputTrack, InputVideoTrack } from 'mediabunny'
 
 import { isStill, type DeclaredFilm, type DeclaredTrack } from '../checks/declared.ts'
@@ -36,7 +36,7 @@ export async function chooseVideo({ tracks, declared, notes }: Choice): Promise<
   return copied
 }
 
-/** @throws CannotPackage when a film had audio, and would have none */
+/** @throws CannotPackage when a film with audio would lose all of it */
 export async function chooseAudio(
   { tracks, declared, notes, leavesAudio }: Choice,
   hasVideo: boolean,
@@ -62,11 +62,11 @@ export async function chooseAudio(
     else if (leavesAudio && hasVideo) uncopied.push(await uncopiedAudio(track, { wanted, audios, reason: copied }))
     else leaveOut(track.number, copied)
   }
-  for (const [place, track] of wanted.entries()) {
+  for (const [position, track] of wanted.entries()) {
     if (audios.some(({ id }) => id === track.id)) continue
     const isLeft = leavesAudio && hasVideo && audio.length + uncopied.length < MAX_AUDIO_TRACKS
-    if (isLeft) uncopied.push({ place, reason: whyLost(track), begins: Infinity })
-    else leaveOut(place + 1, whyLost(track))
+    if (isLeft) uncopied.push({ position, reason: whyLost(track), begins: Infinity })
+    else leaveOut(position + 1, whyLost(track))
   }
   const [reason] = reasons
   if (hasVideo && audio.length + uncopied.length === 0 && reason !== undefined)
@@ -91,11 +91,11 @@ interface AmongAudio {
 }
 
 async function uncopiedAudio(track: InputAudioTrack, { wanted, audios, reason }: AmongAudio): Promise<LeftAudio> {
-  const place = wanted.findIndex(({ id }) => id === track.id)
+  const position = wanted.findIndex(({ id }) => id === track.id)
   const first = await track.getFirstTimestamp()
   // An edit list leaves out what comes before zero.
-  const begins = (wanted[place]?.edits.length ?? 0) > 0 ? Math.max(0, first) : first
-  return { place: place === -1 ? audios.indexOf(track) : place, reason, begins, ...(await choiceOf(track)) }
+  const begins = (wanted[position]?.edits.length ?? 0) > 0 ? Math.max(0, first) : first
+  return { position: position === -1 ? audios.indexOf(track) : position, reason, begins, ...(await choiceOf(track)) }
 }
 
 const declaredOf = (declared: DeclaredFilm | null, kind: DeclaredTrack['kind']): DeclaredTrack[] =>

@@ -1,6 +1,6 @@
 /**
- * Cuts a film at key frames of its video into segments of about four seconds, the first one shorter, those of all files at the same times.
- * Without video, sound is cut anywhere. What is held in memory is one segment.
+ * Cuts a film at key frames of its video into segments of about four seconds, the first one shorter, at the same times
+ * in all files. Without video, audio is cut anywhere. One segment is held in memory.
  */
 import type { EncodedPacket } from 'mediabunny'
 
@@ -13,23 +13,23 @@ import type { TrackFile } from './track-file.ts'
 
 /** Key frames are seldom at whole seconds, and rounded times may fall short of them. */
 const SEGMENT_SECONDS = 3.9
-/** The first segment is short: who watches while it is being sent, or over a slow line, waits for all of it. */
+/** Short: playing begins when all of the first segment is there. */
 const FIRST_SEGMENT_SECONDS = 0.9
-/** A segment of this size ends at the next key frame however short it is. */
+/** A segment of this size ends at the next key frame, however short it is. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
 /** The most between two key frames: it is held in memory. */
 const MAX_SEGMENT_BYTES = 64 * 1024 * 1024
 const MAX_SEGMENT_PACKETS = 200_000
-/** What a manifest may tell. */
+/** The most that a manifest takes. */
 const MAX_SEGMENT_SECONDS = 3600
 const MAX_SEGMENTS = 100_000
 const TOO_FAR = 'Its key frames are too far apart'
 
 interface Cut {
   readonly packets: ReadonlyMap<CopiedTrack, readonly EncodedPacket[]>
-  /** Where it ends, after the beginning of the film. */
+  /** Seconds from the beginning of the film. */
   readonly end: number
-  /** The pictures end here, but sound is left. */
+  /** The video ends here, and audio is left. */
   readonly isLastOfVideo: boolean
 }
 
@@ -48,7 +48,7 @@ export async function cutFilm(
     await writeCut(files, cut, start)
     if (film.givesOwnBytes) for (const { data } of Array.from(cut.packets.values()).flat()) release(data)
     start = cut.end
-    // Sound that goes on a little belongs to the last pictures, since a segment begins with a key frame.
+    // Audio behind the video joins the last segment of video, since a segment begins with a key frame.
     if (!cut.isLastOfVideo) for (const file of files) file.endSegment()
     onProgress(start)
   }
@@ -65,22 +65,22 @@ async function writeCut(files: readonly TrackFile[], cut: Cut, start: number): P
 async function nextCut(film: OpenFilm, start: number): Promise<Cut | null> {
   if (!anyLeft(film)) return null
   const { video, audio, originSeconds } = film
-  const taking = new Taking(originSeconds, film.leadSeconds)
+  const taker = new PacketTaker(originSeconds, film.leadSeconds)
   const packets = new Map<CopiedTrack, readonly EncodedPacket[]>()
-  const pictures = video ? await taking.pictures(video.cursor, start) : []
-  if (video) packets.set(video, pictures)
-  const border = borderOf(film, pictures.length > 0 ? taking.end : null, start)
-  for (const track of audio) packets.set(track, await taking.sound(track.cursor, border))
-  const end = Math.max(start, anyLeft(film) ? border : taking.end)
+  const frames = video ? await taker.takeVideo(video.cursor, start) : []
+  if (video) packets.set(video, frames)
+  const border = borderOf(film, frames.length > 0 ? taker.end : null, start)
+  for (const track of audio) packets.set(track, await taker.takeAudio(track.cursor, border))
+  const end = Math.max(start, anyLeft(film) ? border : taker.end)
   if (end - start > MAX_SEGMENT_SECONDS) throw new CannotPackage(TOO_FAR)
-  return { packets, end, isLastOfVideo: pictures.length > 0 && !video?.cursor.head && anyLeft(film) }
+  return { packets, end, isLastOfVideo: frames.length > 0 && !video?.cursor.head && anyLeft(film) }
 }
 
-/** Up to when sound belongs to the segment: to where its pictures end, else a segment's length from its own beginning. */
-function borderOf({ video, audio, originSeconds }: OpenFilm, picturesEnd: number | null, start: number): number {
+/** Up to when audio belongs to the segment: to the end of its video, else a segment's length from the first audio. */
+function borderOf({ video, audio, originSeconds }: OpenFilm, videoEnd: number | null, start: number): number {
   const head = video?.cursor.head
   if (head) return head.timestamp - originSeconds
-  if (picturesEnd !== null) return picturesEnd
+  if (videoEnd !== null) return videoEnd
   const heads = audio.flatMap(({ cursor }) => (cursor.head ? [cursor.head.timestamp - originSeconds] : []))
   return Math.max(start, Math.min(...heads)) + SEGMENT_SECONDS
 }
@@ -89,13 +89,13 @@ function anyLeft({ video, audio }: OpenFilm): boolean {
   return [video, ...audio].some(track => track !== null && track.cursor.head !== null)
 }
 
-/** Takes the packets of one segment, as much as fits into memory; their times count from the beginning of the film. */
-class Taking {
+/** Takes the packets of one segment, within limits; their times count from the beginning of the film. */
+class PacketTaker {
   readonly #origin: number
   readonly #lead: number
   #bytes = 0
-  count = 0
-  /** When the last of them ends. */
+  #count = 0
+  /** When the last of the packets ends. */
   end = 0
 
   constructor(origin: number, lead: number) {
@@ -104,7 +104,7 @@ class Taking {
   }
 
   /** From a key frame up to the first one that is far enough away. */
-  async pictures(cursor: PacketCursor, start: number): Promise<EncodedPacket[]> {
+  async takeVideo(cursor: PacketCursor, start: number): Promise<EncodedPacket[]> {
     const taken: EncodedPacket[] = []
     const least = start === 0 ? FIRST_SEGMENT_SECONDS : SEGMENT_SECONDS
     for (let head = cursor.head; head; head = cursor.head) {
@@ -117,7 +117,7 @@ class Taking {
     return taken
   }
 
-  async sound(cursor: PacketCursor, border: number): Promise<EncodedPacket[]> {
+  async takeAudio(cursor: PacketCursor, border: number): Promise<EncodedPacket[]> {
     const taken: EncodedPacket[] = []
     for (let head = cursor.head; head && head.timestamp - this.#origin < border; head = cursor.head) {
       taken.push(this.#take(head))
@@ -128,8 +128,8 @@ class Taking {
 
   #take(packet: EncodedPacket): EncodedPacket {
     this.#bytes += packet.byteLength
-    this.count++
-    if (this.#bytes > MAX_SEGMENT_BYTES || this.count > MAX_SEGMENT_PACKETS) {
+    this.#count++
+    if (this.#bytes > MAX_SEGMENT_BYTES || this.#count > MAX_SEGMENT_PACKETS) {
       throw new CannotPackage(TOO_FAR)
     }
     const timestamp = packet.timestamp - this.#origin

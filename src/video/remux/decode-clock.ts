@@ -8,16 +8,16 @@ const MAX_AUDIO_SHIFT_SECONDS = 0.1
 interface RunningClock {
   readonly isVideo: boolean
   readonly ticksPerSecond: number
-  /** Ticks that a frame is decoded before its turn to be shown comes. */
+  /** Ticks by which a frame is decoded ahead of its turn to be shown. */
   readonly delay: number
   /** When the last frame so far is decoded. */
   last: number
 }
 
 /**
- * Gives frames their decode times. A muxer that gets one segment at a time can only judge each by itself: it writes
- * times with negative offsets, which FFmpeg's players turn into pictures that lag behind the sound, and times that go
- * back where a segment needs more delay than the one before it.
+ * Gives frames their decode times. A muxer that gets one segment at a time judges each by itself: it writes negative
+ * offsets, which make video lag behind audio in FFmpeg's players, and times that go back where a segment needs more
+ * delay than the one before it.
  *
  * Here the delay is the same for the whole film: the n-th frame is decoded a fixed time before the n-th of all frames
  * in the order of showing is shown. Where that would be after it is shown itself, it and those before it are decoded

@@ -14,12 +14,12 @@ import { DecodeClock } from './decode-clock.ts'
 import type { CopiedTrack } from './input-track.ts'
 import { samplesOf, splitFragment } from './split-fragment.ts'
 
-/** A player shows nothing of a fragment that has not come to its end. */
+/** A player shows nothing of a fragment before its last byte has come. */
 const FRAGMENT_SECONDS = 0.5
-/** However long a segment is. */
+/** Of one segment. */
 const MAX_PARTS = 100
 
-/** A movie fragment as it stands in the file. */
+/** A movie fragment, its boxes complete. */
 export interface WrittenFragment {
   readonly moof: Uint8Array<ArrayBuffer>
   /** In pieces, some of which are small. */
@@ -34,9 +34,9 @@ interface MuxedBox extends Box {
 type PacketSource = { add(packet: EncodedPacket): Promise<void> }
 
 /**
- * Makes the pieces of one fragmented MP4 file. Every fragment comes out of a muxer of its own: one muxer for the whole
- * film keeps a record of every packet until its end, and cuts where it likes. All of them know the same tracks, so
- * their fragments belong to the same initialization segment.
+ * Makes the pieces of one fragmented MP4 file. Every fragment comes out of a muxer of its own: one muxer for the film
+ * would hold a record of every packet until the end, and would choose the cuts. All muxers know the same tracks, so
+ * their fragments share one initialization segment.
  */
 export class FragmentWriter {
   readonly #tracks: readonly CopiedTrack[]
@@ -107,7 +107,7 @@ export class FragmentWriter {
     const format = new Mp4OutputFormat({ fastStart: 'fragmented', minimumFragmentDuration: Infinity, onMoof })
     const output = new Output({ format, target })
     const sources: PacketSource[] = []
-    // One after the other: samples lie in the order in which tracks were added.
+    // In sequence: samples lie in the order in which tracks were added.
     for (const track of this.#tracks) sources.push(await addTrack(output, track))
     await output.start()
     for (const [index, source] of sources.entries()) {
@@ -117,7 +117,7 @@ export class FragmentWriter {
   }
 }
 
-/** Whether the muxer changes samples: those of TS are framed in another way. Else they need not go through it. */
+/** Whether the muxer changes samples: those of TS have start codes. Other samples need not go through it. */
 function isRewritten({ config }: CopiedTrack): boolean {
   return config.description === undefined && /^(avc|hev|hvc|mp4a)/.test(config.codec)
 }
@@ -147,7 +147,7 @@ async function addTrack(output: Output, copied: CopiedTrack): Promise<PacketSour
   return source
 }
 
-/** Takes what a muxer writes, and only from front to back. */
+/** Takes what a muxer writes from front to back. */
 class AppendedBytes {
   readonly chunks: Uint8Array<ArrayBuffer>[] = []
   #position = 0

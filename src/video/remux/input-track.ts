@@ -9,7 +9,7 @@ import { shownSpan } from './shown-span.ts'
 const VIDEO_CODECS: ReadonlySet<string> = new Set<VideoCodec>(['avc', 'hevc', 'vp9', 'av1'])
 const AUDIO_CODECS: ReadonlySet<string> = new Set<AudioCodec>(['aac', 'mp3', 'opus', 'flac'])
 
-/** Names of sample entries in MP4, where the demuxer says another. */
+/** Names of sample entries in MP4 that the demuxer names otherwise. */
 const SAMPLE_ENTRIES: Readonly<Record<string, string>> = { mp3: 'mp4a.6B', opus: 'Opus', flac: 'fLaC' }
 
 /** A track that can be copied, and the position of its reader. */
@@ -77,7 +77,7 @@ export async function copiedAudio(
   return { kind: 'audio', track, codec, config, codecs: SAMPLE_ENTRIES[codecs] ?? codecs, cursor, declared }
 }
 
-/** Of a frame of MPEG audio: demuxers and containers call all three layers by one name, and browsers play the third. */
+/** Demuxers and containers give all three layers of MPEG audio one name; browsers play the third. */
 function isLayer3(frame: Uint8Array): boolean {
   return ((frame[1] ?? 0) & 0x06) === 0x02
 }
@@ -109,7 +109,7 @@ async function describeVideo({ track }: CopiedVideo): Promise<Description> {
   }
 }
 
-/** What a listener chooses by. */
+/** What people choose an audio track by. */
 export async function choiceOf(track: InputTrack): Promise<Pick<PackagedTrack, 'language' | 'name' | 'isDefault'>> {
   const language = languageTag(await track.getLanguageCode())
   const name = (await track.getName())?.slice(0, MAX_NAME_CHARACTERS)

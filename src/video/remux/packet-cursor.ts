@@ -2,15 +2,15 @@ import { EncodedPacketSink, InputVideoTrack } from 'mediabunny'
 import type { EncodedPacket, InputTrack } from 'mediabunny'
 
 import { CannotPackage } from '../packager.ts'
-import { ALL_OF_IT, isInside } from './shown-span.ts'
+import { ENTIRE_TRACK, isInside } from './shown-span.ts'
 import type { ShownSpan } from './shown-span.ts'
 
-/** Pictures that a codec holds back at most. */
+/** Frames that a codec holds back at most. */
 const MAX_HELD_BACK = 16
 const REORDER_FRAMES = 64
 /**
- * Sound that an edit list leaves out at the beginning and a decoder needs all the same: what encoders put before the
- * first of it. HE-AAC has most, some 5,000 samples.
+ * Priming that encoders put before the first audio: an edit list leaves it out, and a decoder needs it all the same.
+ * HE-AAC has most, some 5,000 samples.
  */
 const MAX_PRIMING_SECONDS = 0.15
 /** Packets behind the end of a trimmed film that are looked at. */
@@ -22,18 +22,19 @@ const NOTHING_TO_DECODE = 'has no frame that can be decoded alone'
 const NOT_ON_KEY_FRAME = 'is trimmed by its edit list, and cannot be shown without frames that were trimmed off'
 
 /**
- * Goes through the packets of a track in decoding order, as far as they are shown. Packets are asked for one by one: the
- * demuxer's own iteration keeps ahead what was used up in the last second, which for copying is hundreds of megabytes.
+ * Goes through the packets of a track in decoding order, as far as they are shown. Packets are read one by one: the
+ * demuxer's own iteration reads as far ahead as was used in the last second, which for copying is hundreds of
+ * megabytes.
  */
 export class PacketCursor {
-  /** With bytes of its own: it is needed as long as there are segments. */
+  /** With bytes of its own: every segment needs it. */
   readonly first: EncodedPacket
   readonly #sink: EncodedPacketSink
   readonly #track: InputTrack
   readonly #span: ShownSpan
   #head: EncodedPacket | null
-  /** The head as the demuxer gave it out, by which it knows what comes next. */
-  #given: EncodedPacket | null
+  /** The head as the demuxer returned it, which it needs to find the next packet. */
+  #demuxed: EncodedPacket | null
   #trimmed: number
   #isPastEnd = false
 
@@ -44,20 +45,20 @@ export class PacketCursor {
     this.#trimmed = trimmed
     this.first = first.clone({ data: first.data.slice() })
     this.#head = first
-    this.#given = first
+    this.#demuxed = first
   }
 
   /**
    * At the first packet that is shown and can be decoded alone.
-   * @returns why the track cannot be copied, in a few words, when there is none
+   * @returns a string when there is none: why the track cannot be copied, the end of a sentence
    */
-  static async open(track: InputTrack, span: ShownSpan = ALL_OF_IT): Promise<PacketCursor | string> {
+  static async open(track: InputTrack, span: ShownSpan = ENTIRE_TRACK): Promise<PacketCursor | string> {
     const sink = new EncodedPacketSink(track)
     const isVideo = track instanceof InputVideoTrack
     const begin = isVideo ? await beginVideo(sink, span) : await beginAudio(sink, span)
     if (typeof begin === 'string') return begin
     if (isVideo && !(await beginsDecoding(track, begin.first))) return NOTHING_TO_DECODE
-    return new PacketCursor(track, { sink, span: isVideo ? span : { ...span, start: ALL_OF_IT.start }, ...begin })
+    return new PacketCursor(track, { sink, span: isVideo ? span : { ...span, start: ENTIRE_TRACK.start }, ...begin })
   }
 
   get head(): EncodedPacket | null {
@@ -75,25 +76,25 @@ export class PacketCursor {
   }
 
   async advance(): Promise<void> {
-    do if (this.#given) this.#given = await this.#sink.getNextPacket(this.#given)
-    while (this.#given && this.#isTrimmed(this.#given))
-    this.#head = await this.#checked(this.#given)
+    do if (this.#demuxed) this.#demuxed = await this.#sink.getNextPacket(this.#demuxed)
+    while (this.#demuxed && this.#isTrimmed(this.#demuxed))
+    this.#head = await this.#checked(this.#demuxed)
   }
 
   /**
-   * When the first picture is shown, and how long before it is shown a picture must be decoded at least: judged by the
-   * first few, so ask before going on.
+   * When the first frame is shown, and how long before it is shown a frame must be decoded at least: judged by the
+   * first frames, so call it before `advance`.
    */
   async lookAhead(): Promise<{ readonly earliest: number; readonly reorderSeconds: number }> {
     const times = [this.first.timestamp]
-    let packet = this.#given && (await this.#sink.getNextPacket(this.#given, METADATA))
+    let packet = this.#demuxed && (await this.#sink.getNextPacket(this.#demuxed, METADATA))
     for (; packet && times.length < REORDER_FRAMES;) {
       if (isInside(packet.timestamp, this.#span)) times.push(packet.timestamp)
       else if (packet.timestamp >= this.#span.end) break
       packet = await this.#sink.getNextPacket(packet, METADATA)
     }
     const shown = times.toSorted((a, b) => a - b)
-    // The last ones that were looked at may belong behind pictures that were not.
+    // The last frames may belong behind frames that were not looked at.
     const judged = times.length < REORDER_FRAMES ? times : times.slice(0, -MAX_HELD_BACK)
     const reorderSeconds = judged.reduce((most, time, index) => Math.max(most, (shown[index] ?? time) - time), 0)
     return { earliest: shown[0] ?? this.first.timestamp, reorderSeconds }
@@ -101,7 +102,7 @@ export class PacketCursor {
 
   #isTrimmed(packet: EncodedPacket): boolean {
     if (isInside(packet.timestamp, this.#span)) {
-      // What comes behind may have been made of what is left out.
+      // Frames behind the end may refer to frames that are left out.
       if (this.#isPastEnd && this.#track instanceof InputVideoTrack)
         throw new CannotPackage(`Its video ${NOT_ON_KEY_FRAME}`)
       return false
@@ -111,7 +112,7 @@ export class PacketCursor {
     return true
   }
 
-  /** Containers mark key frames that are none; a segment that began with one could not be played alone. */
+  /** Containers mark as key frames some that are none; a segment that began with one could not be played alone. */
   async #checked(packet: EncodedPacket | null): Promise<EncodedPacket | null> {
     if (packet?.type !== 'key' || !(this.#track instanceof InputVideoTrack)) return packet
     return (await this.#track.determinePacketType(packet)) === 'delta' ? packet.clone({ type: 'delta' }) : packet
@@ -147,7 +148,7 @@ async function beginVideo(sink: EncodedPacketSink, span: ShownSpan): Promise<Fir
 const VP9_SYNC = [0x49, 0x83, 0x42]
 const VP9_PROFILE_3 = 0x30
 
-/** A container marks as key frames also what is no frame of its codec at all. */
+/** A container marks as key frames even packets that are no frame of its codec. */
 async function beginsDecoding(track: InputVideoTrack, first: EncodedPacket): Promise<boolean> {
   if ((await track.determinePacketType(first)) !== 'key') return false
   const profile = (first.data[0] ?? 0) & VP9_PROFILE_3
@@ -155,7 +156,7 @@ async function beginsDecoding(track: InputVideoTrack, first: EncodedPacket): Pro
   return VP9_SYNC.every((byte, index) => first.data[index + 1] === byte)
 }
 
-/** Whether frames that are shown before the key frame are decoded after it: they are made of what is trimmed off. */
+/** Whether frames shown before the key frame are decoded after it: they refer to frames that are trimmed off. */
 async function hasLeading(sink: EncodedPacketSink, first: EncodedPacket, span: ShownSpan): Promise<boolean> {
   let packet = await sink.getNextPacket(first, METADATA)
   for (let count = 0; packet && count < REORDER_FRAMES; count++) {
@@ -172,7 +173,7 @@ async function keyFrameFrom(sink: EncodedPacketSink, span: ShownSpan): Promise<E
   return sink.getNextKeyPacket(last, VERIFIED)
 }
 
-/** Whether no frame that is shown is decoded after one that is not. A film in fragments is judged while it is read. */
+/** Whether no frame that is shown is decoded after one that is not. Fragmented files are judged while they are read. */
 async function endsCleanly(sink: EncodedPacketSink, { end, isIndexed }: ShownSpan): Promise<boolean> {
   if (end === Infinity || !isIndexed) return true
   let packet = await sink.getKeyPacket(end, METADATA)
@@ -185,7 +186,7 @@ async function endsCleanly(sink: EncodedPacketSink, { end, isIndexed }: ShownSpa
   return true
 }
 
-/** Any packet of sound can be decoded alone, but for what its encoder put before it. */
+/** Any audio packet can be decoded alone, apart from priming. */
 async function beginAudio(sink: EncodedPacketSink, span: ShownSpan): Promise<FirstPacket | string> {
   const first = await sink.getFirstKeyPacket(VERIFIED)
   if (!first || span.leftOutSeconds <= MAX_PRIMING_SECONDS) return first ? { first, trimmed: 0 } : 'is empty'

@@ -13,7 +13,7 @@ import { describeTrack } from './input-track.ts'
 import type { CopiedTrack, Description } from './input-track.ts'
 import { TrackFile } from './track-file.ts'
 
-export { MEDIABUNNY_VERSION, REMUX_WAY } from './remux-version.ts'
+export { REMUX_WAY } from './remux-version.ts'
 
 /**
  * Packages by copying: video and audio stay bit for bit what they were, in one quality. For Node and browsers; needs no

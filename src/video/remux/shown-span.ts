@@ -5,7 +5,7 @@ import type { DeclaredTrack, Edit } from '../checks/declared.ts'
 export interface ShownSpan {
   readonly start: number
   readonly end: number
-  /** What times may be off by. */
+  /** By how much times may be off. */
   readonly tolerance: number
   /** Whether all of its samples are in the index of the file. */
   readonly isIndexed: boolean
@@ -13,7 +13,7 @@ export interface ShownSpan {
   readonly leftOutSeconds: number
 }
 
-export const ALL_OF_IT: ShownSpan = {
+export const ENTIRE_TRACK: ShownSpan = {
   start: Number.NEGATIVE_INFINITY,
   end: Infinity,
   tolerance: 0,
@@ -28,13 +28,13 @@ const MAX_ROUNDING_TICKS = 0.51
 /** The end of an edit is rounded to the clock of the movie, which may tick as slowly as once a second. */
 const MAX_ROUNDING_SECONDS = 0.0005
 
-/** @returns what is shown, or in a few words why it cannot be copied */
+/** @returns what is shown, or why it cannot be copied: the end of a sentence */
 export function shownSpan(track: DeclaredTrack | null): ShownSpan | string {
-  if (!track || track.edits.length === 0) return ALL_OF_IT
+  if (!track || track.edits.length === 0) return ENTIRE_TRACK
   const { edits } = track
   const from = edits.findIndex(({ mediaSeconds }) => mediaSeconds !== null)
   const delay = seconds(edits.slice(0, Math.max(0, from)))
-  // The silence behind the last edit ends by itself.
+  // Silence behind the last edit needs no span.
   const shown = edits.slice(from, edits.findLastIndex(({ mediaSeconds }) => mediaSeconds !== null) + 1)
   const [first] = shown
   if (from === -1 || !first) return 'is never shown, by its edit list'
@@ -64,7 +64,7 @@ function isOnePiece(edits: readonly Edit[]): boolean {
   })
 }
 
-/** Whether something is shown that begins at `timestamp`. */
+/** Whether a packet that begins at `timestamp` is shown. */
 export function isInside(timestamp: number, { start, end }: ShownSpan): boolean {
   return timestamp >= start && timestamp < end
 }

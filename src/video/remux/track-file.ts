@@ -20,10 +20,10 @@ export interface TrackFileOptions {
 export class TrackFile {
   readonly tracks: readonly CopiedTrack[]
   readonly pipe: TrackPipe
-  /** What has been written, read again from its boxes. */
+  /** What has been written, read back from its boxes. */
   readonly facts = new PackageFacts()
   readonly #writer: FragmentWriter
-  /** Where the segment begins that is being written, and how long it is so far. */
+  /** Where the segment begins that is being written, and its seconds so far. */
   #offset = 0
   #seconds = 0
 
@@ -79,21 +79,21 @@ function* chunksOf(pieces: readonly Uint8Array<ArrayBuffer>[]): Generator<Uint8A
   }
 }
 
-/** A track's stream and its layout. A write waits until the bytes have been asked for, so nothing is kept. */
-export class TrackPipe {
+/** A track's stream and its layout. A write waits until a reader pulls, so nothing is buffered. */
+class TrackPipe {
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   /** One object that grows. */
   readonly layout: TrackLayout
   #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null
-  #asked = Promise.withResolvers<void>()
+  #pulled = Promise.withResolvers<void>()
   #init: readonly [number, number] | null = null
   readonly #segments: Segment[] = []
   #position = 0
   #failure: { readonly reason: unknown } | null = null
 
-  /** @param onCancel the reader does not want the rest */
+  /** @param onCancel called when the reader cancels the stream */
   constructor(onCancel: (reason: unknown) => void) {
-    this.#asked.promise.catch(() => undefined)
+    this.#pulled.promise.catch(() => undefined)
     const written = () => this.#init
     this.layout = {
       segments: this.#segments,
@@ -106,10 +106,10 @@ export class TrackPipe {
         start: controller => {
           this.#controller = controller
         },
-        pull: () => this.#asked.resolve(),
+        pull: () => this.#pulled.resolve(),
         cancel: reason => onCancel(reason),
       },
-      // Zero: what is written goes straight to who has asked for it.
+      // Zero: bytes go straight to the pending read.
       { highWaterMark: 0 },
     )
   }
@@ -120,17 +120,17 @@ export class TrackPipe {
 
   async writeInit(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const { byteLength } = bytes
-    // Its reader may keep the bytes, and detach them.
+    // The reader may detach the bytes.
     await this.write(bytes)
     this.#init = [0, byteLength]
   }
 
-  /** @throws what `fail` was told */
+  /** @throws the reason of `fail` */
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#asked.promise
+    await this.#pulled.promise
     if (this.#failure) throw this.#failure.reason
-    this.#asked = Promise.withResolvers()
-    this.#asked.promise.catch(() => undefined)
+    this.#pulled = Promise.withResolvers()
+    this.#pulled.promise.catch(() => undefined)
     this.#controller?.enqueue(bytes)
     this.#position += bytes.byteLength
   }
@@ -147,7 +147,7 @@ export class TrackPipe {
 
   fail(reason: unknown): void {
     this.#failure ??= { reason }
-    this.#asked.reject(reason)
+    this.#pulled.reject(reason)
     this.#controller?.error(reason)
     this.#controller = null
   }

@@ -75,7 +75,7 @@ test.each([
   ['noise', 'i.ts', () => Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7919 * 31) >> 3))],
 ])('%s is refused: nothing is opened that it names', async (_, name, content) => {
   await writeFile(at(name), content())
-  expect(await refusal(at(name))).toContain('finds no film')
+  expect(await refusal(at(name))).toContain('finds no video or audio')
 })
 
 test.each([
@@ -106,7 +106,7 @@ test('what is no regular file with bytes is refused before it is opened', async 
 
 test('broken headers, a hundred thousand tracks and films that last for days are refused', async () => {
   await writeFile(at('half.mp4'), film.subarray(0, film.byteLength / 2))
-  expect(await refusal(at('half.mp4'))).toContain('finds no film')
+  expect(await refusal(at('half.mp4'))).toContain('finds no video or audio')
   await writeFile(at('tracks.mp4'), manyTracks(100_000))
   await refusal(at('tracks.mp4'))
   await writeFile(at('days.mp4'), withSlowClocks(film))
@@ -120,7 +120,7 @@ test('a film with more streams than are looked at is refused', async () => {
 
 test('films and images of too many pixels are refused before they are decoded', async () => {
   const small = await ladder({ pixels: 64 * 36 - 1 })
-  await expect(small.package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow('The pictures are too large')
+  await expect(small.package(inputOf(at('film.mp4')), { signal: never })).rejects.toThrow('The video is too large')
   await writeFile(at('bomb.png'), hugePng(30_000))
   const drawn = (await ladder()).pictures(inputOf(at('bomb.png')), never)
   await expect(drawn).rejects.toThrow(CannotPackage)

@@ -65,7 +65,7 @@ test('sizes are those that are shown', () => {
   expect(shown({ width: 640, height: 360, sample_aspect_ratio: '0:1' })).toEqual([640, 360])
 })
 
-test('what is left out is told of', () => {
+test('what is left out is noted', () => {
   const subtitles = [
     { codec_type: 'subtitle', codec_name: 'hdmv_pgs_subtitle' },
     {
@@ -77,7 +77,7 @@ test('what is left out is told of', () => {
   ]
   const made = plan(video, { ...video, disposition: { attached_pic: 1 } }, ...subtitles)
   expect(made.subtitles).toEqual([{ stream: 3, language: 'cs', name: 'Forced', isDefault: false, isForced: true }])
-  expect(made.notes).toEqual(['Subtitles that are pictures, not text, are left out.'])
+  expect(made.notes).toEqual(['Subtitles that are images, not text, are left out.'])
   expect(plan({ ...video, color_transfer: 'smpte2084' })).toMatchObject({ video: { hdr: 'convert' } })
   expect(plan({ ...video, color_transfer: 'smpte2084' }).notes.join()).toContain('no tone mapping')
   expect(() => plan(audio, audio)).toThrow(/2 audio tracks and no video/)
@@ -94,8 +94,8 @@ test('interlaced pictures are put together, others are not', () => {
 })
 
 test.each([
-  ['no pictures and no sound', [{ codec_type: 'data' }], 'nothing to show or to hear'],
-  ['pictures without a size', [{ codec_type: 'video' }], 'size of its pictures'],
+  ['no video and no audio', [{ codec_type: 'data' }], 'neither video nor audio'],
+  ['video without a size', [{ codec_type: 'video' }], 'size of its video'],
   ['pictures that are too large', [{ ...video, width: 100_000, height: 100_000 }], 'too large'],
 ])('a film with %s is refused', (_, streams, message) => {
   expect(() => plan(...streams)).toThrow(message)

@@ -6,21 +6,21 @@ import { ConnectionStatus } from '../../../../src/video/player/connection-status
 // Node has no `online` event; the global event target stands for the window.
 const events = new EventTarget()
 const changes: boolean[] = []
-let line: ConnectionStatus
+let connection: ConnectionStatus
 
 beforeEach(() => {
   changes.length = 0
-  line = new ConnectionStatus(trouble => changes.push(trouble), events)
+  connection = new ConnectionStatus(isOffline => changes.push(isOffline), events)
 })
 
-afterEach(() => line[Symbol.dispose]())
+afterEach(() => connection.close())
 
 const forever = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new SealiftError('aborted', 'stopped'))))
 
 test('a read that fails for good is not begun again', async () => {
   let reads = 0
-  const read = line.run(new AbortController().signal, () => {
+  const read = connection.run(new AbortController().signal, () => {
     reads += 1
     return Promise.reject(new SealiftError('damaged_media', 'altered'))
   })
@@ -29,9 +29,9 @@ test('a read that fails for good is not begun again', async () => {
   expect(changes).toEqual([])
 })
 
-test('a read whose client has lost its patience waits until the network is back', async () => {
+test('a read whose client has stopped retrying waits until the network is back', async () => {
   let reads = 0
-  const read = line.run(new AbortController().signal, () => {
+  const read = connection.run(new AbortController().signal, () => {
     reads += 1
     return reads === 1 ? Promise.reject(new SealiftError('network', 'broken')) : Promise.resolve('done')
   })
@@ -45,7 +45,7 @@ test('a read whose client has lost its patience waits until the network is back'
 
 test('a read that pauses before a repeat is begun anew when the network is back', async () => {
   let reads = 0
-  const read = line.run(new AbortController().signal, ({ signal, onRetry }) => {
+  const read = connection.run(new AbortController().signal, ({ signal, onRetry }) => {
     reads += 1
     if (reads > 1) return Promise.resolve('done')
     onRetry({ error: new Error('broken'), waitMs: 10_000, failingMs: 0 })
@@ -59,7 +59,7 @@ test('a read that pauses before a repeat is begun anew when the network is back'
 test('a read that goes well is left alone when the network is back', async () => {
   const stop = new AbortController()
   let reads = 0
-  const read = line.run(stop.signal, ({ signal }) => {
+  const read = connection.run(stop.signal, ({ signal }) => {
     reads += 1
     return forever(signal)
   })
@@ -69,8 +69,8 @@ test('a read that goes well is left alone when the network is back', async () =>
   expect(reads).toBe(1)
 })
 
-test('a single lost connection is no trouble', async () => {
-  await line.run(new AbortController().signal, ({ onRetry, onFetched }) => {
+test('a single lost connection does not count as offline', async () => {
+  await connection.run(new AbortController().signal, ({ onRetry, onFetched }) => {
     onRetry({ error: new Error('broken'), waitMs: 100, failingMs: 0 })
     onFetched(1)
     return Promise.resolve()
@@ -78,9 +78,9 @@ test('a single lost connection is no trouble', async () => {
   expect(changes).toEqual([])
 })
 
-test('that the browser has no network is trouble until something comes', async () => {
+test('a browser without a network is offline until bytes come', async () => {
   events.dispatchEvent(new Event('offline'))
-  expect(line.trouble).toBe(true)
-  await line.run(new AbortController().signal, () => Promise.resolve())
+  expect(connection.isOffline).toBe(true)
+  await connection.run(new AbortController().signal, () => Promise.resolve())
   expect(changes).toEqual([true, false])
 })

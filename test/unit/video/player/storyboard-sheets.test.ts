@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import type { FilmDescription } from '../../../../src/client/index.ts'
-import { placeOf } from '../../../../src/video/player/storyboard-sheets.ts'
+import { tileAt } from '../../../../src/video/player/storyboard-sheets.ts'
 
 /** Two sheets of 3 × 2 pictures, one every ten seconds. */
 const film = {
@@ -21,14 +21,14 @@ test.each([
   [-1, null],
   [Number.NaN, null],
 ])('the picture of %d s', (seconds, place) => {
-  expect(placeOf(film, seconds)).toEqual(place)
+  expect(tileAt(film, seconds)).toEqual(place)
 })
 
 test('after the last picture comes the last picture', () => {
-  expect(placeOf({ ...film, seconds: 65 }, 69)).toEqual({ sheet: 1, x: 0, y: 0 })
-  expect(placeOf({ ...film, seconds: 65 }, 75)).toEqual({ sheet: 1, x: 0, y: 0 })
+  expect(tileAt({ ...film, seconds: 65 }, 69)).toEqual({ sheet: 1, x: 0, y: 0 })
+  expect(tileAt({ ...film, seconds: 65 }, 75)).toEqual({ sheet: 1, x: 0, y: 0 })
 })
 
 test('a film without a storyboard has no pictures', () => {
-  expect(placeOf({ state: 'complete', renditions: [] }, 0)).toBeNull()
+  expect(tileAt({ state: 'complete', renditions: [] }, 0)).toBeNull()
 })
