@@ -1,4 +1,4 @@
-import type { Clock } from './concurrency/clock.ts'
+import type { MonotonicClock } from './concurrency/monotonic-clock.ts'
 
 const REPORT_EVERY_MS = 100
 /** The rate is the mean over this long. */
@@ -14,7 +14,7 @@ interface Tally {
 
 /** Adds up what moves and reports it, not too often. */
 export class ProgressMeter {
-  readonly #clock: Pick<Clock, 'now'>
+  readonly #clock: Pick<MonotonicClock, 'now'>
   readonly #report: ((progress: Progress) => void) | undefined
   readonly #tallies = new Map<number, Tally>()
   readonly #active = new Set<Tally>()
@@ -24,7 +24,7 @@ export class ProgressMeter {
   #done = 0
   #reportedAt = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Pick<Clock, 'now'>, report: ((progress: Progress) => void) | undefined) {
+  constructor(clock: Pick<MonotonicClock, 'now'>, report: ((progress: Progress) => void) | undefined) {
     this.#clock = clock
     this.#report = report
     this.#samples.push({ at: clock.now(), moved: 0 })

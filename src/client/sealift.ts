@@ -6,8 +6,8 @@ import type { Limits } from '../protocol/schemas.ts'
 import { webSuite } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
 import { NO_SIGNAL } from './concurrency/abort.ts'
-import { systemClock } from './concurrency/clock.ts'
-import { StorePath } from './transport/store-connection.ts'
+import { monotonicClock } from './concurrency/monotonic-clock.ts'
+import { StoreConnection } from './transport/store-connection.ts'
 import { fetchTransport } from './transport/fetch-transport.ts'
 import { credential, fixedCredential, type Credential } from './wire/credential.ts'
 import { forwardParcel } from './send/forward-parcel.ts'
@@ -29,7 +29,7 @@ import { ParcelFeed } from './receive/parcel-feed.ts'
 import { PartBuffers } from './bytes/buffers.ts'
 import { hashingHere } from './send/part-hashing.ts'
 import type { PartHashing } from './send/part-hashing.ts'
-import { Retrier } from './wire/retry.ts'
+import { Retrier } from './wire/retrier.ts'
 import { Semaphore } from './concurrency/semaphore.ts'
 import { sendParcel } from './send/send-parcel.ts'
 import type { SendJournal } from './send/send-journal.ts'
@@ -38,7 +38,7 @@ import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport/transport.ts'
 import { Server } from './wire/http.ts'
-import { endParcel, hasEnded, noServer, readLimits } from './wire/parcels.ts'
+import { endParcel, hasParcelEnded, noServer, readLimits } from './wire/parcels.ts'
 
 const STALL_TIMEOUT_MS = 60_000
 /** Large items at once; their parts share the parts in flight. */
@@ -74,7 +74,7 @@ export class Sealift implements AsyncDisposable {
   readonly #ranges: LimitFunction
   readonly #parallel: number
   readonly #parallelSmall: number
-  readonly #stores = new Map<string, StorePath>()
+  readonly #stores = new Map<string, StoreConnection>()
   readonly #jsonOnly = new Set<string>()
   /** Who seals. */
   protected readonly suite: CryptoSuite
@@ -94,7 +94,7 @@ export class Sealift implements AsyncDisposable {
     this.#retrier = new Retrier({
       retry: options.retry,
       onRetry: options.onRetry,
-      clock: systemClock,
+      clock: monotonicClock,
       random: Math.random,
     })
     this.#ranges = pLimit(this.#parallel)
@@ -130,11 +130,11 @@ export class Sealift implements AsyncDisposable {
     const { server: base, parcelId, key } = parseLink(link)
     const server = this.#serverOf(base)
     const { suite } = this
-    const feed = new ParcelFeed({ server, parcelId, key, suite, clock: systemClock })
+    const feed = new ParcelFeed({ server, parcelId, key, suite, clock: monotonicClock })
     const version = await feed.read(options.signal ?? NO_SIGNAL)
     const context = { server, suite, feed, ranges: this.#ranges, parallel: this.#parallel }
     const film = { context, chunks: new ChunkCache(CACHED_CHUNKS), media: new Map() }
-    return new OpenedParcel({ context, film, clock: systemClock, parallelSmall: this.#parallelSmall }, version)
+    return new OpenedParcel({ context, film, clock: monotonicClock, parallelSmall: this.#parallelSmall }, version)
   }
 
   /**
@@ -147,7 +147,7 @@ export class Sealift implements AsyncDisposable {
     const { server: base, parcelId, key } = parseLink(link)
     const server = this.#serverOf(base)
     const { signal = NO_SIGNAL, ...lease } = options
-    const feed = new ParcelFeed({ server, parcelId, key, suite: this.suite, clock: systemClock })
+    const feed = new ParcelFeed({ server, parcelId, key, suite: this.suite, clock: monotonicClock })
     const { manifest } = await feed.read(signal)
     return forwardParcel({ server, suite: this.suite, manifest, lease, parallel: this.#parallelSmall }, signal)
   }
@@ -168,7 +168,7 @@ export class Sealift implements AsyncDisposable {
       return true
     } catch (error) {
       // Whoever has forgotten the secret with the parcel may still ask whether it ended.
-      const ended = isSealiftError(error, 'not_found') && (await hasEnded(server, parcelId, signal))
+      const ended = isSealiftError(error, 'not_found') && (await hasParcelEnded(server, parcelId, signal))
       if (!ended) throw error
       return false
     }
@@ -202,7 +202,7 @@ export class Sealift implements AsyncDisposable {
       smallBuffers: new Semaphore(SMALL_BUFFER_BYTES),
     }
     const limits = { small: this.#parallelSmall, large: LARGE_AT_ONCE }
-    return sendParcel({ context, clock: systemClock, journal, items, options, limits })
+    return sendParcel({ context, clock: monotonicClock, journal, items, options, limits })
   }
 
   /** Takes what was sent back from the server. Never rejects. */
@@ -251,11 +251,11 @@ export class Sealift implements AsyncDisposable {
   }
 
   /** One for each server, so that what one send has found out of a store, the next one knows. */
-  #storeOf(server: string): StorePath {
+  #storeOf(server: string): StoreConnection {
     const { stallTimeoutMs = STALL_TIMEOUT_MS } = this.#options
     const store =
       this.#stores.get(server) ??
-      new StorePath({ transport: this.#transport, clock: systemClock, server, stallTimeoutMs })
+      new StoreConnection({ transport: this.#transport, clock: monotonicClock, server, stallTimeoutMs })
     this.#stores.set(server, store)
     return store
   }

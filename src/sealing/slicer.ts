@@ -8,7 +8,7 @@ export interface SlicerOptions {
 }
 
 /** One piece, valid until the next one is asked for. */
-export interface Piece {
+export interface SlicedPiece {
   readonly index: number
   readonly bytes: Uint8Array
 }
@@ -29,7 +29,7 @@ export class Slicer {
   }
 
   /** The pieces that are complete with these bytes. All of them must be taken before the next call. */
-  *push(slice: Uint8Array): Generator<Piece, void> {
+  *push(slice: Uint8Array): Generator<SlicedPiece, void> {
     let rest = slice
     while (rest.byteLength > 0) {
       const size = this.#options.sizeOf(this.#index)
@@ -44,11 +44,11 @@ export class Slicer {
   }
 
   /** What is left over: less than a piece, or a whole one that was held back. */
-  end(): Piece {
+  end(): SlicedPiece {
     return { index: this.#index, bytes: this.#held.subarray(0, this.#heldBytes) }
   }
 
-  #next(bytes: Uint8Array): Piece {
+  #next(bytes: Uint8Array): SlicedPiece {
     const index = this.#index
     this.#index += 1
     return { index, bytes }

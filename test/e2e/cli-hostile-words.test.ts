@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { runCli } from '../../src/cli/program.ts'
-import { isPassing } from '../../src/client/wire/retry.ts'
+import { isPassing } from '../../src/client/wire/retrier.ts'
 import { SealiftError, WIRE_ERRORS, type WireErrorCode } from '../../src/protocol/errors.ts'
 import { clientIn } from '../support/sdk.ts'
 import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'

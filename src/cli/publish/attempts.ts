@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { isPassing } from '../../client/wire/retry.ts'
+import { isPassing } from '../../client/wire/retrier.ts'
 
 export interface AttemptOptions {
   /** Pause after the first failure; doubles up to `capMs`, with jitter. */

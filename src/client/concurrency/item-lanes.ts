@@ -24,7 +24,7 @@ export interface LaneOptions {
 }
 
 /** Runs jobs in their lanes, each lane in the order its jobs are given. */
-export class Lanes {
+export class ItemLanes {
   readonly #small: number
   readonly #large: LimitFunction
   readonly #limits: Readonly<Record<SmallLane, LimitFunction>>

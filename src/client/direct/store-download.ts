@@ -1,31 +1,31 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { parseContentRange } from '../../protocol/headers.ts'
 import type { TransportResponse } from '../transport/transport.ts'
-import { MediaAddresses, piecesOf } from './presigned-urls.ts'
-import type { LentAddress, MediaAddressesOptions, Piece } from './presigned-urls.ts'
-import type { StorePath, StoreTrouble } from '../transport/store-connection.ts'
+import { MediaUrls, piecesOf } from './media-urls.ts'
+import type { HeldMediaUrl, MediaUrlsOptions, PartPiece } from './media-urls.ts'
+import type { StoreConnection, StoreTrouble } from '../transport/store-connection.ts'
 
 /** A part that failed so often at the store is fetched through the server. */
 const FAILURES_PER_PART = 2
 /** New addresses for one piece, where each is refused. */
 const REFUSALS = 2
 
-export interface DirectMediaOptions extends MediaAddressesOptions {
-  readonly store: StorePath
+export interface StoreDownloadOptions extends MediaUrlsOptions {
+  readonly store: StoreConnection
 }
 
 /** A complete media, read from the store behind the server. */
-export class DirectMedia implements AsyncDisposable {
-  readonly #store: StorePath
+export class StoreDownload implements AsyncDisposable {
+  readonly #store: StoreConnection
   readonly #sealedBytes: number
-  readonly #addresses: MediaAddresses
+  readonly #addresses: MediaUrls
   readonly #failures = new Map<number, number>()
   #off = false
 
-  constructor(options: DirectMediaOptions) {
+  constructor(options: StoreDownloadOptions) {
     this.#store = options.store
     this.#sealedBytes = options.sealedBytes
-    this.#addresses = new MediaAddresses(options)
+    this.#addresses = new MediaUrls(options)
   }
 
   /**
@@ -50,7 +50,7 @@ export class DirectMedia implements AsyncDisposable {
     return address?.partBytes ?? null
   }
 
-  async *#body(first: OpenPiece, rest: readonly Piece[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#body(first: OpenPiece, rest: readonly PartPiece[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
     yield* this.#bytesOf(first, signal)
     for (const piece of rest) {
       const opened = await this.#open(piece, signal)
@@ -79,12 +79,12 @@ export class DirectMedia implements AsyncDisposable {
     }
   }
 
-  #arrived(piece: Piece, address: LentAddress): void {
+  #arrived(piece: PartPiece, address: HeldMediaUrl): void {
     this.#store.worked()
     this.#addresses.done(piece, address)
   }
 
-  async #open(piece: Piece, signal: AbortSignal): Promise<OpenPiece | null> {
+  async #open(piece: PartPiece, signal: AbortSignal): Promise<OpenPiece | null> {
     if ((this.#failures.get(piece.part) ?? 0) >= FAILURES_PER_PART) return null
     for (let refusals = 0; refusals <= REFUSALS; refusals += 1) {
       const address = await this.#address(piece.at, signal)
@@ -99,7 +99,7 @@ export class DirectMedia implements AsyncDisposable {
   }
 
   /** `null`: the server gives none, or the store is better left alone. */
-  async #address(at: number, signal: AbortSignal): Promise<LentAddress | null> {
+  async #address(at: number, signal: AbortSignal): Promise<HeldMediaUrl | null> {
     if (this.#off || !this.#store.isOpen) return null
     try {
       return await this.#addresses.of(at, signal)
@@ -111,7 +111,7 @@ export class DirectMedia implements AsyncDisposable {
   }
 
   /** With an answer to read, the address stays in use. */
-  async #get(piece: Piece, address: LentAddress, signal: AbortSignal): ReturnType<StorePath['request']> {
+  async #get(piece: PartPiece, address: HeldMediaUrl, signal: AbortSignal): ReturnType<StoreConnection['request']> {
     let answer: TransportResponse | StoreTrouble = 'failed'
     try {
       const headers = { range: `bytes=${piece.start}-${piece.end - 1}` }
@@ -125,7 +125,7 @@ export class DirectMedia implements AsyncDisposable {
   }
 
   /** A store behind something that knows no ranges sends the whole part. */
-  #isWhatWasAsked(response: TransportResponse, piece: Piece, { partBytes }: LentAddress): boolean {
+  #isWhatWasAsked(response: TransportResponse, piece: PartPiece, { partBytes }: HeldMediaUrl): boolean {
     const partSize = Math.min(partBytes, this.#sealedBytes - piece.part * partBytes)
     if (response.status === 200) return piece.start === 0 && piece.end === partSize
     const range = response.status === 206 ? parseContentRange(response.header('content-range') ?? '') : null
@@ -135,7 +135,7 @@ export class DirectMedia implements AsyncDisposable {
   }
 
   /** `null`: it has to come through the server. @throws network, when another try at the store is worth it */
-  #failed(piece: Piece): null {
+  #failed(piece: PartPiece): null {
     const failures = (this.#failures.get(piece.part) ?? 0) + 1
     this.#failures.set(piece.part, failures)
     this.#store.failed()
@@ -145,8 +145,8 @@ export class DirectMedia implements AsyncDisposable {
 }
 
 interface OpenPiece {
-  readonly piece: Piece
-  readonly address: LentAddress
+  readonly piece: PartPiece
+  readonly address: HeldMediaUrl
   readonly response: TransportResponse
 }
 

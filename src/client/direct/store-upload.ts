@@ -4,7 +4,7 @@ import type { DirectPart } from '../wire/direct.ts'
 import { SentBytes } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
 import type { DirectAddress } from '../../protocol/schemas.ts'
-import type { StorePath } from '../transport/store-connection.ts'
+import type { StoreConnection } from '../transport/store-connection.ts'
 
 /** Tries at the store for one part; after that it goes through the server. */
 const TRIES = 3
@@ -21,11 +21,11 @@ export type DirectOutcome = 'sent' | 'had' | 'refused'
 /** Puts one part into the store, past the server. @throws what the server refuses; the abort */
 export async function sendPartDirectly(
   server: Server,
-  store: StorePath,
+  store: StoreConnection,
   given: PartForStore,
   signal: AbortSignal,
 ): Promise<DirectOutcome> {
-  await using sending = new DirectSending(server, store, given)
+  await using sending = new StoreUpload(server, store, given)
   try {
     return await server.retrier.run(signal, () => sending.attempt(signal))
   } catch (error) {
@@ -35,10 +35,10 @@ export async function sendPartDirectly(
   }
 }
 
-class DirectSending implements AsyncDisposable {
+class StoreUpload implements AsyncDisposable {
   storeFailed = false
   readonly #server: Server
-  readonly #store: StorePath
+  readonly #store: StoreConnection
   readonly #given: PartForStore
   readonly #sent: SentBytes
   #address: DirectAddress | null = null
@@ -47,7 +47,7 @@ class DirectSending implements AsyncDisposable {
   #slot: string | null = null
   #tries = 0
 
-  constructor(server: Server, store: StorePath, given: PartForStore) {
+  constructor(server: Server, store: StoreConnection, given: PartForStore) {
     this.#server = server
     this.#store = store
     this.#given = given

@@ -1,7 +1,7 @@
 const BLOCK = 2 ** 16
 
 /** A list of numbers that grows without being copied. */
-export class Numbers {
+export class NumberList {
   readonly #blocks: (Float64Array | Uint32Array)[] = []
   readonly #bits: 32 | 64
   #length = 0

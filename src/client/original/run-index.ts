@@ -1,5 +1,5 @@
 import type { PlainRange } from '../api/options.ts'
-import { Numbers } from './number-list.ts'
+import { NumberList } from './number-list.ts'
 import type { Run } from './run-list.ts'
 
 /** A part of a run: what stands at `at` of the file. */
@@ -10,9 +10,9 @@ export interface PlacedRun extends Run {
 /** The runs of a file, to be found by their place in it. Sixteen bytes each. */
 export class RunIndex {
   /** Where each run ends in the file. */
-  readonly #ends = new Numbers(64)
+  readonly #ends = new NumberList(64)
   /** Literals below zero. */
-  readonly #from = new Numbers(64)
+  readonly #from = new NumberList(64)
   #bytes = 0
 
   add({ copy, length, from }: Run): void {

@@ -1,6 +1,6 @@
 import { chunkOfPlain } from '../../sealing/index.ts'
 import type { PlainRange } from '../api/options.ts'
-import type { ChunkRun, SealedItem } from './media-reader.ts'
+import type { ChunkRun, MediaReader } from './media-reader.ts'
 
 /** Sealed bytes of a run at most: what is fetched in one request. As large as a part, and aligned like one. */
 export const RUN_BYTES = 8 * 1024 * 1024
@@ -15,7 +15,7 @@ export function chunksPerRun(chunkBytes: number, runBytes: number): number {
  * a forged length never becomes a list of that length.
  */
 export function* missingRuns(
-  item: SealedItem,
+  item: MediaReader,
   finished: readonly PlainRange[],
   runBytes = RUN_BYTES,
 ): Generator<ChunkRun, void> {
@@ -34,7 +34,7 @@ export function* missingRuns(
 }
 
 /** The chunks that cover a plaintext range, as runs; none for an empty range. */
-export function* runsOfRange(item: SealedItem, range: PlainRange, runBytes: number): Generator<ChunkRun, void> {
+export function* runsOfRange(item: MediaReader, range: PlainRange, runBytes: number): Generator<ChunkRun, void> {
   const perRun = chunksPerRun(item.chunkBytes, runBytes)
   if (range.start >= range.end) return
   const last = chunkOfPlain(range.end - 1, item.chunkBytes)
@@ -46,7 +46,7 @@ export function* runsOfRange(item: SealedItem, range: PlainRange, runBytes: numb
 }
 
 /** The plaintext of a run, padding left out. */
-export function plainOfRun(item: SealedItem, run: ChunkRun): PlainRange {
+export function plainOfRun(item: MediaReader, run: ChunkRun): PlainRange {
   const end = run.last + 1 < item.chunks ? item.plainStart(run.last + 1) : item.bytes
   return { start: item.plainStart(run.first), end: Math.max(end, item.plainStart(run.first)) }
 }
@@ -55,7 +55,7 @@ export function plainOfRun(item: SealedItem, run: ChunkRun): PlainRange {
  * Whether a chunk's plaintext lies in `finished` whole. A chunk of padding alone never does: it is read each time, for
  * it is what proves that the item ends there.
  */
-function coverage(item: SealedItem, finished: readonly PlainRange[]): (chunk: number) => boolean {
+function coverage(item: MediaReader, finished: readonly PlainRange[]): (chunk: number) => boolean {
   const ranges = merged(finished)
   return chunk => {
     const { start, end } = plainOfRun(item, { first: chunk, last: chunk })

@@ -1,6 +1,6 @@
 import type { LimitFunction } from 'p-limit'
 
-import type { SealedItem } from './media-reader.ts'
+import type { MediaReader } from './media-reader.ts'
 
 /** Chunks fetched by one request at most. */
 const RUN_BYTES = 8 * 1024 * 1024
@@ -10,7 +10,7 @@ const GAP_BYTES = 1024 * 1024
 const MAX_KEPT_BYTES = 24 * 1024 * 1024
 
 export interface ChunkStoreOptions {
-  readonly item: SealedItem
+  readonly item: MediaReader
   readonly ranges: LimitFunction
   /** What is kept after it was used, at most; 24 MiB unless told. */
   readonly keptBytes?: number | undefined
@@ -24,7 +24,7 @@ export type TakeChunk = (chunk: number, bytes: Uint8Array) => void
  * instead of fetching it too.
  */
 export class ChunkStore {
-  readonly #item: SealedItem
+  readonly #item: MediaReader
   readonly #ranges: LimitFunction
   readonly #keep: number
   readonly #gap: number

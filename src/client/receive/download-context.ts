@@ -11,7 +11,7 @@ export function isReadable(item: ManifestItem): item is ReadableItem {
 }
 
 /** All that its file is put together from has been sent. */
-export function isMade(item: ManifestItem): item is MadeItem {
+export function hasOriginal(item: ManifestItem): item is MadeItem {
   return originalOf(item) !== null
 }
 
@@ -23,7 +23,7 @@ export function isOther(now: ManifestItem, before: ReadableItem): boolean {
 }
 
 /** Whether the server says that a media has ended. */
-export function hasEnded(error: unknown): boolean {
+export function isEnded(error: unknown): boolean {
   return isSealiftError(error, 'gone', 'not_found')
 }
 

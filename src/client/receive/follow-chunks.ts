@@ -2,17 +2,17 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import { createOpener, HEADER_BYTES, TAG_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite, Opener } from '../../sealing/index.ts'
 import { readAll } from '../wire/http.ts'
-import type { KeptFilm } from './stored-film.ts'
+import type { StoredFilm } from './stored-film.ts'
 import type { MediaSource } from './media-source.ts'
 import { RUN_BYTES } from './chunk-runs.ts'
 import { openingKey } from './media-reader.ts'
-import type { SealedFacts } from './media-reader.ts'
+import type { SealedMediaInfo } from './media-reader.ts'
 
 export interface KeepGrowing {
   readonly source: MediaSource
   readonly suite: CryptoSuite
-  readonly facts: Pick<SealedFacts, 'key' | 'commit' | 'chunkBytes'>
-  readonly kept: KeptFilm
+  readonly facts: Pick<SealedMediaInfo, 'key' | 'commit' | 'chunkBytes'>
+  readonly kept: StoredFilm
   readonly moved: (bytes: number) => void
 }
 

@@ -5,12 +5,12 @@ import { damagedMedia } from '../manifest/media-errors.ts'
 import type { MediaSource } from './media-source.ts'
 import { RUN_BYTES } from './chunk-runs.ts'
 import { openingKey } from './media-reader.ts'
-import type { SealedFacts } from './media-reader.ts'
+import type { SealedMediaInfo } from './media-reader.ts'
 
 export interface FollowOptions {
   readonly source: MediaSource
   readonly suite: CryptoSuite
-  readonly facts: Pick<SealedFacts, 'key' | 'commit' | 'chunkBytes'>
+  readonly facts: Pick<SealedMediaInfo, 'key' | 'commit' | 'chunkBytes'>
   /** The true length, asked for when all bytes have come: only the finished manifest knows it. */
   finalBytes(signal: AbortSignal): Promise<number>
 }

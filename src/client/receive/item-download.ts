@@ -10,7 +10,7 @@ import type { Server } from '../wire/http.ts'
 import { receiveError } from '../manifest/media-errors.ts'
 import { followPlain } from './follow-plain.ts'
 import { grantOf, MediaSource } from './media-source.ts'
-import { downloadMade, whenMade } from './rebuild-original.ts'
+import { rebuildIntoSink, waitUntilComplete } from './rebuild-original.ts'
 import { openOriginal } from './original-file.ts'
 import { orderedPlain } from './ordered-plain.ts'
 import { orderedOriginal } from './original-delivery.ts'
@@ -19,8 +19,8 @@ import { downloadAtRandom } from './random-download.ts'
 import { isReadable } from './download-context.ts'
 import type { ReadableItem } from './download-context.ts'
 import { RUN_BYTES } from './chunk-runs.ts'
-import { SealedItem } from './media-reader.ts'
-import type { SealedFacts } from './media-reader.ts'
+import { MediaReader } from './media-reader.ts'
+import type { SealedMediaInfo } from './media-reader.ts'
 
 /** Runs of a download in order: read-ahead in memory is this times the ranges in flight. */
 const ORDERED_RUN_BYTES = 4 * 1024 * 1024
@@ -49,7 +49,7 @@ export interface ItemDownload {
 
 /** Far enough along to be read: either its length is known, or it can be followed. */
 type Readable = { readonly source: MediaSource } & (
-  { readonly sealed: SealedItem } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
+  { readonly sealed: MediaReader } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
 )
 
 export interface ItemIntoSink extends ItemDownload {
@@ -85,8 +85,8 @@ async function downloadReadable(
 ): Promise<number | null> {
   const { sink, item } = download
   if (item.original) {
-    if (!(sink instanceof WritableStream)) return downloadMade(context, { ...download, sink }, signal)
-    const made = await whenMade(context, download, signal)
+    if (!(sink instanceof WritableStream)) return rebuildIntoSink(context, { ...download, sink }, signal)
+    const made = await waitUntilComplete(context, download, signal)
     return made && madeIntoStream(context, { ...download, sink, item: made }, signal)
   }
   const readable = open(context, download, signal)
@@ -132,7 +132,7 @@ export async function* readItem(
       const readable = await readableItem(context, { ...download, item }, signal)
       item = readable
       if (!readable.original) return yield* readPlain(context, { ...download, item: readable }, signal)
-      const made = await whenMade(context, { item: readable, index }, signal)
+      const made = await waitUntilComplete(context, { item: readable, index }, signal)
       if (made) return yield* readMade(context, { ...download, item: made }, signal)
       item = await context.feed.waitForItem(index, isReadable, signal)
     }
@@ -200,7 +200,7 @@ function open(
     direct: feed.direct && Math.min(wanted, sealedBytes ?? 0) > RUN_BYTES,
     ...grantOf(resume),
   })
-  if (hasLength(item)) return { source, sealed: new SealedItem({ source, suite, role: 'media', facts: item }) }
+  if (hasLength(item)) return { source, sealed: new MediaReader({ source, suite, role: 'media', facts: item }) }
   const finalBytes = async (inner: AbortSignal): Promise<number> =>
     (await feed.waitForItem(index, isComplete, inner)).bytes
   return { source, followed: followPlain({ source, suite, facts: item, finalBytes }, signal) }
@@ -214,7 +214,7 @@ function isSending(item: ManifestItem): boolean {
   return item.state === 'sending'
 }
 
-function hasLength(item: ReadableItem): item is ReadableItem & SealedFacts {
+function hasLength(item: ReadableItem): item is ReadableItem & SealedMediaInfo {
   return item.bytes !== undefined && item.sealedBytes !== undefined
 }
 
@@ -228,7 +228,7 @@ function randomOptions(
 
 function ordered(
   context: DownloadContext,
-  read: { item: SealedItem; range: PlainRange; runBytes: number; sending: boolean },
+  read: { item: MediaReader; range: PlainRange; runBytes: number; sending: boolean },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const parallel = read.sending ? Math.min(SENDING_PARALLEL, context.parallel) : context.parallel
@@ -259,7 +259,7 @@ async function intoStream(
 
 function wholeItem(
   context: DownloadContext,
-  item: SealedItem,
+  item: MediaReader,
   download: ItemDownload,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array<ArrayBuffer>> {

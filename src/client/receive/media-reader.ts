@@ -5,11 +5,11 @@ import type { RetryEvent } from '../api/options.ts'
 import { fromBase64Url } from '../bytes/base64url.ts'
 import { release } from '../bytes/buffers.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
-import type { Attempt } from '../wire/retry.ts'
+import type { Attempt } from '../wire/retrier.ts'
 import type { MediaSource } from './media-source.ts'
 
 /** What the manifest says of a media whose length is known. */
-export interface SealedFacts {
+export interface SealedMediaInfo {
   readonly bytes: number
   readonly key: string
   readonly chunkBytes: number
@@ -17,11 +17,11 @@ export interface SealedFacts {
   readonly commit: string
 }
 
-export interface SealedItemOptions {
+export interface MediaReaderOptions {
   readonly source: MediaSource
   readonly suite: CryptoSuite
   readonly role: Role
-  readonly facts: SealedFacts
+  readonly facts: SealedMediaInfo
 }
 
 /** Chunks `first` to `last`, both included. */
@@ -34,18 +34,18 @@ export interface ChunkRun {
 export type TakePlain = (bytes: Uint8Array<ArrayBuffer>, at: number) => Promise<void> | void
 
 /** Opens runs of chunks of one media, as many runs at once as the caller likes. */
-export class SealedItem {
+export class MediaReader {
   readonly chunkBytes: number
   readonly chunks: number
   /** True length. */
   readonly bytes: number
-  readonly #options: SealedItemOptions
+  readonly #options: MediaReaderOptions
   #opener: Promise<Opener> | null = null
   #header: PromiseWithResolvers<Opener> | null = null
   #headerCame = false
 
   /** @throws damaged_media when the manifest contradicts itself */
-  constructor(options: SealedItemOptions) {
+  constructor(options: MediaReaderOptions) {
     const { chunkBytes, sealedBytes, bytes } = options.facts
     this.#options = options
     this.chunkBytes = chunkBytes
@@ -172,13 +172,13 @@ export class SealedItem {
 
   #withoutPadding(chunk: number, plain: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const content = plain.subarray(0, Math.max(0, this.bytes - this.plainStart(chunk)))
-    if (!isZero(plain, content.byteLength)) throw damagedMedia()
+    if (!isZeroFrom(plain, content.byteLength)) throw damagedMedia()
     return content
   }
 }
 
 /** @throws damaged_media */
-export function openingKey(facts: Pick<SealedFacts, 'key' | 'commit' | 'chunkBytes'>): {
+export function openingKey(facts: Pick<SealedMediaInfo, 'key' | 'commit' | 'chunkBytes'>): {
   key: Uint8Array
   commit: Uint8Array
   chunkBytes: number
@@ -189,7 +189,7 @@ export function openingKey(facts: Pick<SealedFacts, 'key' | 'commit' | 'chunkByt
   return { key, commit, chunkBytes: facts.chunkBytes }
 }
 
-export function isZero(bytes: Uint8Array, from: number): boolean {
+export function isZeroFrom(bytes: Uint8Array, from: number): boolean {
   for (let at = from; at < bytes.length; at += 1) if (bytes[at] !== 0) return false
   return true
 }

@@ -1,6 +1,6 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { DirectMedia } from '../direct/store-download.ts'
+import { StoreDownload } from '../direct/store-download.ts'
 import type { DownloadResume } from '../api/options.ts'
 import type { TransportResponse } from '../transport/transport.ts'
 import { askReadAddresses } from '../wire/direct.ts'
@@ -24,7 +24,7 @@ export interface MediaSourceOptions {
   readonly onGrant?: ((grant: string) => void | Promise<void>) | undefined
 }
 
-export interface SealedBytes {
+export interface MediaRange {
   readonly body: AsyncIterable<Uint8Array>
   /** First sealed byte, inclusive; past the last one. */
   readonly start: number
@@ -43,7 +43,7 @@ export class MediaSource implements AsyncDisposable {
   readonly server: Server
   readonly sending: boolean
   readonly #options: MediaSourceOptions
-  readonly #direct: DirectMedia | null
+  readonly #direct: StoreDownload | null
   #grant: string | null
 
   constructor(options: MediaSourceOptions) {
@@ -62,14 +62,14 @@ export class MediaSource implements AsyncDisposable {
    * One attempt at sealed bytes `start` to `end`; fewer may come while the length is not known.
    * The first request of a media must have been answered before others are made: its answer names the download.
    */
-  async read(start: number, end: number, signal: AbortSignal): Promise<SealedBytes> {
+  async read(start: number, end: number, signal: AbortSignal): Promise<MediaRange> {
     const body = await this.#direct?.read(start, end, signal)
     return body
       ? { body, start, end, totalBytes: this.#options.sealedBytes }
       : this.#readThroughServer(start, end, signal)
   }
 
-  async #readThroughServer(start: number, end: number, signal: AbortSignal): Promise<SealedBytes> {
+  async #readThroughServer(start: number, end: number, signal: AbortSignal): Promise<MediaRange> {
     const response = await this.server.attempt({
       method: 'GET',
       path: routePath('readMedia', { mediaId: this.#options.mediaId }),
@@ -86,12 +86,12 @@ export class MediaSource implements AsyncDisposable {
     }
   }
 
-  #directMedia(): DirectMedia | null {
+  #directMedia(): StoreDownload | null {
     const { server, mediaId, sealedBytes, sending, direct = false } = this.#options
     const { store } = server
     if (!direct || !store || sending || sealedBytes === null) return null
     const onAnswer = (response: TransportResponse): Promise<void> => this.#keepGrant(response)
-    return new DirectMedia({
+    return new StoreDownload({
       server,
       store,
       clock: store.clock,
@@ -112,7 +112,7 @@ export class MediaSource implements AsyncDisposable {
     await this.#options.onGrant?.(grant)
   }
 
-  #checked(response: TransportResponse, start: number, end: number): SealedBytes {
+  #checked(response: TransportResponse, start: number, end: number): MediaRange {
     const range = answeredRange(response)
     if (!range || range.start !== start) throw notUnderstood()
     const expected = this.#options.sealedBytes
@@ -135,7 +135,7 @@ async function* firstBytes(body: AsyncIterable<Uint8Array>, bytes: number): Asyn
   }
 }
 
-type AnsweredRange = Omit<SealedBytes, 'body'>
+type AnsweredRange = Omit<MediaRange, 'body'>
 
 function answeredRange(response: TransportResponse): AnsweredRange | null {
   const length = Number(response.header('content-length') ?? Number.NaN)

@@ -12,8 +12,8 @@ import type { ChunkCache } from './chunk-cache.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
 import type { DownloadContext } from './item-download.ts'
 import { MediaSource } from './media-source.ts'
-import { SealedItem } from './media-reader.ts'
-import type { ChunkRun, SealedFacts } from './media-reader.ts'
+import { MediaReader } from './media-reader.ts'
+import type { ChunkRun, SealedMediaInfo } from './media-reader.ts'
 
 /** What is asked for at once, at least. */
 const MIN_RUN_BYTES = 2 * 1024 * 1024
@@ -27,7 +27,7 @@ export interface FilmReading {
   readonly context: DownloadContext
   readonly chunks: ChunkCache
   /** By the media's id, one for each state: what is sent is opened otherwise than what is complete. */
-  readonly media: Map<string, SealedItem>
+  readonly media: Map<string, MediaReader>
 }
 
 /** Reads tracks at any offset, while they are being sent too. */
@@ -73,7 +73,7 @@ export class OpenedFilm implements Film {
     }
   }
 
-  #itemOf(media: TrackMedia): SealedItem {
+  #itemOf(media: TrackMedia): MediaReader {
     const { context, media: known } = this.#reading
     const name = `${media.state}/${media.media}/${media.key}`
     const item = known.get(name) ?? openMedia(context, media)
@@ -90,10 +90,10 @@ function openMedia({ server, suite }: { server: MediaSource['server']; suite: Cr
     sealedBytes: sending ? null : media.sealedBytes,
     sending,
   })
-  return new SealedItem({ source, suite, role: 'media', facts: factsOf(media) })
+  return new MediaReader({ source, suite, role: 'media', facts: factsOf(media) })
 }
 
-function factsOf(media: TrackMedia): SealedFacts {
+function factsOf(media: TrackMedia): SealedMediaInfo {
   if (media.state === 'complete') return media
   const { key, commit, chunkBytes } = media
   const endless = ENDLESS_CHUNKS * chunkBytes
@@ -108,7 +108,7 @@ function ownMedia(entry: ManifestItem): TrackMedia {
 }
 
 interface TrackRead {
-  readonly item: SealedItem
+  readonly item: MediaReader
   /** Names the media among those of the cache. */
   readonly key: string
   readonly range: PlainRange

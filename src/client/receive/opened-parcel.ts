@@ -6,8 +6,8 @@ import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, 
 import type { RandomSource, Sink } from '../api/source-and-sink.ts'
 import { streamOf } from '../bytes/stream-of.ts'
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
-import type { Clock } from '../concurrency/clock.ts'
-import { laneOf, Lanes } from '../concurrency/item-lanes.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
+import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
 import { filmSchema } from '../film.ts'
 import { isBeingSent, isSent } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
@@ -18,7 +18,7 @@ import { compareItem } from './verify-local-copy.ts'
 import { downloadItem, readItem } from './item-download.ts'
 import type { DownloadContext } from './item-download.ts'
 import { itemId } from './download-context.ts'
-import { SealedItem } from './media-reader.ts'
+import { MediaReader } from './media-reader.ts'
 import { MediaSource } from './media-source.ts'
 import { OpenedFilm } from './opened-film.ts'
 import type { FilmReading } from './opened-film.ts'
@@ -37,7 +37,7 @@ const SENDING_AT_ONCE = 16
 export interface OpenedParcelOptions {
   readonly context: DownloadContext
   readonly film: FilmReading
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly parallelSmall: number
 }
 
@@ -145,7 +145,10 @@ export class OpenedParcel implements Parcel {
 
   /** Each lane by size; items that are still being sent beside them all. */
   #scheduled<T>(run: (item: ParcelItem) => Promise<T>): Promise<T>[] {
-    const lanes = new Lanes({ small: Math.ceil(this.#options.parallelSmall * RECEIVED_PER_SENT), large: LARGE_AT_ONCE })
+    const lanes = new ItemLanes({
+      small: Math.ceil(this.#options.parallelSmall * RECEIVED_PER_SENT),
+      large: LARGE_AT_ONCE,
+    })
     const sending = pLimit(SENDING_AT_ONCE)
     const bySize = this.items.toSorted((a, b) => (a.bytes ?? 0) - (b.bytes ?? 0))
     const planned = bySize.map(item => ({
@@ -253,7 +256,7 @@ export async function* readThumbnail(
   const { media: mediaId, sealedBytes } = thumbnail
   try {
     const source = new MediaSource({ server, mediaId, sealedBytes, sending: false })
-    const item = new SealedItem({ source, suite, role: 'thumbnail', facts: thumbnail })
+    const item = new MediaReader({ source, suite, role: 'thumbnail', facts: thumbnail })
     const range = { start: 0, end: item.bytes }
     yield* orderedPlain({ item, range, runBytes: THUMBNAIL_RUN_BYTES, parallel, ranges }, signal)
   } catch (error) {

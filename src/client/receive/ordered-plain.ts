@@ -4,10 +4,10 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { PlainRange } from '../api/options.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { runsOfRange } from './chunk-runs.ts'
-import type { ChunkRun, SealedItem } from './media-reader.ts'
+import type { ChunkRun, MediaReader } from './media-reader.ts'
 
 export interface OrderedRead {
-  readonly item: SealedItem
+  readonly item: MediaReader
   readonly range: PlainRange
   /** Sealed bytes of a run: read-ahead takes `parallel` times as much memory. */
   readonly runBytes: number
@@ -47,7 +47,7 @@ export async function* orderedPlain(read: OrderedRead, signal: AbortSignal): Asy
   }
 }
 
-function isWhole(item: SealedItem, range: PlainRange): boolean {
+function isWhole(item: MediaReader, range: PlainRange): boolean {
   return range.start === 0 && range.end >= item.bytes
 }
 

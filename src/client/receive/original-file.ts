@@ -9,7 +9,7 @@ import { RUN_BYTES } from './chunk-runs.ts'
 import { ChunkStore } from './chunk-store.ts'
 import type { ChunkStoreOptions } from './chunk-store.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
-import { SealedItem } from './media-reader.ts'
+import { MediaReader } from './media-reader.ts'
 import { MediaSource } from './media-source.ts'
 
 /** Runs that are put together at once: bounds what a list of tiny runs makes a receiver hold. */
@@ -24,8 +24,8 @@ export interface OriginalParts {
   /** Length of the file. */
   readonly bytes: number
   /** What runs are copied from; nobody is told of bytes that move from here to here. */
-  readonly own: { readonly item: SealedItem; readonly chunks: OwnChunks; readonly isHere?: boolean }
-  readonly list: { readonly item: SealedItem; readonly chunks: ChunkStore }
+  readonly own: { readonly item: MediaReader; readonly chunks: OwnChunks; readonly isHere?: boolean }
+  readonly list: { readonly item: MediaReader; readonly chunks: ChunkStore }
 }
 
 /**
@@ -93,12 +93,12 @@ export class OriginalFile {
 
 /** Bytes of one media that belong to places of a buffer. */
 class Gathering {
-  readonly #item: SealedItem
+  readonly #item: MediaReader
   readonly #target: Uint8Array
   /** By chunk: place in the buffer, place in the chunk, length; and again. */
   readonly #wanted = new Map<number, number[]>()
 
-  constructor(item: SealedItem, target: Uint8Array) {
+  constructor(item: MediaReader, target: Uint8Array) {
     this.#item = item
     this.#target = target
   }
@@ -181,8 +181,8 @@ interface OpenedMedia extends Pick<ChunkStoreOptions, 'keptBytes'> {
 function opened(
   { suite, ranges }: DownloadContext,
   { facts, source, keptBytes }: OpenedMedia,
-): { item: SealedItem; chunks: ChunkStore } {
-  const item = new SealedItem({ source, suite, role: 'media', facts })
+): { item: MediaReader; chunks: ChunkStore } {
+  const item = new MediaReader({ source, suite, role: 'media', facts })
   return { item, chunks: new ChunkStore({ item, ranges, keptBytes }) }
 }
 

@@ -1,6 +1,6 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { isBeingSent } from '../manifest.ts'
 import type { Manifest, ManifestItem } from '../manifest.ts'
 import { openManifest } from '../manifest-codec.ts'
@@ -33,7 +33,7 @@ export interface ParcelVersion {
 
 export interface ParcelFeedOptions extends ParcelAddress {
   readonly suite: CryptoSuite
-  readonly clock: Clock
+  readonly clock: MonotonicClock
 }
 
 /** The versions of one parcel, as they come. */

@@ -4,13 +4,13 @@ import type { DownloadResume } from '../api/options.ts'
 import type { RandomSink } from '../api/source-and-sink.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { missingRuns, plainOfRun, RUN_BYTES } from './chunk-runs.ts'
-import type { ChunkRun, SealedItem } from './media-reader.ts'
+import type { ChunkRun, MediaReader } from './media-reader.ts'
 
 /** Writes of one run that may be on their way at once. */
 const WRITES_AHEAD = 4
 
 export interface RandomDownload {
-  readonly item: SealedItem
+  readonly item: MediaReader
   readonly sink: RandomSink
   readonly resume: Pick<DownloadResume, 'finished' | 'onFinished'> | undefined
   /** Shared by all large downloads of a client. What fits into one request is limited by whoever asks for many. */

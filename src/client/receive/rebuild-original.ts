@@ -9,42 +9,42 @@ import type { KeepPlace, RandomSink } from '../api/source-and-sink.ts'
 import type { MadeItem, ManifestItem } from '../manifest.ts'
 import type { DownloadResume } from '../api/options.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
-import { itemId, hasEnded, isMade, isOther } from './download-context.ts'
+import { itemId, isEnded, hasOriginal, isOther } from './download-context.ts'
 import { keepGrowing } from './follow-chunks.ts'
-import { KeptFilm } from './stored-film.ts'
+import { StoredFilm } from './stored-film.ts'
 import { MediaSource } from './media-source.ts'
 import { openOriginal } from './original-file.ts'
 import type { OwnMedia } from './original-file.ts'
 import { downloadOriginal, verifyOriginal } from './original-delivery.ts'
 import { downloadAtRandom } from './random-download.ts'
 import type { ReadableItem } from './download-context.ts'
-import { SealedItem } from './media-reader.ts'
+import { MediaReader } from './media-reader.ts'
 
-export interface MadeDownload extends ItemDownload {
+export interface RebuildDownload extends ItemDownload {
   readonly item: ReadableItem
   readonly sink: RandomSink
   readonly keep?: KeepPlace | undefined
 }
 
 /** @returns length of the file; `null`: the item has other bytes now, and nothing of these went into the sink */
-export async function downloadMade(
+export async function rebuildIntoSink(
   context: DownloadContext,
-  download: MadeDownload,
+  download: RebuildDownload,
   signal: AbortSignal,
 ): Promise<number | null> {
   const { item, index, keep } = download
   const name = itemId(item, { index, suite: context.suite, parcelId: context.feed.parcelId })
-  const bytes = (await keep?.find(name)) ?? (isMade(item) ? null : await keep?.create(name)) ?? null
+  const bytes = (await keep?.find(name)) ?? (hasOriginal(item) ? null : await keep?.create(name)) ?? null
   if (!bytes) {
-    const made = await whenMade(context, download, signal)
+    const made = await waitUntilComplete(context, download, signal)
     return made && deliver(context, { ...download, item: made }, signal)
   }
   await using _ = bytes
-  const kept = new KeptFilm(bytes)
+  const kept = new StoredFilm(bytes)
   const keeping: Keeping = { ...download, kept, resume: joined(bytes.resume, download.resume), store: bytes.store }
   download.found?.(kept.bytes)
-  if (!isMade(item)) await followUntilMade(context, keeping, signal)
-  const made = await whenMade(context, download, signal)
+  if (!hasOriginal(item)) await followUntilMade(context, keeping, signal)
+  const made = await waitUntilComplete(context, download, signal)
   if (!made) {
     download.moved(-kept.bytes)
     await bytes.discard()
@@ -54,18 +54,18 @@ export async function downloadMade(
 }
 
 /** Once all of it is sent; `null` when other bytes are sent instead. */
-export async function whenMade(
+export async function waitUntilComplete(
   { feed }: DownloadContext,
   { item, index }: { readonly item: ReadableItem; readonly index: number },
   signal: AbortSignal,
 ): Promise<MadeItem | null> {
-  const wanted = (now: ManifestItem): now is ManifestItem => isMade(now) || isOther(now, item)
-  const now = isMade(item) ? item : await feed.waitForItem(index, wanted, signal)
-  return isMade(now) && !isOther(now, item) ? now : null
+  const wanted = (now: ManifestItem): now is ManifestItem => hasOriginal(now) || isOther(now, item)
+  const now = hasOriginal(item) ? item : await feed.waitForItem(index, wanted, signal)
+  return hasOriginal(now) && !isOther(now, item) ? now : null
 }
 
-interface Keeping extends MadeDownload {
-  readonly kept: KeptFilm
+interface Keeping extends RebuildDownload {
+  readonly kept: StoredFilm
   readonly store: RandomSink
 }
 
@@ -75,14 +75,14 @@ async function followUntilMade(context: DownloadContext, keeping: Keeping, signa
   const { item, index } = keeping
   const ended = new AbortController()
   const both = AbortSignal.any([signal, ended.signal])
-  const isNews = (now: ManifestItem): now is ManifestItem => isMade(now) || isOther(now, item)
+  const isNews = (now: ManifestItem): now is ManifestItem => hasOriginal(now) || isOther(now, item)
   const watching = feed.lookForItem(index, isNews, both).finally(() => ended.abort())
   watching.catch(() => undefined)
   try {
     await follow(context, keeping, both)
   } catch (error) {
     // What the server has dropped may be sent anew; only the parcel tells.
-    if (!ended.signal.aborted && !hasEnded(error)) throw error
+    if (!ended.signal.aborted && !isEnded(error)) throw error
   } finally {
     ended.abort()
   }
@@ -110,7 +110,7 @@ async function follow(
 
 async function deliver(
   context: DownloadContext,
-  download: MadeDownload & { readonly item: MadeItem; readonly own?: OwnMedia },
+  download: RebuildDownload & { readonly item: MadeItem; readonly own?: OwnMedia },
   signal: AbortSignal,
 ): Promise<number> {
   const { sink, resume, moved } = download
@@ -133,9 +133,9 @@ function deliverKept(
   const own: OwnMedia = async (source, inner) => {
     // Padding is kept like content: whoever followed could not tell them apart.
     const facts = { ...item, bytes: plainLength(item.sealedBytes, item.chunkBytes) }
-    const padded = new SealedItem({ source, suite, role: 'media', facts })
+    const padded = new MediaReader({ source, suite, role: 'media', facts })
     await downloadAtRandom({ item: padded, sink: store, resume: kept.resume(), ranges, parallel, moved }, inner)
-    const whole = new SealedItem({ source, suite, role: 'media', facts: item })
+    const whole = new MediaReader({ source, suite, role: 'media', facts: item })
     await kept.checkPadding(item, inner)
     return { item: whole, chunks: kept.chunksOf(whole), isHere: true }
   }

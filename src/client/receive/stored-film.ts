@@ -6,8 +6,8 @@ import type { TakeChunk } from './chunk-store.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 import type { OwnChunks } from './original-file.ts'
 import { merged } from './chunk-runs.ts'
-import { isZero } from './media-reader.ts'
-import type { SealedItem } from './media-reader.ts'
+import { isZeroFrom } from './media-reader.ts'
+import type { MediaReader } from './media-reader.ts'
 
 /** Followed bytes are noted when so many have come. */
 const NOTE_BYTES = 1024 * 1024
@@ -15,7 +15,7 @@ const NOTE_BYTES = 1024 * 1024
 const READ_BYTES = 1024 * 1024
 
 /** What a place holds of a film: its plaintext, padding included, chunk by chunk. */
-export class KeptFilm {
+export class StoredFilm {
   readonly #kept: KeptBytes
   #ranges: PlainRange[]
   #noted: number
@@ -68,12 +68,12 @@ export class KeptFilm {
     const padded = plainLength(sealedBytes, chunkBytes)
     for (let at = bytes; at < padded; at += READ_BYTES) {
       const read = await this.#kept.store.read(at, Math.min(padded, at + READ_BYTES), signal)
-      if (!isZero(read, 0)) throw damagedMedia()
+      if (!isZeroFrom(read, 0)) throw damagedMedia()
     }
   }
 
   /** Its chunks, once all of them are kept. */
-  chunksOf(item: SealedItem): OwnChunks {
+  chunksOf(item: MediaReader): OwnChunks {
     return {
       take: async (wanted: readonly number[], take: TakeChunk, signal: AbortSignal): Promise<void> => {
         for (const chunk of wanted) {

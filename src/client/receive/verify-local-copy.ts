@@ -13,7 +13,7 @@ import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
 import type { CompleteItem, ManifestItem } from '../manifest.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
 import { readAll } from '../wire/http.ts'
-import { isMade } from './download-context.ts'
+import { hasOriginal } from './download-context.ts'
 import type { DownloadContext, ItemDownload } from './item-download.ts'
 import { grantOf, MediaSource } from './media-source.ts'
 import { openOriginal } from './original-file.ts'
@@ -79,7 +79,7 @@ export async function compareItem(
   const { media: mediaId, sealedBytes } = item
   try {
     if (item.original) {
-      if (!isMade(item)) return false
+      if (!hasOriginal(item)) return false
       await using opened = await openOriginal(context, { item, resume }, signal)
       return await holdsOriginal({ file: opened.file, source, suite }, signal)
     }

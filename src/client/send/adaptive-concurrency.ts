@@ -10,7 +10,7 @@ const QUICK_MS = 400
  * How many parts of a media that is being watched travel at once. All that travel share the line, so each one more
  * delays the one that receivers wait for; yet on a fast line with a long delay, few of them would leave it idle.
  */
-export class Flight {
+export class AdaptiveConcurrency {
   readonly #limit = pLimit(FIRST_IN_FLIGHT)
 
   /** Waits for its turn, then does `work`, which sends one part. */

@@ -8,7 +8,7 @@ import type { SealedMedia } from '../manifest.ts'
 import type { Server } from '../wire/http.ts'
 import { putPart } from '../wire/uploads.ts'
 import type { PartRequest } from '../wire/uploads.ts'
-import { Flight } from './adaptive-concurrency.ts'
+import { AdaptiveConcurrency } from './adaptive-concurrency.ts'
 import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 import type { PartBuffer } from '../bytes/buffers.ts'
 import { partFingerprint, sha256 } from './part-hashing.ts'
@@ -36,14 +36,14 @@ export class LargeSend {
   readonly #whole: Promise<PartHash>
   readonly #readable = new ReadablePrefix()
   /** Where receivers watch: what they wait for first is to arrive first. */
-  readonly #flight: Flight | null
+  readonly #flight: AdaptiveConcurrency | null
   #sealedBytes = 0
   #dataBytes = 0
 
   constructor(options: LargeSendOptions) {
     this.#options = options
     this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
-    this.#flight = options.media.partBytes === undefined ? null : new Flight()
+    this.#flight = options.media.partBytes === undefined ? null : new AdaptiveConcurrency()
     this.#whole = options.context.hashing.start()
     this.#whole.catch(() => undefined)
   }
@@ -134,7 +134,7 @@ interface SealedPart extends PlainPart {
   readonly hashed: Promise<void>
 }
 
-export interface Delivery {
+export interface PartDelivery {
   readonly server: Server
   readonly suite: CryptoSuite
   readonly hashing: Pick<PartHashing, 'md5'>
@@ -150,7 +150,7 @@ export type OutgoingPart = Omit<PartRequest, 'sha256'>
  * Makes one part durable, straight into the store or else through the server.
  * @returns true when the server had it already, and nothing was sent
  */
-export async function deliverPart(delivery: Delivery, part: OutgoingPart, signal: AbortSignal): Promise<boolean> {
+export async function deliverPart(delivery: PartDelivery, part: OutgoingPart, signal: AbortSignal): Promise<boolean> {
   const outcome = delivery.direct ? await intoStore(delivery, part, signal) : 'refused'
   if (outcome !== 'refused') return outcome === 'had'
   const digest = delivery.digests ? await sha256(delivery.suite, part.sealed) : null
@@ -159,7 +159,7 @@ export async function deliverPart(delivery: Delivery, part: OutgoingPart, signal
 }
 
 async function intoStore(
-  { server, hashing }: Delivery,
+  { server, hashing }: PartDelivery,
   { sealed, onSent, ...place }: OutgoingPart,
   signal: AbortSignal,
 ): Promise<DirectOutcome> {

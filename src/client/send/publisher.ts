@@ -3,7 +3,7 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { formatLink } from '../link.ts'
 import { mediaOfItem } from '../item-media.ts'
 import { isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest.ts'
@@ -30,7 +30,7 @@ const MAX_OVERTAKEN = 5
 export interface PublisherOptions {
   readonly server: Server
   readonly suite: CryptoSuite
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly journal: SendJournal
   readonly ttlSeconds: number | undefined
   readonly items: readonly SendItem[]
@@ -39,7 +39,7 @@ export interface PublisherOptions {
 }
 
 /** A track of the film of an item. */
-export interface TrackPlace {
+export interface TrackPosition {
   readonly index: number
   readonly track: number
 }
@@ -136,18 +136,18 @@ export class Publisher {
     return uncovered
   }
 
-  trackBegun({ index, track }: TrackPlace, begun: Begun): void {
+  trackBegun({ index, track }: TrackPosition, begun: Begun): void {
     this.#films.get(index)?.trackBegun(track, begun)
     this.#cover(begun.media)
   }
 
-  trackSent({ index, track }: TrackPlace, sealed: SealedMedia): void {
+  trackSent({ index, track }: TrackPosition, sealed: SealedMedia): void {
     this.#films.get(index)?.trackSent(track, sealed)
     this.#cover(sealed.media)
   }
 
   /** Receivers can read so many bytes from the first on: of a track, or of the item itself. */
-  readable({ index, track }: TrackPlace | { readonly index: number; readonly track: null }, bytes: number): void {
+  readable({ index, track }: TrackPosition | { readonly index: number; readonly track: null }, bytes: number): void {
     const film = this.#films.get(index)
     if (!film) return
     if (track === null) film.ownReadable(bytes)

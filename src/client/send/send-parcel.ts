@@ -2,13 +2,13 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import pLimit from 'p-limit'
 
 import { NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { manifestItemSchema, previewSchema } from '../manifest.ts'
 import type { RefusedItem, SendItem, SendOptions } from '../api/options.ts'
-import { laneOf, Lanes } from '../concurrency/item-lanes.ts'
+import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
 import type { Lane } from '../concurrency/item-lanes.ts'
 import { ProgressMeter } from '../progress.ts'
-import { isPassing } from '../wire/retry.ts'
+import { isPassing } from '../wire/retrier.ts'
 import type { Sent } from '../sealift.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { checkManifestFits, describedItem } from './check-items.ts'
@@ -25,7 +25,7 @@ const PICTURES_AT_ONCE = 2
 
 export interface SendParcelOptions {
   readonly context: SendContext
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly journal: SendJournal
   readonly items: readonly SendItem[]
   readonly options: SendOptions
@@ -90,7 +90,7 @@ class SendRun {
 
   /** Thumbnails first; then each lane by size, what is of unknown length last. */
   #spawnAll(group: TaskGroup, early: boolean): void {
-    const lanes = new Lanes(this.#send.limits)
+    const lanes = new ItemLanes(this.#send.limits)
     const changed = (): void => this.#publisher.updateSoon(group)
     const thumbnails = this.#outgoing.filter(({ item }) => item.thumbnail)
     const planned = this.#outgoing

@@ -3,7 +3,7 @@ import pLimit from 'p-limit'
 import { isSealiftError } from '../../protocol/errors.ts'
 import { HEADER } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { isPassing } from '../wire/retry.ts'
+import { isPassing } from '../wire/retrier.ts'
 import type { Server, ServerRequest } from '../wire/http.ts'
 import type { ItemJournal } from './send-journal.ts'
 

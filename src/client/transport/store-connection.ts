@@ -1,6 +1,6 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import { abortReason } from '../concurrency/abort.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { isLoopback } from '../link.ts'
 import { addressClass } from './address-class.ts'
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts'
@@ -22,32 +22,32 @@ const STALL_TIMEOUT_MS = 15_000
  */
 export type StoreTrouble = 'refused' | 'absent' | 'taken' | 'failed'
 
-export interface StorePathOptions {
+export interface StoreConnectionOptions {
   readonly transport: Transport
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   /** Whose store it is. */
   readonly server: string
   readonly stallTimeoutMs: number
 }
 
 export type StoreRequest = Pick<TransportRequest, 'method' | 'body' | 'onSent' | 'signal'> & {
-  readonly address: StoreAddress
+  readonly address: PresignedUrl
   readonly headers?: Readonly<Record<string, string>>
 }
 
 /** The way from this client to the store of one server, past the server; and whether it is worth trying. */
-export class StorePath {
-  readonly #options: StorePathOptions
+export class StoreConnection {
+  readonly #options: StoreConnectionOptions
   #failures = 0
   #worked = false
   #failedAt = -Infinity
   #leftAloneUntil = -Infinity
 
-  constructor(options: StorePathOptions) {
+  constructor(options: StoreConnectionOptions) {
     this.#options = options
   }
 
-  get clock(): Clock {
+  get clock(): MonotonicClock {
     return this.#options.clock
   }
 
@@ -85,7 +85,7 @@ export class StorePath {
    * @throws the abort alone
    */
   async request({ address, headers, ...request }: StoreRequest): Promise<TransportResponse | StoreTrouble> {
-    if (!isUsableAddress(address, this.#options.server)) {
+    if (!isUsableUrl(address, this.#options.server)) {
       this.leave()
       return 'failed'
     }
@@ -115,12 +115,12 @@ function troubleOf(status: number): StoreTrouble {
 }
 
 /** Transports tell the length of a body themselves; `fetch` refuses to be told. */
-function withoutLength(headers: StoreAddress['headers']): Record<string, string> {
+function withoutLength(headers: PresignedUrl['headers']): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length'))
 }
 
 /** Where the store takes or gives the bytes of a part. Its URL is a secret. */
-export interface StoreAddress {
+export interface PresignedUrl {
   readonly url: string
   /** Sent exactly so. */
   readonly headers: Readonly<Record<string, string>>
@@ -134,7 +134,7 @@ const STORE_HEADER = /^(content-(length|md5|type)|if-none-match|x-amz-[a-z0-9-]+
  * services of their own machine, nor one with TLS to a store without. Where the connection leads is judged by the
  * transport, if it can.
  */
-export function isUsableAddress({ url: text, headers }: StoreAddress, server: string): boolean {
+export function isUsableUrl({ url: text, headers }: PresignedUrl, server: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') return false
   const { protocol, hostname } = new URL(server)

@@ -5,10 +5,10 @@ import type { WireErrorCode } from '../../protocol/errors.ts'
 import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
 import { problem } from '../../protocol/schemas.ts'
 import { lingering, throwIfAborted } from '../concurrency/abort.ts'
-import type { StorePath } from '../transport/store-connection.ts'
+import type { StoreConnection } from '../transport/store-connection.ts'
 import { assertHeaderValue } from './credential.ts'
 import { serverBase } from '../link.ts'
-import type { Retrier } from './retry.ts'
+import type { Retrier } from './retrier.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts'
 import type { Credential, SentToken } from './credential.ts'
 
@@ -30,7 +30,7 @@ export interface ServerAccess {
   /** Base URLs of servers found to take manifests as JSON alone. */
   readonly jsonOnly?: Set<string>
   /** The way to its store; `null` or absent: everything goes through the server. */
-  readonly store?: StorePath | null
+  readonly store?: StoreConnection | null
 }
 
 export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' | 'onSent' | 'signal'> {
@@ -46,7 +46,7 @@ export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' 
 export class Server {
   readonly base: string
   readonly retrier: Retrier
-  readonly store: StorePath | null
+  readonly store: StoreConnection | null
   readonly #access: ServerAccess
 
   constructor(access: ServerAccess) {

@@ -48,7 +48,7 @@ export async function replaceManifest(server: Server, request: ReplaceRequest, s
   }
 }
 
-export interface ParcelVersion {
+export interface SealedVersion {
   readonly version: number
   readonly sealed: Uint8Array<ArrayBuffer>
   /** Whether its media may be fetched from the store behind the server. */
@@ -67,7 +67,7 @@ export function readParcel(
   server: Server,
   { parcelId, after, waitSeconds = 0 }: ReadParcelRequest,
   signal: AbortSignal,
-): Promise<ParcelVersion | null> {
+): Promise<SealedVersion | null> {
   return server.retrier.run(signal, async () => {
     const response = await server.attempt({
       method: 'GET',
@@ -96,7 +96,7 @@ export function endParcel(
 }
 
 /** Whether the server knows a parcel that has expired or was deleted. */
-export async function hasEnded(server: Server, parcelId: string, signal: AbortSignal): Promise<boolean> {
+export async function hasParcelEnded(server: Server, parcelId: string, signal: AbortSignal): Promise<boolean> {
   try {
     await readParcel(server, { parcelId }, signal)
     return false

@@ -1,5 +1,5 @@
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { Numbers } from '../../client/original/number-list.ts'
+import { NumberList } from '../../client/original/number-list.ts'
 
 /** Four 32-bit words: a SHA-256, its first half. */
 export type Fingerprint = readonly [number, number, number, number]
@@ -22,15 +22,15 @@ const MAX_ALIKE = 32
 
 /** Where samples lie, looked up by their first bytes: forty bytes each. */
 export class SampleTable {
-  readonly #offsets = new Numbers(64)
-  readonly #lengths = new Numbers(32)
-  readonly #heads = new Numbers(32)
-  readonly #tails = new Numbers(32)
-  readonly #prints = [new Numbers(32), new Numbers(32), new Numbers(32), new Numbers(32)] as const
+  readonly #offsets = new NumberList(64)
+  readonly #lengths = new NumberList(32)
+  readonly #heads = new NumberList(32)
+  readonly #tails = new NumberList(32)
+  readonly #prints = [new NumberList(32), new NumberList(32), new NumberList(32), new NumberList(32)] as const
   readonly #filter = new Uint8Array(2 ** (FILTER_BITS - 3))
   /** One more than the newest sample of each bucket; each sample points to the one before. 0: none. */
   readonly #buckets = new Uint32Array(2 ** BUCKET_BITS)
-  readonly #before = new Numbers(32)
+  readonly #before = new NumberList(32)
 
   get length(): number {
     return this.#offsets.length

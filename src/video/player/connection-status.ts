@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../../client/concurrency/abort.ts'
-import { isPassing } from '../../client/wire/retry.ts'
+import { isPassing } from '../../client/wire/retrier.ts'
 import type { FilmReadOptions } from '../../client/index.ts'
 
 /** Reads that fail for a shorter time do not count as offline. */

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
 import { addressClass } from '../../../src/client/transport/address-class.ts'
-import { isUsableAddress } from '../../../src/client/transport/store-connection.ts'
+import { isUsableUrl } from '../../../src/client/transport/store-connection.ts'
 
 const byte = fc.integer({ min: 0, max: 255 })
 const ipv4 = fc.tuple(byte, byte, byte, byte)
@@ -91,12 +91,12 @@ describe('threat: the class of an address', () => {
       fc.property(local, fc.constantFrom(...URL_SPELLINGS), fc.constantFrom(...MAPPINGS), (address, spell, map) => {
         for (const host of [spell(address), `[${map(address)}]`]) {
           const url = `http://${host}:9000/part`
-          expect(isUsableAddress({ url, headers: {} }, 'http://media.example'), url).toBe(false)
-          expect(isUsableAddress({ url, headers: {} }, 'http://127.0.0.1:7325'), url).toBe(true)
+          expect(isUsableUrl({ url, headers: {} }, 'http://media.example'), url).toBe(false)
+          expect(isUsableUrl({ url, headers: {} }, 'http://127.0.0.1:7325'), url).toBe(true)
         }
       }),
     )
     for (const host of ['localhost', 'localhost.', 'LOCALHOST', 'x.localhost', '%6cocalhost', '１２７.0.0.1'])
-      expect(isUsableAddress({ url: `http://${host}/`, headers: {} }, 'http://media.example'), host).toBe(false)
+      expect(isUsableUrl({ url: `http://${host}/`, headers: {} }, 'http://media.example'), host).toBe(false)
   })
 })

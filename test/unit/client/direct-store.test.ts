@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { piecesOf } from '../../../src/client/direct/presigned-urls.ts'
-import { isUsableAddress, StorePath } from '../../../src/client/transport/store-connection.ts'
+import { piecesOf } from '../../../src/client/direct/media-urls.ts'
+import { isUsableUrl, StoreConnection } from '../../../src/client/transport/store-connection.ts'
 import { HashThread } from '../../../src/client/node/hash-thread.ts'
 import { hashingHere } from '../../../src/client/send/part-hashing.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../../../src/client/transport/transport.ts'
@@ -18,7 +18,7 @@ afterEach(() => {
 })
 
 /** Answers with a status, or as a broken connection does. */
-function storePath(status: () => number | Error, now: () => number = () => 0): StorePath {
+function storePath(status: () => number | Error, now: () => number = () => 0): StoreConnection {
   const transport: Transport = {
     request(request) {
       requests.push(request)
@@ -35,15 +35,15 @@ function storePath(status: () => number | Error, now: () => number = () => 0): S
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   const clock = { now, sleep: () => Promise.resolve() }
-  return new StorePath({ transport, clock, server: SERVER, stallTimeoutMs: 60_000 })
+  return new StoreConnection({ transport, clock, server: SERVER, stallTimeoutMs: 60_000 })
 }
 
 describe('an address that a server gives', () => {
   test('is used when it leads to a store', () => {
-    expect(isUsableAddress(address, SERVER)).toBe(true)
+    expect(isUsableUrl(address, SERVER)).toBe(true)
     const headers = { 'Content-MD5': 'x', 'content-length': '1', 'x-amz-meta-a': '' }
-    expect(isUsableAddress({ url: 'http://store.lan/a', headers }, 'http://media.lan')).toBe(true)
-    expect(isUsableAddress({ url: 'http://127.0.0.1:9000/a', headers: {} }, 'http://localhost:7325')).toBe(true)
+    expect(isUsableUrl({ url: 'http://store.lan/a', headers }, 'http://media.lan')).toBe(true)
+    expect(isUsableUrl({ url: 'http://127.0.0.1:9000/a', headers: {} }, 'http://localhost:7325')).toBe(true)
   })
 
   test.each([
@@ -56,7 +56,7 @@ describe('an address that a server gives', () => {
     ['no address at all', 'store', {}],
     ['a header that a store has no use for', 'https://store.example/', { authorization: 'Bearer x' }],
   ])('is not used when it is or has %s', async (_, url, headers) => {
-    expect(isUsableAddress({ url, headers }, SERVER)).toBe(false)
+    expect(isUsableUrl({ url, headers }, SERVER)).toBe(false)
     const path = storePath(() => 200)
     expect(await path.request({ method: 'GET', address: { url, headers }, signal })).toBe('failed')
     expect(requests).toEqual([])

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 
-import type { Clock } from '../../../src/client/concurrency/clock.ts'
+import type { MonotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
 import { sealManifest } from '../../../src/client/manifest-codec.ts'
 import { ParcelFeed } from '../../../src/client/receive/parcel-feed.ts'
-import { Retrier } from '../../../src/client/wire/retry.ts'
+import { Retrier } from '../../../src/client/wire/retrier.ts'
 import type { TransportResponse } from '../../../src/client/transport/transport.ts'
 import { fixedCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
@@ -17,7 +17,7 @@ const sealed = await sealManifest(
 )
 
 /** Time passes only while somebody sleeps. */
-function sleepingClock(): Clock {
+function sleepingClock(): MonotonicClock {
   let at = 0
   return {
     now: () => at,
@@ -29,7 +29,7 @@ function sleepingClock(): Clock {
 }
 
 /** A feed of a server that answers at once, whatever wait it is asked for. */
-function feedOf(clock: Clock, versionOf: (request: number) => number | null): ParcelFeed {
+function feedOf(clock: MonotonicClock, versionOf: (request: number) => number | null): ParcelFeed {
   let requests = 0
   const request = (): Promise<TransportResponse> => {
     const version = versionOf(requests)

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 
-import type { Clock } from '../../../src/client/concurrency/clock.ts'
+import type { MonotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
 import type { TrackProgress } from '../../../src/client/api/outgoing-film.ts'
-import { Retrier } from '../../../src/client/wire/retry.ts'
+import { Retrier } from '../../../src/client/wire/retrier.ts'
 import { Publisher } from '../../../src/client/send/publisher.ts'
 import { MemoryJournal } from '../../../src/client/send/send-journal.ts'
 import { TaskGroup } from '../../../src/client/concurrency/task-group.ts'
@@ -21,7 +21,7 @@ type Segment = [number, number, number]
 /** A server that counts versions of one parcel, and a clock that jumps to whatever is waited for. */
 function stage() {
   const seen = { version: 0, nowMs: 0, versionsAtMs: [] as number[] }
-  const clock: Clock = {
+  const clock: MonotonicClock = {
     now: () => seen.nowMs,
     sleep: ms => {
       seen.nowMs += ms

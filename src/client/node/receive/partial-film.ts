@@ -7,7 +7,7 @@ import type { ReceiveJournal } from './receive-journal.ts'
 /** Only for its owner: it never becomes the file that was asked for. */
 const OWNER_ONLY = 0o600
 
-export interface FilmPlaceOptions {
+export interface PartialFilmOptions {
   readonly journal: ReceiveJournal
   /** The folder that is received into. */
   readonly root: string
@@ -16,12 +16,12 @@ export interface FilmPlaceOptions {
 }
 
 /** Keeps the film of one item in a hidden file beside the one that will be put together from it. */
-export class FilmPlace implements KeepPlace {
-  readonly #options: FilmPlaceOptions
+export class PartialFilm implements KeepPlace {
+  readonly #options: PartialFilmOptions
   /** By the name of the journal's entries. */
   readonly #used = new Map<string, PartialFile>()
 
-  constructor(options: FilmPlaceOptions) {
+  constructor(options: PartialFilmOptions) {
     this.#options = options
   }
 

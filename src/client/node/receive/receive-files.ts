@@ -5,10 +5,10 @@ import { isSealiftError } from '../../../protocol/errors.ts'
 import type { SealiftError } from '../../../protocol/errors.ts'
 import type { DownloadResume, TransferOptions } from '../../api/options.ts'
 import type { DownloadTarget, ItemResult, OpenedSink, Parcel, ParcelItem } from '../../api/parcel.ts'
-import { isPassing } from '../../wire/retry.ts'
+import { isPassing } from '../../wire/retrier.ts'
 import { assignPaths } from './safe-names.ts'
 import { fileSource } from '../files/file-source.ts'
-import { FilmPlace } from './partial-film.ts'
+import { PartialFilm } from './partial-film.ts'
 import { giveName, fileAt, PartialFile, partialPath } from './partial-file.ts'
 import type { NamedFile, ReceivedState } from './receive-journal-entries.ts'
 import { ReceiveFolders } from './receive-folders.ts'
@@ -130,7 +130,7 @@ interface FileReceiverOptions {
 interface ItemFiles {
   readonly item: ParcelItem
   readonly sink: PartialFile
-  readonly film: FilmPlace
+  readonly film: PartialFilm
 }
 
 interface ReceivedFile {
@@ -168,7 +168,7 @@ class FileReceiver implements DownloadTarget {
     const folder = await folders.folder(segments.slice(0, -1))
     const kept = await this.#reopen(before)
     const sink = kept ?? (await this.#create(item, { folder, before }))
-    const film = new FilmPlace({ journal, root: folders.root, folder })
+    const film = new PartialFilm({ journal, root: folders.root, folder })
     const files: ItemFiles = { item, sink, film }
     const resume = this.#resume(item, { finished: kept ? before.finished : [], grant: before.grant })
     return {

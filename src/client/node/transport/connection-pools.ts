@@ -16,28 +16,28 @@ const CONNECT_TIMEOUT_MS = 15_000
 /** Shorter than what servers keep idle connections for, so that none is used in the moment it is closed. */
 const KEEP_ALIVE_MS = 4_000
 
-export interface RoutesOptions {
+export interface ConnectionPoolsOptions {
   readonly connections: number
   readonly lookup?: LookupFunction
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
-export class Routes implements AsyncDisposable {
+export class ConnectionPools implements AsyncDisposable {
   readonly #connections: number
   readonly #lookup: LookupFunction | undefined
   readonly #proxies: Proxies | null
-  readonly #places = new ServerPlaces()
+  readonly #networks = new ServerNetworks()
   readonly #server: Dispatcher
   /** For loopback, which is never reached through a proxy. */
   readonly #here: Dispatcher
   /** By how near they may lead, and whether a proxy may be used. */
   readonly #stores = new Map<string, Dispatcher>()
 
-  constructor({ connections, lookup, environment = process.env }: RoutesOptions) {
+  constructor({ connections, lookup, environment = process.env }: ConnectionPoolsOptions) {
     this.#connections = connections
     this.#lookup = lookup
     this.#proxies = proxiesOf(environment)
-    const connect = notingConnect(this.#places, { timeoutMs: CONNECT_TIMEOUT_MS, lookup })
+    const connect = recordingConnect(this.#networks, { timeoutMs: CONNECT_TIMEOUT_MS, lookup })
     this.#server = this.#pool(connect, this.#proxies)
     this.#here = this.#proxies ? this.#pool(connect, null) : this.#server
   }
@@ -50,7 +50,7 @@ export class Routes implements AsyncDisposable {
     const { hostname } = new URL(url)
     const isHere = isLoopback(hostname.replace(/\.$/, ''))
     if (noNearerThan === undefined) return isHere ? this.#here : this.#server
-    const nearest = this.#places.of(new URL(noNearerThan).origin)
+    const nearest = this.#networks.of(new URL(noNearerThan).origin)
     return this.#storePool(nearest, isHere)
   }
 
@@ -62,7 +62,7 @@ export class Routes implements AsyncDisposable {
     const key = `${nearest} ${isHere}`
     const known = this.#stores.get(key)
     if (known) return known
-    const connect = judgingConnect(nearest, { timeoutMs: CONNECT_TIMEOUT_MS, lookup: this.#lookup })
+    const connect = guardedConnect(nearest, { timeoutMs: CONNECT_TIMEOUT_MS, lookup: this.#lookup })
     const made = this.#pool(connect, isHere ? null : this.#proxies)
     this.#stores.set(key, made)
     return made
@@ -81,7 +81,7 @@ interface Proxies {
 }
 
 /** As other programs read them: lower case first. `null`: none is set. */
-function proxiesOf(environment: NonNullable<RoutesOptions['environment']>): Proxies | null {
+function proxiesOf(environment: NonNullable<ConnectionPoolsOptions['environment']>): Proxies | null {
   const read = (name: string): string => environment[name] ?? environment[name.toUpperCase()] ?? ''
   const [httpProxy, httpsProxy] = [read('http_proxy'), read('https_proxy')]
   return httpProxy === '' && httpsProxy === '' ? null : { httpProxy, httpsProxy, noProxy: read('no_proxy') }
@@ -101,40 +101,40 @@ export interface ConnectionOptions {
 }
 
 /** The farthest place that connections to each server have led to. */
-export class ServerPlaces {
-  readonly #places = new Map<string, AddressClass>()
+export class ServerNetworks {
+  readonly #networks = new Map<string, AddressClass>()
 
   note(origin: string, place: AddressClass): void {
-    const known = this.#places.get(origin)
-    if (known === undefined || isNearer(known, place)) this.#places.set(origin, place)
+    const known = this.#networks.get(origin)
+    if (known === undefined || isNearer(known, place)) this.#networks.set(origin, place)
   }
 
   /** Of a server that was reached through a proxy nothing is known, which counts as far. */
   of(origin: string): AddressClass {
-    return this.#places.get(origin) ?? 'public'
+    return this.#networks.get(origin) ?? 'public'
   }
 }
 
 /** Connects anywhere, and notes where that is. */
-export function notingConnect(places: ServerPlaces, options: ConnectionOptions): Connect {
+export function recordingConnect(networks: ServerNetworks, options: ConnectionOptions): Connect {
   const connect = connector(options)
   return (to, done) =>
     connect(to, (error, socket) => {
       if (error) return done(error, null)
-      places.note(new URL(`${to.protocol}//${to.host ?? to.hostname}`).origin, placeOf(socket))
+      networks.note(new URL(`${to.protocol}//${to.host ?? to.hostname}`).origin, networkOf(socket))
       done(null, socket)
     })
 }
 
 /** Connects to nothing nearer than `nearest`. */
-export function judgingConnect(nearest: AddressClass, options: ConnectionOptions): Connect {
+export function guardedConnect(nearest: AddressClass, options: ConnectionOptions): Connect {
   const connect = connector({ ...options, lookup: judgingLookup(nearest, options.lookup ?? systemLookup) })
   return (to, done) => {
     const literal = isIP(to.hostname) ? addressClass(to.hostname) : null
     if (literal && isNearer(literal, nearest)) return done(tooNear(), null)
     connect(to, (error, socket) => {
       if (error) return done(error, null)
-      if (!isNearer(placeOf(socket), nearest)) return done(null, socket)
+      if (!isNearer(networkOf(socket), nearest)) return done(null, socket)
       socket.destroy()
       done(tooNear(), null)
     })
@@ -161,7 +161,7 @@ function judgingLookup(nearest: AddressClass, lookup: LookupFunction): LookupFun
 }
 
 /** A machine that reaches itself by its address in the network is as near as by its loopback. */
-function placeOf({ remoteAddress = '', localAddress }: Socket): AddressClass {
+function networkOf({ remoteAddress = '', localAddress }: Socket): AddressClass {
   return remoteAddress === localAddress ? 'loopback' : (addressClass(remoteAddress) ?? 'loopback')
 }
 

@@ -7,7 +7,7 @@ import { systemCode } from '../../../files/system-failure.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import { abortReason } from '../../concurrency/abort.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../../transport/transport.ts'
-import { Routes } from './connection-pools.ts'
+import { ConnectionPools } from './connection-pools.ts'
 
 /** Large bodies are handed to the socket in slices, so that progress and stalls show while they travel. */
 const SLICE_BYTES = 256 * 1024
@@ -24,18 +24,18 @@ export interface UndiciTransportOptions {
 
 /** Sends requests with undici over pooled connections. Disposing it ends requests that still run. */
 export function undiciTransport(options: UndiciTransportOptions): Transport {
-  const routes = new Routes(options)
+  const pools = new ConnectionPools(options)
   return {
     // A proxy connects on our behalf, to where it likes.
-    judgesConnections: !routes.usesProxy,
-    request: request => send(routes, request),
-    [Symbol.asyncDispose]: () => routes[Symbol.asyncDispose](),
+    judgesConnections: !pools.usesProxy,
+    request: request => send(pools, request),
+    [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
   }
 }
 
-async function send(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
+async function send(pools: ConnectionPools, request: TransportRequest): Promise<TransportResponse> {
   try {
-    const answered = routes.dispatcherFor(request).request({
+    const answered = pools.dispatcherFor(request).request({
       ...target(request.url),
       method: request.method,
       headers: requestHeaders(request),

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 
 import { NO_SIGNAL } from '../../../src/client/concurrency/abort.ts'
-import { systemClock } from '../../../src/client/concurrency/clock.ts'
-import { MediaAddresses } from '../../../src/client/direct/presigned-urls.ts'
-import { Retrier } from '../../../src/client/wire/retry.ts'
+import { monotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
+import { MediaUrls } from '../../../src/client/direct/media-urls.ts'
+import { Retrier } from '../../../src/client/wire/retrier.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
 import { fixedCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
@@ -14,7 +14,7 @@ const PARTS = 40
 const SIZE = PARTS * PART - 30
 
 interface Scene {
-  readonly addresses: MediaAddresses
+  readonly addresses: MediaUrls
   /** The ranges that were asked for. */
   readonly asked: [start: number, end: number][]
   /** Transfers that were given back. */
@@ -41,7 +41,7 @@ function scene(): Scene {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
-  const retrier = new Retrier({ clock: systemClock, random: () => 0 })
+  const retrier = new Retrier({ clock: monotonicClock, random: () => 0 })
   const server = new Server({
     server: 'http://media',
     credential: fixedCredential(null),
@@ -60,7 +60,7 @@ function scene(): Scene {
     return Promise.resolve(made.change({ transferId, sizeBytes: SIZE, partBytes: PART, parts, expiresAt }))
   }
   const made: Scene = {
-    addresses: new MediaAddresses({ server, clock, sealedBytes: SIZE, ask }),
+    addresses: new MediaUrls({ server, clock, sealedBytes: SIZE, ask }),
     asked: [],
     ended: [],
     nowMs: 0,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 
-import { laneOf, Lanes } from '../../../src/client/concurrency/item-lanes.ts'
+import { laneOf, ItemLanes } from '../../../src/client/concurrency/item-lanes.ts'
 import type { Lane } from '../../../src/client/concurrency/item-lanes.ts'
 
 const MIB = 1024 * 1024
 
 /** Jobs that run until they are let go. */
-function heldJobs(lanes: Lanes) {
+function heldJobs(lanes: ItemLanes) {
   const running: { readonly lane: Lane; readonly end: () => void }[] = []
   let most = 0
   const start = (lane: Lane): Promise<void> =>
@@ -35,7 +35,7 @@ function heldJobs(lanes: Lanes) {
 
 describe('lanes', () => {
   test('give every kind of item a place, and never more than there are', async () => {
-    const lanes = new Lanes({ small: 8, large: 2 })
+    const lanes = new ItemLanes({ small: 8, large: 2 })
     const jobs = heldJobs(lanes)
     const planned = (['tiny', 'middling', 'big', 'large'] as const).flatMap(lane =>
       Array.from({ length: 10 }, () => lane),
@@ -59,7 +59,7 @@ describe('lanes', () => {
   })
 
   test('go on when a job fails', async () => {
-    const lanes = new Lanes({ small: 1, large: 1 })
+    const lanes = new ItemLanes({ small: 1, large: 1 })
     lanes.announce(['tiny', 'tiny'])
     await expect(lanes.run('tiny', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await lanes.run('tiny', () => Promise.resolve(1))).toBe(1)

@@ -1,9 +1,9 @@
 import { isPartSize } from '../../protocol/parts.ts'
 import type { DirectRead } from '../../protocol/schemas.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
-import type { StoreAddress } from '../transport/store-connection.ts'
+import type { PresignedUrl } from '../transport/store-connection.ts'
 import { endDirect } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
@@ -30,22 +30,22 @@ interface Given {
 }
 
 /** An address in use. Dispose it when the piece is there, or will not come. */
-export interface LentAddress extends StoreAddress, Disposable {
+export interface HeldMediaUrl extends PresignedUrl, Disposable {
   readonly partBytes: number
   readonly given: Given
 }
 
-export interface MediaAddressesOptions {
+export interface MediaUrlsOptions {
   readonly server: Server
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly sealedBytes: number
   /** One attempt: asks for the addresses of the parts that hold a range. */
   readonly ask: (start: number, end: number, signal: AbortSignal) => Promise<DirectRead>
 }
 
 /** The addresses of the parts of one media: asked for some ahead, again when they expire, given back when done with. */
-export class MediaAddresses implements AsyncDisposable {
-  readonly #options: MediaAddressesOptions
+export class MediaUrls implements AsyncDisposable {
+  readonly #options: MediaUrlsOptions
   readonly #asking = new Semaphore(1)
   readonly #given = new Set<Given>()
   readonly #ending = new Set<Promise<void>>()
@@ -53,7 +53,7 @@ export class MediaAddresses implements AsyncDisposable {
   /** Parts to ask for next. */
   #parts = FIRST_PARTS
 
-  constructor(options: MediaAddressesOptions) {
+  constructor(options: MediaUrlsOptions) {
     this.#options = options
   }
 
@@ -63,7 +63,7 @@ export class MediaAddresses implements AsyncDisposable {
   }
 
   /** The address of the part that holds byte `at`. @throws what the server refuses; damaged_media */
-  async of(at: number, signal: AbortSignal): Promise<LentAddress> {
+  async of(at: number, signal: AbortSignal): Promise<HeldMediaUrl> {
     const known = this.#find(at)
     if (known) return known
     // Whoever waits here finds, most of the time, that the one before has asked for its part too.
@@ -74,12 +74,12 @@ export class MediaAddresses implements AsyncDisposable {
   }
 
   /** The store does not take them any more. */
-  forget({ given }: LentAddress): void {
+  forget({ given }: HeldMediaUrl): void {
     this.#end(given)
   }
 
   /** A piece has arrived. With the last one, the slot of these addresses is given back. */
-  done({ part, start, end }: Piece, { given }: LentAddress): void {
+  done({ part, start, end }: PartPiece, { given }: HeldMediaUrl): void {
     const left = (given.left.get(part) ?? 0) - (end - start)
     if (left > 0) given.left.set(part, left)
     else given.left.delete(part)
@@ -92,7 +92,7 @@ export class MediaAddresses implements AsyncDisposable {
     await Promise.all(this.#ending)
   }
 
-  #find(at: number): LentAddress | null {
+  #find(at: number): HeldMediaUrl | null {
     const now = this.#options.clock.now()
     for (const given of this.#given) {
       const { partBytes, parts } = given.read
@@ -102,7 +102,7 @@ export class MediaAddresses implements AsyncDisposable {
     return null
   }
 
-  async #ask(at: number, signal: AbortSignal): Promise<LentAddress | null> {
+  async #ask(at: number, signal: AbortSignal): Promise<HeldMediaUrl | null> {
     const { clock, sealedBytes, ask } = this.#options
     // Those that nobody uses would hold the slot that is asked for, where there are few.
     for (const given of this.#given) if (given.users === 0) this.#end(given)
@@ -130,7 +130,7 @@ export class MediaAddresses implements AsyncDisposable {
   }
 }
 
-function lend(given: Given, { url, headers }: StoreAddress): LentAddress {
+function lend(given: Given, { url, headers }: PresignedUrl): HeldMediaUrl {
   let lent = true
   given.users += 1
   return {
@@ -164,7 +164,7 @@ function check({ parts, partBytes, sizeBytes }: DirectRead, at: number, sealedBy
 }
 
 /** Bytes `start` (inclusive) to `end` (exclusive) of one part. */
-export interface Piece {
+export interface PartPiece {
   readonly part: number
   readonly start: number
   readonly end: number
@@ -173,8 +173,8 @@ export interface Piece {
 }
 
 /** The pieces of a range of a media, in order. */
-export function piecesOf(range: { readonly start: number; readonly end: number }, partBytes: number): Piece[] {
-  const pieces: Piece[] = []
+export function piecesOf(range: { readonly start: number; readonly end: number }, partBytes: number): PartPiece[] {
+  const pieces: PartPiece[] = []
   for (let at = range.start; at < range.end;) {
     const part = Math.floor(at / partBytes)
     const partStart = part * partBytes

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 
-import type { Clock } from '../../../src/client/concurrency/clock.ts'
-import { Retrier } from '../../../src/client/wire/retry.ts'
+import type { MonotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
+import { Retrier } from '../../../src/client/wire/retrier.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { SealiftErrorCode } from '../../../src/protocol/errors.ts'
 
 /** Time that passes only by sleeping, and at once. */
-function fakeClock(): Clock & { readonly slept: number[] } {
+function fakeClock(): MonotonicClock & { readonly slept: number[] } {
   let now = 0
   const slept: number[] = []
   return {

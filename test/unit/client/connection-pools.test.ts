@@ -3,9 +3,9 @@ import type { Server } from 'node:http'
 import type { LookupFunction, AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { systemClock } from '../../../src/client/concurrency/clock.ts'
-import { StorePath } from '../../../src/client/transport/store-connection.ts'
-import { ServerPlaces } from '../../../src/client/node/transport/connection-pools.ts'
+import { monotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
+import { StoreConnection } from '../../../src/client/transport/store-connection.ts'
+import { ServerNetworks } from '../../../src/client/node/transport/connection-pools.ts'
 import { undiciTransport } from '../../../src/client/node/transport/undici-transport.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
 
@@ -116,7 +116,7 @@ describe('threat: the store of a server on the internet', () => {
 
   it('is left alone for minutes after one such address', async () => {
     await using transport = transportWith(resolver(NAMES))
-    const store = new StorePath({ transport, clock: systemClock, server: SERVER, stallTimeoutMs: 5000 })
+    const store = new StoreConnection({ transport, clock: monotonicClock, server: SERVER, stallTimeoutMs: 5000 })
     const address = { url: `http://both.nip.io:${port}/`, headers: {} }
     expect(await store.request({ method: 'GET', address, signal: NEVER })).toBe('failed')
     expect(store.isOpen).toBe(false)
@@ -144,7 +144,7 @@ describe('the store of a server on this machine', () => {
 })
 
 it('threat: a server whose name leads to this machine now and then counts as being where it was farthest', () => {
-  const places = new ServerPlaces()
+  const places = new ServerNetworks()
   expect(places.of(SERVER)).toBe('public')
   places.note(SERVER, 'loopback')
   expect(places.of(SERVER)).toBe('loopback')

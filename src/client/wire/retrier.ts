@@ -5,7 +5,7 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import { asError, throwIfAborted } from '../concurrency/abort.ts'
-import type { Clock } from '../concurrency/clock.ts'
+import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import type { RetryEvent, RetryOptions } from '../api/options.ts'
 
 /** Worth another try: the same request may succeed later. */
@@ -35,7 +35,7 @@ const BUDGET_PER_SUCCESS = 0.2
 
 export interface RetrierOptions {
   readonly retry?: RetryOptions | undefined
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number
   readonly onRetry?: ((event: RetryEvent) => void) | undefined
@@ -50,7 +50,7 @@ export interface Attempt {
 }
 
 export class Retrier {
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #random: () => number
   readonly #patienceMs: number
   readonly #baseMs: number

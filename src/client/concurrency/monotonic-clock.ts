@@ -1,14 +1,14 @@
 import { abortReason } from './abort.ts'
 
 /** Time as the SDK sees it; tests bring their own. */
-export interface Clock {
+export interface MonotonicClock {
   /** Milliseconds that only grow; no date. */
   now(): number
   /** Resolves after `ms`; rejects as soon as `signal` aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>
 }
 
-export const systemClock: Clock = {
+export const monotonicClock: MonotonicClock = {
   now: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
