@@ -18,7 +18,7 @@ import type { Events } from './telemetry/events.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import { serverVersion } from './version.ts'
-import type { WorkerReport } from './workers/messages.ts'
+import type { WorkerReport } from './workers/worker-process.ts'
 
 export type { Stores } from './compose/open-stores.ts'
 
@@ -72,7 +72,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   const linkEvents = new LinkEvents()
   const limits = await openLimits({ config: live.current, sessions, events: linkEvents }, resources)
   const { events, metrics, health } = createTelemetry({ live, stores, limits, logTo, processMetrics })
-  linkEvents.tellTo(events)
+  linkEvents.setListener(events)
   if (storageNotes.length > 0) events.storageNotes(storageNotes)
   await recover({ ...stores, clock, events: events.upkeep }, new AbortController().signal)
   const routes = composeRoutes({ live, stores, limits, clock, readiness: () => health.readiness() }, resources)

@@ -68,7 +68,7 @@ it('one that never answers is not waited for', async () => {
   const silent = createServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
-  expect(await lineWith(url => (url.port = String(port)))).toContain('no answer in time')
+  expect(await lineWith(url => (url.port = String(port)))).toContain('no response in time')
   silent.close()
 })
 

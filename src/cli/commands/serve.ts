@@ -11,7 +11,7 @@ import type { ServerConfig } from '../../server/config/schema.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts'
 import { DEFAULT_ADMIN_PORT } from '../../server/telemetry/admin-server.ts'
 import type { Events } from '../../server/telemetry/events.ts'
-import { linkToSupervisor } from '../../server/workers/worker-link.ts'
+import { linkToSupervisor } from '../../server/workers/worker-process.ts'
 import { type CliIo, Output } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { changedKeys } from '../server/changed-keys.ts'
@@ -48,7 +48,7 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const reload = createReloader(live, sources)
   hangups.tellTo(() => void reloadAndTell(live, reload, server.events))
   using _ = live.subscribe(next => void (supervisor ?? access.follow(server.url, next)))
-  if (supervisor) supervisor.tell(server.url, () => server.report())
+  if (supervisor) supervisor.announce(server.url, () => server.report())
   else await announce(output, server, { config: live.current, access })
   if (!io.signal.aborted) await once(io.signal, 'abort')
   // Before the port is free: its next server writes a file of the same name.

@@ -2,7 +2,7 @@
 import { formatDuration } from '../../protocol/units.ts'
 import type { ValkeyConfig } from '../../server/config/schema.ts'
 import { nodesKey } from '../../server/cluster/cluster-node.ts'
-import { addressOf } from '../../server/cluster/valkey-errors.ts'
+import { addressOf } from '../../server/cluster/valkey-session.ts'
 import { openValkeyLink, type ValkeyLink } from '../../server/cluster/valkey-link.ts'
 import { explain } from '../explain.ts'
 import { CLOCK_NOTE_MS } from './check-clock.ts'

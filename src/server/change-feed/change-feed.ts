@@ -1,13 +1,12 @@
 /**
- * Wakes those who wait for something to change: a follower of an unfinished upload, a reader of the next parcel
- * version. A hint only, never the truth: who is woken (or times out) reads the record store again.
+ * Announces that a record has changed: an unfinished upload to its followers, a parcel to readers of its next version.
+ * A hint only: a listener that is woken (or times out) reads the record store again.
  */
 export interface ChangeFeed {
-  /** Wakes everyone waiting on `topic`. */
+  /** Wakes all listeners of `topic`. */
   announce(topic: string): void
   /**
-   * Begins to listen; take it before reading the record, so that a change in between is not missed.
-   * Dispose it when done.
+   * Starts to listen. Call it before reading the record, so that a change in between is not missed.
    */
   listen(topic: string): ChangeListener
 }
@@ -18,9 +17,9 @@ export interface ChangeListener extends Disposable {
 }
 
 export const blobTopic = (blobId: string): string => `blob/${blobId}`
-/** Someone stored this part. */
+/** The part was stored. */
 export const partTopic = (uploadId: string, index: number): string => `part/${uploadId}/${index}`
-/** The upload is over: complete or given up. */
+/** The upload was completed or aborted. */
 export const uploadTopic = (uploadId: string): string => `upload/${uploadId}`
 export const parcelTopic = (parcelId: string): string => `parcel/${parcelId}`
 

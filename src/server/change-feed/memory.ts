@@ -1,13 +1,13 @@
 import type { ChangeFeed, ChangeListener } from './change-feed.ts'
 
-/** A feed of one process, and what another that stands on it needs. */
+/** A feed of one process, and what the feed of a cluster needs of it. */
 export interface LocalChangeFeed extends ChangeFeed {
-  /** Wakes everyone: something may have changed, and nobody knows what. */
+  /** Wakes all listeners of all topics: any record may have changed. */
   announceAll(): void
-  readonly isHeard: boolean
+  readonly hasListeners: boolean
 }
 
-/** Wakes those who wait within this process. Forgets a topic as soon as nobody listens to it. */
+/** Wakes listeners of this process. A topic without listeners takes no memory. */
 export function createMemoryChangeFeed(): LocalChangeFeed {
   return new MemoryChangeFeed()
 }
@@ -23,7 +23,7 @@ class MemoryChangeFeed implements LocalChangeFeed {
     for (const topic of this.#topics.keys()) this.announce(topic)
   }
 
-  get isHeard(): boolean {
+  get hasListeners(): boolean {
     return this.#topics.size > 0
   }
 
@@ -42,7 +42,7 @@ class MemoryChangeFeed implements LocalChangeFeed {
 class MemoryListener implements ChangeListener {
   readonly #leave: () => void
   #announced = false
-  #answer: ((announced: boolean) => void) | null = null
+  #resolve: ((announced: boolean) => void) | null = null
 
   constructor(leave: () => void) {
     this.#leave = leave
@@ -50,7 +50,7 @@ class MemoryListener implements ChangeListener {
 
   wake(): void {
     this.#announced = true
-    this.#answer?.(true)
+    this.#resolve?.(true)
   }
 
   async next(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
@@ -61,24 +61,24 @@ class MemoryListener implements ChangeListener {
     return announced
   }
 
-  /** Whoever still waits is told that nothing came. */
+  /** A pending `next` resolves false. */
   [Symbol.dispose](): void {
     this.#leave()
-    this.#answer?.(false)
+    this.#resolve?.(false)
   }
 
   async #wait(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    const giveUp = () => resolve(false)
-    const timer = setTimeout(giveUp, timeoutMs)
-    signal.addEventListener('abort', giveUp, { once: true })
-    this.#answer = resolve
+    const onEnd = () => resolve(false)
+    const timer = setTimeout(onEnd, timeoutMs)
+    signal.addEventListener('abort', onEnd, { once: true })
+    this.#resolve = resolve
     try {
       return await promise
     } finally {
-      this.#answer = null
+      this.#resolve = null
       clearTimeout(timer)
-      signal.removeEventListener('abort', giveUp)
+      signal.removeEventListener('abort', onEnd)
     }
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Wakes those who wait on any node. Each node hears one channel; a message names the topics that changed, shortened so
- * that whoever reads along learns no id.
+ * Wakes listeners on all nodes. Every node subscribes to one channel; a message names the topics that changed, hashed so
+ * that Valkey reveals no id.
  *
- * [Note: doubt] A message may get lost: published while a connection breaks, or held up in a server that stands still.
- * While somebody listens, a node therefore asks a dozen times a second whether it still hears, and as long as the answer
- * does not come, everyone here is woken every 200 ms and looks for themselves; once more when it hears again.
+ * [Note: lost messages] A message may be lost when a connection breaks, or late when the server hangs. While it has
+ * listeners, a node therefore sends a PING twelve times a second. Until the response comes, all its listeners are woken
+ * every 200 ms to read the records; and once more when the response comes.
  */
 import { createHash } from 'node:crypto'
 
@@ -16,46 +16,46 @@ export interface ValkeyChangeFeedOptions {
   readonly node: ClusterNode
 }
 
-/** Resolves when it hears the other nodes. The caller owns `node`, and disposes of it after the feed. */
+/** Resolves when it receives messages of the other nodes. The caller owns `node`, and disposes of it after the feed. */
 export async function openValkeyChangeFeed({ node }: ValkeyChangeFeedOptions): Promise<ChangeFeed & Disposable> {
   const feed = new ValkeyChangeFeed(node)
-  await node.link.hear('changes', message => feed.hear(message))
+  await node.link.subscribe('changes', message => feed.receive(message))
   return feed
 }
 
-const PULSE_MS = 80
-/** Those who may not hear are woken at every second pulse: well within 200 ms. */
-const WAKE_EVERY_PULSES = 2
-/** Topics of one message, and of what is kept while there is no link; beyond it, everyone is woken. */
+const PING_MS = 80
+/** Without a response, listeners are woken at every second ping: within 200 ms. */
+const WAKE_EVERY_PINGS = 2
+/** Most topics of a message, and retained while the link is down; beyond it, all listeners are woken. */
 const MAX_TOPICS = 1000
-const EVERYTHING = '*'
+const ALL_TOPICS = '*'
 
 class ValkeyChangeFeed implements ChangeFeed, Disposable {
   readonly #node: ClusterNode
   readonly #local: LocalChangeFeed = createMemoryChangeFeed()
   readonly #timer: NodeJS.Timeout
   readonly #watch: Disposable
-  readonly #toTell = new Set<string>()
-  #isTelling = false
-  /** Pulses since the last answer. */
-  #unanswered = 0
-  #isAsking = false
+  readonly #unpublished = new Set<string>()
+  #isPublishing = false
+  /** Pings since the last response. */
+  #pings = 0
+  #isPinging = false
 
   constructor(node: ClusterNode) {
     this.#node = node
-    this.#watch = node.watch({ joined: () => this.#catchUp() })
-    this.#timer = setInterval(() => this.#pulse(), PULSE_MS).unref()
+    this.#watch = node.watch({ joined: () => this.#rejoined() })
+    this.#timer = setInterval(() => this.#tick(), PING_MS).unref()
   }
 
   announce(topic: string): void {
-    const name = shortened(topic)
-    this.#local.announce(name)
-    this.#remember(name)
-    void this.#tell()
+    const hashed = hashedTopic(topic)
+    this.#local.announce(hashed)
+    this.#retain(hashed)
+    void this.#publishAll()
   }
 
   listen(topic: string): ChangeListener {
-    return this.#local.listen(shortened(topic))
+    return this.#local.listen(hashedTopic(topic))
   }
 
   [Symbol.dispose](): void {
@@ -63,76 +63,76 @@ class ValkeyChangeFeed implements ChangeFeed, Disposable {
     this.#watch[Symbol.dispose]()
   }
 
-  #remember(topic: string): void {
-    if (this.#toTell.has(EVERYTHING)) return
-    const isTooMuch = topic === EVERYTHING || this.#toTell.size >= MAX_TOPICS
-    if (isTooMuch) this.#toTell.clear()
-    this.#toTell.add(isTooMuch ? EVERYTHING : topic)
+  #retain(topic: string): void {
+    if (this.#unpublished.has(ALL_TOPICS)) return
+    const isTooMuch = topic === ALL_TOPICS || this.#unpublished.size >= MAX_TOPICS
+    if (isTooMuch) this.#unpublished.clear()
+    this.#unpublished.add(isTooMuch ? ALL_TOPICS : topic)
   }
 
-  /** What is announced while a message is on its way goes with the next one; what could not be told is told later. */
-  async #tell(): Promise<void> {
-    if (this.#isTelling) return
-    this.#isTelling = true
-    // What changes in the same turn goes along.
+  /** Topics announced while a message is in flight go out with the next one; topics of a failed message are retained. */
+  async #publishAll(): Promise<void> {
+    if (this.#isPublishing) return
+    this.#isPublishing = true
+    // Collects the topics of this turn.
     await Promise.resolve()
     try {
-      while (this.#toTell.size > 0 && this.#node.link.isUp) await this.#publish()
+      while (this.#unpublished.size > 0 && this.#node.link.isUp) await this.#publish()
     } finally {
-      this.#isTelling = false
+      this.#isPublishing = false
     }
   }
 
   async #publish(): Promise<void> {
-    const topics = [...this.#toTell]
-    this.#toTell.clear()
+    const topics = [...this.#unpublished]
+    this.#unpublished.clear()
     const message = [this.#node.id, ...topics].join(' ')
     try {
       await this.#node.link.send(['PUBLISH', `${this.#node.link.prefix}changes`, message])
     } catch {
-      for (const topic of topics) this.#remember(topic)
+      for (const topic of topics) this.#retain(topic)
     }
   }
 
-  hear(message: string): void {
+  receive(message: string): void {
     const [from, ...topics] = message.split(' ')
     if (from === this.#node.id) return
     for (const topic of topics) {
-      if (topic === EVERYTHING) this.#local.announceAll()
+      if (topic === ALL_TOPICS) this.#local.announceAll()
       else this.#local.announce(topic)
     }
   }
 
-  #catchUp(): void {
+  #rejoined(): void {
     this.#local.announceAll()
-    void this.#tell()
+    void this.#publishAll()
   }
 
-  #pulse(): void {
-    if (!this.#local.isHeard) {
-      this.#unanswered = 0
+  #tick(): void {
+    if (!this.#local.hasListeners) {
+      this.#pings = 0
       return
     }
-    if (this.#unanswered % WAKE_EVERY_PULSES === 1) this.#local.announceAll()
-    this.#unanswered += 1
-    if (!this.#isAsking && this.#node.link.isUp) void this.#ask()
+    if (this.#pings % WAKE_EVERY_PINGS === 1) this.#local.announceAll()
+    this.#pings += 1
+    if (!this.#isPinging && this.#node.link.isUp) void this.#ping()
   }
 
-  /** Messages and answers come in order on one connection: after an answer nothing older is still to come. */
-  async #ask(): Promise<void> {
-    this.#isAsking = true
+  /** One connection delivers messages and responses in order: after a response, no earlier message is in flight. */
+  async #ping(): Promise<void> {
+    this.#isPinging = true
     try {
       await this.#node.link.send(['PING'])
-      if (this.#unanswered > 1) this.#local.announceAll()
-      this.#unanswered = 0
+      if (this.#pings > 1) this.#local.announceAll()
+      this.#pings = 0
     } catch {
-      // The link is down by now: those who listen go on being woken.
+      // The link is down: listeners are woken until it is back.
     } finally {
-      this.#isAsking = false
+      this.#isPinging = false
     }
   }
 }
 
-function shortened(topic: string): string {
+function hashedTopic(topic: string): string {
   return createHash('sha256').update(topic).digest('base64url').slice(0, 16)
 }

@@ -1,9 +1,10 @@
 /**
- * This process as one of several that share limits: it says that it lives, and knows how many do.
+ * This process as one of several nodes that share limits: it announces itself to Valkey and knows how many nodes live.
  *
- * - `joined`: the link is up and this node is known there.
- * - `rejoining`: the link has just been lost. Mostly it is back in a moment (a restart, a failover): who can wait, waits.
- * - `alone`: it has been away for longer; each node keeps to its share.
+ * - `joined`: the link is up and Valkey counts this node.
+ * - `rejoining`: the link was lost less than a command timeout ago. Mostly it is back soon (a restart, a failover), so
+ *   requests for slots wait.
+ * - `partitioned`: the link has been down longer; each node grants from its share of the limits.
  */
 import { randomBytes } from 'node:crypto'
 
@@ -11,35 +12,35 @@ import { newId } from '../../protocol/ids.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { defineScript, openValkeyLink, type ValkeyLink, type ValkeyLinkOptions } from './valkey-link.ts'
 
-export type Phase = 'joined' | 'rejoining' | 'alone'
+export type Phase = 'joined' | 'rejoining' | 'partitioned'
 
 export interface NodeWatcher {
-  /** Known among the nodes (again), and so at the first time after the link was lost. */
+  /** Phase `joined` began: at first, and after each loss of the link. */
   joined?(): void
-  /** The link was lost just now. */
-  lost?(): void
-  /** It has been away for so long that this node goes on without. */
-  alone?(): void
-  /** It is time to renew what was taken. */
-  beat?(): void
+  /** Phase `rejoining` began. */
+  disconnected?(): void
+  /** Phase `partitioned` began. */
+  partitioned?(): void
+  /** Time to renew what this node holds in Valkey. */
+  heartbeat?(): void
 }
 
 export interface ClusterNode extends AsyncDisposable {
-  /** Never used again by any other process, nor by this one after a restart. */
+  /** Never used again, by another process or by this one after a restart. */
   readonly id: string
   readonly link: ValkeyLink
   readonly phase: Phase
-  /** Nodes that live, this one among them; the last known number while it is not joined. */
+  /** Living nodes, this one included; the last known number while it is not joined. */
   readonly nodes: number
-  /** What is not renewed for this long is given up. */
+  /** What a node does not renew for this long expires. */
   readonly leaseTtlMs: number
   watch(watcher: NodeWatcher): Disposable
 }
 
 export interface ClusterNodeOptions extends ValkeyLinkOptions {
-  /** 10000 when not told. */
+  /** Default 10000. */
   readonly leaseTtlMs?: number
-  /** Told once when the link is lost, and once when it is back. */
+  /** Each is called once per loss of the link. */
   readonly events?: {
     lost(reason: SealiftError): void
     back(): void
@@ -60,8 +61,8 @@ export async function joinCluster(options: ClusterNodeOptions): Promise<ClusterN
   }
 }
 
-/** The server's own clock decides who lives. */
-const BEAT = defineScript(`
+/** Goes by the server's clock alone. */
+const HEARTBEAT = defineScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
@@ -70,20 +71,20 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 return redis.call('ZCARD', KEYS[1])
 `)
 
-const BEATS_PER_LEASE = 3
+const HEARTBEATS_PER_LEASE = 3
 
 class Node implements ClusterNode {
   readonly id = newId(byteCount => randomBytes(byteCount))
   readonly link: ValkeyLink
   readonly leaseTtlMs: number
   readonly #nodesKey: string
-  readonly #hello: string
+  readonly #helloChannel: string
   readonly #watchers = new Set<NodeWatcher>()
-  readonly #counts = new RecentMost()
+  readonly #counts = new RecentMaximum()
   readonly #events: ClusterNodeOptions['events']
   readonly #timer: NodeJS.Timeout
   #phase: Phase = 'rejoining'
-  #aloneTimer: NodeJS.Timeout | undefined
+  #partitionTimer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(link: ValkeyLink, { leaseTtlMs = 10_000, events }: ClusterNodeOptions) {
@@ -91,9 +92,9 @@ class Node implements ClusterNode {
     this.leaseTtlMs = leaseTtlMs
     this.#events = events
     this.#nodesKey = nodesKey(link.prefix)
-    this.#hello = `${link.prefix}hello`
-    link.watch({ up: () => void this.join().catch(() => undefined), down: reason => this.#lost(reason) })
-    this.#timer = setInterval(() => this.#beat(), leaseTtlMs / BEATS_PER_LEASE).unref()
+    this.#helloChannel = `${link.prefix}hello`
+    link.watch({ up: () => void this.join().catch(() => undefined), down: reason => this.#disconnected(reason) })
+    this.#timer = setInterval(() => this.#heartbeat(), leaseTtlMs / HEARTBEATS_PER_LEASE).unref()
   }
 
   get phase(): Phase {
@@ -101,7 +102,7 @@ class Node implements ClusterNode {
   }
 
   get nodes(): number {
-    return this.#counts.most
+    return this.#counts.maximum
   }
 
   watch(watcher: NodeWatcher): Disposable {
@@ -110,7 +111,7 @@ class Node implements ClusterNode {
   }
 
   async listen(): Promise<void> {
-    await this.link.hear('hello', from => {
+    await this.link.subscribe('hello', from => {
       if (from !== this.id) this.#count().catch(() => undefined)
     })
   }
@@ -118,14 +119,14 @@ class Node implements ClusterNode {
   async join(): Promise<void> {
     await this.#count()
     if (this.#closed || this.#phase === 'joined') return
-    // In the very turn in which it answered.
+    // The link may break in the turn in which the response arrives.
     if (!this.link.isUp) throw new SealiftError('unavailable', 'The connection to Valkey broke while this node joined')
-    clearTimeout(this.#aloneTimer)
-    const isBack = this.#phase === 'alone' || this.#aloneTimer !== undefined
-    this.#aloneTimer = undefined
+    clearTimeout(this.#partitionTimer)
+    const isBack = this.#phase === 'partitioned' || this.#partitionTimer !== undefined
+    this.#partitionTimer = undefined
     this.#phase = 'joined'
-    // The others count it at once, not at their next beat.
-    this.link.send(['PUBLISH', this.#hello, this.id]).catch(() => undefined)
+    // The other nodes count this one at once, not at their next heartbeat.
+    this.link.send(['PUBLISH', this.#helloChannel, this.id]).catch(() => undefined)
     if (isBack) this.#events?.back()
     for (const watcher of this.#watchers) watcher.joined?.()
   }
@@ -133,54 +134,54 @@ class Node implements ClusterNode {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
-    clearTimeout(this.#aloneTimer)
+    clearTimeout(this.#partitionTimer)
     this.#watchers.clear()
     if (this.link.isUp) await this.link.send(['ZREM', this.#nodesKey, this.id]).catch(() => undefined)
     await this.link[Symbol.asyncDispose]()
   }
 
-  #beat(): void {
+  #heartbeat(): void {
     if (this.#phase !== 'joined') return
     this.#count().catch(() => undefined)
-    for (const watcher of this.#watchers) watcher.beat?.()
+    for (const watcher of this.#watchers) watcher.heartbeat?.()
   }
 
   async #count(): Promise<void> {
-    const answer = await this.link.run(BEAT, [this.#nodesKey], [this.id, String(this.leaseTtlMs)])
-    // One that misses may be away for a moment only, with all it holds.
-    this.#counts.note(Number(answer), performance.now(), 2 * this.leaseTtlMs)
+    const count = await this.link.run(HEARTBEAT, [this.#nodesKey], [this.id, String(this.leaseTtlMs)])
+    // A node that misses a heartbeat may be back soon with all that it holds: it counts for two leases.
+    this.#counts.add(Number(count), performance.now(), 2 * this.leaseTtlMs)
   }
 
-  /** A link that comes up and breaks again before this node is known there was away all the time. */
-  #lost(reason: SealiftError): void {
+  /** A link that breaks again before this node has rejoined was down all the time. */
+  #disconnected(reason: SealiftError): void {
     if (this.#closed || this.#phase !== 'joined') return
     this.#phase = 'rejoining'
-    this.#aloneTimer = setTimeout(() => this.#goOnAlone(), this.link.commandTimeoutMs).unref()
+    this.#partitionTimer = setTimeout(() => this.#partitioned(), this.link.commandTimeoutMs).unref()
     this.#events?.lost(reason)
-    for (const watcher of this.#watchers) watcher.lost?.()
+    for (const watcher of this.#watchers) watcher.disconnected?.()
   }
 
-  #goOnAlone(): void {
-    this.#phase = 'alone'
-    for (const watcher of this.#watchers) watcher.alone?.()
+  #partitioned(): void {
+    this.#phase = 'partitioned'
+    for (const watcher of this.#watchers) watcher.partitioned?.()
   }
 }
 
-/** Where the nodes that live are listed. */
+/** The sorted set of living nodes. */
 export function nodesKey(prefix: string): string {
   return `${prefix}nodes`
 }
 
-/** The largest of the last counts, at least 1. */
-class RecentMost {
+/** The largest recent count, at least 1. */
+class RecentMaximum {
   #counts: readonly { readonly at: number; readonly count: number }[] = []
 
-  get most(): number {
+  get maximum(): number {
     return Math.max(1, ...this.#counts.map(({ count }) => count))
   }
 
-  note(count: number, at: number, keepMs: number): void {
-    // Of equal counts the latest is enough.
-    this.#counts = [...this.#counts.filter(old => old.at > at - keepMs && old.count > count), { at, count }]
+  add(count: number, at: number, maxAgeMs: number): void {
+    // A count is superseded by a later one that is as large.
+    this.#counts = [...this.#counts.filter(old => old.at > at - maxAgeMs && old.count > count), { at, count }]
   }
 }

@@ -1,31 +1,36 @@
 /**
  * The one connection of a process to Valkey (or Redis from version 6 on): scripts, messages, subscriptions.
  *
- * No call without a deadline, and nothing waits for a connection: while there is none, a call fails at once, and the
- * caller does without. A call that is late, or answered with an error, ends the connection: what else is on its way
- * would be late as well, and an answer that comes after its deadline must not be taken for one. A new connection is
- * then made until it is closed for good.
+ * Every call has a timeout, and no call waits for a connection: without one a call fails at once, and the caller does
+ * without Valkey. A call that times out or gets an error ends the connection: other calls in flight would time out as
+ * well, and a late response must not count. The link then reconnects until it is disposed.
  */
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { raceTimeout } from '../../common/abort-race.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import { addressOf, isUnknownScript, linkError } from './valkey-errors.ts'
-import { openSession, type Session } from './valkey-session.ts'
+import {
+  addressOf,
+  isUnknownScript,
+  linkError,
+  openSession,
+  type Session,
+  ValkeyTimeoutError,
+} from './valkey-session.ts'
 
 export interface ValkeyLinkOptions {
   /** `redis://` or `rediss://` (or `valkey://`, `valkeys://`), with user and password if there are any. */
   readonly url: string
-  /** What every key and channel begins with. */
+  /** Begins every key and channel. */
   readonly prefix: string
-  /** Longest wait for an answer. 1000 when not told. */
+  /** Longest wait for a response. Default 1000. */
   readonly commandTimeoutMs?: number
-  /** Longest wait for a connection that works. 5000 when not told. */
+  /** Longest wait for a connection that works. Default 5000. */
   readonly connectTimeoutMs?: number
 }
 
-/** A script, known to the server by its hash. Text of users goes into keys and arguments only. */
+/** A script, called by its hash. User input goes into keys and arguments only. */
 export interface Script {
   readonly source: string
   readonly sha1: string
@@ -37,13 +42,13 @@ export function defineScript(source: string): Script {
 
 export interface LinkWatcher {
   up?(): void
-  /** Told once until it is up again. */
+  /** Called once until the link is up again. */
   down?(reason: SealiftError): void
 }
 
 export interface ValkeyLink extends AsyncDisposable {
   readonly isUp: boolean
-  /** Of the process at the other end; empty when there is none, or it does not tell. */
+  /** `run_id` of the server; empty without a connection, or when INFO is not allowed. */
   readonly serverId: string
   readonly prefix: string
   readonly commandTimeoutMs: number
@@ -51,14 +56,14 @@ export interface ValkeyLink extends AsyncDisposable {
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
   /** Runs one command. @throws unavailable */
   send(args: readonly string[]): Promise<unknown>
-  /** Hears what is published on `prefix + channel`: from when this resolves, and on every later connection. */
-  hear(channel: string, listener: (message: string) => void): Promise<void>
+  /** Receives messages of `prefix + channel`: from when this resolves, and on every later connection. */
+  subscribe(channel: string, listener: (message: string) => void): Promise<void>
   watch(watcher: LinkWatcher): Disposable
 }
 
 /**
  * Resolves when the link is up.
- * @throws unavailable when it cannot be had: the message names the setting, and never a password
+ * @throws unavailable when Valkey cannot be used: the message names the setting, and never a password
  */
 export async function openValkeyLink(options: ValkeyLinkOptions): Promise<ValkeyLink> {
   const link = new Link(options)
@@ -66,9 +71,14 @@ export async function openValkeyLink(options: ValkeyLinkOptions): Promise<Valkey
   return link
 }
 
-/** The longest is also how long a connection must have lasted for the next one to be made at once. */
 const RETRY_FIRST_MS = 50
+/** The longest pause. A connection that lasted longer resets the pause. */
 const RETRY_MOST_MS = 1000
+
+/** Valkey's keys and channels hold hashes, so that they reveal no client id or IP address. */
+export function hashedKey(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22)
+}
 
 class Link implements ValkeyLink {
   readonly prefix: string
@@ -119,7 +129,7 @@ class Link implements ValkeyLink {
     return this.#within(session, session.send(args))
   }
 
-  async hear(channel: string, listener: (message: string) => void): Promise<void> {
+  async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     this.#listeners.set(this.prefix + channel, listener)
     if (this.#session) await this.#subscribe(this.#session, this.prefix + channel, listener)
   }
@@ -137,7 +147,7 @@ class Link implements ValkeyLink {
     return Promise.resolve()
   }
 
-  /** What breaks the link is told to those who watch it; the next connection hears. */
+  /** A failure breaks the link; the next connection subscribes again. */
   async #subscribe(session: Session, channel: string, listener: (message: string) => void): Promise<void> {
     await this.#within(session, session.subscribe(channel, listener)).catch(() => undefined)
   }
@@ -147,10 +157,10 @@ class Link implements ValkeyLink {
     throw new SealiftError('unavailable', `There is no connection to Valkey at ${this.#address}`)
   }
 
-  /** The answer, if it comes in time; a failure ends the connection unless it is `expected`. */
-  async #within<T>(session: Session, answer: Promise<T>, expected: (error: unknown) => boolean = () => false) {
+  /** Awaits a response until the timeout; a failure ends the connection unless it is `expected`. */
+  async #within<T>(session: Session, response: Promise<T>, expected: (error: unknown) => boolean = () => false) {
     try {
-      return await raceTimeout(answer, this.commandTimeoutMs, () => new TimeoutError())
+      return await raceTimeout(response, this.commandTimeoutMs, () => new ValkeyTimeoutError())
     } catch (error) {
       if (expected(error)) throw error
       const reason = linkError(this.#address, error)
@@ -168,8 +178,8 @@ class Link implements ValkeyLink {
         probeKey: `${this.prefix}probe`,
         onEnd: (session, error) => this.#lose(session, linkError(this.#address, error)),
       })
-      // It may have broken in the turn in which it was ready.
-      if (!session.isOpen) throw new TimeoutError()
+      // The connection may break in the turn in which it becomes ready.
+      if (!session.isOpen) throw new ValkeyTimeoutError()
       return session
     } catch (error) {
       throw linkError(this.#address, error)
@@ -180,9 +190,9 @@ class Link implements ValkeyLink {
     if (this.#closing.signal.aborted) return session.end()
     this.#session = session
     this.#upSinceMs = performance.now()
-    // Somebody may have begun to listen while it was being made.
+    // Channels that were subscribed to while the connection was being opened.
     for (const [channel, listener] of this.#listeners)
-      if (!session.hears(channel)) void this.#subscribe(session, channel, listener)
+      if (!session.isSubscribed(channel)) void this.#subscribe(session, channel, listener)
     for (const watcher of this.#watchers) watcher.up?.()
   }
 
@@ -190,7 +200,7 @@ class Link implements ValkeyLink {
     if (this.#session !== session) return
     this.#session = null
     session.end()
-    // One that breaks as soon as it is used is not made again and again without a pause.
+    // A connection that breaks soon after it opens keeps the growing pause.
     if (performance.now() - this.#upSinceMs > RETRY_MOST_MS) this.#retryMs = RETRY_FIRST_MS
     for (const watcher of this.#watchers) watcher.down?.(reason)
     void this.#reconnect()
@@ -202,16 +212,12 @@ class Link implements ValkeyLink {
       const waitMs = this.#retryMs
       this.#retryMs = Math.min(RETRY_MOST_MS, waitMs * 2)
       try {
-        // Not all nodes at the same moment.
+        // Jitter, so that nodes do not reconnect all at once.
         await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false })
         return this.#use(await this.#connect())
       } catch {
-        // The next try tells; that it is down has been told.
+        // Watchers know that the link is down; the loop retries.
       }
     }
   }
-}
-
-class TimeoutError extends Error {
-  readonly code = 'no answer in time'
 }

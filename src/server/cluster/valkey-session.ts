@@ -1,36 +1,37 @@
-/** One connection, from its first byte to its end: it is never mended, only replaced. */
+/** One connection to Valkey, and its errors. A broken connection is replaced, never repaired. */
 import { createClient, ErrorReply } from 'redis'
 
+import { SealiftError } from '../../protocol/errors.ts'
+
 export interface Session {
-  /** False from the moment it breaks. */
+  /** False from the moment the connection breaks. */
   readonly isOpen: boolean
-  /** Of the process that answers: another one may know less than this one did. Empty when it does not tell. */
+  /** `run_id` of the server process: another process may know less than this one. Empty when INFO is not allowed. */
   readonly serverId: string
   send(args: readonly string[]): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<void>
-  /** Whether it has subscribed to this channel. */
-  hears(channel: string): boolean
+  isSubscribed(channel: string): boolean
   end(): void
 }
 
 export interface SessionOptions {
   readonly url: string
-  /** Longest wait for all of it: connection, password, subscriptions, a first write. */
+  /** Timeout of all of it: connection, password, subscriptions, a first write. */
   readonly timeoutMs: number
   /** By full name of the channel. */
   readonly listeners: ReadonlyMap<string, (message: string) => void>
-  /** Written once, so that a server that takes no writes is not taken for one that works. */
+  /** Written once, so that a server that refuses writes does not count as usable. */
   readonly probeKey: string
-  /** Told once when it breaks by itself after it was opened. */
+  /** Called once when the connection breaks after `openSession` resolved. */
   readonly onEnd: (session: Session, error: unknown) => void
 }
 
-/** @throws whatever the system or the server answers */
+/** @throws the error of the system or of the server */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { promise: failed, reject } = Promise.withResolvers<never>()
   failed.catch(() => undefined)
   const client = newClient(options)
-  // One listener for all its life: the client is not the emitter itself, and loses what is added after a removal.
+  // One listener for its lifetime: the client proxies its emitter, and drops listeners that are added after a removal.
   let onError: (error: unknown) => void = reject
   client.on('error', (error: unknown) => onError(error))
   const channels = new Set<string>()
@@ -47,13 +48,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       channels.add(channel)
       return client.subscribe(channel, listener)
     },
-    hears: channel => channels.has(channel),
+    isSubscribed: channel => channels.has(channel),
     end() {
       onError = () => undefined
       if (client.isOpen) client.destroy()
     },
   }
-  const timer = setTimeout(() => reject(new ConnectTimeoutError()), options.timeoutMs)
+  const timer = setTimeout(() => reject(new ValkeyTimeoutError()), options.timeoutMs)
   try {
     serverId = await Promise.race([prepare(client, session, options), failed])
   } catch (error) {
@@ -69,7 +70,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 function newClient({ url, timeoutMs }: SessionOptions) {
   return createClient({
     url,
-    // The third version of the protocol carries answers and messages on one connection.
+    // RESP3 carries replies and messages on one connection.
     RESP: 3,
     disableOfflineQueue: true,
     maintNotifications: 'disabled',
@@ -90,15 +91,60 @@ async function prepare(
   return serverId
 }
 
-/** Empty where the user may not ask. */
 async function readServerId(client: ReturnType<typeof newClient>): Promise<string> {
-  const facts = await client.sendCommand<string>(['INFO', 'server']).catch((error: unknown) => {
+  const info = await client.sendCommand<string>(['INFO', 'server']).catch((error: unknown) => {
     if (error instanceof ErrorReply) return ''
     throw error
   })
-  return /^run_id:(\w+)/m.exec(facts)?.[1] ?? ''
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? ''
 }
 
-class ConnectTimeoutError extends Error {
-  readonly code = 'no answer in time'
+export class ValkeyTimeoutError extends Error {
+  readonly code = 'no response in time'
+}
+
+/** Host, port and database of a URL: neither user nor password. */
+export function addressOf(url: string): string {
+  const { hostname, port, pathname } = new URL(url)
+  return `${hostname}:${port === '' ? '6379' : port}${pathname.length > 1 ? pathname : ''}`
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  WRONGPASS: 'refuses the user or password; check limits.valkey.url',
+  NOAUTH: 'needs a password; put it into limits.valkey.url',
+  NOPERM:
+    'does not allow the user of limits.valkey.url what Sealift needs (keys and channels under the prefix, scripts, pub/sub)',
+  NOPROTO: 'is older than version 6; limits.valkey.url must name a newer one',
+  READONLY: 'is a replica that cannot be written; limits.valkey.url must name the primary',
+  MOVED: 'is a node of a cluster; limits.valkey.url must name a single primary',
+  OOM: 'has no memory left',
+  LOADING: 'is still starting',
+  DENIED: 'is in protected mode',
+  ECONNREFUSED: 'refuses connections; is it running, and is limits.valkey.url right?',
+  ENOTFOUND: 'has a host name that cannot be resolved; check limits.valkey.url',
+}
+
+/**
+ * An error that names the setting and holds nothing that was sent: commands may carry the password.
+ * @param address as `addressOf` returns it
+ */
+export function linkError(address: string, cause: unknown): SealiftError {
+  const code = codeOf(cause)
+  const problem = ADVICE[code] ?? `cannot be used (${code}); check limits.valkey.url`
+  return new SealiftError('unavailable', `Valkey at ${address} ${problem}`, { context: { cause: code } })
+}
+
+/** The system's code, or the first word of the server's error and no more: a server may echo the command. */
+function codeOf(cause: unknown): string {
+  // Servers before version 6 lack HELLO.
+  if (cause instanceof ErrorReply && /unknown command .HELLO/i.test(cause.message)) return 'NOPROTO'
+  if (cause instanceof ErrorReply) return /^-?([A-Z]{2,20})\b/.exec(cause.message)?.[1] ?? 'ERR'
+  if (!(cause instanceof Error)) return 'unknown'
+  if ('code' in cause && typeof cause.code === 'string') return cause.code
+  return cause.constructor.name
+}
+
+/** The server does not have the script: it restarted, or its scripts were flushed. */
+export function isUnknownScript(error: unknown): boolean {
+  return error instanceof ErrorReply && error.message.startsWith('NOSCRIPT')
 }

@@ -1,7 +1,6 @@
 /** Values as they are written in a file: the opposite of parsing, exact. */
 import { stringify } from 'yaml'
 
-import { ConfigError } from './config-error.ts'
 import type { Field, Node } from './fields.ts'
 import { configSchema, type ServerConfig } from './schema.ts'
 
@@ -89,31 +88,4 @@ export function configWarnings(config: ServerConfig): readonly string[] {
     warnings.push('admin.host takes connections from anywhere: whoever reaches it can read the metrics')
   }
   return warnings
-}
-
-const { tiers } = configSchema.fields
-
-export function writeTiers(config: Pick<ServerConfig, 'tiers'>): string {
-  return JSON.stringify(writeValue(tiers, config.tiers))
-}
-
-/** @throws ConfigError when they are not such as this server could have in its own file */
-export function readTiers(written: string): ServerConfig['tiers'] {
-  const parsed = tiers.schema.safeParse(parseJson(written))
-  if (parsed.success) return parsed.data
-  throw new ConfigError(
-    parsed.error.issues.map(({ path, message }) => ({
-      key: ['tiers', ...path.map(String)].join('.'),
-      message,
-      origin: 'another node',
-    })),
-  )
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return null
-  }
 }

@@ -65,7 +65,7 @@ export class Gate {
     const identified = this.#options.identify(req, { capability: this.#isCapability(route, ownerHash) })
     return whenKnown(identified, ({ client, tier }) => {
       exchange.clientId = client.clientId
-      return whenKnown(this.#takeRequest(client, tier), () => {
+      return whenKnown(this.#takeRequest(client, tier, exchange.signal), () => {
         refuseEncodings(req)
         return { client, tier, ownerHash }
       })
@@ -79,9 +79,13 @@ export class Gate {
     return access === 'owner' && ownerHash !== null
   }
 
-  #takeRequest({ clientId }: Client, { requestsPerSecond, requestBurst }: Tier): void | Promise<void> {
+  #takeRequest(
+    { clientId }: Client,
+    { requestsPerSecond, requestBurst }: Tier,
+    signal: AbortSignal,
+  ): void | Promise<void> {
     const rate = { perSecond: requestsPerSecond, burst: requestBurst }
-    const taking = this.#options.rates.take(`requests:${clientId}`, 1, rate)
+    const taking = this.#options.rates.take(`requests:${clientId}`, 1, rate, signal)
     return whenKnown(taking, taken => assertTaken(taken, requestsPerSecond))
   }
 }

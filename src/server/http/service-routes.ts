@@ -50,5 +50,5 @@ export async function openapiRoute({ contract: { bytes, etag } }: ServiceRoutes,
 
 /** The limits of the caller, its usage, and what remains. */
 export async function limitsRoute({ limits }: ServiceRoutes, exchange: Exchange, { client }: Caller): Promise<void> {
-  sendJson(exchange, 200, await reportLimits(limits, client))
+  sendJson(exchange, 200, await reportLimits(limits, client, exchange.signal))
 }

@@ -1,83 +1,80 @@
 /**
- * The ports of the limits that hold while a transfer or request runs. In-process adapters serve one node; shared ones
- * serve a cluster. Quota (bytes, pending uploads) is not here: it is exact in the record store.
+ * The ports of the limits that hold while a transfer or request runs. The adapters in `memory/` serve one node, those in
+ * `valkey/` serve a cluster. Quotas (bytes, pending uploads) are exact and live in the record store.
  */
 
 import type { Credential } from '../access/caller.ts'
 
 export type TransferDirection = 'upload' | 'download'
 
-/** A slot held by one transfer. Disposing it (once or more) frees it, however the transfer ended. */
+/** A slot held by one transfer. Disposing it (once or more) releases it, however the transfer ended. */
 export interface TransferSlot extends Disposable {
-  /** Aborts when the slot is taken away (revoked token, lost lease). */
+  /** Aborts when the slot is taken away: its credential is revoked, or it expired in Valkey. */
   readonly signal: AbortSignal
 }
 
 export interface SlotRequest {
   readonly clientId: string
-  /** What the client proved itself with: the slot (or the place in line) is taken away when that is revoked. */
+  /** Its revocation takes the slot away, or ends the wait for it. */
   readonly credential?: Credential | undefined
   readonly direction: TransferDirection
-  /** Transfers at once. */
+  /** Most slots held at once. */
   readonly cap: number
-  /** Transfers that may wait; one more is refused at once. */
+  /** Most requests in the queue; one more is refused at once. */
   readonly queue: number
-  /** Longest wait, then refused. */
+  /** Longest time in the queue, then the request is refused. */
   readonly queueWaitMs: number
 }
 
 export interface SlotLimiter {
   /**
-   * Resolves with a slot, after waiting in line (first come, first served) when all are taken.
+   * Resolves with a slot; first come, first served when all are held.
    * @throws too_many_uploads or too_many_downloads (context: limit, value, remaining 0, retryAfterSeconds); the signal's reason
    */
   acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot>
   /** Slots held now by a client, on all nodes. */
-  held(clientId: string, direction: TransferDirection): number | Promise<number>
-  /** Whether there would be a slot at once, by what this node knows: a guess that costs nothing. */
+  held(clientId: string, direction: TransferDirection, signal?: AbortSignal): number | Promise<number>
+  /** Whether `acquire` would probably resolve without queueing, by what this node knows. */
   looksFree(request: SlotRequest): boolean
 }
 
-/** Optional power: a limiter that knows all by itself, and can answer at once. */
-export interface TakesAtOnce {
-  /** A slot that is free right now, for a transfer that is over in a moment: it is not taken away when its credential is. */
-  tryAcquire(request: Omit<SlotRequest, 'credential'>): TransferSlot | null
+/** Optional power: grants a slot without a wait. */
+export interface GrantsAtOnce {
+  /** A free slot for a short transfer; its credential is not watched. `null`: call `acquire`. */
+  tryAcquire(request: SlotRequest): TransferSlot | null
 }
 
 /** What the server itself asks of the slots of its own node. */
 export interface NodeSlotLimiter extends SlotLimiter {
-  /** Slots held by all clients, through this node. */
+  /** Slots held through this node, of all clients. */
   inFlight(direction: TransferDirection): number
-  /** Requests standing in line at this node, of all clients. */
+  /** Requests in the queues of this node, of all clients. */
   waiting(direction: TransferDirection): number
-  /** The server stops: those in line and all who come later are refused with shutting_down; running transfers go on. */
+  /** Refuses queued and new requests with shutting_down. Running transfers continue. */
   close(): void
 }
 
 export interface Rate {
   /** Units per second; 0: no limit. */
   readonly perSecond: number
-  /** Units that may come at once. */
+  /** Most units at once. */
   readonly burst: number
 }
 
 export type Take = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }
 
-/** Answers at once where it can, since this stands in the way of every request and every chunk: see `whenKnown`. */
+/** Called for every request and every chunk, so it returns without a promise where it can: see `whenKnown`. */
 export interface RateLimiter {
+  /** Takes `cost` units if they are available. `retryAfterMs` says when they will be. */
+  take(key: string, cost: number, rate: Rate, signal?: AbortSignal): Take | Promise<Take>
   /**
-   * Takes `cost` units if they are there.
-   * `retryAfterMs` says when they will be, when they are not.
+   * Takes `cost` units in any case and returns how long the caller must pause in ms (0: not at all), so that a stream
+   * keeps to the rate on average. Streams of one key share it.
    */
-  take(key: string, cost: number, rate: Rate): Take | Promise<Take>
-  /**
-   * Takes `cost` units in any case and returns for how long the caller must pause (0: not at all), so that a stream
-   * keeps to the rate on average. Several streams of one key share it.
-   */
-  charge(key: string, cost: number, rate: Rate): number | Promise<number>
+  charge(key: string, cost: number, rate: Rate, signal?: AbortSignal): number | Promise<number>
 }
 
-/** Goes on with an answer in the same turn when it is there, and later when it is not. */
-export function whenKnown<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R | Promise<R>): R | Promise<R> {
-  return answer instanceof Promise ? answer.then(goOn) : goOn(answer)
+/** Continues in the same turn of the event loop when the value is known, and later when it is not. */
+export function whenKnown<T, R>(value: T | Promise<T>, use: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(use) : use(value)
 }

@@ -1,4 +1,4 @@
-/** Byte rates for streams: each chunk is charged, and the pause it costs is waited out before the next one moves. */
+/** Byte rates of streams: each chunk is charged before it moves, and a stream over its rate pauses. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { ByteSink } from '../blobs/blob-store.ts'
@@ -6,7 +6,7 @@ import type { Tier } from '../access/caller.ts'
 import type { RateLimiter, TransferDirection } from './limiter.ts'
 
 /** Charges bytes that are about to move and returns the pause before them in ms (0: none). */
-export type Charge = (bytes: number) => number | Promise<number>
+export type Charge = (bytes: number, signal: AbortSignal) => number | Promise<number>
 
 export interface PacedTransfer {
   readonly clientId: string
@@ -20,42 +20,42 @@ export function bytesPerSecond({ tier, direction }: Pick<PacedTransfer, 'tier' |
 }
 
 /**
- * What a transfer of this client is charged; `null` when its tier has no byte rate. All transfers of a client in one
- * direction share the rate; the rate is the one in force when the transfer begins. One second's worth may come at once.
+ * How a transfer is charged; `null` when its tier has no byte rate. All transfers of a client in one direction share the
+ * rate. A transfer keeps the rate that is configured when it begins. One second's worth may move at once.
  */
 export function chargeFor(rates: RateLimiter, { clientId, tier, direction }: PacedTransfer): Charge | null {
   const perSecond = bytesPerSecond({ tier, direction })
   if (perSecond === 0) return null
   const rate = { perSecond, burst: perSecond }
   const key = `${direction}:${clientId}`
-  return bytes => rates.charge(key, bytes, rate)
+  return (bytes, signal) => rates.charge(key, bytes, rate, signal)
 }
 
-/** The same bytes, no faster than `charge` lets them. Ends `source` when it is left early or `signal` aborts a pause. */
+/** The same bytes, no faster than `charge` allows. Ends `source` on an early return or when `signal` aborts a pause. */
 export async function* paceSource(
   source: AsyncIterable<Uint8Array>,
   charge: Charge,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    const charged = charge(chunk.byteLength)
+    const charged = charge(chunk.byteLength, signal)
     if (charged !== 0) await pauseFor(await charged, signal)
     yield chunk
   }
 }
 
-/** A sink that takes bytes, in order, no faster than `charge` lets them. */
+/** A sink that takes bytes, in order, no faster than `charge` allows. */
 export function paceSink(sink: ByteSink, charge: Charge, signal: AbortSignal): ByteSink {
   let last: Promise<void> | undefined
   return {
     write(bytes) {
-      const charged = charge(bytes.byteLength)
+      const charged = charge(bytes.byteLength, signal)
       if (charged === 0 && last === undefined) return sink.write(bytes)
-      const mine = writeLater(charged, last, { sink, bytes, signal }).finally(() => {
-        if (last === mine) last = undefined
+      const write = writeLater(charged, last, { sink, bytes, signal }).finally(() => {
+        if (last === write) last = undefined
       })
-      last = mine
-      return mine
+      last = write
+      return write
     },
   }
 }
@@ -66,7 +66,7 @@ interface LateWrite {
   readonly signal: AbortSignal
 }
 
-/** Two writes may be outstanding; the second never overtakes the first. */
+/** Two writes may be in flight; the second never overtakes the first. */
 async function writeLater(
   charged: ReturnType<Charge>,
   before: Promise<void> | undefined,
@@ -77,7 +77,7 @@ async function writeLater(
   await write.sink.write(write.bytes)
 }
 
-/** Waits out what a charge costs. Rejects with the signal's reason. */
+/** Sleeps `pauseMs`. @throws the signal's reason */
 export async function pauseFor(pauseMs: number, signal: AbortSignal): Promise<void> {
   if (pauseMs === 0) return
   try {

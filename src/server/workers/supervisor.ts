@@ -1,49 +1,48 @@
 /**
- * Several processes that serve one port: the supervisor starts them, starts another for one that dies, and speaks for all
- * on the admin listener. It serves nothing itself, so nothing of a request can hurt it. Workers that lose it end.
+ * Supervises the worker processes that serve one port: starts them, replaces those that die, and serves the metrics and
+ * health of all on the admin listener. It handles no request itself, so no request can crash it. Workers end with it.
  */
 import type { Health } from '../../protocol/schemas.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import { type AdminAddress, type AdminServer, startAdminServer } from '../telemetry/admin-server.ts'
 import { createLogger, describeError, type LoggerOptions } from '../telemetry/logger.ts'
-import { CrewMetrics } from './crew-metrics.ts'
-import type { WorkerReport } from './messages.ts'
-import { prepareWorkers, type WorkerEnd, WorkerProcess } from './worker-process.ts'
+import { aggregateMetrics, countedIn, type MetricsPage, type MetricsSnapshot, sumOf } from '../telemetry/metrics.ts'
+import { prepareWorkers, type WorkerEnd, WorkerProcess, type WorkerReport } from './worker-process.ts'
 
-/** A process that dies at once is not started in a tight loop. */
+/** Pause before a worker is replaced; it doubles when workers keep dying. */
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 30_000
-/** One that served for this long did not die of how it was started. */
+/** A worker that served this long did not die of its configuration: the pause starts again. */
 const SETTLED_MS = 60_000
-/** Beyond the grace time of transfers: closing stores and connections. */
+/** Added to the grace time of transfers, for closing stores and connections. */
 const STOP_EXTRA_MS = 10_000
 
 export interface SupervisorOptions {
   readonly count: number
-  /** Variables of every worker, added to this process's own. */
+  /** Environment variables of every worker, added to this process's own. */
   readonly workerEnvironment?: Readonly<Record<string, string>>
   /** `null`: no admin listener. */
   readonly admin: AdminAddress | null
-  /** How long workers may take to let transfers end. */
+  /** Grace time of running transfers. */
   readonly stopGraceMs: () => number
   readonly events: SupervisorEvents
 }
 
 export interface SupervisorEvents {
-  workerEnded(worker: { pid: number | undefined } & WorkerEnd): void
+  workerEnded(worker: { readonly pid: number | undefined } & WorkerEnd): void
   failed(what: string, error: unknown): void
 }
 
 export interface Supervisor extends AsyncDisposable {
   readonly url: string
   readonly adminUrl: string | null
-  /** Every worker reads its configuration again. */
+  /** Makes every worker reload its configuration. */
   reload(): void
-  /** Resolves when all workers have ended; kills those that do not within the grace time. */
+  /** Resolves when all workers have ended; kills those that exceed the grace time. */
   stop(): Promise<void>
 }
 
-/** The first worker could not start; it has told why itself. */
+/** The first worker could not start. It has printed the reason itself. */
 export class WorkerFailed extends Error {
   override readonly name = 'WorkerFailed'
   readonly exitCode: number
@@ -55,34 +54,34 @@ export class WorkerFailed extends Error {
 }
 
 /**
- * Starts the workers; resolves when all of them take requests. The first one starts alone, so that the schema is brought
- * up to date, and a mistake told, once.
- * @throws WorkerFailed; the system's error when the admin port cannot be had
+ * Starts the workers; resolves when all of them listen. The first one starts before the others, so that the schema is
+ * migrated once and a wrong configuration is reported once.
+ * @throws WorkerFailed; the system's error when the admin port cannot be opened
  */
 export async function superviseWorkers(options: SupervisorOptions): Promise<Supervisor> {
   prepareWorkers()
-  const crew = new Crew(options)
+  const workers = new WorkerGroup(options)
   try {
-    const url = await crew.startFirst()
-    await crew.startOthers()
-    const admin = options.admin && (await startAdmin(crew, options.admin, options.events))
+    const url = await workers.startFirst()
+    await workers.startOthers()
+    const admin = options.admin && (await startAdmin(workers, options.admin, options.events))
     const stop = async () => {
-      await crew.stop()
+      await workers.stop()
       await admin?.[Symbol.asyncDispose]()
     }
-    return { url, adminUrl: admin?.url ?? null, reload: () => crew.reload(), stop, [Symbol.asyncDispose]: stop }
+    return { url, adminUrl: admin?.url ?? null, reload: () => workers.reload(), stop, [Symbol.asyncDispose]: stop }
   } catch (error) {
-    await crew.stop()
+    await workers.stop()
     throw error
   }
 }
 
-class Crew {
+class WorkerGroup {
   readonly #options: SupervisorOptions
   readonly #workers = new Set<WorkerProcess>()
   readonly #restarts = new Set<NodeJS.Timeout>()
-  readonly metrics = new CrewMetrics<WorkerProcess>()
-  /** False until the first worker listens: until then its end is the caller's to judge. */
+  readonly metrics = new SummedMetrics<WorkerProcess>()
+  /** False until the first worker listens: an earlier end fails the start. */
   #started = false
   #stopping = false
   #pauseMs = FIRST_PAUSE_MS
@@ -96,7 +95,7 @@ class Crew {
     const failed = worker.ended.then(end => {
       throw new WorkerFailed(end)
     })
-    // Once it listens, its end is no longer a failed start.
+    // Handled here, since it also rejects when the worker ends later.
     failed.catch(() => undefined)
     const url = await Promise.race([worker.listening.catch(() => failed), failed])
     this.#started = true
@@ -108,7 +107,7 @@ class Crew {
     await Promise.allSettled(others.map(worker => worker.listening))
   }
 
-  /** A worker that is still starting would die of the signal, or miss it: it is told when it listens. */
+  /** A worker that is still starting would die of the signal, or miss it: it gets the signal when it listens. */
   reload(): void {
     for (const worker of this.#workers) {
       worker.listening.then(
@@ -122,7 +121,7 @@ class Crew {
     return Promise.all([...this.#workers].map(worker => this.#report(worker)))
   }
 
-  /** Fewer than there should be: one has died and its successor does not listen yet. */
+  /** Workers that have ended and are not replaced yet. */
   get missing(): number {
     return this.#options.count - this.#workers.size
   }
@@ -132,11 +131,11 @@ class Crew {
     for (const restart of this.#restarts) clearTimeout(restart)
     const workers = [...this.#workers]
     for (const worker of workers) worker.signal('SIGTERM')
-    const patience = setTimeout(() => {
+    const killTimer = setTimeout(() => {
       for (const worker of this.#workers) worker.signal('SIGKILL')
     }, this.#options.stopGraceMs() + STOP_EXTRA_MS)
     await Promise.all(workers.map(worker => worker.ended))
-    clearTimeout(patience)
+    clearTimeout(killTimer)
   }
 
   #start(): WorkerProcess {
@@ -167,28 +166,28 @@ class Crew {
 
   async #report(worker: WorkerProcess): Promise<WorkerReport | null> {
     const report = await worker.report()
-    if (report && this.#workers.has(worker)) this.metrics.note(worker, report.metrics)
+    if (report && this.#workers.has(worker)) this.metrics.update(worker, report.metrics)
     return report
   }
 }
 
-function startAdmin(crew: Crew, address: AdminAddress, events: SupervisorEvents): Promise<AdminServer> {
+function startAdmin(workers: WorkerGroup, address: AdminAddress, events: SupervisorEvents): Promise<AdminServer> {
   return startAdminServer({
     address,
     metrics: {
       async read() {
-        await crew.reports()
-        return crew.metrics.page()
+        await workers.reports()
+        return workers.metrics.page()
       },
     },
-    health: { readiness: async () => worst(await crew.reports(), crew.missing) },
+    health: { readiness: async () => worst(await workers.reports(), workers.missing) },
     onError: error => events.failed('admin listener', error),
   })
 }
 
 const WORST_FIRST = ['failing', 'degraded', 'ok'] as const
 
-/** Ready is who can serve all that comes: every worker must be there and well. */
+/** The server is ready when every worker runs and is ready. */
 export function worst(reports: readonly (WorkerReport | null)[], missing: number): Health {
   const checks: NonNullable<Health['checks']> = {}
   for (const report of reports) {
@@ -207,5 +206,38 @@ export function createSupervisorEvents(live: LiveConfig, logTo: LoggerOptions['d
     workerEnded: ({ pid, code, signal }) =>
       logger.error({ pid, exitCode: code, signal }, 'a serving process ended; another is started'),
     failed: (where, error) => logger.error({ where, err: describeError(error, { stack: true }) }, 'unexpected failure'),
+  }
+}
+
+/**
+ * The metrics of all workers as those of one process. The counters of an ended or unresponsive worker still count: a
+ * counter that decreases would look like a restart.
+ *
+ * @typeParam Worker compared by identity
+ */
+export class SummedMetrics<Worker> {
+  readonly #latest = new Map<Worker, MetricsSnapshot>()
+  /** Counters of ended workers. */
+  #ended: MetricsSnapshot = []
+  #lastEnd: Promise<void> = Promise.resolve()
+
+  update(worker: Worker, snapshot: MetricsSnapshot): void {
+    this.#latest.set(worker, snapshot)
+  }
+
+  end(worker: Worker): void {
+    this.#lastEnd = this.#lastEnd.then(() => this.#addEnded(worker))
+  }
+
+  async page(): Promise<MetricsPage> {
+    await this.#lastEnd
+    return aggregateMetrics([...this.#latest.values(), this.#ended])
+  }
+
+  async #addEnded(worker: Worker): Promise<void> {
+    const snapshot = this.#latest.get(worker) ?? []
+    // The worker stays in `#latest` until the sum is ready, so that it counts exactly once.
+    this.#ended = await sumOf([this.#ended, countedIn(snapshot)])
+    this.#latest.delete(worker)
   }
 }

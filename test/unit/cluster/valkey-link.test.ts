@@ -58,7 +58,7 @@ describe('opening', () => {
 })
 
 describe('a link', () => {
-  test('that gets no answer in time fails the call, tells it once, and comes back by itself', async () => {
+  test('that gets no response in time fails the call, tells it once, and comes back by itself', async () => {
     await using valkey = await startValkey({ password: PASSWORD })
     const told: string[] = []
     const { url } = valkey.facts
@@ -70,7 +70,7 @@ describe('a link', () => {
     await expect(link.send(['PING'])).rejects.toThrow('no connection')
     valkey.resume()
     await eventually('it is back', () => link.isUp)
-    expect(told).toEqual([expect.stringContaining('no answer in time'), 'up'])
+    expect(told).toEqual([expect.stringContaining('no response in time'), 'up'])
     expect(await link.send(['PING'])).toBe('PONG')
     expect(told.join(' ')).not.toContain('canary')
   })
@@ -79,7 +79,7 @@ describe('a link', () => {
     await using valkey = await startValkey()
     await using link = await openValkeyLink({ url: valkey.facts.url, prefix: 'p:' })
     const heard: string[] = []
-    await link.hear('channel', message => heard.push(message))
+    await link.subscribe('channel', message => heard.push(message))
     const script = defineScript("redis.call('PUBLISH', KEYS[1], ARGV[1]) return 'done'")
     expect(await link.run(script, ['p:channel'], ['one'])).toBe('done')
     await eventually('it is heard', () => heard.length === 1)
@@ -102,7 +102,7 @@ describe('a link', () => {
     for (let at = 0; !link.isUp; at += 1) {
       const channel = `channel${at}`
       heard.set(channel, 0)
-      await link.hear(channel, () => heard.set(channel, 1))
+      await link.subscribe(channel, () => heard.set(channel, 1))
       await new Promise(resolve => void setTimeout(resolve, 20))
     }
     await link.send(['PING'])
@@ -157,7 +157,7 @@ describe('nodes', () => {
     await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 1000, events })
     expect(node.phase).toBe('joined')
     await valkey.kill()
-    await eventually('it goes on alone', () => node.phase === 'alone')
+    await eventually('it goes on alone', () => node.phase === 'partitioned')
     await valkey.restart()
     await eventually('it is back', () => node.phase === 'joined')
     expect(told).toEqual(['lost', 'back'])
@@ -176,10 +176,10 @@ describe('nodes', () => {
     node.link.watch({ up: () => (ups += 1), down: ({ message }) => downs.push(message) })
     await valkey.command('ACL', 'SETUSER', 'default', '-eval', '-evalsha')
     await eventually('the refusal is told', () => downs.some(reason => reason.includes('does not allow')))
-    await eventually('it goes on alone', () => node.phase === 'alone')
+    await eventually('it goes on alone', () => node.phase === 'partitioned')
     const before = ups
     await eventually('the link has come up and broken again', () => ups > before + 1 && !node.link.isUp)
-    expect(node.phase).toBe('alone')
+    expect(node.phase).toBe('partitioned')
     const slot = await limiter.acquire(request, AbortSignal.timeout(20_000))
     slot[Symbol.dispose]()
     expect(told).toEqual(['lost'])

@@ -36,7 +36,7 @@ describe('charges', () => {
     const one = chargeFor(rates, { clientId: 'a', tier, direction: 'upload' })
     const other = chargeFor(rates, { clientId: 'a', tier, direction: 'upload' })
     const stranger = chargeFor(rates, { clientId: 'b', tier, direction: 'upload' })
-    expect([one?.(100), other?.(50), stranger?.(100)]).toEqual([0, 500, 0])
+    expect([one?.(100, NEVER), other?.(50, NEVER), stranger?.(100, NEVER)]).toEqual([0, 500, 0])
   })
 })
 

@@ -1,8 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { gcraCharge, gcraTake } from '../../../src/server/limits/memory/gcra.ts'
-import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
+import { gcraCharge, gcraTake, MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 
 function limiterAt(start = 0, maxKeys = 1000) {
   const clock = { ms: start }

@@ -6,6 +6,7 @@ import { createSessions } from '../../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
+import { watchCredentials } from '../../../src/server/limits/credential-watch.ts'
 import { createMemorySlotLimiter, type MemorySlotLimiter } from '../../../src/server/limits/memory/slot-limiter.ts'
 import { slotRequest as request } from '../../contract/slot-limiter-contract.ts'
 
@@ -217,7 +218,7 @@ describe('threat 71: a revoked credential', () => {
     const state = { holds: true }
     const credential: Credential = { fingerprint: 'f', takenBy: live.current, holdsIn: async () => state.holds }
     const sessions = createSessions(live)
-    const slots = createMemorySlotLimiter({ sessions })
+    const slots = watchCredentials(createMemorySlotLimiter(), sessions)
     const reload = async () => {
       live.apply(parseConfig({ log: { level: 'debug' } }))
       await turn()

@@ -1,11 +1,11 @@
-/** The arithmetic in the script against the one of gcra.ts, at the times of the server's own clock. */
+/** The arithmetic in the script against that of memory/rate-limiter.ts, by the server's clock. */
 import { randomBytes } from 'node:crypto'
 
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { openValkeyLink } from '../../../src/server/cluster/valkey-link.ts'
-import { gcraCharge, gcraTake } from '../../../src/server/limits/memory/gcra.ts'
+import { gcraCharge, gcraTake } from '../../../src/server/limits/memory/rate-limiter.ts'
 import type { Rate } from '../../../src/server/limits/limiter.ts'
 import { RATES } from '../../../src/server/limits/valkey/rate-script.ts'
 import { sharedEngine } from '../../support/engines/shared.ts'

@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest'
 
 import type { NodeSlotLimiter, SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
 import { joinCluster } from '../../../src/server/cluster/cluster-node.ts'
-import { LineNames } from '../../../src/server/limits/valkey/queue-keys.ts'
-import { openValkeySlotLimiter } from '../../../src/server/limits/valkey/slot-limiter.ts'
+import { slotKey } from '../../../src/server/limits/valkey/slot-script-client.ts'
 import { clusterNodes } from '../../support/cluster-nodes.ts'
+import { openClusterSlots } from '../../support/cluster-slots.ts'
 import { startValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startFlakyProxy } from '../../support/flaky-proxy.ts'
@@ -39,7 +39,7 @@ async function twoLimiters(patienceMs = 10_000, leaseTtlMs = LEASE_MS) {
   const { nodes, prefix } = resources.use(
     await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs, commandTimeoutMs: patienceMs }),
   )
-  const [a, b] = await Promise.all(nodes.map(node => openValkeySlotLimiter({ node, name: 'slots' })))
+  const [a, b] = await Promise.all(nodes.map(node => openClusterSlots(node)))
   if (!a || !b) throw new Error('there are not two')
   for (const limiter of [a, b]) resources.use(limiter)
   return { valkey, nodes, prefix, a, b, [Symbol.asyncDispose]: () => resources.disposeAsync() }
@@ -173,7 +173,7 @@ describe('a node that starts right after Valkey has forgotten everything', () =>
     const slots = [...(await take(a, CAP - 1)), ...(await take(b, 1))]
     await valkey.flush()
     await using late = await joinCluster({ url: valkey.facts.url, prefix, leaseTtlMs: LEASE_MS })
-    await using c = await openValkeySlotLimiter({ node: late, name: 'slots' })
+    await using c = await openClusterSlots(late)
     expect(await refused(c)).toBe('too_many_downloads')
     expect(await held(a)).toBe(CAP)
     expect(aborted(slots)).toBe(0)
@@ -188,7 +188,7 @@ describe('Valkey that comes back with what it knew a while ago', () => {
     const options = { prefix: 'old:', leaseTtlMs: LEASE_MS, commandTimeoutMs: 10_000 }
     const limiterAt = async (url: string) => {
       const node = resources.use(await joinCluster({ url, ...options }))
-      return { node, slots: resources.use(await openValkeySlotLimiter({ node, name: 'slots' })) }
+      return { node, slots: resources.use(await openClusterSlots(node)) }
     }
     const a = await limiterAt(valkey.facts.url)
     const b = await limiterAt(proxy.url.replace('http:', 'redis:'))
@@ -219,10 +219,10 @@ describe('without Valkey', () => {
     await waiting
     valkey.resume()
     await eventually('both are back', () => nodes.every(({ phase }) => phase === 'joined'))
-    const line = `${prefix}slots:line:${new LineNames().of('subject:a', 'download')}`
+    const queue = `${prefix}slots:waiting:${slotKey('subject:a', 'download')}`
     await eventually('all are counted', async () => (await held(a)) === CAP)
     await Promise.all([held(a), held(b)])
-    expect(await valkey.command('ZCARD', line)).toBe(0)
+    expect(await valkey.command('ZCARD', queue)).toBe(0)
     const lost = aborted(await waiting)
     for (const slot of [...before, ...(await waiting)]) slot[Symbol.dispose]()
     expect(lost).toBe(3)
@@ -241,7 +241,7 @@ describe('without Valkey', () => {
       await valkey[fault]()
       // Two more make the share of three.
       const alone = [...(await take(a, 1)), ...(await take(b, 3))]
-      expect(nodes.map(({ phase }) => phase)).toEqual(['alone', 'alone'])
+      expect(nodes.map(({ phase }) => phase)).toEqual(['partitioned', 'partitioned'])
       expect([await refused(a), await refused(b)]).toEqual(['too_many_downloads', 'too_many_downloads'])
       expect(aborted([...before, ...alone])).toBe(0)
       if (fault === 'kill') await valkey.restart()

@@ -7,7 +7,8 @@ import { describe, expect, test } from 'vitest'
 
 import { joinCluster, type ClusterNode } from '../../../src/server/cluster/cluster-node.ts'
 import type { SlotRequest, TransferSlot } from '../../../src/server/limits/limiter.ts'
-import { openValkeySlotLimiter, type ValkeySlotLimiter } from '../../../src/server/limits/valkey/slot-limiter.ts'
+import type { CachedSlotLimiter } from '../../../src/server/limits/valkey/cached-slots.ts'
+import { openClusterSlots } from '../../support/cluster-slots.ts'
 import { startValkey, type RunningValkey } from '../../support/engines/valkey.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startFlakyProxy, type FlakyProxy } from '../../support/flaky-proxy.ts'
@@ -38,7 +39,7 @@ type Times = typeof PATIENT
 
 interface Member {
   readonly node: ClusterNode
-  readonly slots: ValkeySlotLimiter
+  readonly slots: CachedSlotLimiter
   readonly proxy: FlakyProxy
   isDead: boolean
 }
@@ -63,7 +64,7 @@ class World implements AsyncDisposable {
     const proxy = this.#resources.use(await startFlakyProxy(this.#valkey.facts.url))
     const url = proxy.url.replace('http:', 'redis:')
     const node = await this.#joinedNode(url)
-    const slots = await openValkeySlotLimiter({ node, name: 'slots' })
+    const slots = await openClusterSlots(node)
     this.members.push({ node, slots, proxy, isDead: false })
   }
 

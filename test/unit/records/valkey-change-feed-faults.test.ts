@@ -49,7 +49,7 @@ test('a message tells no id', async () => {
   await using world = await twoFeeds()
   const { nodes, a } = world
   const messages: string[] = []
-  await nodes[1]?.link.hear('changes', message => messages.push(message))
+  await nodes[1]?.link.subscribe('changes', message => messages.push(message))
   a.announce('parcel/aaaaaaaaaaaaaaaaaaaaaaaaaa')
   await eventually('it is told', () => messages.length > 0)
   expect(messages.join(' ')).not.toContain('aaaaaa')

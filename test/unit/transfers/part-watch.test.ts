@@ -58,9 +58,9 @@ describe('the watch over a part that is received', () => {
 
   test('listens no more once it is disposed', async () => {
     const { feed, watch } = watchWith(() => Promise.resolve(pointless))
-    expect(feed.isHeard).toBe(true)
+    expect(feed.hasListeners).toBe(true)
     watch[Symbol.dispose]()
-    await eventually('nobody listens', () => !feed.isHeard)
+    await eventually('nobody listens', () => !feed.hasListeners)
     expect(watch.signal.aborted).toBe(false)
   })
 })

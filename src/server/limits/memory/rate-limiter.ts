@@ -1,21 +1,20 @@
-/** Request and byte rates of one node. Bounded memory: a full bucket is as good as none, so it is forgotten. */
-import { gcraCharge, gcraTake } from './gcra.ts'
+/** Request and byte rates of one node. Memory is bounded: a full bucket equals none, so it is dropped. */
 import type { Rate, RateLimiter, Take } from '../limiter.ts'
 
 export interface MemoryRateLimiterOptions {
   /** Monotonic ms. */
   readonly now?: () => number
-  /** Buckets kept at once. Above it the one that was used longest ago is forgotten, full or not. */
+  /** Most buckets at once. Beyond it the least recently used one is dropped, full or not. */
   readonly maxKeys?: number
 }
 
-/** Buckets looked at for each one that is added: more than one, so that full ones go faster than new ones come. */
-const LOOK_AT = 4
+/** Buckets inspected per added one: more than one, so that full ones are dropped faster than new ones come. */
+const INSPECTED_PER_INSERT = 4
 
 export class MemoryRateLimiter implements RateLimiter {
-  /** In order of last use: `fullAt` by key. */
+  /** `fullAt` by key, least recently used first. */
   readonly #buckets = new Map<string, number>()
-  /** The bucket used last: it is where it belongs. */
+  /** The most recently used bucket: it is at the end of the map, so its use need not move it. */
   #latest: string | null = null
   readonly #now: () => number
   readonly #maxKeys: number
@@ -34,7 +33,7 @@ export class MemoryRateLimiter implements RateLimiter {
     const now = this.#now()
     const taken = gcraTake(this.#buckets.get(key) ?? 0, now, cost, rate)
     if (!taken.ok) return { ok: false, retryAfterMs: taken.waitMs }
-    this.#remember(key, taken.fullAt, now)
+    this.#store(key, taken.fullAt, now)
     return { ok: true }
   }
 
@@ -42,25 +41,52 @@ export class MemoryRateLimiter implements RateLimiter {
     if (rate.perSecond === 0) return 0
     const now = this.#now()
     const taken = gcraCharge(this.#buckets.get(key) ?? 0, now, cost, rate)
-    this.#remember(key, taken.fullAt, now)
+    this.#store(key, taken.fullAt, now)
     return taken.waitMs
   }
 
-  #remember(key: string, fullAt: number, now: number): void {
-    const inPlace = key === this.#latest
-    if (!inPlace) this.#buckets.delete(key)
+  #store(key: string, fullAt: number, now: number): void {
+    const isLatest = key === this.#latest
+    if (!isLatest) this.#buckets.delete(key)
     this.#buckets.set(key, fullAt)
     this.#latest = key
-    if (!inPlace) this.#forgetSome(now)
+    if (!isLatest) this.#dropFull(now)
   }
 
-  #forgetSome(now: number): void {
-    let looked = 0
+  #dropFull(now: number): void {
+    let inspected = 0
     for (const [key, fullAt] of this.#buckets) {
-      if (looked >= LOOK_AT) return
-      looked += 1
+      if (inspected >= INSPECTED_PER_INSERT) return
+      inspected += 1
       if (fullAt <= now || this.#buckets.size > this.#maxKeys) this.#buckets.delete(key)
       else return
     }
   }
+}
+
+/**
+ * The generic cell rate algorithm: a token bucket that needs one number. `fullAt` is the time (monotonic ms) at which
+ * the bucket is full again; in the past: it is full now.
+ */
+export interface GcraResult {
+  readonly ok: boolean
+  readonly fullAt: number
+  /** Refused: until `cost` is available. Charged: how long to pause. */
+  readonly waitMs: number
+}
+
+/** Takes `cost` if it is available. A cost above the burst counts as the burst, so that it is possible at all. */
+export function gcraTake(fullAt: number, now: number, cost: number, rate: Rate): GcraResult {
+  const owed = gcraCharge(fullAt, now, Math.min(cost, rate.burst), rate)
+  return owed.waitMs > TOLERANCE_MS ? { ok: false, fullAt, waitMs: owed.waitMs } : owed
+}
+
+/** Rounding of a long sum of fractions must not refuse what is available. */
+const TOLERANCE_MS = 1e-6
+
+/** Takes `cost` in any case; a pause of `waitMs` pays back what was missing. */
+export function gcraCharge(fullAt: number, now: number, cost: number, { perSecond, burst }: Rate): GcraResult {
+  const msPerUnit = 1000 / perSecond
+  const next = Math.max(fullAt, now) + cost * msPerUnit
+  return { ok: true, fullAt: next, waitMs: Math.max(0, next - now - burst * msPerUnit) }
 }

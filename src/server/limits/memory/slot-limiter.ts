@@ -1,21 +1,15 @@
-/** Transfer slots of one node. Exact: taking and freeing happen in one turn of the event loop. */
-import type { Sessions } from '../../access/sessions.ts'
-import { HeldSlot } from './held-slot.ts'
-import { HoldTime } from './average-hold-time.ts'
-import type { NodeSlotLimiter, SlotRequest, TakesAtOnce, TransferDirection, TransferSlot } from '../limiter.ts'
-import { SlotLine, type Waiter } from '../valkey/slot-queue.ts'
-import { refusal, shuttingDown } from '../valkey/slot-refusals.ts'
-import { SlotRight } from '../valkey/credential-watch.ts'
+/** Transfer slots of one node. Exact: a slot is taken and released within one turn of the event loop. */
+import { AverageHoldTime, HeldSlot, shuttingDown, tooManyTransfers } from '../held-slot.ts'
+import type { GrantsAtOnce, NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from '../limiter.ts'
+import { SlotQueue, type Waiter } from './slot-queue.ts'
 
-export interface MemorySlotLimiter extends NodeSlotLimiter, TakesAtOnce, Disposable {
+export interface MemorySlotLimiter extends NodeSlotLimiter, GrantsAtOnce, Disposable {
   held(clientId: string, direction: TransferDirection): number
-  /** Also takes the slots away from those who hold them. */
+  /** Also takes away the slots that are held. */
   [Symbol.dispose](): void
 }
 
 export interface MemorySlotLimiterOptions {
-  /** Tells when the credential behind a slot is revoked. */
-  readonly sessions?: Pick<Sessions, 'watch'>
   /** Monotonic ms. */
   readonly now?: () => number
 }
@@ -25,47 +19,43 @@ export function createMemorySlotLimiter(options: MemorySlotLimiterOptions = {}):
 }
 
 class SlotLimiterInMemory implements MemorySlotLimiter {
-  readonly #lines = new Map<string, SlotLine>()
+  readonly #queues = new Map<string, SlotQueue>()
   readonly #inFlight = { upload: 0, download: 0 }
-  readonly #waiters = { upload: new Set<WaitInLine>(), download: new Set<WaitInLine>() }
-  readonly #holdTime = { upload: new HoldTime(), download: new HoldTime() }
+  readonly #waiters = { upload: new Set<QueuedRequest>(), download: new Set<QueuedRequest>() }
+  readonly #holdTime = { upload: new AverageHoldTime(), download: new AverageHoldTime() }
   readonly #slots = new Set<HeldSlot>()
   readonly #now: () => number
-  readonly #sessions: Pick<Sessions, 'watch'> | null
   #closed = false
 
-  constructor({ now, sessions }: MemorySlotLimiterOptions) {
+  constructor({ now }: MemorySlotLimiterOptions) {
     this.#now = now ?? (() => performance.now())
-    this.#sessions = sessions ?? null
   }
 
   async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
     signal.throwIfAborted()
     if (this.#closed) throw shuttingDown()
     const key = keyOf(request.clientId, request.direction)
-    const line = this.#lines.get(key) ?? new SlotLine()
-    this.#lines.set(key, line)
-    const right = new SlotRight(this.#sessions, request.credential)
+    const queue = this.#queues.get(key) ?? new SlotQueue()
+    this.#queues.set(key, queue)
     try {
-      if (!line.tryTake(request.cap)) await this.#wait(line, request, { signal, right })
+      if (!queue.tryTake(request.cap)) await this.#wait(queue, request, signal)
     } catch (error) {
-      right[Symbol.dispose]()
-      this.#forgetIdle(key, line)
+      this.#forgetIdle(key, queue)
       throw error
     }
-    return this.#slot(key, line, { direction: request.direction, right })
+    return this.#slot(key, queue, request.direction)
   }
 
-  tryAcquire({ clientId, direction, cap }: Omit<SlotRequest, 'credential'>): TransferSlot | null {
+  tryAcquire({ clientId, direction, cap }: SlotRequest): TransferSlot | null {
     const key = keyOf(clientId, direction)
-    const line = this.#lines.get(key) ?? new SlotLine()
-    if (this.#closed || !line.tryTake(cap)) return null
-    this.#lines.set(key, line)
-    return this.#slot(key, line, { direction, right: null })
+    const queue = this.#queues.get(key) ?? new SlotQueue()
+    if (this.#closed || !queue.tryTake(cap)) return null
+    this.#queues.set(key, queue)
+    return this.#slot(key, queue, direction)
   }
 
   held(clientId: string, direction: TransferDirection): number {
-    return this.#lines.get(keyOf(clientId, direction))?.held ?? 0
+    return this.#queues.get(keyOf(clientId, direction))?.held ?? 0
   }
 
   looksFree({ clientId, direction, cap }: SlotRequest): boolean {
@@ -92,82 +82,69 @@ class SlotLimiterInMemory implements MemorySlotLimiter {
     for (const slot of this.#slots) slot.takeAway(shuttingDown())
   }
 
-  async #wait(line: SlotLine, request: SlotRequest, { signal, right }: Patience): Promise<void> {
-    const refused = () =>
-      refusal(request, this.#holdTime[request.direction].retryAfterSeconds(line.waiting, request.cap))
-    const waiter = new WaitInLine(line)
-    if (!line.join(waiter, request.queue)) throw refused()
-    const waiters = this.#waiters[request.direction]
+  async #wait(queue: SlotQueue, request: SlotRequest, signal: AbortSignal): Promise<void> {
+    const { direction, cap } = request
+    const refused = () => tooManyTransfers(request, this.#holdTime[direction].retryAfterSeconds(queue.waiting, cap))
+    const waiter = new QueuedRequest(queue)
+    if (!queue.join(waiter, request.queue)) throw refused()
+    const waiters = this.#waiters[direction]
     waiters.add(waiter)
     const timer = setTimeout(() => waiter.refuse(refused()), request.queueWaitMs)
-    const aborted = () => waiter.refuse(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    right.whenLost(reason => waiter.refuse(reason))
+    const onAbort = () => waiter.refuse(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
     try {
       await waiter.outcome
     } finally {
       clearTimeout(timer)
-      signal.removeEventListener('abort', aborted)
+      signal.removeEventListener('abort', onAbort)
       waiters.delete(waiter)
     }
   }
 
-  #slot(key: string, line: SlotLine, { direction, right }: Holding): TransferSlot {
+  #slot(key: string, queue: SlotQueue, direction: TransferDirection): TransferSlot {
     const since = this.#now()
     this.#inFlight[direction] += 1
     const slot = new HeldSlot(() => {
-      right?.[Symbol.dispose]()
       this.#slots.delete(slot)
       this.#inFlight[direction] -= 1
-      this.#holdTime[direction].note(this.#now() - since)
-      line.release()
-      this.#forgetIdle(key, line)
+      this.#holdTime[direction].record(this.#now() - since)
+      queue.release()
+      this.#forgetIdle(key, queue)
     })
     this.#slots.add(slot)
-    right?.whenLost(reason => slot.takeAway(reason))
     return slot
   }
 
-  /** A client that holds and wants nothing costs no memory. */
-  #forgetIdle(key: string, line: SlotLine): void {
-    if (line.idle && this.#lines.get(key) === line) this.#lines.delete(key)
+  /** A client without slots and requests takes no memory. */
+  #forgetIdle(key: string, queue: SlotQueue): void {
+    if (queue.isIdle && this.#queues.get(key) === queue) this.#queues.delete(key)
   }
-}
-
-interface Patience {
-  readonly signal: AbortSignal
-  readonly right: SlotRight
-}
-
-interface Holding {
-  readonly direction: TransferDirection
-  readonly right: SlotRight | null
 }
 
 /**
- * Ends once: granted or refused, whichever comes first. It leaves the line in the same turn in which it is refused, so
- * that no slot is ever granted to one who has gone.
+ * Settles once: granted or refused, whichever comes first. A refused request leaves the queue in the same turn, so that
+ * no slot is granted to it afterwards.
  */
-class WaitInLine implements Waiter {
-  readonly #settle = Promise.withResolvers<void>()
-  readonly #line: SlotLine
+class QueuedRequest implements Waiter {
+  readonly #outcome = Promise.withResolvers<void>()
+  readonly #queue: SlotQueue
 
-  constructor(line: SlotLine) {
-    this.#line = line
+  constructor(queue: SlotQueue) {
+    this.#queue = queue
   }
 
   get outcome(): Promise<void> {
-    return this.#settle.promise
+    return this.#outcome.promise
   }
 
   grant(): void {
-    this.#settle.resolve()
+    this.#outcome.resolve()
   }
 
-  /** Nothing happens when the slot has been granted already: whoever acquired it frees it. */
+  /** No effect after a grant: then `acquire` resolves, and its caller releases the slot. */
   refuse(reason: unknown): void {
-    this.#line.leave(this)
-    this.#settle.reject(reason)
+    this.#queue.leave(this)
+    this.#outcome.reject(reason)
   }
 }
 

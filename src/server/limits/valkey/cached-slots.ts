@@ -1,183 +1,269 @@
 /**
- * Slots that this node keeps for a moment after their transfers have ended: the next transfer of the same line takes one
- * in the same turn, and Valkey is not asked. For many small media that is most of what sharing slots costs.
+ * Decorates the slot limiter of a cluster with a cache: a slot whose transfer has ended stays held for a moment, and the
+ * next transfer of the same client takes it without a round trip to Valkey (decision 27).
  *
- * What is kept counts as held, so the cap holds exactly. And nobody is refused for it: who finds no slot makes Valkey
- * call back what all nodes keep ([Note: reserves] in slot-script.ts). What a line has not used for as long as a sweep
- * goes back by itself. No slot is used that could have lapsed: whoever was paused for long gives up what it kept.
+ * A cached slot counts as held in Valkey, so the cap stays exact. A request that finds no free slot reclaims what other
+ * nodes cache before it is refused, and so does a count: see slot-reclaim.ts.
  */
-import { ANSWER, NO_RESERVE_MS } from './slot-script.ts'
-import type { SlotLedger } from './slot-script-client.ts'
+import { raceAbort } from '../../../common/abort-race.ts'
+import { isSealiftError } from '../../../protocol/errors.ts'
+import type { ClusterNode } from '../../cluster/cluster-node.ts'
+import type { GrantsAtOnce, NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from '../limiter.ts'
+import { SlotReclaim } from './slot-reclaim.ts'
+import { slotKey } from './slot-script-client.ts'
 
-/** A slot as Valkey knows it, in use or kept. */
-export interface SlotLease {
-  readonly id: string
-  /** Of the request that it was taken for. */
-  readonly cap: number
-  /** Monotonic ms: Valkey has known of it since, or renewed it after. */
-  confirmedAtMs: number
-}
-
-export interface SlotReservesOptions {
-  readonly ledger: Pick<SlotLedger, 'ask'>
-  readonly leaseTtlMs: number
-  /** Gives a slot back. */
-  readonly drop: (line: string, id: string) => void
-}
-
-/** What was not needed for so long, goes back. */
+/** How often unused slots are released. */
 const SWEEP_MS = 100
-/** Worth a reserve: so many transfers have ended since the last sweep. */
-const BUSY_ENDS = 4
+/** Releases of one client between two sweeps beyond which its slots are cached. */
+const BUSY_RELEASES = 4
+/** An older slot is released rather than cached, so that requests queued at other nodes get it. */
+const MAX_AGE_MS = 1000
+/** A request that is not granted after this long counts as queued: it reclaims. */
+const QUEUED_AFTER_MS = 25
 
-class Reserve {
-  readonly line: string
-  /** The last one is the next to be used. */
-  readonly slots: SlotLease[] = []
-  /** Whether Valkey knows that this node keeps some. */
-  state: 'unknown' | 'asking' | 'known' = 'unknown'
-  isRecalled = false
-  notBeforeMs = 0
-  /** Since the last sweep. */
-  ends = 0
-  /** The fewest that lay idle at once since the last sweep. */
-  fewest = 0
+export interface CachedSlotLimiter extends NodeSlotLimiter, GrantsAtOnce, AsyncDisposable {}
 
-  constructor(line: string) {
-    this.line = line
-  }
+export interface CachedSlotsOptions {
+  /** Disposed with the result. */
+  readonly slots: NodeSlotLimiter & AsyncDisposable
+  readonly node: ClusterNode
+  /** The name of `slots`. */
+  readonly name: string
 }
 
-export class SlotReserves {
-  readonly #options: SlotReservesOptions
-  readonly #reserves = new Map<string, Reserve>()
-  #timer: NodeJS.Timeout | undefined
+/** The caller owns `node`, and disposes of it after the result. */
+export async function cacheSlots(options: CachedSlotsOptions): Promise<CachedSlotLimiter> {
+  const cached = new CachedSlots(options)
+  await cached.begin()
+  return cached
+}
 
-  constructor(options: SlotReservesOptions) {
-    this.#options = options
+interface CachedSlot {
+  readonly slot: TransferSlot
+  /** Of the request that acquired it. */
+  readonly cap: number
+  readonly acquiredAtMs: number
+  releasedAtMs: number
+}
+
+/** One client and direction. */
+interface ClientCache {
+  readonly clientId: string
+  readonly direction: TransferDirection
+  readonly key: string
+  /** Most recently released last. */
+  readonly idle: CachedSlot[]
+  /** Requests of this node that have no slot yet. */
+  pending: number
+  /** Slots in use. */
+  lent: number
+  isBusy: boolean
+  /** Since the last sweep. */
+  releases: number
+  /** Smallest size of `idle` since the last sweep. */
+  fewestIdle: number
+}
+
+class CachedSlots implements CachedSlotLimiter {
+  readonly #slots: NodeSlotLimiter & AsyncDisposable
+  readonly #node: ClusterNode
+  readonly #reclaim: SlotReclaim
+  readonly #watch: Disposable
+  readonly #clients = new Map<string, ClientCache>()
+  readonly #clientsByKey = new Map<string, ClientCache>()
+  readonly #idle = { upload: 0, download: 0 }
+  #sweepTimer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor({ slots, node, name }: CachedSlotsOptions) {
+    this.#slots = slots
+    this.#node = node
+    this.#reclaim = new SlotReclaim({ node, name, release: key => this.#releaseKey(key) })
+    this.#watch = node.watch({ disconnected: () => this.#releaseAll() })
   }
 
-  /** A slot for a transfer that may be one of `cap`, if one is kept. */
-  take(line: string, cap: number): SlotLease | null {
-    const reserve = this.#reserves.get(line)
-    const slot = reserve?.slots.at(-1)
-    if (!reserve || !slot) return null
-    if (slot.cap > cap || !this.#isFresh(slot)) {
-      this.recall(line)
+  begin(): Promise<void> {
+    return this.#reclaim.begin()
+  }
+
+  async acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
+    signal.throwIfAborted()
+    const cached = this.tryAcquire(request)
+    if (cached) return cached
+    const client = this.#client(request)
+    client.pending += 1
+    try {
+      const slot = await this.#acquire(client, request, signal)
+      const now = performance.now()
+      return this.#lend(client, { slot, cap: request.cap, acquiredAtMs: now, releasedAtMs: now })
+    } finally {
+      client.pending -= 1
+    }
+  }
+
+  tryAcquire({ clientId, direction, cap }: SlotRequest): TransferSlot | null {
+    const client = this.#clients.get(nameOf(clientId, direction))
+    const cached = client?.idle.at(-1)
+    if (!client || !cached) return null
+    // Timers do not run while the process is paused, and Valkey may have granted the slot to another request meanwhile.
+    const isStale = cached.slot.signal.aborted || performance.now() - cached.releasedAtMs > 2 * SWEEP_MS
+    if (isStale || cached.cap > cap) {
+      this.#releaseIdle(client)
       return null
     }
-    reserve.slots.pop()
-    reserve.fewest = Math.min(reserve.fewest, reserve.slots.length)
-    return slot
+    client.idle.pop()
+    this.#idle[direction] -= 1
+    client.fewestIdle = Math.min(client.fewestIdle, client.idle.length)
+    return this.#lend(client, cached)
   }
 
-  /** @returns false: the slot has to be given back */
-  keep(line: string, slot: SlotLease): boolean {
-    const reserve = this.#of(line)
-    reserve.ends += 1
-    if (reserve.state === 'unknown') void this.#askToKeep(reserve)
-    if (reserve.state !== 'known' || !this.#isFresh(slot)) return false
-    reserve.slots.push(slot)
-    return true
+  async held(clientId: string, direction: TransferDirection, signal?: AbortSignal): Promise<number> {
+    const client = this.#clients.get(nameOf(clientId, direction))
+    if (client) this.#releaseIdle(client)
+    const reclaimed = this.#reclaim.reclaim(slotKey(clientId, direction))
+    await (signal ? raceAbort(reclaimed, signal) : reclaimed)
+    return this.#slots.held(clientId, direction, signal)
   }
 
-  /** All of it goes back: somebody needs it, or it must not be used any more. */
-  recall(line: string): void {
-    const reserve = this.#reserves.get(line)
-    if (!reserve) return
-    reserve.notBeforeMs = performance.now() + NO_RESERVE_MS
-    if (reserve.state === 'asking') reserve.isRecalled = true
-    this.#empty(reserve)
+  looksFree(request: SlotRequest): boolean {
+    const client = this.#clients.get(nameOf(request.clientId, request.direction))
+    return (client !== undefined && client.idle.length > 0) || this.#slots.looksFree(request)
   }
 
-  recallAll(): void {
-    for (const line of this.#reserves.keys()) this.recall(line)
+  inFlight(direction: TransferDirection): number {
+    return this.#slots.inFlight(direction) - this.#idle[direction]
   }
 
-  /** Makes Valkey keep in mind what is kept. @param renew renews one slot */
-  renew(renew: (line: string, slot: SlotLease) => void): void {
-    for (const reserve of this.#reserves.values()) {
-      for (const slot of reserve.slots) renew(reserve.line, slot)
-      if (reserve.state === 'known') void this.#renewPlace(reserve)
+  waiting(direction: TransferDirection): number {
+    return this.#slots.waiting(direction)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#releaseAll()
+    this.#slots.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+    clearInterval(this.#sweepTimer)
+    this.#watch[Symbol.dispose]()
+    await this.#slots[Symbol.asyncDispose]()
+  }
+
+  /** Reclaims when the request is queued, or refused without having been queued. */
+  async #acquire({ key }: ClientCache, request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
+    let hasReclaimed = false
+    let immediate: NodeJS.Immediate | undefined
+    const onQueued = () => {
+      hasReclaimed = true
+      void this.#reclaim.reclaim(key)
+    }
+    // After a long turn of the event loop, a reply that has arrived is read before `onQueued` runs.
+    const timer = setTimeout(() => {
+      immediate = setImmediate(onQueued)
+    }, QUEUED_AFTER_MS)
+    try {
+      return await this.#slots.acquire(request, signal)
+    } catch (error) {
+      if (hasReclaimed || !isSealiftError(error, 'too_many_uploads', 'too_many_downloads')) throw error
+      if (!(await raceAbort(this.#reclaim.reclaim(key), signal))) throw error
+      return await this.#slots.acquire(request, signal)
+    } finally {
+      clearTimeout(timer)
+      clearImmediate(immediate)
     }
   }
 
-  /** Valkey does not know this slot any more. */
-  lose(line: string, id: string): void {
-    const slots = this.#reserves.get(line)?.slots ?? []
-    const at = slots.findIndex(slot => slot.id === id)
-    if (at >= 0) slots.splice(at, 1)
-  }
-
-  stop(): void {
-    this.recallAll()
-    clearInterval(this.#timer)
-  }
-
-  /** A renewal that is late by as long as one takes is still far from the end of the lease. */
-  #isFresh({ confirmedAtMs }: SlotLease): boolean {
-    return performance.now() - confirmedAtMs < (this.#options.leaseTtlMs * 2) / 3
-  }
-
-  #of(line: string): Reserve {
-    const known = this.#reserves.get(line)
+  #client({ clientId, direction }: SlotRequest): ClientCache {
+    const name = nameOf(clientId, direction)
+    const known = this.#clients.get(name)
     if (known) return known
-    const reserve = new Reserve(line)
-    this.#reserves.set(line, reserve)
-    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
-    return reserve
+    const key = slotKey(clientId, direction)
+    const counts = { pending: 0, lent: 0, isBusy: false, releases: 0, fewestIdle: 0 }
+    const client: ClientCache = { clientId, direction, key, idle: [], ...counts }
+    this.#clients.set(name, client)
+    this.#clientsByKey.set(key, client)
+    this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+    return client
   }
 
-  async #askToKeep(reserve: Reserve): Promise<void> {
-    if (reserve.ends < BUSY_ENDS || performance.now() < reserve.notBeforeMs) return
-    reserve.state = 'asking'
-    reserve.isRecalled = false
-    const answer = await this.#ask('keep', reserve.line)
-    reserve.state = answer === ANSWER.granted ? 'known' : 'unknown'
-    if (reserve.isRecalled) this.#empty(reserve)
-    else if (reserve.state === 'unknown') reserve.notBeforeMs = performance.now() + NO_RESERVE_MS
+  #lend(client: ClientCache, cached: CachedSlot): TransferSlot {
+    client.lent += 1
+    return new LentSlot(cached.slot, () => this.#returned(client, cached))
   }
 
-  async #renewPlace(reserve: Reserve): Promise<void> {
-    const answer = await this.#ask('keep', reserve.line)
-    if (answer !== ANSWER.granted) this.recall(reserve.line)
+  #returned(client: ClientCache, cached: CachedSlot): void {
+    client.lent -= 1
+    client.releases += 1
+    cached.releasedAtMs = performance.now()
+    if (!this.#mayCache(client, cached)) return cached.slot[Symbol.dispose]()
+    client.idle.push(cached)
+    this.#idle[client.direction] += 1
   }
 
-  #empty(reserve: Reserve): void {
-    for (const { id } of reserve.slots.splice(0)) this.#options.drop(reserve.line, id)
-    reserve.fewest = 0
-    this.#forsake(reserve)
+  #mayCache(client: ClientCache, { slot, acquiredAtMs, releasedAtMs: now }: CachedSlot): boolean {
+    client.isBusy ||= client.releases > BUSY_RELEASES
+    if (!client.isBusy || client.pending > 0 || this.#closed || this.#node.phase !== 'joined') return false
+    return now - acquiredAtMs < MAX_AGE_MS && !this.#reclaim.isPaused(client.key, now) && !slot.signal.aborted
   }
 
-  /** Says that none is kept, after whatever was kept has been given back. */
-  #forsake(reserve: Reserve): void {
-    if (reserve.state !== 'known') return
-    reserve.state = 'unknown'
-    void this.#ask('emptied', reserve.line)
+  /** The least recently released ones. */
+  #releaseIdle(client: ClientCache, count = client.idle.length): void {
+    this.#idle[client.direction] -= count
+    for (const { slot } of client.idle.splice(0, count)) slot[Symbol.dispose]()
+    client.fewestIdle = client.idle.length
   }
 
-  async #ask(kind: 'keep' | 'emptied', line: string): Promise<number> {
-    return this.#options.ledger.ask({ kind, line }).then(
-      ({ code }) => code,
-      () => ANSWER.refused,
-    )
+  #releaseAll(): void {
+    for (const client of this.#clients.values()) this.#releaseIdle(client)
+  }
+
+  async #releaseKey(key: string): Promise<void> {
+    const client = this.#clientsByKey.get(key)
+    if (!client) return
+    this.#releaseIdle(client)
+    // The count is a barrier: Valkey runs the releases before it.
+    await this.#slots.held(client.clientId, client.direction)
   }
 
   #sweep(): void {
-    for (const reserve of this.#reserves.values()) {
-      for (const { id } of reserve.slots.splice(0, reserve.fewest)) this.#options.drop(reserve.line, id)
-      if (reserve.ends === 0 && reserve.slots.length === 0) this.#forget(reserve)
-      reserve.fewest = reserve.slots.length
-      reserve.ends = 0
+    for (const [name, client] of this.#clients) {
+      this.#releaseIdle(client, client.fewestIdle)
+      client.isBusy &&= client.releases > 0 || client.idle.length > 0
+      client.releases = 0
+      if (client.isBusy || client.pending > 0 || client.lent > 0) continue
+      this.#clients.delete(name)
+      this.#clientsByKey.delete(client.key)
     }
-    if (this.#reserves.size > 0) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
+    if (this.#clients.size > 0) return
+    clearInterval(this.#sweepTimer)
+    this.#sweepTimer = undefined
+  }
+}
+
+/** A slot of the cache while a transfer uses it. */
+class LentSlot implements TransferSlot {
+  readonly #slot: TransferSlot
+  readonly #onReturned: () => void
+  #isReturned = false
+
+  constructor(slot: TransferSlot, onReturned: () => void) {
+    this.#slot = slot
+    this.#onReturned = onReturned
   }
 
-  #forget(reserve: Reserve): void {
-    if (reserve.state === 'asking' || performance.now() < reserve.notBeforeMs) return
-    this.#forsake(reserve)
-    this.#reserves.delete(reserve.line)
+  get signal(): AbortSignal {
+    return this.#slot.signal
   }
+
+  [Symbol.dispose](): void {
+    if (this.#isReturned) return
+    this.#isReturned = true
+    this.#onReturned()
+  }
+}
+
+function nameOf(clientId: string, direction: TransferDirection): string {
+  return `${direction} ${clientId}`
 }

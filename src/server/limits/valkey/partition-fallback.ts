@@ -1,43 +1,41 @@
-/** Slots while Valkey is away: each node grants from its share, the cap divided by the nodes there were. */
+/** Slots while Valkey is away: each node grants from its share, the cap divided by the known nodes. */
 import type { SealiftError } from '../../../protocol/errors.ts'
 import type { ClusterNode } from '../../cluster/cluster-node.ts'
-import type { Ticket, TicketLine } from './slot-request.ts'
+import type { ClientSlots, SlotHold } from './slot-request.ts'
 
-/** Why a ticket gets no slot, `ahead` others being before it. */
-export type Refused = (ticket: Ticket, ahead: number) => SealiftError
-
-export class AloneSlots {
+export class PartitionFallback {
   readonly #node: Pick<ClusterNode, 'nodes'>
-  readonly #refused: Refused
+  readonly #refusal: (hold: SlotHold, ahead: number) => SealiftError
 
-  constructor(node: Pick<ClusterNode, 'nodes'>, refused: Refused) {
+  /** @param refusal why a request gets no slot, with `ahead` requests before it */
+  constructor(node: Pick<ClusterNode, 'nodes'>, refusal: (hold: SlotHold, ahead: number) => SealiftError) {
     this.#node = node
-    this.#refused = refused
+    this.#refusal = refusal
   }
 
-  /** Those who have asked Valkey or stand in its lines are served from here on. */
-  takeOver(lines: Iterable<TicketLine>): void {
-    for (const line of lines) {
-      for (const ticket of line.asked) this.decide(ticket)
+  /** Decides about all requests that were sent to Valkey or wait in its queues. */
+  takeOver(clients: Iterable<ClientSlots>): void {
+    for (const { requested } of clients) {
+      for (const hold of requested) this.decide(hold)
     }
   }
 
-  decide(ticket: Ticket): void {
-    const { line, request } = ticket
-    if (!ticket.isWanted) return
-    const isFirst = line.asked.values().next().value === ticket
-    if (isFirst && line.held.size < this.#share(request.cap)) return ticket.grant()
-    const ahead = line.asked.size - 1
-    const isTooMany = ticket.state === 'asking' && ahead >= Math.floor(request.queue / this.#node.nodes)
-    if (isTooMany || ticket.isHurried) return ticket.refuse(this.#refused(ticket, ahead))
-    ticket.state = 'waiting'
+  decide(hold: SlotHold): void {
+    const { client, request } = hold
+    if (!hold.isRequested) return
+    const isFirst = client.requested.values().next().value === hold
+    if (isFirst && client.held.size < this.#share(request.cap)) return hold.grant()
+    const ahead = client.requested.size - 1
+    const isTooMany = hold.state === 'asking' && ahead >= Math.floor(request.queue / this.#node.nodes)
+    if (isTooMany || hold.hasTimedOut) return hold.refuse(this.#refusal(hold, ahead))
+    hold.state = 'waiting'
   }
 
-  /** Something was freed. */
-  fill(line: TicketLine): void {
-    for (const ticket of line.asked) {
-      if (line.held.size >= this.#share(ticket.request.cap)) return
-      ticket.grant()
+  /** Call it when a slot was released. */
+  grantWaiting({ requested, held }: ClientSlots): void {
+    for (const hold of requested) {
+      if (held.size >= this.#share(hold.request.cap)) return
+      hold.grant()
     }
   }
 

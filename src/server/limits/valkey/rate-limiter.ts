@@ -1,24 +1,25 @@
 /**
  * Request and byte rates of all nodes together, counted in Valkey: see rate-script.ts for the arithmetic.
  *
- * [Note: ahead] A node takes a little more than it needs, about a tenth of a second's worth, and serves what comes next
- * from that in the same turn. It is taken before it is used, so the rate is never exceeded; what is not used is given
- * back soon. Requests are taken ahead only while the bucket is more than half full: near the limit each one is counted.
+ * [Note: credit] A node takes about a tenth of a second's worth in advance, as credit, and serves later calls from it in
+ * the same turn. Credit is taken before it is used, so the rate is never exceeded; unused credit is refunded soon.
+ * Requests are credited only while the bucket is more than half full: near the limit each one is counted.
  *
- * While Valkey is away, each node keeps to its share in its own memory: the rate divided by the nodes there were.
+ * While Valkey is away, each node limits to its share in its own memory: the rate divided by the known nodes.
  */
-import { hiddenName } from '../../cluster/hashed-key.ts'
+import { raceAbort } from '../../../common/abort-race.ts'
 import { ScriptBatch } from '../../cluster/script-batch.ts'
 import type { ClusterNode } from '../../cluster/cluster-node.ts'
+import { hashedKey } from '../../cluster/valkey-link.ts'
 import type { Rate, RateLimiter, Take } from '../limiter.ts'
 import { MemoryRateLimiter } from '../memory/rate-limiter.ts'
 import { RATES } from './rate-script.ts'
 
 export interface ValkeyRateLimiterOptions {
   readonly node: ClusterNode
-  /** How much is taken ahead, in ms of the rate. 100 when not told. */
-  readonly aheadMs?: number
-  /** Keys remembered at once. Above it the one that was used longest ago is forgotten. */
+  /** Credit of all nodes together, in ms of the rate. Default 100. */
+  readonly creditMs?: number
+  /** Most buckets at once. Beyond it the least recently used one is dropped. Default 100000. */
   readonly maxKeys?: number
 }
 
@@ -27,38 +28,38 @@ export function createValkeyRateLimiter(options: ValkeyRateLimiterOptions): Rate
   return new RateLimiterInValkey(options)
 }
 
-/** What is left of what was taken ahead is given back after so long without use. */
+/** Credit is refunded after this long without use. */
 const UNUSED_MS = 250
-/** How old a bucket's place in the order of use may be: changing a map costs more than all the rest of a take. */
-const PLACE_MS = 50
+/** Precision of the order of use: moving a bucket within the map costs more than the rest of a take. */
+const ORDER_MS = 50
 
-interface Ask {
+interface RateCommand {
   readonly kind: 'take' | 'charge' | 'refund'
   readonly key: string
   readonly cost: number
-  readonly ahead: number
+  /** Credit asked for. */
+  readonly credit: number
   readonly rate: Rate
 }
 
-interface Answer {
+interface RateReply {
   readonly ok: boolean
-  readonly ahead: number
+  readonly credit: number
   readonly waitMs: number
 }
 
-/** What this node knows of a key. */
+/** A bucket as this node knows it. */
 interface Bucket {
   readonly key: string
-  /** How Valkey knows it. */
-  readonly name: string
-  /** Taken ahead and not used; below 0: used, and not charged yet. */
+  readonly hashedKey: string
+  /** Below 0: used, and not charged yet. */
   credit: number
-  /** Before this time (monotonic ms) nothing more may move. */
+  /** Monotonic ms. */
   resumeAt: number
   rate: Rate
   usedAt: number
-  /** When it came to its place among the others. */
-  placedAt: number
+  /** When it was moved to the end of the map. */
+  movedAt: number
   fetching: Promise<void> | null
 }
 
@@ -66,113 +67,104 @@ const TAKEN: Take = { ok: true }
 
 class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
   readonly #node: ClusterNode
-  readonly #aheadMs: number
+  readonly #creditMs: number
   readonly #maxKeys: number
-  readonly #batch = new ScriptBatch<Ask, Answer>({ send: asks => this.#send(asks) })
-  /** In order of last use, to within PLACE_MS. */
+  readonly #batch = new ScriptBatch<RateCommand, RateReply>({ send: commands => this.#send(commands) })
+  /** Least recently used first, to within ORDER_MS. */
   readonly #buckets = new Map<string, Bucket>()
   readonly #timer: NodeJS.Timeout
   readonly #watch: Disposable
-  #alone = new MemoryRateLimiter()
+  #fallback = new MemoryRateLimiter()
 
-  constructor({ node, aheadMs = 100, maxKeys = 100_000 }: ValkeyRateLimiterOptions) {
+  constructor({ node, creditMs = 100, maxKeys = 100_000 }: ValkeyRateLimiterOptions) {
     this.#node = node
-    this.#aheadMs = aheadMs
+    this.#creditMs = creditMs
     this.#maxKeys = maxKeys
-    this.#timer = setInterval(() => this.#giveBack(performance.now() - UNUSED_MS), UNUSED_MS).unref()
+    this.#timer = setInterval(() => this.#refundUnused(performance.now() - UNUSED_MS), UNUSED_MS).unref()
     this.#watch = node.watch({
-      lost: () => this.#buckets.clear(),
+      disconnected: () => this.#buckets.clear(),
       joined: () => {
-        this.#alone = new MemoryRateLimiter()
+        this.#fallback = new MemoryRateLimiter()
       },
     })
   }
 
-  take(key: string, cost: number, rate: Rate): Take | Promise<Take> {
+  take(key: string, cost: number, rate: Rate, signal?: AbortSignal): Take | Promise<Take> {
     if (rate.perSecond === 0) return TAKEN
-    if (this.#node.phase !== 'joined') return this.#alone.take(key, cost, this.#share(rate))
+    if (this.#node.phase !== 'joined') return this.#fallback.take(key, cost, this.#share(rate))
     const bucket = this.#bucket(key, rate)
-    if (bucket.credit < cost) return this.#takeShared(bucket, cost)
+    if (bucket.credit < cost) return abortable(this.#takeShared(bucket, cost), signal)
     bucket.credit -= cost
-    if (bucket.credit < this.#ahead(rate) / 2) bucket.fetching ??= this.#fetchAhead(bucket)
+    if (bucket.credit < this.#creditLimit(rate) / 2) bucket.fetching ??= this.#settled(bucket, this.#takeCredit(bucket))
     return TAKEN
   }
 
-  charge(key: string, cost: number, rate: Rate): number | Promise<number> {
+  charge(key: string, cost: number, rate: Rate, signal?: AbortSignal): number | Promise<number> {
     if (rate.perSecond === 0) return 0
-    if (this.#node.phase !== 'joined') return this.#alone.charge(key, cost, this.#share(rate))
+    if (this.#node.phase !== 'joined') return this.#fallback.charge(key, cost, this.#share(rate))
     const bucket = this.#bucket(key, rate)
     bucket.credit -= cost
-    if (bucket.credit < 0) return this.#settle(bucket)
+    if (bucket.credit < 0) return abortable(this.#payDebt(bucket), signal)
     return Math.max(0, bucket.resumeAt - performance.now())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     this.#watch[Symbol.dispose]()
-    if (this.#node.phase === 'joined') this.#giveBack(Infinity)
+    if (this.#node.phase === 'joined') this.#refundUnused(Infinity)
     await this.#batch.idle()
   }
 
   async #takeShared(bucket: Bucket, cost: number): Promise<Take> {
-    // One of many that ask at once brings what is taken ahead.
-    const ahead = bucket.fetching ? 0 : Math.floor(this.#ahead(bucket.rate))
-    const asking = this.#batch.ask({ kind: 'take', key: bucket.name, cost, ahead, rate: bucket.rate })
-    bucket.fetching ??= this.#forget(bucket, asking)
+    // Of simultaneous calls only one asks for credit.
+    const credit = bucket.fetching ? 0 : Math.floor(this.#creditLimit(bucket.rate))
+    const taking = this.#batch.ask({ kind: 'take', key: bucket.hashedKey, cost, credit, rate: bucket.rate })
+    bucket.fetching ??= this.#settled(bucket, taking)
     try {
-      const answer = await asking
-      bucket.credit += answer.ahead
-      return answer.ok ? TAKEN : { ok: false, retryAfterMs: answer.waitMs }
+      const reply = await taking
+      bucket.credit += reply.credit
+      return reply.ok ? TAKEN : { ok: false, retryAfterMs: reply.waitMs }
     } catch {
-      return this.#alone.take(bucket.key, cost, this.#share(bucket.rate))
+      return this.#fallback.take(bucket.key, cost, this.#share(bucket.rate))
     }
   }
 
-  #fetchAhead(bucket: Bucket): Promise<void> {
-    return this.#forget(bucket, this.#takeAhead(bucket))
+  async #takeCredit(bucket: Bucket): Promise<void> {
+    const { hashedKey: key, rate } = bucket
+    const credit = Math.floor(this.#creditLimit(rate))
+    bucket.credit += (await this.#batch.ask({ kind: 'take', key, cost: 0, credit, rate })).credit
   }
 
-  async #takeAhead(bucket: Bucket): Promise<void> {
-    const { name, rate } = bucket
-    const ahead = Math.floor(this.#ahead(rate))
-    bucket.credit += (await this.#batch.ask({ kind: 'take', key: name, cost: 0, ahead, rate })).ahead
-  }
-
-  /** Waits until what was used is paid for, and for as long as that takes the rate. */
-  async #settle(bucket: Bucket): Promise<number> {
+  /** Charges what was used; resolves with the pause that it costs. */
+  async #payDebt(bucket: Bucket): Promise<number> {
     while (bucket.credit < 0) {
-      bucket.fetching ??= this.#forget(bucket, this.#charge(bucket))
+      bucket.fetching ??= this.#settled(bucket, this.#charge(bucket))
       await bucket.fetching
     }
     return Math.max(0, bucket.resumeAt - performance.now())
   }
 
   async #charge(bucket: Bucket): Promise<void> {
-    const { key, name, rate } = bucket
+    const { key, rate } = bucket
     const cost = -bucket.credit
+    const credit = Math.ceil(this.#creditLimit(rate))
     let waitMs: number
     try {
-      const answer = await this.#batch.ask({
-        kind: 'charge',
-        key: name,
-        cost,
-        ahead: Math.ceil(this.#ahead(rate)),
-        rate,
-      })
-      bucket.credit += cost + answer.ahead
-      waitMs = answer.waitMs
+      const reply = await this.#batch.ask({ kind: 'charge', key: bucket.hashedKey, cost, credit, rate })
+      bucket.credit += cost + reply.credit
+      waitMs = reply.waitMs
     } catch {
       bucket.credit += cost
-      waitMs = this.#alone.charge(key, cost, this.#share(rate))
+      waitMs = this.#fallback.charge(key, cost, this.#share(rate))
     }
     bucket.resumeAt = Math.max(bucket.resumeAt, performance.now() + waitMs)
   }
 
-  async #forget(bucket: Bucket, asking: Promise<unknown>): Promise<void> {
+  async #settled(bucket: Bucket, fetching: Promise<unknown>): Promise<void> {
     try {
-      await asking
+      await fetching
     } catch {
-      // Whoever needs an answer asks for one itself.
+      // The callers fall back.
     } finally {
       bucket.fetching = null
     }
@@ -183,8 +175,8 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
     const bucket = this.#buckets.get(key) ?? this.#newBucket(key, rate)
     bucket.rate = rate
     bucket.usedAt = now
-    if (now - bucket.placedAt > PLACE_MS) {
-      bucket.placedAt = now
+    if (now - bucket.movedAt > ORDER_MS) {
+      bucket.movedAt = now
       this.#buckets.delete(key)
       this.#buckets.set(key, bucket)
     }
@@ -192,43 +184,35 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
   }
 
   #newBucket(key: string, rate: Rate): Bucket {
-    if (this.#buckets.size >= this.#maxKeys) this.#forgetOldest()
+    if (this.#buckets.size >= this.#maxKeys) this.#dropOldest()
     const now = performance.now()
-    const made: Bucket = {
-      key,
-      name: hiddenName(key),
-      credit: 0,
-      resumeAt: 0,
-      rate,
-      usedAt: now,
-      placedAt: now,
-      fetching: null,
-    }
-    this.#buckets.set(key, made)
-    return made
+    const times = { resumeAt: 0, usedAt: now, movedAt: now }
+    const bucket: Bucket = { key, hashedKey: hashedKey(key), credit: 0, rate, fetching: null, ...times }
+    this.#buckets.set(key, bucket)
+    return bucket
   }
 
-  #forgetOldest(): void {
+  #dropOldest(): void {
     for (const bucket of this.#buckets.values()) return this.#refund(bucket)
   }
 
-  #giveBack(unusedSince: number): void {
+  #refundUnused(unusedSince: number): void {
     for (const bucket of this.#buckets.values()) {
-      if (bucket.placedAt > unusedSince) return
+      if (bucket.movedAt > unusedSince) return
       if (bucket.usedAt > unusedSince) continue
       if (bucket.fetching === null && bucket.resumeAt < performance.now()) this.#refund(bucket)
     }
   }
 
-  #refund({ key, name, credit, rate }: Bucket): void {
+  #refund({ key, hashedKey: hashed, credit, rate }: Bucket): void {
     this.#buckets.delete(key)
     if (credit <= 0 || this.#node.phase !== 'joined') return
-    this.#batch.ask({ kind: 'refund', key: name, cost: credit, ahead: 0, rate }).catch(() => undefined)
+    this.#batch.ask({ kind: 'refund', key: hashed, cost: credit, credit: 0, rate }).catch(() => undefined)
   }
 
-  /** Of all nodes together a tenth of a second's worth, and never more than a small part of the burst. */
-  #ahead({ perSecond, burst }: Rate): number {
-    return Math.min((perSecond * this.#aheadMs) / 1000, burst / 4) / this.#node.nodes
+  /** The share of this node; of all nodes together at most a quarter of the burst. */
+  #creditLimit({ perSecond, burst }: Rate): number {
+    return Math.min((perSecond * this.#creditMs) / 1000, burst / 4) / this.#node.nodes
   }
 
   #share({ perSecond, burst }: Rate): Rate {
@@ -236,16 +220,20 @@ class RateLimiterInValkey implements RateLimiter, AsyncDisposable {
     return { perSecond: perSecond / nodes, burst: Math.max(1, burst / nodes) }
   }
 
-  async #send(asks: readonly Ask[]): Promise<readonly Answer[]> {
+  async #send(commands: readonly RateCommand[]): Promise<readonly RateReply[]> {
     const { link } = this.#node
-    const keys = asks.map(({ key }) => `${link.prefix}rate:${key}`)
-    const args = asks.flatMap(({ kind, cost, ahead, rate }) =>
-      [kind, cost, ahead, rate.perSecond, rate.burst].map(value => String(value)),
+    const keys = commands.map(({ key }) => `${link.prefix}rate:${key}`)
+    const args = commands.flatMap(({ kind, cost, credit, rate }) =>
+      [kind, cost, credit, rate.perSecond, rate.burst].map(value => String(value)),
     )
     const flat = (await link.run(RATES, keys, args)) as number[]
-    return asks.map((_, index) => {
-      const [ok = 0, ahead = 0, waitUs = 0] = flat.slice(3 * index, 3 * index + 3)
-      return { ok: ok === 1, ahead, waitMs: waitUs / 1000 }
+    return commands.map((_, index) => {
+      const [ok = 0, credit = 0, waitUs = 0] = flat.slice(3 * index, 3 * index + 3)
+      return { ok: ok === 1, credit, waitMs: waitUs / 1000 }
     })
   }
+}
+
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return signal ? raceAbort(work, signal) : work
 }

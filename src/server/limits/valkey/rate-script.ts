@@ -1,12 +1,12 @@
 /**
- * Rates in Valkey: the arithmetic of gcra.ts with the server's own clock, in microseconds. A key holds the time at which
- * its bucket is full again, and is forgotten then.
+ * Rates in Valkey: the arithmetic of memory/rate-limiter.ts by the server's clock, in microseconds. A key stores the time
+ * at which its bucket is full again, and expires then.
  *
- * KEYS: the buckets. ARGV: for each ask five: kind, cost, ahead, units per second, burst.
- * - `take`: `cost` if it is there, and up to `ahead` more while the bucket is more than half full.
- * - `charge`: `cost` and `ahead` in any case.
- * - `refund`: gives `cost` back that was taken ahead.
- * Returns for each ask three: 1 if it was taken, what was taken ahead, the time to wait in microseconds.
+ * KEYS: the buckets. ARGV: five per command: kind, cost, credit, units per second, burst.
+ * - `take`: `cost` if it is available, and up to `credit` more while the bucket is more than half full.
+ * - `charge`: `cost` and `credit` in any case.
+ * - `refund`: returns `cost` of unused credit.
+ * Returns three per command: 1 if it was taken, the credit, the time to wait in microseconds.
  */
 import { defineScript } from '../../cluster/valkey-link.ts'
 
@@ -22,39 +22,39 @@ local function store(key, full)
   end
 end
 
-local asks = {}
+local commands = {}
 
-function asks.take(key, full, cost, ahead, per, burst)
+function commands.take(key, full, cost, credit, per, burst)
   local next = full + math.min(cost, burst) * per
   local wait = next - now - burst * per
-  -- Times are kept as whole microseconds.
+  -- Times are stored as integer microseconds.
   if wait > 1 then return 0, 0, wait end
-  local room = math.floor((burst / 2 * per - (next - now)) / per)
-  local extra = math.max(0, math.min(ahead, room))
+  local available = math.floor((burst / 2 * per - (next - now)) / per)
+  local extra = math.max(0, math.min(credit, available))
   store(key, next + extra * per)
   return 1, extra, 0
 end
 
-function asks.charge(key, full, cost, ahead, per, burst)
-  local next = full + (cost + ahead) * per
+function commands.charge(key, full, cost, credit, per, burst)
+  local next = full + (cost + credit) * per
   store(key, next)
-  return 1, ahead, math.max(0, next - now - burst * per)
+  return 1, credit, math.max(0, next - now - burst * per)
 end
 
-function asks.refund(key, full, cost, ahead, per)
+function commands.refund(key, full, cost, credit, per)
   if full > now then store(key, full - cost * per) end
   return 1, 0, 0
 end
 
-local answers = {}
+local replies = {}
 for index, key in ipairs(KEYS) do
   local at = 5 * (index - 1)
   local full = math.max(now, tonumber(redis.call('GET', key) or 0))
-  local ok, ahead, wait = asks[ARGV[at + 1]](key, full, tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
+  local ok, credit, wait = commands[ARGV[at + 1]](key, full, tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
     1000000 / tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
-  answers[#answers + 1] = ok
-  answers[#answers + 1] = ahead
-  answers[#answers + 1] = math.ceil(wait)
+  replies[#replies + 1] = ok
+  replies[#replies + 1] = credit
+  replies[#replies + 1] = math.ceil(wait)
 end
-return answers
+return replies
 `)

@@ -1,87 +1,98 @@
-/** A request for a slot and, later, the slot: from the moment it is asked for until it is freed. */
+/** One slot, from its request to its release; and all slots of one client and direction at this node. */
 import type { SlotRequest } from '../limiter.ts'
-import type { SlotLease } from './cached-slots.ts'
 
 /**
- * - `asking`: nobody has answered yet, or nobody can right now
- * - `waiting`: in line
- * - `held`: the slot is theirs
- * - `over`: freed, refused or lost
+ * - `asking`: neither granted nor queued yet
+ * - `waiting`: in the queue
+ * - `held`: granted
+ * - `over`: released, refused or expired
  */
-export type TicketState = 'asking' | 'waiting' | 'held' | 'over'
+export type HoldState = 'asking' | 'waiting' | 'held' | 'over'
 
-export class Ticket {
-  /** What is asked for; the slot, once it is theirs. */
-  readonly lease: SlotLease
-  readonly line: TicketLine
+export class SlotHold {
+  readonly id: string
+  readonly client: ClientSlots
   readonly request: SlotRequest
-  state: TicketState = 'asking'
-  /** Valkey may know of it. */
+  state: HoldState = 'asking'
+  /** Valkey may know it: its end has to be reported. */
   isKnown = false
-  /** Has no patience left: it takes a slot, but no place in a line. */
-  isHurried = false
-  /** When it joined the line, by the server's clock; `0` as long as it has not. */
+  /** Its queue timeout has passed: it still takes a slot, but no position in a queue. */
+  hasTimedOut = false
+  /** When it was queued, by the server's clock; `0` before. */
   arrival = '0'
-  /** Since when (monotonic ms) it waits for others to give back what they keep. */
-  recalledAtMs: number | null = null
-  /** Told when the slot is lost while it is held. */
-  onLost: (() => void) | null = null
+  /** Called when the slot expires while it is held. */
+  onExpired: (() => void) | null = null
   readonly #outcome = Promise.withResolvers<void>()
 
-  constructor(lease: SlotLease, line: TicketLine, request: SlotRequest) {
-    this.lease = lease
-    this.line = line
+  constructor(id: string, client: ClientSlots, request: SlotRequest) {
+    this.id = id
+    this.client = client
     this.request = request
-    line.asked.add(this)
+    client.requested.add(this)
   }
 
-  get id(): string {
-    return this.lease.id
-  }
-
-  /** Resolves when the slot is theirs; rejects with why it never will be. */
+  /** Resolves when the slot is granted; rejects when it is refused. */
   get outcome(): Promise<void> {
     return this.#outcome.promise
   }
 
-  get isWanted(): boolean {
+  get isRequested(): boolean {
     return this.state === 'asking' || this.state === 'waiting'
   }
 
   grant(): void {
-    if (!this.isWanted) return
+    if (!this.isRequested) return
     this.state = 'held'
-    this.line.asked.delete(this)
-    this.line.held.add(this)
+    this.client.requested.delete(this)
+    this.client.held.add(this)
     this.#outcome.resolve()
   }
 
   refuse(reason: unknown): void {
-    if (!this.isWanted) return
+    if (!this.isRequested) return
     this.end()
     this.#outcome.reject(reason)
   }
 
   end(): void {
     this.state = 'over'
-    this.line.asked.delete(this)
-    this.line.held.delete(this)
+    this.client.requested.delete(this)
+    this.client.held.delete(this)
   }
 }
 
-/** The tickets of one client in one direction, at this node. */
-export class TicketLine {
-  /** Its place among the lines of Valkey; tells nothing of the client. */
-  readonly name: string
-  /** In the order in which they came. */
-  readonly asked = new Set<Ticket>()
-  readonly held = new Set<Ticket>()
+export class ClientSlots {
+  /** As `slotKey` returns it. */
+  readonly key: string
+  /** In order of arrival. */
+  readonly requested = new Set<SlotHold>()
+  readonly held = new Set<SlotHold>()
 
-  constructor(name: string) {
-    this.name = name
+  constructor(key: string) {
+    this.key = key
   }
 
   get isIdle(): boolean {
-    return this.asked.size === 0 && this.held.size === 0
+    return this.requested.size === 0 && this.held.size === 0
   }
+}
+
+export interface QueueTimeout {
+  /** Bounds a request that is in flight to Valkey when its queue timeout passes. */
+  readonly graceMs: number
+  readonly refuse: () => void
+}
+
+/**
+ * Refuses a request after `queueWaitMs` in the queue. `queueWaitMs` limits queueing only; a request already sent to Valkey
+ * is bounded by `graceMs`. Dispose the result when the slot is granted.
+ */
+export function startQueueTimeout(hold: SlotHold, { graceMs, refuse }: QueueTimeout): Disposable {
+  const onTimeout = () => {
+    if (hold.state === 'waiting') return refuse()
+    hold.hasTimedOut = true
+    timer = setTimeout(refuse, graceMs)
+  }
+  let timer = setTimeout(onTimeout, Math.max(1, hold.request.queueWaitMs))
+  return { [Symbol.dispose]: () => clearTimeout(timer) }
 }

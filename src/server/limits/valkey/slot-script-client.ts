@@ -1,93 +1,96 @@
-/** Speaks the slot script: turns asks about tickets into its keys and arguments, and its answers back. */
-import { ScriptBatch } from '../../cluster/script-batch.ts'
+/** Calls the slot script: commands become its keys and arguments, and its reply becomes one reply per command. */
 import { nodesKey, type ClusterNode } from '../../cluster/cluster-node.ts'
+import { ScriptBatch } from '../../cluster/script-batch.ts'
+import { hashedKey } from '../../cluster/valkey-link.ts'
+import type { TransferDirection } from '../limiter.ts'
 import { SLOTS } from './slot-script.ts'
 
-export type AskKind = 'take' | 'insist' | 'hold' | 'wait' | 'drop' | 'count' | 'tally' | 'keep' | 'emptied' | 'reported'
-
-export interface Ask {
-  readonly kind: AskKind
-  readonly line: string
-  readonly ticket: string
+export interface SlotCommand {
+  readonly kind: 'take' | 'renew' | 'requeue' | 'release' | 'count' | 'reported'
+  /** `slotKey` of the client and direction. */
+  readonly key: string
+  /** Id of the hold. */
+  readonly hold: string
   readonly cap: number
   readonly queue: number
   readonly arrival: string
 }
 
-export interface Answer {
+export interface SlotReply {
+  /** One of `REPLY`. */
   readonly code: number
-  /** In line: the time of arrival. Refused: how many are ahead. Counted: how many hold one. */
+  /** Waiting: the time of arrival. Refused: requests ahead. Count: slots held. */
   readonly value: string
 }
 
-export interface SlotLedgerOptions {
+export interface SlotScriptClientOptions {
   readonly node: ClusterNode
-  /** Keeps the lines of several limiters apart. */
+  /** Keeps the keys of several limiters apart. */
   readonly name: string
-  /** Valkey does not know what was there before: it was flushed, or came back empty. */
+  /** Valkey has lost what it knew: it was flushed, or came back empty. */
   readonly onForgotten: () => void
-  /** What was granted to tickets of this node in answer to somebody else's ask. */
-  readonly onGranted: (tickets: readonly string[]) => void
+  /** Holds of this node that were granted by a command of another request. */
+  readonly onGranted: (holds: readonly string[]) => void
 }
 
-const PARTS = ['held', 'line', 'cap', 'keepers']
+/** How Valkey's keys name a client and a direction. */
+export function slotKey(clientId: string, direction: TransferDirection): string {
+  return `${direction}:${hashedKey(clientId)}`
+}
 
-export class SlotLedger {
-  readonly #options: SlotLedgerOptions
-  readonly #base: string
-  readonly #batch = new ScriptBatch<Ask, Answer>({ send: asks => this.#send(asks) })
+const KEYS_PER_CLIENT = ['held', 'waiting', 'cap']
+
+export class SlotScriptClient {
+  readonly #options: SlotScriptClientOptions
+  readonly #prefix: string
+  readonly #batch = new ScriptBatch<SlotCommand, SlotReply>({ send: commands => this.#send(commands) })
   #generation: string | null = null
-  /** The last server that answered. */
+  /** The server of the last reply. */
   #serverId = ''
 
-  constructor(options: SlotLedgerOptions) {
+  constructor(options: SlotScriptClientOptions) {
     this.#options = options
-    this.#base = `${options.node.link.prefix}${options.name}:`
+    this.#prefix = `${options.node.link.prefix}${options.name}:`
   }
 
-  /** @throws unavailable */
-  ask(ask: Partial<Ask> & Pick<Ask, 'kind'>): Promise<Answer> {
-    return this.#batch.ask({ line: '', ticket: '', cap: 0, queue: 0, arrival: '0', ...ask })
+  /** Commands of one client are run in the order of the calls. @throws unavailable */
+  run(command: Partial<SlotCommand> & Pick<SlotCommand, 'kind'>): Promise<SlotReply> {
+    return this.#batch.ask({ key: '', hold: '', cap: 0, queue: 0, arrival: '0', ...command })
   }
 
   idle(): Promise<void> {
     return this.#batch.idle()
   }
 
-  /** Of which line is the key of its keepers, as messages name it. */
-  lineOfKeepers(key: string): string {
-    return key.slice(`${this.#base}keepers:`.length)
-  }
-
-  async #send(asks: readonly Ask[]): Promise<readonly Answer[]> {
+  async #send(commands: readonly SlotCommand[]): Promise<readonly SlotReply[]> {
     const { node } = this.#options
-    const lines = new Map<string, string>()
+    const indexes = new Map<string, string>()
     const args: string[] = []
-    for (const { kind, line, ticket, cap, queue, arrival } of asks) {
-      const index = line === '' ? '0' : (lines.get(line) ?? String(lines.size + 1))
-      if (line !== '') lines.set(line, index)
-      args.push(kind, index, ticket, String(cap), String(queue), arrival)
+    for (const { kind, key, hold, cap, queue, arrival } of commands) {
+      const index = key === '' ? '0' : (indexes.get(key) ?? String(indexes.size + 1))
+      if (key !== '') indexes.set(key, index)
+      args.push(kind, index, hold, String(cap), String(queue), arrival)
     }
-    const base = this.#base
-    const keys = [`${base}meta`, `${base}reported`, nodesKey(node.link.prefix)]
-    for (const line of lines.keys()) keys.push(...PARTS.map(part => `${base}${part}:${line}`))
+    const prefix = this.#prefix
+    const keys = [`${prefix}meta`, `${prefix}reported`, nodesKey(node.link.prefix)]
+    for (const key of indexes.keys()) keys.push(...KEYS_PER_CLIENT.map(part => `${prefix}${part}:${key}`))
     const { serverId } = node.link
     const isOther = serverId === this.#serverId ? '' : 'other'
-    const facts = [node.id, String(node.leaseTtlMs), String(node.nodes), `${base}wake:`, serverId, isOther]
+    const facts = [node.id, String(node.leaseTtlMs), String(node.nodes), `${prefix}wake:`, serverId, isOther]
     const reply = await node.link.run(SLOTS, keys, [...facts, ...args])
     this.#serverId = serverId
     return this.#read(reply)
   }
 
-  #read(reply: unknown): readonly Answer[] {
+  #read(reply: unknown): readonly SlotReply[] {
     const [generation, , granted, flat] = reply as [string, number, string[], (number | string)[]]
-    const answers: Answer[] = []
-    for (let at = 0; at < flat.length; at += 2) answers.push({ code: Number(flat[at]), value: String(flat[at + 1]) })
-    // Afterwards, since an answer may be that a ticket stands in line.
+    const replies: SlotReply[] = []
+    for (let at = 0; at < flat.length; at += 2) replies.push({ code: Number(flat[at]), value: String(flat[at + 1]) })
+    // Afterwards: a reply of the same call may be that the hold waits.
     if (granted.length > 0) queueMicrotask(() => this.#options.onGranted(granted))
     const isNew = this.#generation !== null && this.#generation !== generation
     this.#generation = generation
     if (isNew) this.#options.onForgotten()
-    return answers
+    return replies
   }
 }

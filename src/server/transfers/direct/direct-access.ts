@@ -51,7 +51,7 @@ export async function payAhead(
   signal: AbortSignal,
 ): Promise<void> {
   const charge = chargeFor(rates, { clientId: client.clientId, tier, direction })
-  if (charge) await pauseFor(await charge(bytes), signal)
+  if (charge) await pauseFor(await charge(bytes, signal), signal)
 }
 
 function grantsDirectAccess(blobs: BlobStore): blobs is BlobStore & GrantsDirectAccess {

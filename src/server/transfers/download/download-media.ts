@@ -9,7 +9,7 @@ import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { resolveRange, type RangeSpec } from '../../../protocol/ranges.ts'
 import { slotRequest, type Caller } from '../../access/caller.ts'
 import type { BlobStore, ByteRange, ByteSink, CachedBytes, ReadsCached } from '../../blobs/blob-store.ts'
-import type { RateLimiter, SlotLimiter, TakesAtOnce, TransferSlot } from '../../limits/limiter.ts'
+import type { RateLimiter, SlotLimiter, GrantsAtOnce, TransferSlot } from '../../limits/limiter.ts'
 import { chargeFor, paceSink } from '../../limits/pacing.ts'
 import type { CachesMedia, MediaRecord, MediaRecords } from '../../records/record-store.ts'
 import { followBytes, waitForByte, type FollowUpload } from './follow-upload.ts'
@@ -18,7 +18,7 @@ import { countDownload, openMedia, type CountDownload, type CountedDownload } fr
 export interface DownloadMedia extends FollowUpload, CountDownload {
   readonly records: MediaRecords & Partial<CachesMedia>
   readonly blobs: BlobStore & Partial<ReadsCached>
-  readonly slots: SlotLimiter & Partial<TakesAtOnce>
+  readonly slots: SlotLimiter & Partial<GrantsAtOnce>
   readonly rates: RateLimiter
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { createMetrics } from '../../../src/server/telemetry/metrics.ts'
-import { CrewMetrics } from '../../../src/server/workers/crew-metrics.ts'
+import { SummedMetrics } from '../../../src/server/workers/supervisor.ts'
 
 const newWorker = (inFlight: number) =>
   createMetrics({
@@ -25,15 +25,15 @@ const newWorker = (inFlight: number) =>
   })
 
 test('what a worker counted outlives it, what it was doing does not', async () => {
-  const crew = new CrewMetrics<object>()
-  const figures = async () => (await crew.page()).body.split('\n')
+  const summed = new SummedMetrics<object>()
+  const figures = async () => (await summed.page()).body.split('\n')
   const lives = newWorker(2)
-  crew.note(lives, await lives.snapshot())
+  summed.update(lives, await lives.snapshot())
   for (let round = 1; round <= 3; round += 1) {
     const dies = newWorker(5)
     dies.bytesMoved('upload', 100)
     dies.requestEnded({ route: 'storeMedia', status: 201, seconds: 0.2 })
-    crew.note(dies, await dies.snapshot())
+    summed.update(dies, await dies.snapshot())
     const told = [
       `sealift_transfer_bytes_total{direction="upload"} ${100 * round}`,
       `sealift_request_seconds_count{route="storeMedia",status="2xx"} ${round}`,
@@ -43,7 +43,7 @@ test('what a worker counted outlives it, what it was doing does not', async () =
     expect(await figures()).toEqual(
       expect.arrayContaining([...told, 'sealift_transfers_in_flight{direction="upload"} 7']),
     )
-    crew.end(dies)
+    summed.end(dies)
     expect(await figures()).toEqual(
       expect.arrayContaining([...told, 'sealift_transfers_in_flight{direction="upload"} 2']),
     )
@@ -51,11 +51,11 @@ test('what a worker counted outlives it, what it was doing does not', async () =
 })
 
 test('the last sweep of several workers is not the sum of their last ones', async () => {
-  const crew = new CrewMetrics<object>()
+  const summed = new SummedMetrics<object>()
   for (const seconds of [3, 4]) {
     const worker = newWorker(0)
     worker.sweepEnded(seconds)
-    crew.note(worker, await worker.snapshot())
+    summed.update(worker, await worker.snapshot())
   }
-  expect((await crew.page()).body).toMatch(/^sealift_sweep_seconds 4$/m)
+  expect((await summed.page()).body).toMatch(/^sealift_sweep_seconds 4$/m)
 })

@@ -1,17 +1,17 @@
-/** The arithmetic of slots: who holds one, who stands in line. No timers, no signals, no promises. */
+/** The arithmetic of slots: how many are held, which requests wait. No timers, no signals, no promises. */
 
-/** One who waits. Compared by identity. */
+/** A queued request. Compared by identity. */
 export interface Waiter {
-  /** The slot is theirs from now on. */
+  /** The waiter holds a slot from now on. */
   grant(): void
 }
 
 /**
  * The slots of one client in one direction.
- * The cap is that of the latest request, so that a reload holds at once: a lowered cap takes nothing from those who
- * hold a slot, and grants none until enough have gone.
+ * The cap is that of the latest request, so that a reload applies at once: a lowered cap takes no slot away, and grants
+ * none until enough are released.
  */
-export class SlotLine {
+export class SlotQueue {
   #cap = 0
   #held = 0
   readonly #waiting = new Set<Waiter>()
@@ -24,11 +24,11 @@ export class SlotLine {
     return this.#waiting.size
   }
 
-  get idle(): boolean {
+  get isIdle(): boolean {
     return this.#held === 0 && this.#waiting.size === 0
   }
 
-  /** Takes a slot if one is free and nobody stands in line for it. */
+  /** Takes a slot if one is free and no request waits for it. */
   tryTake(cap: number): boolean {
     this.#cap = cap
     this.#grantFree()
@@ -37,7 +37,7 @@ export class SlotLine {
     return true
   }
 
-  /** Goes to the end of the line; false when `queue` others stand there already. */
+  /** Joins the end of the queue; false when it holds `queue` requests already. */
   join(waiter: Waiter, queue: number): boolean {
     if (this.#waiting.size >= queue) return false
     this.#waiting.add(waiter)
@@ -48,7 +48,7 @@ export class SlotLine {
     this.#waiting.delete(waiter)
   }
 
-  /** Frees a slot that was taken or granted; the first in line gets it. */
+  /** Releases a slot that was taken or granted; the first waiter gets it. */
   release(): void {
     this.#held -= 1
     this.#grantFree()
