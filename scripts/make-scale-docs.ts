@@ -26,7 +26,7 @@ export function renderPlan(cost: MeasuredCost): string {
   return [
     table('measured', [
       [
-        'store a media of 64 KiB',
+        'store a media item of 64 KiB',
         `${micros(cost.storeCpuSeconds)} of a core, ${cost.storeTransactions.toFixed(1)} transactions`,
       ],
       ['read it', `${micros(cost.readCpuSeconds)} of a core, ${cost.readTransactions.toFixed(1)} transactions`],
@@ -36,20 +36,20 @@ export function renderPlan(cost: MeasuredCost): string {
       ],
       ['1 GiB in, through a node', `${cost.storeGibCpuSeconds.toFixed(2)} s of a core`],
       ['1 GiB out, through a node', `${cost.readGibCpuSeconds.toFixed(2)} s of a core`],
-      ['rows and indexes of a media, of a parcel of three', `${cost.mediaRowBytes} B, ${cost.parcelRowBytes} B`],
+      ['rows and indexes of a media item, of a parcel of three', `${cost.mediaRowBytes} B, ${cost.parcelRowBytes} B`],
     ]),
     table('assumed', [
       ['users, active on a day', `${number(a.users)}, ${percent(a.activePerDay)}`],
-      ['media an active user sends a day, reads of each', `${a.mediaPerActiveUser}, ${a.readsPerMedia}`],
-      ['mean size, kept for', `${number(a.meanMediaBytes)}B, ${a.keptDays} days`],
-      ['peak against mean, reads a CDN answers', `${a.peakToMean}, ${percent(a.cdnHitShare)}`],
+      ['media per active user and day, reads of each', `${a.mediaPerActiveUser}, ${a.readsPerMedia}`],
+      ['mean size, lifetime', `${number(a.meanMediaBytes)}B, ${a.keptDays} days`],
+      ['peak against mean, reads served by a CDN', `${a.peakToMean}, ${percent(a.cdnHitShare)}`],
       ['one database', `${number(a.databaseTransactionsPerSecond)} transactions/s, ${number(a.databaseBytes)}B`],
       ['one node', `${a.coresPerNode} cores, used to ${percent(a.nodeUse)} at peak`],
     ]),
     table('follows', [
       ['media sent, read, at peak', `${number(plan.mediaPerSecond)}/s, ${number(plan.readsPerSecond)}/s`],
       ['bytes in, out, at peak', `${number(plan.inBytesPerSecond)}B/s, ${number(plan.outBytesPerSecond)}B/s`],
-      ['kept at once', `${number(plan.liveMedia)} media, ${number(plan.storedBytes)}B`],
+      ['stored', `${number(plan.liveMedia)} media, ${number(plan.storedBytes)}B`],
       [
         'transactions at peak, all databases',
         `${number(plan.transactionsPerSecond)}/s, ${number(plan.databaseBytes)}B`,
@@ -58,7 +58,7 @@ export function renderPlan(cost: MeasuredCost): string {
       ['users of a cell', number(a.users / plan.databases)],
       ['nodes, direct transfer', `${number(plan.nodesDirect)} (${perCell(plan.nodesDirect, plan.databases)} a cell)`],
       [
-        'nodes, if every byte passed them',
+        'nodes, if they transferred every byte',
         `${number(plan.nodesProxied)} (${perCell(plan.nodesProxied, plan.databases)} a cell)`,
       ],
       [
@@ -69,7 +69,7 @@ export function renderPlan(cost: MeasuredCost): string {
         'dollars a month',
         `${number(sum(money))}: stored ${number(money.stored)}, egress ${number(money.egress)}, requests ${number(money.requests)}, databases ${number(money.databases)}, nodes ${number(money.nodes)}`,
       ],
-      ['dollars for a terabyte sent, kept and read', plan.dollarsPerTerabyte.toFixed(0)],
+      ['dollars per terabyte sent, stored and read', plan.dollarsPerTerabyte.toFixed(0)],
     ]),
   ].join('\n\n')
 }
