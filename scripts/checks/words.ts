@@ -3,9 +3,13 @@ import type { CheckResult, Problem, SourceTree } from './source-tree.ts'
 import { proseOf } from './typescript-text.ts'
 
 const CHECKED_FILE =
-  /^(?:(?:src|test|bench|scripts)\/.*\.ts|config\/.*\.ya?ml|(?:docs|deploy|test)\/.*\.md|[A-Z]+\.md)$/
-/** They quote what they refuse. */
-const QUOTING_FILES = new Set(['scripts/checks/banned-words.ts', 'test/unit/scripts/checks.test.ts'])
+  /^(?:(?:src|test|bench|scripts)\/.*\.ts|config\/.*\.ya?ml|deploy\/.*|(?:docs|test)\/.*\.md|[A-Z]+\.md)$/
+/** They quote banned words, or names of published vectors. */
+const QUOTING_FILES = new Set([
+  'scripts/checks/banned-words.ts',
+  'test/unit/scripts/checks.test.ts',
+  'test/vectors/tink/README.md',
+])
 const LINE_START = /^\s*(?:\*(?!\/)|\/\/|#)?\s*/
 
 /** Code and pages use the words of the glossary: none of the banned ones, each of which has a replacement. */
