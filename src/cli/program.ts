@@ -7,8 +7,8 @@ import { Command, CommanderError, Option } from 'commander'
 import type { CliIo } from './cli-io.ts'
 import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
-import { FILM_MODES, type FilmMode } from './film-mode.ts'
-import { packageVersion } from './package-version.ts'
+import { FILM_MODES, type FilmMode } from './send/send-films.ts'
+import { packageVersion } from '../files/package-version.ts'
 import { listenHost, nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
 import { sayBlock } from './terminal/writer.ts'
@@ -181,18 +181,18 @@ function addConfig(program: Command, io: CliIo, run: Runner): void {
   const fileArgument = 'the configuration file; only defaults and environment without it'
   const check = describe(config.command('check'), help.configCheck).argument('[file]', fileArgument)
   addJsonOption(check).action((file, options) =>
-    run(options, async () => (await import('./commands/config-check.ts')).configCheck(io, file, options)),
+    run(options, async () => (await import('./commands/config.ts')).configCheck(io, file, options)),
   )
   const print = describe(config.command('print'), help.configPrint).argument('[file]', fileArgument)
   addJsonOption(print).action((file, options) =>
-    run(options, async () => (await import('./commands/config-print.ts')).configPrint(io, file, options)),
+    run(options, async () => (await import('./commands/config.ts')).configPrint(io, file, options)),
   )
   const token = describe(config.command('token'), help.configToken)
     .requiredOption('--subject <name>', 'whom limits and charges are counted under', nonEmpty)
     .option('--tier <tier>', 'the tier whose limits apply', nonEmpty)
     .option('--device <device>', 'the device that uses this token', nonEmpty)
   addJsonOption(token).action(options =>
-    run(options, async () => (await import('./commands/config-token.ts')).configToken(io, options)),
+    run(options, async () => (await import('./commands/config.ts')).configToken(io, options)),
   )
 }
 

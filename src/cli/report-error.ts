@@ -2,7 +2,7 @@ import { isSealiftError } from '../protocol/errors.ts'
 import { formatSpan } from '../protocol/units.ts'
 import type { CliIo } from './cli-io.ts'
 import { EXIT, Interrupted, OutputClosed, UsageError } from './exit-codes.ts'
-import { explain, stackOf, type Explanation } from './explain.ts'
+import { explain, stackOf, type Explanation } from './error-text.ts'
 import { printJson, say } from './terminal/writer.ts'
 
 export interface ReportOptions {

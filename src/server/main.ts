@@ -2,6 +2,7 @@
 import type { DestinationStream } from 'pino'
 
 import { createSessions } from './access/sessions.ts'
+import { packageVersion } from '../files/package-version.ts'
 import type { Clock } from './clock.ts'
 import { checkStorage } from './compose/check-storage.ts'
 import { followOthers, openClock, sweepLease } from './compose/cluster.ts'
@@ -17,7 +18,6 @@ import { adminAddress, startAdminServer } from './telemetry/admin-server.ts'
 import type { Events } from './telemetry/events.ts'
 import { recover } from './upkeep/recover.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
-import { serverVersion } from './version.ts'
 import type { WorkerReport } from './workers/worker-process.ts'
 
 export type { Stores } from './compose/open-stores.ts'
@@ -103,7 +103,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
   // A name such as localhost may resolve to several addresses; the server listens on one of them.
   const url = `http://${urlHost(isLoopbackHost(listen.host) ? address : listen.host)}:${port}`
   const adminUrl = adminServer?.url ?? null
-  events.serverStarted({ url, adminUrl, version: serverVersion(), openMode: live.current.access.openMode })
+  events.serverStarted({ url, adminUrl, version: packageVersion(), openMode: live.current.access.openMode })
   const owned = resources.move()
   const stop = once(async () => {
     const startedAtMs = performance.now()

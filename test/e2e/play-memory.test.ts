@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { fileResource } from '../../src/cli/play/file-resource.ts'
-import type { BytesResource } from '../../src/cli/play/resource.ts'
+import { type BytesResource, fileResource } from '../../src/cli/play/resource.ts'
 import { trackResource } from '../../src/cli/play/track-resource.ts'
 import { FollowedParcel } from '../../src/cli/play/followed-parcel.ts'
 import { fetchTransport } from '../../src/client/transport/fetch-transport.ts'

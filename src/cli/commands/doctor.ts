@@ -6,7 +6,7 @@ import { openServer, serverOf, type ServerOptions } from '../client.ts'
 import { checkClient } from '../doctor/check-client.ts'
 import type { Check } from '../doctor/check.ts'
 import { EXIT } from '../exit-codes.ts'
-import { packageVersion } from '../package-version.ts'
+import { packageVersion } from '../../files/package-version.ts'
 import { fit, printable } from '../terminal/text.ts'
 
 export interface DoctorOptions extends ServerOptions, OutputOptions {

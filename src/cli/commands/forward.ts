@@ -3,7 +3,7 @@ import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
 import { linkFrom } from '../link-argument.ts'
-import { localTime } from '../words.ts'
+import { localTime } from '../terminal/format-text.ts'
 
 export interface ForwardCommandOptions extends ServerOptions, OutputOptions {
   /** Seconds. */

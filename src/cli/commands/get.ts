@@ -1,18 +1,16 @@
 import { matchesGlob } from 'node:path'
 
-import type { NodeSealift, ParcelItem, Received, ReceivedItem } from '../../client/node/index.ts'
-import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { openForLink, type ServerOptions } from '../client.ts'
+import type { NodeSealift, Parcel, ParcelItem, Received, ReceivedItem } from '../../client/node/index.ts'
+import { type CliIo, Output, type OutputOptions } from '../cli-io.ts'
+import { type ServerOptions, openForLink } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
-import { explain } from '../explain.ts'
-import { noted, tellNotes } from '../item-notes.ts'
+import { explain } from '../error-text.ts'
+import { RetryNotes, noted, tellNotes, tellRenamed } from '../receive-notes.ts'
 import { linkFrom } from '../link-argument.ts'
-import { RetryNotes } from '../retry-notes.ts'
-import { tellRenamed } from '../renamed-items.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
-import { summary } from '../words.ts'
-import { getToStdout } from './get-to-stdout.ts'
+import { summary } from '../terminal/format-text.ts'
+import { printBytes } from '../terminal/writer.ts'
 
 export interface GetCommandOptions extends ServerOptions, OutputOptions {
   readonly output: string
@@ -111,4 +109,45 @@ function itemResult({ item, path, changes, bytes, error }: ReceivedItem): object
 
 function bytesOf(items: readonly ReceivedItem[]): number {
   return items.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0)
+}
+
+interface StdoutCall {
+  readonly link: string
+  readonly only: ((item: ParcelItem) => boolean) | undefined
+  readonly quiet: boolean
+  readonly retries: RetryNotes
+}
+
+/** Writes one item to stdout, in order, each chunk authenticated before it is written. */
+export async function getToStdout(io: CliIo, sealift: NodeSealift, call: StdoutCall): Promise<number> {
+  using view = new Output(io, { quiet: call.quiet }).progress('receiving')
+  call.retries.showOn(view)
+  const parcel = await sealift.open(call.link, { signal: io.signal })
+  const item = theOnlyItem(parcel, call.only)
+  const startedAtMs = performance.now()
+  let bytes = 0
+  for await (const chunk of parcel.stream(item, { signal: io.signal })) {
+    await printBytes(io.stdout, chunk)
+    bytes += chunk.byteLength
+    view.update(progressOf(item, bytes, performance.now() - startedAtMs))
+  }
+  return EXIT.ok
+}
+
+function theOnlyItem(parcel: Parcel, only: StdoutCall['only']): ParcelItem {
+  const items = only ? parcel.items.filter(only) : parcel.items
+  const [item] = items
+  if (item === undefined) throw new UsageError('No item of this link has a name that matches --only.')
+  if (items.length === 1) return item
+  const names = items.slice(0, 10).map(({ name }) => `  ${printable(name)}`)
+  const more = items.length > names.length ? [`  and ${items.length - names.length} more`] : []
+  throw new UsageError(
+    ['--stdout writes one item, and there are several; choose with --only:', ...names, ...more].join('\n'),
+  )
+}
+
+function progressOf(item: ParcelItem, bytes: number, elapsedMs: number) {
+  const bytesPerSecond = elapsedMs > 0 ? (bytes / elapsedMs) * 1000 : 0
+  const left = item.bytes === null || bytesPerSecond === 0 ? null : (item.bytes - bytes) / bytesPerSecond
+  return { bytes, totalBytes: item.bytes, itemsDone: 0, items: 1, bytesPerSecond, secondsLeft: left, active: [] }
 }

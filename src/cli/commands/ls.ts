@@ -3,11 +3,11 @@ import { formatSize } from '../../protocol/units.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
-import { noted, tellNotes } from '../item-notes.ts'
+import { noted, tellNotes } from '../receive-notes.ts'
 import { linkFrom } from '../link-argument.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable, table } from '../terminal/text.ts'
-import { localTime } from '../words.ts'
+import { localTime } from '../terminal/format-text.ts'
 
 /** `sealift ls`: one line for each item. */
 export async function ls(

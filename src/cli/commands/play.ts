@@ -1,15 +1,14 @@
-import type { Parcel, ParcelItem } from '../../client/node/index.ts'
-import { SealiftError } from '../../client/node/index.ts'
-import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
-import { openForLink, type ServerOptions } from '../client.ts'
-import { EXIT, Interrupted } from '../exit-codes.ts'
-import { explain } from '../explain.ts'
-import { noted, tellNotes } from '../item-notes.ts'
+import { type Parcel, type ParcelItem, SealiftError } from '../../client/node/index.ts'
+import { type CliIo, Output, type OutputOptions } from '../cli-io.ts'
+import { type ServerOptions, openForLink } from '../client.ts'
+import { EXIT, Interrupted, UsageError } from '../exit-codes.ts'
+import { explain } from '../error-text.ts'
+import { noted, tellNotes } from '../receive-notes.ts'
 import { isLinkArgument, linkFrom } from '../link-argument.ts'
-import { chooseItem } from '../play/choose-item.ts'
 import { Gateway } from '../play/gateway.ts'
 import { runPlayer } from '../play/run-player.ts'
 import { printable, table } from '../terminal/text.ts'
+import { selectorOf } from './get.ts'
 
 /** How long to wait for the description of what looks like a film and has only just begun to be sent. */
 const FILM_WAIT_MS = 5000
@@ -160,4 +159,31 @@ async function playUntilEnd(io: CliIo, output: Output, { program, url, troubles 
   if (code === 0) return troubles.some ? EXIT.failed : EXIT.ok
   output.warn(`sealift: The player ended with ${signal ?? `code ${code}`}.`)
   return EXIT.failed
+}
+
+export interface Choosable {
+  readonly items: readonly ParcelItem[]
+  readonly isFilm: (index: number) => boolean
+}
+
+/**
+ * Which item is meant: by its number, counted from 1, or by a pattern for its name; the first film when nothing is
+ * said, else the first item.
+ * @throws UsageError when there is none
+ */
+export function chooseItem({ items, isFilm }: Choosable, wanted: string | undefined): ParcelItem {
+  const candidates = wanted === undefined ? items : matching(items, wanted)
+  const chosen = candidates.find(({ index }) => isFilm(index)) ?? candidates[0]
+  if (chosen) return chosen
+  throw new UsageError(
+    wanted === undefined
+      ? 'This link holds nothing.'
+      : 'No item of this link has this number or a name that matches; `sealift ls` lists them.',
+  )
+}
+
+function matching(items: readonly ParcelItem[], wanted: string): readonly ParcelItem[] {
+  const named = items.filter(selectorOf([wanted]))
+  if (named.length > 0 || !/^\d+$/.test(wanted)) return named
+  return items.slice(Number(wanted) - 1, Number(wanted))
 }

@@ -7,15 +7,12 @@ import { defaultStateDirectory } from '../../client/node/state/state-directory.t
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
-import { explain } from '../explain.ts'
-import { untilDone } from '../publish/attempts.ts'
+import { explain } from '../error-text.ts'
+import { Publications, untilDone } from '../publish/publications.ts'
 import { landedFiles, type LandedFile } from '../publish/landed-files.ts'
 import type { PassedOverReason } from '../publish/passed-over.ts'
-import { Publications } from '../publish/publications.ts'
-import type { FilmMode } from '../film-mode.ts'
-import { FilmNotes } from '../film-notes.ts'
+import { type FilmMode, FilmNotes, withFilms } from '../send/send-films.ts'
 import { tellNotKept } from './send.ts'
-import { withFilms } from '../send-films.ts'
 
 const PASSED_OVER: Readonly<Record<PassedOverReason, string>> = {
   unfinished: 'which has a hidden or temporary name',

@@ -2,7 +2,7 @@ import { isSealiftError, parseLink, SealiftError } from '../../client/node/index
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openForLink, type ServerOptions } from '../client.ts'
 import { EXIT } from '../exit-codes.ts'
-import { explain, type Explanation } from '../explain.ts'
+import { explain, type Explanation } from '../error-text.ts'
 import { linksFrom } from '../link-argument.ts'
 
 interface Removal {

@@ -2,15 +2,13 @@ import type { FileItem, Published, SealiftError, SendItem, SentFiles } from '../
 import { Output, quoted, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, type ServerOptions } from '../client.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
-import { explain } from '../explain.ts'
-import type { FilmMode } from '../film-mode.ts'
-import { FilmNotes } from '../film-notes.ts'
-import { RetryNotes } from '../retry-notes.ts'
-import { itemsToSend, STDIN } from '../send-items.ts'
-import { withFilms } from '../send-films.ts'
+import { explain } from '../error-text.ts'
+import { type FilmMode, FilmNotes, withFilms } from '../send/send-films.ts'
+import { RetryNotes } from '../receive-notes.ts'
+import { itemsToSend, STDIN } from '../send/send-items.ts'
 import { countOf } from '../terminal/progress-frame.ts'
 import { printable } from '../terminal/text.ts'
-import { localTime, summary } from '../words.ts'
+import { localTime, summary } from '../terminal/format-text.ts'
 
 export interface SendCommandOptions extends ServerOptions, OutputOptions {
   /** Seconds. */

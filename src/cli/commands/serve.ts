@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 
 import { pino } from 'pino'
 
 import { configFileOf, workerTokenHash } from '../../server/config/environment.ts'
-import { createLiveConfig, type LiveConfigHolder } from '../../server/config/live-config.ts'
-import { type ConfigSources, createReloader, loadConfig, type ReloadResult } from '../../server/config/load-config.ts'
+import { type LiveConfigHolder, createLiveConfig } from '../../server/config/live-config.ts'
+import { type ConfigSources, type ReloadResult, createReloader, loadConfig } from '../../server/config/load-config.ts'
 import { configWarnings } from '../../server/config/write-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts'
@@ -14,9 +15,8 @@ import type { Events } from '../../server/telemetry/events.ts'
 import { linkToSupervisor } from '../../server/workers/worker-process.ts'
 import { type CliIo, Output } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
-import { changedKeys } from '../server/changed-keys.ts'
-import { explainStart } from '../server/explain-start.ts'
-import { Hangups } from '../server/hangups.ts'
+import { explainStart } from '../server/start-error-text.ts'
+import { ReloadSignal } from '../server/reload-signal.ts'
 import { LocalAccess } from '../server/local-access.ts'
 import { serveWorkers } from '../server/serve-workers.ts'
 
@@ -33,7 +33,7 @@ const STDERR = 2
 export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   const output = new Output(io)
   using supervisor = linkToSupervisor()
-  using hangups = new Hangups()
+  using reloadSignal = new ReloadSignal()
   const sources = sourcesOf(io, options)
   const readAtMs = performance.now()
   const live = createLiveConfig(await loadConfig(sources))
@@ -41,12 +41,12 @@ export async function serve(io: CliIo, options: ServeOptions): Promise<number> {
   await using access = new LocalAccess(output, io.env)
   if (live.current.workers > 1 && !supervisor) {
     const announceAll = (at: Addresses) => announce(output, at, { config: live.current, access })
-    return await serveWorkers(io, { live, hangups, access, reread }, announceAll)
+    return await serveWorkers(io, { live, reloadSignal, access, reread }, announceAll)
   }
   const localTokenSha256 = supervisor ? workerTokenHash(io.env) : access.sha256
   await using server = await start(live, { ownAdmin: !supervisor, readAtMs, reread, localTokenSha256 })
   const reload = createReloader(live, sources)
-  hangups.tellTo(() => void reloadAndTell(live, reload, server.events))
+  reloadSignal.setListener(() => void reloadAndTell(live, reload, server.events))
   using _ = live.subscribe(next => void (supervisor ?? access.follow(server.url, next)))
   if (supervisor) supervisor.announce(server.url, () => server.report())
   else await announce(output, server, { config: live.current, access })
@@ -120,4 +120,19 @@ async function reloadAndTell(
   } catch (error) {
     events.bug('reload', error)
   }
+}
+
+/** Inside the program durations carry their unit; in the file they do not. */
+const UNIT_SUFFIX = /(Ms|Seconds)$/
+
+/** The keys whose values differ, as they are written in a file: `tiers.default.queue`. Never a value. */
+export function changedKeys(previous: unknown, next: unknown, key = ''): string[] {
+  if (isDeepStrictEqual(previous, next)) return []
+  if (!isPlainMap(previous) || !isPlainMap(next)) return [key.replace(UNIT_SUFFIX, '')]
+  const names = new Set([...Object.keys(previous), ...Object.keys(next)])
+  return [...names].flatMap(name => changedKeys(previous[name], next[name], key === '' ? name : `${key}.${name}`))
+}
+
+function isPlainMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

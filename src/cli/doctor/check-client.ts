@@ -9,7 +9,7 @@ import { readAll, redirection } from '../../client/wire/http.ts'
 import { routePath } from '../../protocol/paths.ts'
 import { health } from '../../protocol/schemas.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
-import { explain } from '../explain.ts'
+import { explain } from '../error-text.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
 export interface ClientCheckOptions {

@@ -6,9 +6,8 @@ import { formatDuration } from '../../protocol/units.ts'
 import type { PostgresConfig } from '../../server/config/schema.ts'
 import { explainPostgres, placeOf } from '../../server/records/postgres/error-text.ts'
 import { clientConfig, cut } from '../../server/records/postgres/pool.ts'
-import { explain } from '../explain.ts'
-import { fail, ok, warn, type Check } from './check.ts'
-import { CLOCK_NOTE_MS } from './check-clock.ts'
+import { explain } from '../error-text.ts'
+import { CLOCK_NOTE_MS, type Check, fail, ok, warn } from './check.ts'
 
 export interface PostgresCheckOptions {
   readonly postgres: PostgresConfig

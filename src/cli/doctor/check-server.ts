@@ -3,8 +3,8 @@
  * changed but a file, or an object, that is removed again, and what `fix` asks for.
  */
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, open, rm, statfs } from 'node:fs/promises'
+import { constants, existsSync } from 'node:fs'
+import { access, open, readFile, rm, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -14,10 +14,8 @@ import { loadConfig } from '../../server/config/load-config.ts'
 import type { ServerConfig } from '../../server/config/schema.ts'
 import { adminAddress } from '../../server/telemetry/admin-server.ts'
 import type { CliIo } from '../cli-io.ts'
-import { explain } from '../explain.ts'
-import { fail, ok, warn, type Check } from './check.ts'
-import { checkBacklog } from './check-backlog.ts'
-import { checkRecords } from './check-records.ts'
+import { explain } from '../error-text.ts'
+import { type Check, fail, ok, warn } from './check.ts'
 
 export interface ServerCheckOptions {
   readonly file: string | null
@@ -165,5 +163,38 @@ async function isSealift(host: string, port: number): Promise<boolean> {
     return typeof body === 'object' && body !== null && 'status' in body
   } catch {
     return false
+  }
+}
+
+const SYSTEM_LIMIT = '/proc/sys/net/core/somaxconn'
+
+/** How many connections the system holds until they are accepted. Nothing where it does not tell. */
+export async function* checkBacklog(backlog: number, limitFile = SYSTEM_LIMIT): AsyncGenerator<Check> {
+  const limit = Number(await readFile(limitFile, 'utf8').catch(() => ''))
+  if (!Number.isInteger(limit) || limit <= 0) return
+  if (limit >= backlog) yield ok('backlog', `${backlog} connections may wait to be accepted (listen.backlog)`)
+  else
+    yield warn(
+      'backlog',
+      `the system holds ${limit} waiting connections, not ${backlog} (listen.backlog), and cuts a larger burst: sysctl -w net.core.somaxconn=${backlog}, then restart the server`,
+    )
+}
+
+/** Reads the record file as SQLite does, without changing it; a running server is not disturbed. */
+export async function checkRecords(file: string): Promise<Check> {
+  if (!existsSync(file)) return ok('records', `${file} is not there yet; it will be made`)
+  try {
+    const { default: Database } = await import('better-sqlite3')
+    const database = new Database(file, { readonly: true, fileMustExist: true })
+    try {
+      const found: unknown = database.pragma('quick_check(1)', { simple: true })
+      return found === 'ok'
+        ? ok('records', `${file} is sound`)
+        : fail('records', `${file} is damaged: restore a backup`)
+    } finally {
+      database.close()
+    }
+  } catch (error) {
+    return fail('records', `${file} cannot be read: ${explain(error).message}`)
   }
 }

@@ -3,7 +3,7 @@ import type { S3Finding } from '../../server/blobs/s3/probe-findings.ts'
 import { probeStorage } from '../../server/compose/check-storage.ts'
 import type { S3Config, ServerConfig } from '../../server/config/schema.ts'
 import { s3Options } from '../../server/compose/open-stores.ts'
-import { explain } from '../explain.ts'
+import { explain } from '../error-text.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
 export interface StorageCheckOptions {

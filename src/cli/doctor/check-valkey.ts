@@ -4,9 +4,8 @@ import type { ValkeyConfig } from '../../server/config/schema.ts'
 import { nodesKey } from '../../server/cluster/cluster-node.ts'
 import { addressOf } from '../../server/cluster/valkey-session.ts'
 import { openValkeyLink, type ValkeyLink } from '../../server/cluster/valkey-link.ts'
-import { explain } from '../explain.ts'
-import { CLOCK_NOTE_MS } from './check-clock.ts'
-import { fail, ok, warn, type Check } from './check.ts'
+import { explain } from '../error-text.ts'
+import { CLOCK_NOTE_MS, type Check, fail, ok, warn } from './check.ts'
 
 export interface ValkeyLook {
   readonly checks: readonly Check[]

@@ -10,3 +10,6 @@ export interface Check {
 export const ok = (name: string, detail: string): Check => ({ name, status: 'ok', detail })
 export const warn = (name: string, detail: string): Check => ({ name, status: 'warn', detail })
 export const fail = (name: string, detail: string): Check => ({ name, status: 'fail', detail })
+
+/** Clocks that are kept by NTP differ by far less. */
+export const CLOCK_NOTE_MS = 5000

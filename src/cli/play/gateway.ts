@@ -10,11 +10,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 
 import { isSealiftError, type Parcel } from '../../client/node/index.ts'
-import { fileName, fileResource } from './file-resource.ts'
+import { type Resource, fileName, fileResource } from './resource.ts'
 import { FilmResources, poster } from './film-resources.ts'
 import { FollowedParcel, type FollowEvents } from './followed-parcel.ts'
 import { isOwnPeer } from './peer-user.ts'
-import type { Resource } from './resource.ts'
 import { respond, respondNotFound } from './respond.ts'
 
 const HOST = '127.0.0.1'

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import * as z from 'zod'
 
 import { LineJournal } from '../../client/node/state/line-journal.ts'
 import { stateFolder } from '../../client/node/state/state-directory.ts'
+import { isPassing } from '../../client/wire/retrier.ts'
 
 const entrySchema = z.object({ path: z.string(), state: z.string(), link: z.string() })
 
@@ -56,5 +58,34 @@ export class Publications implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lines?.[Symbol.asyncDispose]()
+  }
+}
+
+export interface AttemptOptions {
+  /** Pause after the first failure; doubles up to `capMs`, with jitter. */
+  readonly baseMs: number
+  readonly capMs: number
+  readonly random: () => number
+  readonly signal: AbortSignal
+  readonly onPause: (error: unknown, waitMs: number) => void
+}
+
+/**
+ * Runs `job` until it succeeds or fails for good. The SDK repeats single requests for minutes; this is for servers that
+ * are away for longer.
+ * @throws what is not worth another attempt; the abort
+ */
+export async function untilDone<T>(job: () => Promise<T>, options: AttemptOptions): Promise<T> {
+  const { baseMs, capMs, random, signal } = options
+  for (let failures = 0; ; failures += 1) {
+    try {
+      return await job()
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error
+      const bound = Math.min(capMs, baseMs * 2 ** Math.min(failures, 20))
+      const waitMs = Math.ceil(bound / 2 + (random() * bound) / 2)
+      options.onPause(error, waitMs)
+      await sleep(waitMs, undefined, { signal })
+    }
   }
 }

@@ -14,15 +14,15 @@ import {
 } from '../../server/workers/supervisor.ts'
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
-import { explainStart } from './explain-start.ts'
-import type { Hangups } from './hangups.ts'
+import { explainStart } from './start-error-text.ts'
+import type { ReloadSignal } from './reload-signal.ts'
 import type { LocalAccess } from './local-access.ts'
 
 const STDERR = 2
 
 export interface WorkersOptions {
   readonly live: LiveConfigHolder
-  readonly hangups: Hangups
+  readonly reloadSignal: ReloadSignal
   readonly access: LocalAccess
   /** Reads the configuration again: workers do so for themselves, and so does the file of the local token. */
   readonly reread: () => Promise<ServerConfig>
@@ -31,12 +31,12 @@ export interface WorkersOptions {
 /** Serves with several processes until a signal stops them. `announce` is told the addresses once all of them serve. */
 export async function serveWorkers(
   io: CliIo,
-  { live, hangups, access, reread }: WorkersOptions,
+  { live, reloadSignal, access, reread }: WorkersOptions,
   announce: (addresses: Pick<Supervisor, 'url' | 'adminUrl'>) => Promise<void>,
 ): Promise<number> {
   try {
     await using supervisor = await start(live, access)
-    hangups.tellTo(() => {
+    reloadSignal.setListener(() => {
       supervisor.reload()
       // What is wrong with it, the workers say.
       void reread()

@@ -17,7 +17,7 @@ import { StoredManifests } from '../parcels/stored-manifests.ts'
 import { DirectSlots } from '../transfers/direct/direct-access.ts'
 import { createDiskSpaceCheck } from '../transfers/upload/disk-space-check.ts'
 import { PartsInFlight } from '../transfers/upload/exclusive-part.ts'
-import { serverVersion } from '../version.ts'
+import { packageVersion } from '../../files/package-version.ts'
 import type { LimitsAndFeed } from './open-limits.ts'
 import type { Stores } from './open-stores.ts'
 
@@ -96,7 +96,7 @@ function settingsOf(live: LiveConfig) {
 }
 
 function contractOf(live: LiveConfig) {
-  return renderContract(openapiDocument({ version: serverVersion(), serverUrl: live.current.listen.publicUrl }))
+  return renderContract(openapiDocument({ version: packageVersion(), serverUrl: live.current.listen.publicUrl }))
 }
 
 function accelerateBy(live: LiveConfig, blobs: Stores['blobs']) {

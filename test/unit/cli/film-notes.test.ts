@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { FilmNotes } from '../../../src/cli/film-notes.ts'
+import { FilmNotes } from '../../../src/cli/send/send-films.ts'
 
 test('how far a film is packaged is told every ten seconds, each film for itself', () => {
   const said: string[] = []

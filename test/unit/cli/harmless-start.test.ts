@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 
 import { isHarmlessStart, readHarmless, START_BYTES } from '../../../src/cli/play/harmless-start.ts'
-import { servedType } from '../../../src/cli/play/content-type.ts'
+import { servedType } from '../../../src/cli/play/resource.ts'
 import { content } from '../../support/sdk.ts'
 
 const { signal } = new AbortController()

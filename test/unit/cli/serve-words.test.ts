@@ -6,9 +6,9 @@ import { join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { changedKeys } from '../../../src/cli/server/changed-keys.ts'
-import { explainStart } from '../../../src/cli/server/explain-start.ts'
-import { localTime, summary } from '../../../src/cli/words.ts'
+import { changedKeys } from '../../../src/cli/commands/serve.ts'
+import { explainStart } from '../../../src/cli/server/start-error-text.ts'
+import { localTime, summary } from '../../../src/cli/terminal/format-text.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 

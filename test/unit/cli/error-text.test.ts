@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { EXIT, Interrupted, OutputClosed, UsageError } from '../../../src/cli/exit-codes.ts'
-import { explain, scrub, stackOf } from '../../../src/cli/explain.ts'
+import { explain, scrub, stackOf } from '../../../src/cli/error-text.ts'
 import { reportError } from '../../../src/cli/report-error.ts'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import { fakeIo } from './fake-io.ts'

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
 
-import { Hangups } from '../../../src/cli/server/hangups.ts'
+import { ReloadSignal } from '../../../src/cli/server/reload-signal.ts'
 
 test('one that comes while the server starts is told when it has started', () => {
   const told: string[] = []
   const before = process.listenerCount('SIGHUP')
   {
-    using hangups = new Hangups()
+    using reloadSignal = new ReloadSignal()
     process.emit('SIGHUP')
     process.emit('SIGHUP')
-    hangups.tellTo(() => told.push('reload'))
+    reloadSignal.setListener(() => told.push('reload'))
     expect(told).toEqual(['reload'])
     process.emit('SIGHUP')
     expect(told).toEqual(['reload', 'reload'])

@@ -1,6 +1,6 @@
 /** How numbers and times are told to people. */
-import { formatDuration, formatSize } from '../protocol/units.ts'
-import { countOf } from './terminal/progress-frame.ts'
+import { formatDuration, formatSize } from '../../protocol/units.ts'
+import { countOf } from './progress-frame.ts'
 
 /** `4 items, 150 MiB in 3.2s (47 MiB/s)` */
 export function summary(done: { items: number; bytes: number; elapsedMs: number }): string {

@@ -1,10 +1,7 @@
 /** Gives the films among what is sent what makes them play from the first second. */
-import type { FileItem, SendItem } from '../client/node/index.ts'
-import { fileSource } from '../client/node/index.ts'
-import type { LadderPackager } from '../video/node.ts'
-import { quoted, type CliIo } from './cli-io.ts'
-import type { FilmMode } from './film-mode.ts'
-import type { FilmNotes } from './film-notes.ts'
+import { type FileItem, type SendItem, fileSource } from '../../client/node/index.ts'
+import type { LadderPackager } from '../../video/node.ts'
+import { type CliIo, quoted } from '../cli-io.ts'
 
 /** Previews are made for so many items at most: for a folder of photos they would take longer than sending it. */
 const MAX_PICTURES = 50
@@ -60,12 +57,12 @@ async function openTools(
   { mode, notes: { tell, about, packaged } }: FilmOptions,
 ): Promise<Tools> {
   // One by one: the index of the room would load what only the packaging thread needs.
-  const { filmMaker } = await import('../video/film-maker.ts')
-  const { originalMaker } = await import('../video/original/describe-original.ts')
-  const { REMUX_WAY } = await import('../video/remux/remux-version.ts')
-  const { createRemuxThread } = await import('../video/remux-thread/remux-thread.ts')
-  const { createFilmPackager } = await import('../video/film-packager.ts')
-  const { nodeSuite } = await import('../sealing/node-suite.ts')
+  const { filmMaker } = await import('../../video/film-maker.ts')
+  const { originalMaker } = await import('../../video/original/describe-original.ts')
+  const { REMUX_WAY } = await import('../../video/remux/remux-version.ts')
+  const { createRemuxThread } = await import('../../video/remux-thread/remux-thread.ts')
+  const { createFilmPackager } = await import('../../video/film-packager.ts')
+  const { nodeSuite } = await import('../../sealing/node-suite.ts')
   const findLadder = ladderFinder(io)
   const ladder = mode === 'ladder' ? await findLadder() : null
   if (mode === 'ladder' && !ladder) tell(NO_FFMPEG)
@@ -100,8 +97,8 @@ function sentence(reason: string): string {
 /** Looks for ffmpeg once, when it is first asked for: nothing waits for it before that. */
 function ladderFinder({ env, signal }: Pick<CliIo, 'env' | 'signal'>): () => Promise<LadderPackager | null> {
   const find = async (): Promise<LadderPackager | null> => {
-    const { findFfmpeg } = await import('../video/ladder/find-ffmpeg.ts')
-    const { LadderPackager } = await import('../video/ladder/ladder-packager.ts')
+    const { findFfmpeg } = await import('../../video/ladder/find-ffmpeg.ts')
+    const { LadderPackager } = await import('../../video/ladder/ladder-packager.ts')
     const program = env['SEALIFT_FFMPEG']
     const place = { ...(program ? { program } : {}), searchPath: env['PATH'] ?? '', signal }
     const ffmpeg = await findFfmpeg(place)
@@ -133,4 +130,53 @@ const isMoving = ({ type }: FileItem | SendItem): boolean => type?.startsWith('v
 
 function isShown(item: FileItem | SendItem): item is FileItem {
   return 'path' in item && /^(video|image)\/(?!svg)/.test(item.type ?? '')
+}
+
+/** `copy`: pictures and sound as they are; `ladder`: several qualities, by ffmpeg; `file`: no film, the bytes alone. */
+export const FILM_MODES = ['copy', 'ladder', 'file'] as const
+export type FilmMode = (typeof FILM_MODES)[number]
+
+/** A ladder takes longer than the bytes of its file: who waits is told this often how far it is. */
+const TELL_EVERY_MS = 10_000
+
+export interface FilmNotesOptions {
+  /** Says a line; above the bars, while there are any. */
+  readonly say: (line: string) => void
+  /** Monotonic ms. */
+  readonly now: () => number
+}
+
+/** What is said of films while they are packaged. */
+export class FilmNotes {
+  readonly #options: FilmNotesOptions
+  readonly #notes = new Map<string, readonly string[]>()
+  readonly #toldAtMs = new Map<string, number>()
+
+  constructor(options: FilmNotesOptions) {
+    this.#options = options
+  }
+
+  readonly tell = (note: string): void => this.#options.say(note)
+
+  /** What differs about an item. @param line what is said of it at once */
+  readonly about = (name: string, note: string, line: string): void => {
+    this.#notes.set(name, [...(this.#notes.get(name) ?? []), note])
+    this.#options.say(line)
+  }
+
+  /** All that was said about an item. */
+  of(name: string): readonly string[] {
+    return this.#notes.get(name) ?? []
+  }
+
+  /** Seconds of the film that are packaged, of all of them (`null`: not known). */
+  readonly packaged = (name: string, seconds: number, total: number | null): void => {
+    const nowMs = this.#options.now()
+    const toldAtMs = this.#toldAtMs.get(name) ?? nowMs
+    this.#toldAtMs.set(name, toldAtMs)
+    if (nowMs - toldAtMs < TELL_EVERY_MS) return
+    this.#toldAtMs.set(name, nowMs)
+    const of = total === null ? '' : ` of ${Math.ceil(total)}`
+    this.#options.say(`${quoted(name)}: ${Math.floor(seconds)}${of} s of film are packaged.`)
+  }
 }
