@@ -5,7 +5,7 @@ import { createSessions } from './access/sessions.ts'
 import { packageVersion } from '../files/package-version.ts'
 import type { Clock } from './clock.ts'
 import { checkStorage } from './compose/check-storage.ts'
-import { followOthers, openClock, sweepLease } from './compose/cluster.ts'
+import { followOthers, openClock, sweepLock } from './compose/cluster.ts'
 import { createListener } from './compose/listener.ts'
 import { LinkEvents, openLimits } from './compose/open-limits.ts'
 import { cacheMediaRecords, isOnlyProcess, openStores, type Stores } from './compose/open-stores.ts'
@@ -16,7 +16,7 @@ import type { LiveConfigHolder } from './config/live-config.ts'
 import type { ServerConfig } from './config/schema.ts'
 import { adminAddress, startAdminServer } from './telemetry/admin-server.ts'
 import type { Events } from './telemetry/events.ts'
-import { recover } from './upkeep/recover.ts'
+import { recover } from './upkeep/finish-uploads.ts'
 import { createSweeper } from './upkeep/sweeper.ts'
 import type { WorkerReport } from './workers/worker-process.ts'
 
@@ -83,7 +83,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
       clock,
       settings: () => live.current.upkeep,
       events: events.upkeep,
-      ...(isOnlyProcess(live.current) ? {} : { lease: sweepLease(live, records) }),
+      ...(isOnlyProcess(live.current) ? {} : { lease: sweepLock(live, records) }),
     }),
   )
   const adminServer =

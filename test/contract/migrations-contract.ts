@@ -51,9 +51,9 @@ export function migrationsContract(name: string, create: () => Promise<EmptyData
         },
         async records => {
           const facts = { clientId: 'alice', version: 7, createdAt: NOW, expiresAt: LATER }
-          expect(await records.findParcelFacts(live)).toMatchObject({ ...facts, manifestBytes: 300_000, endedAt: null })
+          expect(await records.findParcel(live)).toMatchObject({ ...facts, manifestBytes: 300_000, endedAt: null })
           expect(Buffer.from((await records.readManifest(live, 7)) ?? []).equals(manifest)).toBe(true)
-          expect(await records.findParcelFacts(ended)).toMatchObject({ ...facts, manifestBytes: 0, endedAt: NOW })
+          expect(await records.findParcel(ended)).toMatchObject({ ...facts, manifestBytes: 0, endedAt: NOW })
           expect(await records.readManifest(ended, 7)).toBeNull()
           const next = { ifVersion: 7, manifest: Buffer.from('next'), media: [], caps: PLENTY }
           expect(await records.replaceManifest(live, next, ALICE, NOW)).toMatchObject({ version: 8, manifestBytes: 4 })

@@ -43,7 +43,7 @@ describe('two nodes on one PostgreSQL', () => {
     const sizes = Array.from({ length: 64 }, (_, index) => 100 + index * 7)
     const tries = sizes.map(async (sizeBytes, index) => {
       const upload = await nodeOf(index).beginUpload(newUpload({ declaredBytes: sizeBytes, caps, lease: { clientId } }))
-      await nodeOf(index + 1).finishWhole(upload.uploadId, sizeBytes, caps, NOW)
+      await nodeOf(index + 1).finishInOneStep(upload.uploadId, sizeBytes, caps, NOW)
       return sizeBytes
     })
     const stored = (await Promise.allSettled(tries)).flatMap(each => (each.status === 'fulfilled' ? each.value : []))
@@ -64,7 +64,7 @@ describe('two nodes on one PostgreSQL', () => {
       nodeOf(index).takeDownload(media.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW),
     )
     const devices = Array.from({ length: 20 }, (_, index) =>
-      nodeOf(index).seeDevice(clientId, `device ${index}`, 3, NOW, 0),
+      nodeOf(index).noteDevice(clientId, `device ${index}`, 3, NOW, 0),
     )
     const idempotency = { clientId, key: 'k', fingerprint: 'f', expiresAt: LATER }
     const begun = Array.from({ length: 10 }, (_, index) =>
@@ -214,7 +214,7 @@ describe('two nodes on one PostgreSQL', () => {
   })
 
   it('keep a text that PostgreSQL cannot hold out of it', async () => {
-    await expect(nodes[0].seeDevice('alice', 'a \0 device', 5, NOW, 0)).rejects.toMatchObject({
+    await expect(nodes[0].noteDevice('alice', 'a \0 device', 5, NOW, 0)).rejects.toMatchObject({
       code: 'invalid_request',
     })
   })

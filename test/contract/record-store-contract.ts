@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
 
 import type { RecordStore } from '../../src/server/records/record-store.ts'
-import { addressesContract } from './records/addresses-contract.ts'
+import { presignedContract } from './records/presigned-contract.ts'
 import { chargingContract } from './records/charging-contract.ts'
 import { clientsContract } from './records/clients-contract.ts'
 import { downloadsContract } from './records/downloads-contract.ts'
 import { forwardsContract } from './records/forwards-contract.ts'
 import { leasesContract } from './records/leases-contract.ts'
-import { namedLeasesContract } from './records/named-leases-contract.ts'
+import { namedLocksContract } from './records/named-locks-contract.ts'
 import { parcelsContract } from './records/parcels-contract.ts'
 import { partsContract } from './records/parts-contract.ts'
 import { rowsContract } from './records/rows-contract.ts'
@@ -48,9 +48,9 @@ export function recordStoreContract(name: string, open: () => Promise<OpenedReco
     parcelsContract(records)
     clientsContract(records)
     upkeepContract(records)
-    addressesContract(records)
+    presignedContract(records)
     chargingContract(records)
     rowsContract(records)
-    namedLeasesContract(records)
+    namedLocksContract(records)
   })
 }

@@ -105,9 +105,9 @@ describe('a media in one request', () => {
           blobs,
           records: replaceMethods(records, {
             // The second request is about to give the upload up when the first one completes it.
-            finishWhole: async (...args) => {
+            finishInOneStep: async (...args) => {
               await repeated
-              return records.finishWhole(...args).finally(complete)
+              return records.finishInOneStep(...args).finally(complete)
             },
             abortUpload: async (...args) => {
               repeat()

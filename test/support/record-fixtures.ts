@@ -89,5 +89,5 @@ export async function completeMedia(
   options: UploadOptions = {},
 ): Promise<MediaRecord> {
   const upload = await records.beginUpload(newUpload({ declaredBytes: sizeBytes, ...options }))
-  return records.finishWhole(upload.uploadId, sizeBytes, PLENTY, NOW)
+  return records.finishInOneStep(upload.uploadId, sizeBytes, PLENTY, NOW)
 }

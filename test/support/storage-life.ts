@@ -7,7 +7,7 @@ import { expect } from 'vitest'
 
 import type { FileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
 import type { MediaRecord, RecordStore } from '../../src/server/records/record-store.ts'
-import { recover } from '../../src/server/upkeep/recover.ts'
+import { recover } from '../../src/server/upkeep/finish-uploads.ts'
 import { createSweeper, type Sweeper } from '../../src/server/upkeep/sweeper.ts'
 import type { UpkeepEvents } from '../../src/server/upkeep/upkeep-events.ts'
 import { piecesOf, readBytes, steady } from './blob-bytes.ts'
@@ -76,7 +76,7 @@ async function uploadWhole({ blobs, records }: Storage, promises: Promises): Pro
   const upload = await records.beginUpload(newUpload({ partBytes: PART_BYTES, declaredBytes: WHOLE.length }))
   await blobs.putPart({ ...upload, index: 0, sizeBytes: WHOLE.length }, piecesOf(WHOLE), steady())
   await blobs.complete(upload, WHOLE.length)
-  const media = await records.finishWhole(upload.uploadId, WHOLE.length, PLENTY, NOW)
+  const media = await records.finishInOneStep(upload.uploadId, WHOLE.length, PLENTY, NOW)
   promises.complete.set(media.mediaId, 'in one piece')
 }
 

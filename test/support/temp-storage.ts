@@ -42,7 +42,7 @@ export async function tempStorage(): Promise<TempStorage> {
       const bytes = bytesFor(upload.blobId, sizeBytes)
       await blobs.putPart({ ...upload, index: 0, sizeBytes }, piecesOf(bytes), steady())
       await blobs.complete(upload, sizeBytes)
-      return records.finishWhole(upload.uploadId, sizeBytes, PLENTY, NOW)
+      return records.finishInOneStep(upload.uploadId, sizeBytes, PLENTY, NOW)
     },
     async storeParts(sizes, options) {
       const upload = await records.beginUpload(newUpload(options))

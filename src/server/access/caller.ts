@@ -4,7 +4,7 @@ import type { Kind, TierLimits } from '../../protocol/schemas.ts'
 import { formatSpan } from '../../protocol/units.ts'
 import type { ServerConfig } from '../config/schema.ts'
 import type { SlotRequest, TransferDirection } from '../limits/limiter.ts'
-import type { Claim, Idempotency, QuotaCaps, StorageCaps } from '../records/record-store.ts'
+import type { OwnershipProof, Idempotency, QuotaCaps, StorageCaps } from '../records/record-store.ts'
 
 export interface Caller {
   readonly client: Client
@@ -19,7 +19,7 @@ export interface IdempotentCaller extends Caller {
 }
 
 /** What a caller can prove: a client's name, an owner secret, or both. An address proves nothing. */
-export function claimOf(caller: Caller): Claim {
+export function ownershipProof(caller: Caller): OwnershipProof {
   return { clientId: caller.client.anonymous ? null : caller.client.clientId, ownerHash: caller.ownerHash }
 }
 

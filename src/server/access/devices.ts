@@ -19,7 +19,7 @@ interface Known {
 
 export interface DeviceGateOptions {
   readonly live: LiveConfig
-  readonly records: Pick<ClientRecords, 'seeDevice'>
+  readonly records: Pick<ClientRecords, 'noteDevice'>
   readonly clock: Clock
 }
 
@@ -46,7 +46,7 @@ export class DeviceGate {
     const now = clock()
     const { forgetDevicesAfterMs } = live.current.access
     const cap = seen.cap === 0 ? Number.MAX_SAFE_INTEGER : seen.cap
-    const outcome = records.seeDevice(seen.clientId, seen.device, cap, now, now - forgetDevicesAfterMs)
+    const outcome = records.noteDevice(seen.clientId, seen.device, cap, now, now - forgetDevicesAfterMs)
     const known: Known = { outcome, until: now + Math.min(SEEN_MS, forgetDevicesAfterMs / 2) }
     this.#known.set(key, known)
     outcome.catch((error: unknown) => {

@@ -102,7 +102,7 @@ export class RequestMemory {
     return made
   }
 
-  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: Claim): Promise<HeldMemory> {
+  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: OwnershipProof): Promise<HeldMemory> {
     const claimed = budgets.claimable(bytes)
     try {
       for (const budget of budgets.for(bytes)) {
@@ -116,7 +116,7 @@ export class RequestMemory {
     }
   }
 
-  async #wait(budget: ByteBudget, bytes: number, { signal, until, refusal }: Claim): Promise<void> {
+  async #wait(budget: ByteBudget, bytes: number, { signal, until, refusal }: OwnershipProof): Promise<void> {
     if (budget.waiting >= this.#settings().queue) throw refusal()
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(refusal()), Math.max(0, until - performance.now()))
@@ -147,7 +147,7 @@ interface Patience {
   readonly until: number
 }
 
-interface Claim extends Patience {
+interface OwnershipProof extends Patience {
   readonly held: Held
   readonly refusal: () => SealiftError
 }

@@ -6,9 +6,9 @@ import { systemClock, type Clock } from '../clock.ts'
 import type { SettingsSyncOptions } from '../cluster/settings/settings-sync.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { ServerConfig } from '../config/schema.ts'
-import { followDatabaseClock } from '../records/queries/database-clock.ts'
+import { followDatabaseClock } from '../records/database-clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
-import { SweepLease } from '../upkeep/sweep-lease.ts'
+import { SweepLock } from '../upkeep/sweep-lock.ts'
 
 /** Nodes whose clocks differ go by the clock of the database they share. */
 export async function openClock(
@@ -25,9 +25,9 @@ export async function openClock(
  */
 const SWEEP_STEP_MS = 15_000
 
-export function sweepLease(live: LiveConfig, records: RecordStore): SweepLease {
+export function sweepLock(live: LiveConfig, records: RecordStore): SweepLock {
   const holder = newId(byteCount => randomBytes(byteCount))
-  return new SweepLease({ records, holder, ttlMs: () => live.current.upkeep.sweepEveryMs + SWEEP_STEP_MS })
+  return new SweepLock({ records, holder, ttlMs: () => live.current.upkeep.sweepEveryMs + SWEEP_STEP_MS })
 }
 
 /** Deleting this function, its call and `cluster/settings/` removes settings sync. */

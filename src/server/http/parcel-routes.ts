@@ -8,15 +8,15 @@ import type { ByteSink } from '../blobs/blob-store.ts'
 import type { HeldMemory } from '../buffers/request-memory.ts'
 import type { SlotLimiter, TransferSlot } from '../limits/limiter.ts'
 import { chargeFor, paceSink } from '../limits/pacing.ts'
-import { describeParcel } from '../parcels/describe-parcel.ts'
-import { endParcel, type EndParcel } from '../parcels/end-parcel.ts'
-import { assertMayReplace } from '../parcels/parcel-rights.ts'
-import { publishParcel, type PublishParcel } from '../parcels/publish.ts'
-import { readManifest, type ReadManifest } from '../parcels/read-manifest.ts'
+import { describeParcel } from '../parcels/read-parcel.ts'
+import { endParcel, type EndParcel } from '../parcels/change-parcel.ts'
+import { assertMayReplace } from '../parcels/change-parcel.ts'
+import { publishParcel, type PublishParcel } from '../parcels/publish-parcel.ts'
+import { readManifest, type ReadManifest } from '../parcels/read-parcel.ts'
 import { readParcel } from '../parcels/read-parcel.ts'
-import { admitGrowth, replaceManifest, type ReplaceManifest } from '../parcels/replace-manifest.ts'
-import { waitForVersion } from '../parcels/wait-for-version.ts'
-import type { ParcelFacts } from '../records/record-store.ts'
+import { admitGrowth, replaceManifest, type ReplaceManifest } from '../parcels/change-parcel.ts'
+import { waitForVersion } from '../parcels/read-parcel.ts'
+import type { ParcelRecord } from '../records/record-store.ts'
 import { matchesNone, parseVersionTag, requireVersion, versionTag } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 import { asIdempotentCaller, idempotencyKeyOf } from './gate.ts'
@@ -86,7 +86,7 @@ export async function readParcelRoute(
   const { headers } = exchange.req
   const waitMs = waitOf(deps, exchange)
   const known = parseVersionTag(headers['if-none-match'])
-  let parcel: ParcelFacts | null = await readParcel(deps.records, parcelId, deps.clock())
+  let parcel: ParcelRecord | null = await readParcel(deps.records, parcelId, deps.clock())
   const applied = waitMs > 0 ? ['Preference-Applied', `wait=${waitMs / 1000}`] : []
   if (parcel.version === known && waitMs > 0) {
     parcel = await waitForNext(deps, exchange, caller, { parcelId, known, waitMs })
@@ -103,7 +103,7 @@ async function waitForNext(
   exchange: Exchange,
   caller: Caller,
   wait: { parcelId: string; known: number; waitMs: number },
-): Promise<ParcelFacts | null> {
+): Promise<ParcelRecord | null> {
   using slot = await acquireReaderSlot(deps, caller, exchange.signal)
   const stop = AbortSignal.any([exchange.signal, slot.signal])
   return await exchange.whileQueued(waitForVersion(deps, wait, stop))
@@ -146,7 +146,7 @@ export async function sendManifest(
   deps: SendManifest,
   exchange: Exchange,
   caller: Caller,
-  { parcel, applied }: { readonly parcel: ParcelFacts; readonly applied: readonly string[] },
+  { parcel, applied }: { readonly parcel: ParcelRecord; readonly applied: readonly string[] },
 ): Promise<void> {
   using _slot = await exchange.whileQueued(deps.slots.acquire(slotRequest(caller, 'download'), exchange.signal))
   using _memory = await takeMemoryFor(deps, exchange, caller, parcel)
@@ -165,7 +165,7 @@ export async function sendManifest(
 export function headManifest(
   deps: Pick<SendManifest, 'transferMode'>,
   exchange: Exchange,
-  { parcel, applied }: { readonly parcel: ParcelFacts; readonly applied: readonly string[] },
+  { parcel, applied }: { readonly parcel: ParcelRecord; readonly applied: readonly string[] },
 ): void {
   const { version, manifestBytes } = parcel
   exchange.res.writeHead(200, manifestHeaders(deps, exchange, { version, lengthBytes: manifestBytes, applied }))
@@ -177,7 +177,7 @@ function takeMemoryFor(
   { bodies: { memory } }: SendManifest,
   exchange: Exchange,
   { client }: Caller,
-  { parcelId, version, manifestBytes }: ParcelFacts,
+  { parcelId, version, manifestBytes }: ParcelRecord,
 ): Promise<HeldMemory> {
   const shared = { key: `${parcelId} ${version}`, bytes: manifestBytes }
   return exchange.whileQueued(memory.takeShared(client.clientId, shared, exchange.signal))

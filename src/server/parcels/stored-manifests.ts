@@ -1,4 +1,4 @@
-import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
 
 /** Manifests that nobody reads right now are kept up to this, for whoever comes next. */
 const CACHE_BYTES = 16 * 2 ** 20
@@ -39,7 +39,7 @@ export class StoredManifests {
   }
 
   /** `null` when this version was replaced since, or the parcel has ended. @throws unavailable */
-  async open({ parcelId, version }: Pick<ParcelFacts, 'parcelId' | 'version'>): Promise<HeldManifest | null> {
+  async open({ parcelId, version }: Pick<ParcelRecord, 'parcelId' | 'version'>): Promise<HeldManifest | null> {
     const entry = this.#enter(parcelId, version)
     try {
       const bytes = await entry.loading

@@ -79,7 +79,7 @@ export interface UploadRecord {
   readonly expiresAt: number
   readonly maxBytes: number
   /** Until when somebody may store parts by addresses that were given out; `null` when none ever was. */
-  readonly addressesUntil: number | null
+  readonly presignedUntil: number | null
 }
 
 export interface PartRecord {
@@ -109,7 +109,7 @@ export interface MediaRecord {
 }
 
 /** A parcel without its manifest, which may have megabytes: what most questions about a parcel need. */
-export interface ParcelFacts {
+export interface ParcelRecord {
   readonly parcelId: string
   readonly clientId: ClientId
   readonly ownerHash: string | null
@@ -149,7 +149,7 @@ export interface Usage {
 }
 
 /** Who asks to change a lease or parcel: the client it was made by, or the holder of its owner secret. */
-export interface Claim {
+export interface OwnershipProof {
   /** `null` for an anonymous client: an address proves nothing, so only the owner secret counts. */
   readonly clientId: ClientId | null
   readonly ownerHash: string | null
@@ -176,7 +176,7 @@ export interface UploadRecords {
    * the address may bring stays charged until then, however the upload ends. From the first one on, no reservation of
    * the upload shrinks: an older address may be for more bytes.
    */
-  addressPart(
+  reservePresignedPart(
     uploadId: string,
     part: { index: number; sizeBytes: number },
     caps: QuotaCaps,
@@ -200,7 +200,7 @@ export interface UploadRecords {
    * The one-request upload, after the store has completed the blob: records every part, fixes the size and finishes,
    * in one transaction. @throws gone, quota_exceeded, too_large (when `sizeBytes` is more than was reserved)
    */
-  finishWhole(uploadId: string, sizeBytes: number, caps: QuotaCaps, now: number): Promise<MediaRecord>
+  finishInOneStep(uploadId: string, sizeBytes: number, caps: QuotaCaps, now: number): Promise<MediaRecord>
   /** Gives up: lease ended, reservation freed, blob tombstoned. @throws upload_complete */
   abortUpload(uploadId: string, now: number): Promise<void>
 }
@@ -225,7 +225,7 @@ export interface MediaRecords {
    * Ends a lease if `claim` owns it, and the forwards of it when its downloads are counted; tombstones the blob with the
    * last one. Repeating it is no error. @throws not_found
    */
-  endLease(mediaId: string, claim: Claim, now: number): Promise<void>
+  endLease(mediaId: string, claim: OwnershipProof, now: number): Promise<void>
   /**
    * Takes one download off a lease with `maxDownloads`, and off those it was forwarded from, and remembers it under
    * `grantId` until `expiresAt`.
@@ -257,24 +257,24 @@ export interface MarksChanges {
 
 export interface ParcelRecords {
   /** @throws not_found (a covered media is not the caller's), quota_exceeded, idempotency_conflict */
-  publishParcel(parcel: NewParcel, claim: Claim): Promise<ParcelFacts>
+  publishParcel(parcel: NewParcel, claim: OwnershipProof): Promise<ParcelRecord>
   /** Reads no manifest. */
-  findParcelFacts(parcelId: string): Promise<ParcelFacts | null>
+  findParcel(parcelId: string): Promise<ParcelRecord | null>
   /** The sealed manifest; `null` when this version was replaced since, or the parcel has ended. Off the event loop. */
   readManifest(parcelId: string, version: number): Promise<Uint8Array | null>
   /**
    * @throws not_found, gone, version_mismatch (context: version), invalid_request (a covered media was dropped),
    *   quota_exceeded
    */
-  replaceManifest(parcelId: string, next: NextManifest, claim: Claim, now: number): Promise<ParcelFacts>
+  replaceManifest(parcelId: string, next: NextManifest, claim: OwnershipProof, now: number): Promise<ParcelRecord>
   /** Ends the parcel and the leases it covers. Repeating it is no error. @throws not_found */
-  endParcel(parcelId: string, claim: Claim, now: number): Promise<void>
+  endParcel(parcelId: string, claim: OwnershipProof, now: number): Promise<void>
 }
 
 export interface ClientRecords {
   usage(clientId: ClientId): Promise<Usage>
   /** Notes that a device of this client was seen. @throws too_many_devices */
-  seeDevice(clientId: ClientId, deviceId: string, cap: number, now: number, forgetBefore: number): Promise<void>
+  noteDevice(clientId: ClientId, deviceId: string, cap: number, now: number, forgetBefore: number): Promise<void>
   countDevices(clientId: ClientId, forgetBefore: number): Promise<number>
 }
 
@@ -294,9 +294,9 @@ export interface UpkeepRecords {
   /** After the bytes are gone. */
   purgeBlob(blobId: BlobId): Promise<void>
   /** Finished uploads that hold bytes for addresses which have expired by `now`. `after` pages by upload id. */
-  listHeld(now: number, after: string | null, batch: number): Promise<readonly HeldUpload[]>
+  listPresignedCharges(now: number, after: string | null, batch: number): Promise<readonly PresignedCharge[]>
   /** After what such addresses brought is deleted. Repeating it is no error. */
-  releaseHeld(uploadId: string, now: number): Promise<void>
+  releasePresignedCharge(uploadId: string, now: number): Promise<void>
   /** Drops ended leases and parcels older than `before`, lapsed grants, idempotency keys and devices. */
   purgeEnded(before: number, now: number, batch: number): Promise<number>
   /** Which of these are known (in any state, tombstones included). */
@@ -314,7 +314,7 @@ export interface UpkeepRecords {
 }
 
 /** Work that only one node does at a time. */
-export interface NamedLease {
+export interface NamedLock {
   readonly name: string
   readonly holder: string
   /** Grows with each new holder: who has a lower one has lost the lease, whatever its clock says. */
@@ -324,21 +324,21 @@ export interface NamedLease {
 }
 
 /** Who does what only one node may do at a time, by the database's clock: nodes need not agree on the time. */
-export interface NamedLeases {
+export interface NamedLocks {
   /** The database's clock, ms since the epoch. */
   databaseTime(): Promise<number>
   /**
    * Takes the lease when it is free or has lapsed; who holds it already keeps it for `ttlMs` more, with the same fence.
    * `null` while another holds it.
    */
-  acquireLease(name: string, holder: string, ttlMs: number): Promise<NamedLease | null>
+  acquireLock(name: string, holder: string, ttlMs: number): Promise<NamedLock | null>
   /** Keeps it for `ttlMs` more. `null` when it is lost: it lapsed and another took it, or it was released. */
-  renewLease(lease: NamedLease, ttlMs: number): Promise<NamedLease | null>
+  renewLock(lease: NamedLock, ttlMs: number): Promise<NamedLock | null>
   /** Lets the next one take it at once. No error when it is lost already. */
-  releaseLease(lease: NamedLease): Promise<void>
+  releaseLock(lease: NamedLock): Promise<void>
 }
 
-export interface HeldUpload {
+export interface PresignedCharge {
   readonly uploadId: string
   readonly blob: LiveBlob
   /** Nobody holds its blob any more: all of its bytes are to go. */
@@ -365,7 +365,7 @@ export interface StorageTotals {
 }
 
 export interface RecordStore
-  extends UploadRecords, MediaRecords, ParcelRecords, ClientRecords, UpkeepRecords, NamedLeases, AsyncDisposable {
+  extends UploadRecords, MediaRecords, ParcelRecords, ClientRecords, UpkeepRecords, NamedLocks, AsyncDisposable {
   /**
    * Brings the schema up to date; of nodes that start together, one does it and the others wait.
    * @throws unavailable when the schema is newer than this program knows

@@ -1,5 +1,5 @@
 import type { BlobStore, ChecksBlobs, StoredBlob } from '../blobs/blob-store.ts'
-import type { LiveBlob, UploadRecords, UpkeepRecords } from '../records/record-store.ts'
+import type { LiveBlob, UpkeepRecords, UploadRecords } from '../records/record-store.ts'
 
 /** Blobs read from the records in one step. */
 const PAGE = 500
@@ -64,4 +64,65 @@ async function isStillLive({ records }: CheckBlobs, { blobId }: LiveBlob): Promi
   // A text without its last letter comes just before itself.
   const [found] = await records.listLiveBlobs(blobId.slice(0, -1), 1)
   return found?.blobId === blobId
+}
+
+/**
+ * Bytes beside those of a complete blob: parts past its end, which an address for direct transfer may still bring when
+ * the upload is over already. Nobody is charged for them and nothing reads them. A file that is longer than its media
+ * has no such parts, and stays as it is.
+ */
+export function surplusOf({ measures }: ChecksBlobs, { blob, expectedBytes, stored }: CheckedBlob): number {
+  if (measures !== 'sum' || blob.state !== 'complete') return 0
+  return Math.max(0, (stored?.sizeBytes ?? 0) - expectedBytes)
+}
+
+/** Harmless beside whatever else happens to the blob. @throws damaged, when the surplus has hidden that a part is not right */
+export async function deleteSurplus(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<void> {
+  await blobs.complete(blob, expectedBytes)
+}
+
+/** Blobs asked about in one question. */
+const QUESTION = 500
+/** What one pass deletes at most: bounds its memory; the next pass goes on. */
+const ORPHANS_PER_PASS = 10_000
+
+export interface FoundOrphans {
+  readonly orphans: readonly StoredBlob[]
+  /** Blobs in the store, known or not. */
+  readonly blobs: number
+}
+
+/**
+ * Finds stored bytes that no record knows and that are older than the grace time. The record of an upload is made
+ * before its bytes, so what has no record now never gets one.
+ */
+export async function findOrphans(
+  { blobs, records }: { blobs: BlobStore; records: UpkeepRecords },
+  modifiedBefore: number,
+  signal: AbortSignal,
+): Promise<FoundOrphans> {
+  const orphans: StoredBlob[] = []
+  let asking: StoredBlob[] = []
+  let count = 0
+  const ask = async () => {
+    const known = await records.knownBlobs(asking.map(blob => blob.blobId))
+    orphans.push(...asking.filter(blob => !known.has(blob.blobId)))
+    asking = []
+  }
+  for await (const blob of blobs.list(signal)) {
+    count += 1
+    if (blob.modifiedAt < modifiedBefore) asking.push(blob)
+    if (asking.length >= QUESTION) await ask()
+    if (orphans.length >= ORPHANS_PER_PASS) break
+  }
+  await ask()
+  return { orphans, blobs: count }
+}
+
+/** Below this many orphans there is nothing strange about them. */
+const UNSUSPICIOUS_ORPHANS = 100
+
+/** More likely the records were lost (a new or an old database beside an old store) than that many deletions. */
+export function lookSuspicious({ orphans, blobs }: FoundOrphans): boolean {
+  return orphans.length > UNSUSPICIOUS_ORPHANS && orphans.length > blobs / 2
 }

@@ -1,7 +1,8 @@
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
-import type { UpkeepRecords } from '../records/record-store.ts'
+import type { PresignedCharge, RecordStore, UpkeepRecords } from '../records/record-store.ts'
 import { BATCH } from './expire.ts'
+import { canCheck, checkBlob, deleteSurplus, surplusOf } from './check-blobs.ts'
 
 export interface DeleteBlobs {
   readonly blobs: BlobStore
@@ -64,4 +65,52 @@ async function deleteBlob(deps: DeleteBlobs, blobId: BlobId): Promise<boolean> {
 async function postpone({ records, clock }: DeleteBlobs, blobId: BlobId): Promise<void> {
   // Where the records are away as well, it comes first again.
   await records.postponeTombstone(blobId, clock()).catch(() => undefined)
+}
+
+export interface CloseAddresses {
+  readonly blobs: BlobStore
+  readonly records: RecordStore
+  readonly failed: (error: unknown, blobId: string) => void
+}
+
+/**
+ * Deletes what addresses have brought to uploads that were over, once they have expired, and charges it no longer.
+ * Each is tried once; one that fails waits for the next sweep and keeps no other from its turn. Repeating it is no error.
+ * @returns uploads that hold nothing any more
+ */
+export async function closeAddresses(deps: CloseAddresses, now: number, signal: AbortSignal): Promise<number> {
+  let total = 0
+  let after: string | null = null
+  for (;;) {
+    const held: readonly PresignedCharge[] = await deps.records.listPresignedCharges(now, after, BATCH)
+    total += await countInLanes(held, upload => close(deps, upload, now), signal)
+    const last = held.at(-1)
+    if (!last || held.length < BATCH) return total
+    after = last.uploadId
+  }
+}
+
+async function close({ blobs, records, failed }: CloseAddresses, held: PresignedCharge, now: number): Promise<boolean> {
+  const { uploadId, blob, deleted } = held
+  try {
+    if (deleted) await blobs.delete(blob.blobId)
+    else if (await hasSurplus({ blobs, records }, held)) return false
+    await records.releasePresignedCharge(uploadId, now)
+    return true
+  } catch (error) {
+    failed(error, blob.blobId)
+    return false
+  }
+}
+
+/** Deletes what lies past the end of a complete blob. @returns whether something was there: then it is looked at again */
+async function hasSurplus(
+  { blobs, records }: Omit<CloseAddresses, 'failed'>,
+  { blob }: PresignedCharge,
+): Promise<boolean> {
+  if (!canCheck(blobs)) return false
+  const checked = await checkBlob({ blobs, records }, blob)
+  if (surplusOf(blobs, checked) === 0) return false
+  await deleteSurplus(blobs, checked)
+  return surplusOf(blobs, await checkBlob({ blobs, records }, blob)) > 0
 }

@@ -1,9 +1,10 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
-import type { UploadRecord, UploadRecords, UpkeepRecords } from '../records/record-store.ts'
+import type { RecordStore, UpkeepRecords, UploadRecord, UploadRecords } from '../records/record-store.ts'
 import { finalizeBlob } from '../transfers/upload/end-upload.ts'
 import { BATCH } from './expire.ts'
+import type { UpkeepEvents } from './upkeep-events.ts'
 
 export interface FinishUploads {
   readonly blobs: BlobStore
@@ -40,4 +41,24 @@ async function finish({ blobs, records, clock, failed }: FinishUploads, upload: 
     if (!isSealiftError(error, 'gone')) failed(error, upload.blobId)
     return false
   }
+}
+
+export interface Recover {
+  readonly blobs: BlobStore
+  readonly records: RecordStore
+  readonly clock: Clock
+  readonly events: Pick<UpkeepEvents, 'failed'>
+}
+
+/**
+ * What must be done before the server is ready: both stores can write, the schema is up to date, and uploads whose
+ * size was fixed when the server ended are complete. The rest of what a crash leaves can wait for the sweeper.
+ * @returns uploads finished
+ * @throws unavailable, storage_full when a store cannot work; `unavailable` when the schema is newer than this program
+ */
+export async function recover({ blobs, records, clock, events }: Recover, signal: AbortSignal): Promise<number> {
+  await records.migrate()
+  await Promise.all([records.probe(), blobs.probe()])
+  const failed = (error: unknown, blobId: string) => events.failed('finish_uploads', error, blobId)
+  return finishUploads({ blobs, records, clock, failed }, signal)
 }

@@ -11,9 +11,15 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { ClientId, RecordStore, Usage } from '../records/record-store.ts'
-import { checkBlob, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
-import { findOrphans, lookSuspicious } from './orphans.ts'
-import { surplusOf } from './surplus.ts'
+import {
+  type CheckedBlob,
+  checkBlob,
+  checkBlobs,
+  findOrphans,
+  lacksBytes,
+  lookSuspicious,
+  surplusOf,
+} from './check-blobs.ts'
 
 export type FindingKind =
   /** A record promises bytes, and no file is there. */

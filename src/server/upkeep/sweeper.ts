@@ -1,14 +1,20 @@
 import type { BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
-import { canCheck, checkBlobs, type CheckedBlob, lacksBytes } from './check-blobs.ts'
-import { closeAddresses } from './close-addresses.ts'
-import { deleteBlobs } from './delete-blobs.ts'
+import {
+  type CheckedBlob,
+  canCheck,
+  checkBlobs,
+  deleteSurplus,
+  findOrphans,
+  lacksBytes,
+  lookSuspicious,
+  surplusOf,
+} from './check-blobs.ts'
+import { closeAddresses, deleteBlobs } from './delete-blobs.ts'
 import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
-import { findOrphans, lookSuspicious } from './orphans.ts'
-import { deleteSurplus, surplusOf } from './surplus.ts'
-import { checked, SWEEP_BLOB_METHODS, SWEEP_RECORD_METHODS, type SweepLease } from './sweep-lease.ts'
+import { checked, SWEEP_BLOB_METHODS, SWEEP_RECORD_METHODS, type SweepLock } from './sweep-lock.ts'
 import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
 
 export interface UpkeepSettings {
@@ -28,7 +34,7 @@ export interface SweeperOptions {
   readonly settings: () => UpkeepSettings
   readonly events: UpkeepEvents
   /** Where several processes share these stores: only the one that holds it sweeps. Disposed with the sweeper. */
-  readonly lease?: SweepLease
+  readonly lease?: SweepLock
 }
 
 export interface Sweeper extends AsyncDisposable {

@@ -105,7 +105,7 @@ export function chargingContract(records: Records): void {
       const sizes = Array.from({ length: 64 }, (_, index) => 100 + index * 7)
       const tries = sizes.map(async sizeBytes => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: sizeBytes, caps }))
-        await records().finishWhole(upload.uploadId, sizeBytes, caps, NOW)
+        await records().finishInOneStep(upload.uploadId, sizeBytes, caps, NOW)
         return sizeBytes
       })
       const stored = (await Promise.allSettled(tries)).flatMap(answer =>
@@ -190,7 +190,7 @@ class World {
         await this.#records.endLease(mediaId, { clientId, ownerHash: null }, NOW)
     }
     for (const { parcelId, clientId } of this.#parcels) {
-      if (!(await this.#records.findParcelFacts(parcelId))) continue
+      if (!(await this.#records.findParcel(parcelId))) continue
       await this.#records.endParcel(parcelId, { clientId, ownerHash: null }, NOW)
     }
     await this.#release(1000)
@@ -205,8 +205,8 @@ class World {
 
   /** What addresses may bring is looked at again when they have expired. */
   async #release(batch: number): Promise<void> {
-    for (const { uploadId } of await this.#records.listHeld(NOW + ADDRESS_MS, null, batch)) {
-      await this.#records.releaseHeld(uploadId, NOW + ADDRESS_MS)
+    for (const { uploadId } of await this.#records.listPresignedCharges(NOW + ADDRESS_MS, null, batch)) {
+      await this.#records.releasePresignedCharge(uploadId, NOW + ADDRESS_MS)
     }
   }
 
@@ -230,13 +230,13 @@ class World {
       if (step.pick % 3 > 0) await this.#records.recordPart(uploadId, part, NOW + step.pick)
     } else if (step.do === 'address') {
       const until = step.pick % 3 > 0 ? NOW + ADDRESS_MS : NOW
-      await this.#records.addressPart(uploadId, { index: step.index, sizeBytes: step.sizeBytes }, CAPS, until)
+      await this.#records.reservePresignedPart(uploadId, { index: step.index, sizeBytes: step.sizeBytes }, CAPS, until)
     } else if (step.do === 'release') {
       await this.#release(2)
     } else if (step.do === 'complete') {
       await this.#complete(upload, step.pick)
     } else if (step.do === 'whole') {
-      await this.#records.finishWhole(uploadId, upload.declaredBytes ?? step.sizeBytes, CAPS, NOW)
+      await this.#records.finishInOneStep(uploadId, upload.declaredBytes ?? step.sizeBytes, CAPS, NOW)
     } else if (step.do === 'abort') {
       await this.#records.abortUpload(uploadId, NOW)
     } else {
@@ -274,7 +274,7 @@ class World {
 
   async #replace({ pick, sizeBytes }: Making): Promise<void> {
     const parcel = this.#parcels[pick % Math.max(1, this.#parcels.length)]
-    const facts = parcel && (await this.#records.findParcelFacts(parcel.parcelId))
+    const facts = parcel && (await this.#records.findParcel(parcel.parcelId))
     if (!parcel || !facts) return
     const { parcelId, clientId } = parcel
     const more = this.#leases.filter(lease => lease.clientId === clientId).map(lease => lease.mediaId)

@@ -26,11 +26,11 @@ export function parcelsContract(records: Records): void {
       const parcel = newParcel(await mediaIds(2), { manifest, ownerHash: 'ab' })
       const published = await records().publishParcel(parcel, ALICE)
       expect(published).toMatchObject({ version: 1, clientId: 'alice', ownerHash: 'ab', createdAt: NOW, endedAt: null })
-      const found = await records().findParcelFacts(parcel.parcelId)
+      const found = await records().findParcel(parcel.parcelId)
       expect(found).toEqual(published)
       expect(found).toMatchObject({ version: 1, expiresAt: LATER, manifestBytes: manifest.length })
       expect(Buffer.from((await records().readManifest(parcel.parcelId, 1)) ?? []).equals(manifest)).toBe(true)
-      expect(await records().findParcelFacts(freshId())).toBeNull()
+      expect(await records().findParcel(freshId())).toBeNull()
       expect(await records().readManifest(freshId(), 1)).toBeNull()
     })
 
@@ -57,7 +57,7 @@ export function parcelsContract(records: Records): void {
       for (const bad of [freshId(), ended ?? '', theirs.mediaId]) {
         const parcel = newParcel([mine ?? '', bad])
         await expect(records().publishParcel(parcel, ALICE)).rejects.toMatchObject({ code: 'not_found' })
-        expect(await records().findParcelFacts(parcel.parcelId)).toBeNull()
+        expect(await records().findParcel(parcel.parcelId)).toBeNull()
       }
       await records().publishParcel(newParcel([mine ?? '', theirs.mediaId]), { clientId: 'alice', ownerHash: 'cd' })
     })
@@ -79,9 +79,9 @@ export function parcelsContract(records: Records): void {
       expect(await manifestOf(parcelId, 2)).toBe('next')
       expect(await records().readManifest(parcelId, 1)).toBeNull()
       expect(await records().readManifest(parcelId, 3)).toBeNull()
-      expect(await records().findParcelFacts(parcelId)).toMatchObject({ version: 2, manifestBytes: 4 })
+      expect(await records().findParcel(parcelId)).toMatchObject({ version: 2, manifestBytes: 4 })
       await records().replaceManifest(parcelId, next(2, [second ?? '', first ?? '']), ALICE, NOW)
-      expect(await records().findParcelFacts(parcelId)).toMatchObject({ version: 3 })
+      expect(await records().findParcel(parcelId)).toMatchObject({ version: 3 })
     })
 
     it('let exactly one of many writers of the same version through', async () => {
@@ -128,7 +128,7 @@ export function parcelsContract(records: Records): void {
       const { parcelId } = await records().publishParcel(newParcel(covered), ALICE)
       await records().endParcel(parcelId, ALICE, NOW)
       await records().endParcel(parcelId, ALICE, NOW + 5)
-      expect(await records().findParcelFacts(parcelId)).toMatchObject({ endedAt: NOW, manifestBytes: 0 })
+      expect(await records().findParcel(parcelId)).toMatchObject({ endedAt: NOW, manifestBytes: 0 })
       expect(await records().readManifest(parcelId, 1)).toBeNull()
       for (const mediaId of covered) expect(await records().findMedia(mediaId)).toMatchObject({ endedAt: NOW })
       expect(await records().findMedia(free ?? '')).toMatchObject({ endedAt: null })

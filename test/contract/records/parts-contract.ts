@@ -69,7 +69,7 @@ export function partsContract(records: Records): void {
           const within = at * PART + sizeBytes <= Math.min(limits.maxBytes, limits.pendingBytes, limits.storedBytes)
           for (const reserve of [
             () => records().reservePart(uploadId, part, quota),
-            () => records().addressPart(uploadId, part, quota, LATER),
+            () => records().reservePresignedPart(uploadId, part, quota, LATER),
           ]) {
             const refusedBy = await reserve().then(
               () => null,
@@ -80,7 +80,7 @@ export function partsContract(records: Records): void {
           expect(await records().listParts(blobId)).toHaveLength(within ? 1 : 0)
           await records().abortUpload(uploadId, LATER)
           expect(await records().usage('alice')).toMatchObject({ reservedBytes: 0 })
-          await records().releaseHeld(uploadId, LATER)
+          await records().releasePresignedCharge(uploadId, LATER)
         }),
         { numRuns: 60 },
       )

@@ -199,7 +199,7 @@ export function rowsContract(records: Records): void {
       expect(await usage()).toMatchObject({ storedBytes: 500 })
       await records().endExpiredParcels(NOW + 5, 10)
       expect(await usage()).toMatchObject({ storedBytes: 0 })
-      expect(await records().findParcelFacts(other.parcelId)).toMatchObject({ manifestBytes: 0 })
+      expect(await records().findParcel(other.parcelId)).toMatchObject({ manifestBytes: 0 })
     })
 
     it('are charged to the client that published, whoever replaces them', async () => {

@@ -34,7 +34,7 @@ export function upkeepContract(records: Records): void {
       await records().publishParcel(parcel, ALICE)
       expect(await records().endExpiredParcels(NOW + 9, 10)).toBe(0)
       expect(await records().endExpiredParcels(NOW + 10, 10)).toBe(1)
-      expect(await records().findParcelFacts(parcel.parcelId)).toMatchObject({ endedAt: NOW + 10 })
+      expect(await records().findParcel(parcel.parcelId)).toMatchObject({ endedAt: NOW + 10 })
       expect(await records().findMedia(media.mediaId)).toMatchObject({ endedAt: NOW + 10 })
     })
 
@@ -117,16 +117,16 @@ export function upkeepContract(records: Records): void {
       expect(await records().findUpload(aborted.uploadId)).toBeNull()
       expect(await records().findMedia(recent.mediaId)).toMatchObject({ endedAt: NOW + 100 })
       expect(await records().findMedia(alive.mediaId)).toMatchObject({ endedAt: null })
-      expect(await records().findParcelFacts(parcel.parcelId)).toMatchObject({ endedAt: null })
+      expect(await records().findParcel(parcel.parcelId)).toMatchObject({ endedAt: null })
       await records().endParcel(parcel.parcelId, ALICE, NOW + 10)
       await purge()
-      expect(await records().findParcelFacts(parcel.parcelId)).toBeNull()
+      expect(await records().findParcel(parcel.parcelId)).toBeNull()
     })
 
     it('forgets lapsed grants, keys and devices', async () => {
       const media = await completeMedia(records(), 10, { lease: { maxDownloads: 9 } })
       await records().takeDownload(media.mediaId, { grantId: 'a', expiresAt: NOW + 10 }, NOW)
-      await records().seeDevice('alice', 'phone', 5, NOW, NOW - 1000)
+      await records().noteDevice('alice', 'phone', 5, NOW, NOW - 1000)
       const key = { clientId: 'alice', key: 'k', fingerprint: 'f', expiresAt: NOW + 10 }
       await records().beginUpload(newUpload({ idempotency: key }))
       while ((await records().purgeEnded(NOW + 50, NOW + 50, 10)) > 0);

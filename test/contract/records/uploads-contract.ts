@@ -20,7 +20,7 @@ export function uploadsContract(records: Records): void {
       expect(upload).toEqual({
         uploadId: made.uploadId,
         blobId: made.blobId,
-        addressesUntil: null,
+        presignedUntil: null,
         mediaId: made.lease.mediaId,
         clientId: 'alice',
         ownerHash: 'ab',
@@ -195,9 +195,9 @@ export function uploadsContract(records: Records): void {
         const upload = await records().beginUpload(newUpload())
         await records().reservePart(upload.uploadId, { index: 0, sizeBytes: 100 }, PLENTY)
         await records().reservePart(upload.uploadId, { index: 1, sizeBytes: 100 }, PLENTY)
-        const media = await records().finishWhole(upload.uploadId, 130, PLENTY, NOW)
+        const media = await records().finishInOneStep(upload.uploadId, 130, PLENTY, NOW)
         expect(media).toMatchObject({ state: 'complete', sizeBytes: 130, mediaId: upload.mediaId })
-        expect(await records().finishWhole(upload.uploadId, 130, PLENTY, NOW)).toEqual(media)
+        expect(await records().finishInOneStep(upload.uploadId, 130, PLENTY, NOW)).toEqual(media)
         expect(await records().usage('alice')).toMatchObject({ storedBytes: 130, reservedBytes: 0, pendingUploads: 0 })
         expect(await records().listParts(upload.blobId)).toEqual([
           { index: 0, sizeBytes: 100, durable: true },
@@ -208,7 +208,7 @@ export function uploadsContract(records: Records): void {
       it('may exceed what was reserved only as far as the quota goes', async () => {
         const upload = await records().beginUpload(newUpload({ caps: { maxBytes: 500 } }))
         const finish = (sizeBytes: number, storedBytes: number) =>
-          records().finishWhole(upload.uploadId, sizeBytes, { ...PLENTY, storedBytes }, NOW)
+          records().finishInOneStep(upload.uploadId, sizeBytes, { ...PLENTY, storedBytes }, NOW)
         await expect(finish(101, 100)).rejects.toMatchObject({ code: 'quota_exceeded' })
         await expect(finish(501, 1000)).rejects.toMatchObject({ code: 'too_large' })
         expect(await finish(100, 100)).toMatchObject({ sizeBytes: 100 })
@@ -216,7 +216,7 @@ export function uploadsContract(records: Records): void {
 
       it('keep to the declared size', async () => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: 100 }))
-        await expect(records().finishWhole(upload.uploadId, 99, PLENTY, NOW)).rejects.toMatchObject({
+        await expect(records().finishInOneStep(upload.uploadId, 99, PLENTY, NOW)).rejects.toMatchObject({
           code: 'size_mismatch',
         })
       })
@@ -243,7 +243,7 @@ export function uploadsContract(records: Records): void {
           records().recordPart(uploadId, part, LATER),
           records().finalizeUpload(uploadId, 1),
           records().finishUpload(uploadId, NOW),
-          records().finishWhole(uploadId, 1, PLENTY, NOW),
+          records().finishInOneStep(uploadId, 1, PLENTY, NOW),
         ]
         for (const answer of await Promise.allSettled(late)) {
           expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'gone' } })

@@ -8,7 +8,7 @@ import { eventually } from '../eventually.ts'
 import type { Actor } from './actor.ts'
 import { type ChaosCluster, CLIENTS, DIRECT_MS, HELD_KEYS, LEASE_MS } from './cluster.ts'
 import { readAt } from './direct-steps.ts'
-import { newestAcknowledged, type MediaFacts, type ParcelFacts } from './facts.ts'
+import { newestAcknowledged, type MediaFacts, type ParcelRecord } from './facts.ts'
 import { infoOf, nameOf, readMedia } from './media-steps.ts'
 import { readParcel } from './parcel-steps.ts'
 import { statusOf } from './upload-steps.ts'
@@ -22,7 +22,7 @@ export async function checkApi(actors: readonly Actor[]): Promise<void> {
   await inLanes(facts.media, async media => {
     if (await checkMedia(actorOf(actors, media.client), media)) live.push(media)
   })
-  const parcels: ParcelFacts[] = []
+  const parcels: ParcelRecord[] = []
   for (const parcel of facts.parcels) {
     const actor = actorOf(actors, parcel.client)
     const seen = [await readParcel(actor, parcel, 0), await readParcel(actor, parcel, 1)]
@@ -88,7 +88,7 @@ const CHARGED_MS = 2 * DIRECT_MS + 10_000
 /** The charge is what is held, once every address has expired. */
 async function checkCharge(
   actor: Actor,
-  { live, parcels }: { readonly live: readonly MediaFacts[]; readonly parcels: readonly ParcelFacts[] },
+  { live, parcels }: { readonly live: readonly MediaFacts[]; readonly parcels: readonly ParcelRecord[] },
 ): Promise<void> {
   const held = new Map(
     live.filter(each => each.client === actor.client).map(({ content }) => [content.name, content.sizeBytes]),
@@ -103,7 +103,8 @@ async function checkCharge(
   await within([actor], 'the charge is not what is held', wrong, CHARGED_MS)
 }
 
-const sizeOfManifest = (parcel: ParcelFacts): number => parcel.acknowledged.get(newestAcknowledged(parcel))?.length ?? 0
+const sizeOfManifest = (parcel: ParcelRecord): number =>
+  parcel.acknowledged.get(newestAcknowledged(parcel))?.length ?? 0
 
 interface Usage {
   readonly uploads: number

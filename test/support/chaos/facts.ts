@@ -54,7 +54,7 @@ export interface UploadFacts {
   closingAt: number | null
 }
 
-export interface ParcelFacts {
+export interface ParcelRecord {
   readonly parcelId: string
   readonly client: number
   readonly media: readonly MediaFacts[]
@@ -65,7 +65,7 @@ export interface ParcelFacts {
   ended: Told
 }
 
-export const newestAcknowledged = ({ acknowledged }: ParcelFacts): number => Math.max(...acknowledged.keys())
+export const newestAcknowledged = ({ acknowledged }: ParcelRecord): number => Math.max(...acknowledged.keys())
 
 /** A POST that makes something: repeated with the same key until it is answered. */
 export interface Creation {
@@ -101,7 +101,7 @@ export interface ForgedPart {
 
 export class ChaosFacts {
   readonly media: MediaFacts[] = []
-  readonly parcels: ParcelFacts[] = []
+  readonly parcels: ParcelRecord[] = []
   /** Asked and not answered, or answered with a failure that may have left something. */
   readonly open = new Set<Creation>()
   /** What each key has made. */

@@ -1,7 +1,7 @@
 /** Parcels: versions only grow, one writer wins each, and an end ends all that they cover. */
 import { bytesFor } from '../random.ts'
 import type { Actor, Told } from './actor.ts'
-import { type MediaFacts, newestAcknowledged, type ParcelFacts } from './facts.ts'
+import { type MediaFacts, newestAcknowledged, type ParcelRecord } from './facts.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 
@@ -39,7 +39,7 @@ function bodyOf(manifest: Buffer, media: readonly MediaFacts[]): Buffer {
   )
 }
 
-const open = ({ facts }: Actor): ParcelFacts[] => facts.parcels.filter(parcel => parcel.ended !== 'acknowledged')
+const open = ({ facts }: Actor): ParcelRecord[] => facts.parcels.filter(parcel => parcel.ended !== 'acknowledged')
 
 export async function replace(actor: Actor): Promise<void> {
   const own = open(actor).filter(parcel => parcel.client === actor.client)
@@ -65,7 +65,7 @@ export async function replace(actor: Actor): Promise<void> {
 
 function acknowledge(
   { history }: Actor,
-  parcel: ParcelFacts,
+  parcel: ParcelRecord,
   { version, manifest, told }: { readonly version: number; readonly manifest: Buffer; readonly told: Told },
 ): void {
   const answered = (JSON.parse(told.body.toString()) as { version: number }).version
@@ -76,7 +76,7 @@ function acknowledge(
   history.count('manifests replaced')
 }
 
-const isEnded = (parcel: ParcelFacts, code: string): boolean =>
+const isEnded = (parcel: ParcelRecord, code: string): boolean =>
   (code === 'gone' || code === 'not_found') && parcel.ended !== 'no'
 
 export async function readSomeParcel(actor: Actor): Promise<void> {
@@ -85,7 +85,7 @@ export async function readSomeParcel(actor: Actor): Promise<void> {
 }
 
 /** @returns whether it is there; `null` when nobody knows */
-export async function readParcel(actor: Actor, parcel: ParcelFacts, node?: number): Promise<boolean | null> {
+export async function readParcel(actor: Actor, parcel: ParcelRecord, node?: number): Promise<boolean | null> {
   const wasEnded = parcel.ended === 'acknowledged'
   const newest = newestAcknowledged(parcel)
   const told = await actor.ask({
@@ -104,7 +104,7 @@ export async function readParcel(actor: Actor, parcel: ParcelFacts, node?: numbe
 
 function checkVersion(
   { history }: Actor,
-  parcel: ParcelFacts,
+  parcel: ParcelRecord,
   { newest, told }: { readonly newest: number; readonly told: Told },
 ): void {
   const version = Number(told.headers['sealift-version'])
@@ -122,7 +122,7 @@ export async function endSomeParcel(actor: Actor): Promise<void> {
   if (own.length > 0) await endParcel(actor, actor.random.pick(own))
 }
 
-export async function endParcel(actor: Actor, parcel: ParcelFacts): Promise<void> {
+export async function endParcel(actor: Actor, parcel: ParcelRecord): Promise<void> {
   if (parcel.ended === 'no') parcel.ended = 'asked'
   for (const media of parcel.media) if (media.ended === 'no') media.ended = 'asked'
   const told = await actor.ask({

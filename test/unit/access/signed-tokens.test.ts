@@ -256,7 +256,7 @@ describe('threat 50: forged tokens of an address', () => {
     const identify = createIdentifier({
       live,
       authenticator: createAuthenticator({ live, clock: now, proxies, wrongTokens }),
-      devices: new DeviceGate({ live, clock: now, records: { seeDevice: async () => undefined } }),
+      devices: new DeviceGate({ live, clock: now, records: { noteDevice: async () => undefined } }),
       wrongTokens,
     })
     const verify = vi.spyOn(crypto.subtle, 'verify')

@@ -18,7 +18,7 @@ function deviceRecords() {
   return {
     calls,
     known,
-    async seeDevice(clientId: string, deviceId: string, cap: number, _now: number, forgetBefore: number) {
+    async noteDevice(clientId: string, deviceId: string, cap: number, _now: number, forgetBefore: number) {
       calls.push({ clientId, deviceId, cap, forgetBefore })
       const devices = known.get(clientId) ?? new Set()
       known.set(clientId, devices)
@@ -100,10 +100,10 @@ describe('devices', () => {
 
   test('a failing database refuses the request and is asked again by the next', async () => {
     const { records, ask } = world()
-    const seeDevice = records.seeDevice.bind(records)
-    records.seeDevice = () => Promise.reject(new SealiftError('unavailable', 'busy'))
+    const noteDevice = records.noteDevice.bind(records)
+    records.noteDevice = () => Promise.reject(new SealiftError('unavailable', 'busy'))
     await expect(ask(phone)).rejects.toMatchObject({ code: 'unavailable' })
-    records.seeDevice = seeDevice
+    records.noteDevice = noteDevice
     expect(await ask(phone)).toBeDefined()
   })
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
-import { type DatabaseClock, followDatabaseClock } from '../../../src/server/records/queries/database-clock.ts'
+import { type DatabaseClock, followDatabaseClock } from '../../../src/server/records/database-clock.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const NOON = 1_800_000_000_000

@@ -4,7 +4,7 @@ import BetterSqlite3 from 'better-sqlite3'
 import { Kysely, sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { GroupCommit } from '../../../src/server/records/queries/group-commit.ts'
+import { GroupCommit } from '../../../src/server/records/sqlite/group-commit.ts'
 import type { Schema } from '../../../src/server/records/schema.ts'
 import { sqliteDialect } from '../../../src/server/records/sqlite/dialect.ts'
 import { type TempDirectory, tempDirectory } from '../../support/temp-directory.ts'

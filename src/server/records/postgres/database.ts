@@ -7,7 +7,7 @@ import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db, RecordDatabase } from '../queries/database.ts'
 import { probe } from '../queries/kysely-record-store.ts'
 import { ownConnectionDialect, readingDialect, singleConnectionDialect } from './dialect.ts'
-import { connectFailure, isWorthRetrying, PostgresFailure, translatePostgresFailure } from './failure.ts'
+import { connectFailure, isWorthRetrying, PostgresFailure, translatePostgresFailure } from './errors.ts'
 import { clientConfig, ConnectionPool, PooledClient, type PostgresSettings } from './pool.ts'
 import type { Schema } from '../schema.ts'
 

@@ -15,7 +15,7 @@ import {
 } from 'kysely'
 import type { QueryConfig, QueryResult as Answer } from 'pg'
 
-import { isWorthRetrying, PostgresFailure, spoilsConnection, translatePostgresFailure } from './failure.ts'
+import { isWorthRetrying, PostgresFailure, spoilsConnection, translatePostgresFailure } from './errors.ts'
 import type { ConnectionPool, PooledClient } from './pool.ts'
 
 /** Kysely over connections that `acquire` gives. */

@@ -12,7 +12,7 @@ import { Client } from 'pg'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { createKyselyRecordStore } from '../queries/kysely-record-store.ts'
-import { explainPostgres, placeOf } from './error-text.ts'
+import { explainPostgres, placeOf } from './explain-connection.ts'
 import { openPostgresDatabase } from './database.ts'
 import { clientConfig, cut, type PostgresSettings } from './pool.ts'
 import type { RecordStore } from '../record-store.ts'

@@ -1,7 +1,7 @@
 /** Connections to PostgreSQL: how they are set up, how long anything on them may take, and how they end. */
 import { type Client, type ClientConfig, Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg'
 
-import { commitFailure, connectFailure, isStale, queryFailure } from './failure.ts'
+import { commitFailure, connectFailure, isStale, queryFailure } from './errors.ts'
 
 export interface PostgresSettings {
   /** `postgres://user:password@host:port/database?sslmode=…` */

@@ -1,7 +1,6 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db, RecordDatabase } from './database.ts'
+import { type Db, type RecordDatabase, prepared } from './database.ts'
 import { lockUsage, NO_USAGE, toUsage, type UsageRow } from './quota-usage.ts'
-import { prepared } from './prepared.ts'
 import type { ClientId, ClientRecords } from '../record-store.ts'
 
 interface SeenDevice {
@@ -26,13 +25,13 @@ export function createClientRecords(database: RecordDatabase): ClientRecords {
       return row ? toUsage(row) : NO_USAGE
     },
     // oxlint-disable-next-line eslint/max-params -- the port's signature
-    seeDevice: (clientId, deviceId, cap, now, forgetBefore) =>
-      database.write(db => seeDevice(db, { clientId, deviceId, cap, now, forgetBefore })),
+    noteDevice: (clientId, deviceId, cap, now, forgetBefore) =>
+      database.write(db => noteDevice(db, { clientId, deviceId, cap, now, forgetBefore })),
     countDevices: (clientId, forgetBefore) => countDevices(read, clientId, forgetBefore),
   }
 }
 
-async function seeDevice(db: Db, device: SeenDevice): Promise<void> {
+async function noteDevice(db: Db, device: SeenDevice): Promise<void> {
   const { clientId, deviceId, cap, now, forgetBefore } = device
   // Two new devices of one client at once must count one after the other.
   await lockUsage(db, clientId)

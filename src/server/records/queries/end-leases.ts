@@ -6,7 +6,7 @@ import type { Db } from './database.ts'
 import { forwardsOf, lapseForwards } from './download-counts.ts'
 import { heldAfter, holdBlob } from './presigned-charges.ts'
 import { adjustUsage, lockUsage, NO_USAGE } from './quota-usage.ts'
-import { lockKeptBlobs } from './open-upload.ts'
+import { lockKeptBlobs } from './locks.ts'
 import type { ClientId, Usage } from '../record-store.ts'
 import { dropParts } from './upload-parts.ts'
 

@@ -3,7 +3,7 @@ import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import { adjustUsage, checkMediaSize, checkStored, lockUsage } from './quota-usage.ts'
 import { heldAfter } from './presigned-charges.ts'
-import { assertNotAborted, type LockedUpload, lockUpload } from './open-upload.ts'
+import { assertNotAborted, type LockedUpload, lockUpload } from './locks.ts'
 import type { MediaRecord, QuotaCaps, UploadRecord } from '../record-store.ts'
 import { findMedia } from './rows.ts'
 import { dropParts } from './upload-parts.ts'
@@ -36,7 +36,7 @@ export async function finishUpload(db: Db, uploadId: string, now: number): Promi
   return mediaOf(db, upload)
 }
 
-export async function finishWhole(
+export async function finishInOneStep(
   db: Db,
   uploadId: string,
   sizeBytes: number,
@@ -101,7 +101,7 @@ async function settle(db: Db, upload: LockedUpload, sizeBytes: number, now: numb
   const { uploadId, blobId, clientId, reservedBytes } = upload
   await db.updateTable('blobs').set(completeBlob(upload, sizeBytes)).where('blob_id', '=', blobId).execute()
   // Parts past the end that addresses may still bring.
-  const heldBytes = heldAfter(now, upload.addressesUntil, Math.max(0, reservedBytes - sizeBytes))
+  const heldBytes = heldAfter(now, upload.presignedUntil, Math.max(0, reservedBytes - sizeBytes))
   await db
     .updateTable('uploads')
     .set({ reserved_bytes: heldBytes, finished_at: now })

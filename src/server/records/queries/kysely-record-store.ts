@@ -1,12 +1,17 @@
+import type { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+
 import { createClientRecords } from './client-records.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { createMediaRecords } from './media-records.ts'
-import { createNamedLeases } from './named-leases.ts'
+import { createNamedLocks } from './named-locks.ts'
 import { createParcelRecords } from './parcel-records.ts'
 import type { RecordStore } from '../record-store.ts'
-import { checkSchema, migrate } from './schema-version.ts'
 import { createUploadRecords } from './upload-records.ts'
 import { createUpkeepRecords } from './upkeep-records.ts'
+import { SealiftError } from '../../../protocol/errors.ts'
+import { type SqlDialect, migrationsFor } from '../migrations.ts'
+import type { Schema } from '../schema.ts'
 
 /**
  * Rows that probes of several nodes rewrite: with one, each would wait for the others' commits, and all of them for a node
@@ -22,7 +27,7 @@ export function createKyselyRecordStore(database: RecordDatabase): RecordStore {
     ...createParcelRecords(database),
     ...createClientRecords(database),
     ...createUpkeepRecords(database),
-    ...createNamedLeases(database),
+    ...createNamedLocks(database),
     migrate: () => database.exclusively(db => migrate(db, database.dialect)),
     checkSchema: () => checkSchema(database.read, database.dialect),
     probe: () => database.write(probe),
@@ -37,4 +42,47 @@ export async function probe(db: Db): Promise<void> {
     .values({ id: Math.floor(Math.random() * PROBE_ROWS), count: 1 })
     .onConflict(conflict => conflict.column('id').doUpdateSet(eb => ({ count: eb('probes.count', '+', 1) })))
     .execute()
+}
+
+/** Brings the schema up to date. The caller keeps others out. @throws unavailable when it is newer than is known here */
+export async function migrate(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
+  const migrations = migrationsFor(dialect)
+  refuseNewer(await appliedSteps(db), dialect)
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+/** @throws unavailable when the schema is newer than is known here, or not up to date */
+export async function checkSchema(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
+  const applied = await appliedSteps(db)
+  refuseNewer(applied, dialect)
+  const missing = Object.keys(migrationsFor(dialect)).filter(name => !applied.includes(name))
+  if (missing.length === 0) return
+  const message =
+    applied.length === 0
+      ? 'The record database is empty: start the server once to set it up'
+      : 'The records were written by an older version of Sealift: start the server of this version, or run fsck with --repair, to bring them up to date'
+  throw new SealiftError('unavailable', message, { context: { missing } })
+}
+
+async function appliedSteps(db: Kysely<Schema>): Promise<readonly string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(table => table.name === 'kysely_migration')) return []
+  const applied = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .execute()
+  return applied.map(({ name }) => name)
+}
+
+/** A newer program has been here: its rows may mean what this one cannot know. */
+function refuseNewer(applied: readonly string[], dialect: SqlDialect): void {
+  const known = migrationsFor(dialect)
+  const unknown = applied.filter(name => !Object.hasOwn(known, name))
+  if (unknown.length === 0) return
+  throw new SealiftError('unavailable', 'The records were written by a newer version of Sealift: start that one', {
+    context: { unknown },
+  })
 }

@@ -1,16 +1,14 @@
 import type { Selectable } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { owns } from './ownership.ts'
-import type { Db, RecordDatabase } from './database.ts'
+import { owns } from '../ownership.ts'
+import { type Db, type RecordDatabase, prepared } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
-import { exhausted, returnDownload, takeDownload, wasTaken } from './take-download.ts'
+import { exhausted, returnDownload, takeDownload, termsOfForward, wasTaken } from './download-counts.ts'
 import { adjustUsage, checkRows, checkStored, lockUsage, rowsOfLease, type Addition } from './quota-usage.ts'
-import { termsOfForward } from './download-counts.ts'
-import { keepBlob } from './open-upload.ts'
-import { prepared } from './prepared.ts'
-import type { Claim, Idempotency, MediaRecord, MediaRecords, NewLease, StorageCaps } from '../record-store.ts'
+import { keepBlob } from './locks.ts'
+import type { OwnershipProof, Idempotency, MediaRecord, MediaRecords, NewLease, StorageCaps } from '../record-store.ts'
 import { findMedia, type MediaRow, mediaFromRow, selectMedia } from './rows.ts'
 import type { LeasesTable } from '../schema.ts'
 import { newLease } from './upload-records.ts'
@@ -126,7 +124,7 @@ async function chargeHolder(db: Db, media: MediaRecord, added: Addition, caps: S
   await adjustUsage(db, clientId, { storedBytes: bytes, storedRows: added.rows })
 }
 
-async function endLease(db: Db, mediaId: string, claim: Claim, now: number): Promise<void> {
+async function endLease(db: Db, mediaId: string, claim: OwnershipProof, now: number): Promise<void> {
   const lease = await findLease(db, mediaId)
   if (!lease || !owns(claim, lease)) throw new SealiftError('not_found', 'There is no such media')
   await endLeases(db, [mediaId], now)

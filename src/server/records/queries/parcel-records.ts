@@ -1,14 +1,12 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import { owns } from './ownership.ts'
-import type { Db, RecordDatabase } from './database.ts'
-import { endLeases, free, type Freed } from './end-leases.ts'
+import { owns } from '../ownership.ts'
+import { type Db, type RecordDatabase, prepared } from './database.ts'
+import { type Freed, endLeases, free } from './end-leases.ts'
 import { claimKey } from './idempotency.ts'
-import { prepared } from './prepared.ts'
-import { chargeStored, NO_USAGE } from './quota-usage.ts'
-import { dropManifests, holdsManifest, putManifest, readManifest } from './manifests.ts'
-import type { Claim, NewParcel, NextManifest, ParcelFacts, ParcelRecords } from '../record-store.ts'
+import { NO_USAGE, chargeStored } from './quota-usage.ts'
+import type { OwnershipProof, NewParcel, NextManifest, ParcelRecord, ParcelRecords } from '../record-store.ts'
 import { toParcel } from './rows.ts'
 import type { ParcelsTable } from '../schema.ts'
 
@@ -22,7 +20,7 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
   return {
     publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
-    async findParcelFacts(parcelId) {
+    async findParcel(parcelId) {
       const [row] = await parcelById(parcelId)
       return row ? toParcel(row) : null
     },
@@ -41,10 +39,10 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   }
 }
 
-async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boolean): Promise<ParcelFacts> {
+async function publishParcel(db: Db, parcel: NewParcel, claim: OwnershipProof, again: boolean): Promise<ParcelRecord> {
   const { madeId, rows } = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
   if (madeId !== null) return existingParcel(db, madeId)
-  const published = again ? await findParcel(db, parcel.parcelId) : null
+  const published = again ? await selectParcel(db, parcel.parcelId) : null
   if (published) return published
   const media = [...new Set(parcel.media)]
   await assertOwnLive(db, media, claim)
@@ -67,20 +65,20 @@ async function publishParcel(db: Db, parcel: NewParcel, claim: Claim, again: boo
   return toParcel(row)
 }
 
-async function findParcel(db: Db, parcelId: string): Promise<ParcelFacts | null> {
+async function selectParcel(db: Db, parcelId: string): Promise<ParcelRecord | null> {
   const row = await db.selectFrom('parcels').selectAll().where('parcel_id', '=', parcelId).executeTakeFirst()
   return row ? toParcel(row) : null
 }
 
 /** @throws gone when it was purged since */
-async function existingParcel(db: Db, parcelId: string): Promise<ParcelFacts> {
-  const parcel = await findParcel(db, parcelId)
+async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
+  const parcel = await selectParcel(db, parcelId)
   if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
   return parcel
 }
 
 /** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also when it is another's */
-async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<ParcelRow> {
+async function ownedParcel(db: Db, parcelId: string, claim: OwnershipProof): Promise<ParcelRow> {
   const row = await db
     .selectFrom('parcels')
     .selectAll()
@@ -93,8 +91,8 @@ async function ownedParcel(db: Db, parcelId: string, claim: Claim): Promise<Parc
 
 async function replaceManifest(
   db: Db,
-  { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: Claim; now: number },
-): Promise<ParcelFacts> {
+  { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: OwnershipProof; now: number },
+): Promise<ParcelRecord> {
   assertReplaceable(parcel, next, now)
   const media = new Set(next.media)
   const covered = await coveredMedia(db, [parcel.parcel_id])
@@ -138,7 +136,7 @@ function dropped(): SealiftError {
 }
 
 /** @throws not_found when one is absent, ended or another's */
-async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: Claim): Promise<void> {
+async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: OwnershipProof): Promise<void> {
   for (let from = 0; from < mediaIds.length; from += STEP) {
     const step = mediaIds.slice(from, from + STEP)
     const leases = await db
@@ -188,4 +186,85 @@ async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Free
   const freed: Freed = new Map()
   for (const row of rows) free(freed, row.client_id, { ...NO_USAGE, storedBytes: row.manifest_bytes })
   return freed
+}
+
+/** The sealed manifests themselves, in a table of their own: no question about a parcel reads one by the way. */
+
+export interface Manifest {
+  readonly parcelId: string
+  readonly version: number
+  readonly bytes: Uint8Array
+}
+
+/**
+ * PostgreSQL's driver decodes what it reads on the event loop, so a manifest is read in pieces of this size, each with a
+ * query of its own. SQLite reads the whole value for any piece of it, so there it is read at once, in the worker thread.
+ */
+const PIECE_BYTES = 256 * 1024
+
+/** Replaces the manifest of an earlier version. */
+export async function putManifest(db: Db, { parcelId, version, bytes }: Manifest): Promise<void> {
+  const values = { version, bytes: asBuffer(bytes) }
+  await db
+    .insertInto('manifests')
+    .values({ parcel_id: parcelId, ...values })
+    .onConflict(conflict => conflict.column('parcel_id').doUpdateSet(values))
+    .execute()
+}
+
+/** Whether this version is stored with these very bytes. They are compared where they are. */
+export async function holdsManifest(db: Db, { parcelId, version, bytes }: Manifest): Promise<boolean> {
+  const row = await db
+    .selectFrom('manifests')
+    .select('version')
+    .where('parcel_id', '=', parcelId)
+    .where('version', '=', version)
+    .where('bytes', '=', asBuffer(bytes))
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** @returns `null` when this version is not there, or no longer */
+export function readManifest(
+  { dialect, read }: RecordDatabase,
+  parcelId: string,
+  version: number,
+): Promise<Uint8Array | null> {
+  return dialect === 'postgres' ? readInPieces(read, parcelId, version) : readAtOnce(read, parcelId, version)
+}
+
+export async function dropManifests(db: Db, parcelIds: readonly string[]): Promise<void> {
+  await db.deleteFrom('manifests').where('parcel_id', 'in', parcelIds).execute()
+}
+
+async function readAtOnce(db: Db, parcelId: string, version: number): Promise<Uint8Array | null> {
+  const row = await db
+    .selectFrom('manifests')
+    .select('bytes')
+    .where('parcel_id', '=', parcelId)
+    .where('version', '=', version)
+    .executeTakeFirst()
+  return row?.bytes ?? null
+}
+
+/** A version never changes, so pieces of one version fit together, whatever is published in between. */
+async function readInPieces(db: Db, parcelId: string, version: number): Promise<Uint8Array | null> {
+  const pieces: Uint8Array[] = []
+  for (;;) {
+    const from = sql.lit(pieces.length * PIECE_BYTES + 1)
+    const row = await db
+      .selectFrom('manifests')
+      .select(sql<Uint8Array>`substring(bytes from ${from} for ${sql.lit(PIECE_BYTES)})`.as('piece'))
+      .where('parcel_id', '=', parcelId)
+      .where('version', '=', version)
+      .executeTakeFirst()
+    if (!row) return null
+    pieces.push(row.piece)
+    if (row.piece.length < PIECE_BYTES) return Buffer.concat(pieces)
+  }
+}
+
+/** A view: a manifest is not copied to be stored. */
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
 }

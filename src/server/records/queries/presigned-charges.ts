@@ -9,15 +9,15 @@ import { sql } from 'kysely'
 import type { BlobId } from '../../blobs/blob-store.ts'
 import type { Db } from './database.ts'
 import { adjustUsage } from './quota-usage.ts'
-import { lockKeptBlobs, lockUpload } from './open-upload.ts'
-import type { ClientId, HeldUpload } from '../record-store.ts'
+import { lockKeptBlobs, lockUpload } from './locks.ts'
+import type { ClientId, PresignedCharge } from '../record-store.ts'
 
 /** Written into the text of a query, so that its partial index is used. */
 export const NOTHING = sql.lit<number>(0)
 
 /** What of `bytes` stays charged when the upload, or its media, ends `now`. */
-export function heldAfter(now: number, addressesUntil: number | null, bytes: number): number {
-  return addressesUntil !== null && addressesUntil > now ? bytes : 0
+export function heldAfter(now: number, presignedUntil: number | null, bytes: number): number {
+  return presignedUntil !== null && presignedUntil > now ? bytes : 0
 }
 
 /** All that a complete blob held, which may now be stored again. @returns who is to be charged for it */
@@ -31,12 +31,12 @@ export async function holdBlob(db: Db, blobId: BlobId, bytes: number): Promise<C
   return upload?.client_id ?? null
 }
 
-export async function listHeld(
+export async function listPresignedCharges(
   db: Db,
   now: number,
   after: string | null,
   batch: number,
-): Promise<readonly HeldUpload[]> {
+): Promise<readonly PresignedCharge[]> {
   const rows = await db
     .selectFrom('uploads')
     .innerJoin('blobs', 'blobs.blob_id', 'uploads.blob_id')
@@ -56,13 +56,13 @@ export async function listHeld(
   }))
 }
 
-export async function releaseHeld(db: Db, uploadId: string, now: number): Promise<void> {
+export async function releasePresignedCharge(db: Db, uploadId: string, now: number): Promise<void> {
   const known = await db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId).executeTakeFirst()
   // What was completed without some of its addresses lives, and may be forwarded without a pause.
   if (known) await lockKeptBlobs(db, [known.blob_id])
-  const { state, clientId, addressesUntil, reservedBytes } = await lockUpload(db, uploadId)
+  const { state, clientId, presignedUntil, reservedBytes } = await lockUpload(db, uploadId)
   const isOver = state === 'complete' || state === 'aborted'
-  if (!isOver || reservedBytes === 0 || heldAfter(now, addressesUntil, reservedBytes) > 0) return
+  if (!isOver || reservedBytes === 0 || heldAfter(now, presignedUntil, reservedBytes) > 0) return
   await db.updateTable('uploads').set({ reserved_bytes: 0 }).where('upload_id', '=', uploadId).execute()
   await adjustUsage(db, clientId, { storedBytes: -reservedBytes })
 }

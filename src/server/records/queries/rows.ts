@@ -3,7 +3,7 @@ import type { Selectable } from 'kysely'
 
 import type { Db } from './database.ts'
 import { downloadsLeft, isOwnCount } from './download-counts.ts'
-import type { MediaRecord, ParcelFacts, PartRecord, UploadRecord } from '../record-store.ts'
+import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from '../record-store.ts'
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from '../schema.ts'
 
 export type UploadRow = Selectable<UploadsTable> &
@@ -94,7 +94,7 @@ export function toUpload(row: UploadRow): UploadRecord {
     sizeBytes: row.size_bytes,
     expiresAt: row.expires_at,
     maxBytes: row.max_bytes,
-    addressesUntil: row.addresses_until,
+    presignedUntil: row.addresses_until,
   }
 }
 
@@ -121,7 +121,7 @@ export function toPart(row: Selectable<PartsTable>): PartRecord {
 }
 
 /** A parcel without its manifest. */
-export function toParcel(row: Selectable<ParcelsTable>): ParcelFacts {
+export function toParcel(row: Selectable<ParcelsTable>): ParcelRecord {
   return {
     parcelId: row.parcel_id,
     clientId: row.client_id,

@@ -6,7 +6,7 @@ import { checkDeclaredPart } from './upload-parts.ts'
 /** A device that was noted this recently needs no new note: most requests write nothing. */
 const DEVICE_NOTE_EVERY_MS = 5 * 60_000
 
-type Sparing = Pick<RecordStore, 'reservePart' | 'seeDevice'>
+type Sparing = Pick<RecordStore, 'reservePart' | 'noteDevice'>
 
 /** `store`'s own methods, asked only when `read` does not answer. */
 export function sparingWrites(store: Sparing & Pick<RecordStore, 'findUpload'>, read: Db): Sparing {
@@ -16,11 +16,11 @@ export function sparingWrites(store: Sparing & Pick<RecordStore, 'findUpload'>, 
       const asksOnly = upload !== null && upload.declaredBytes !== null
       return asksOnly ? checkDeclaredPart(read, upload, part) : store.reservePart(uploadId, part, caps)
     },
-    seeDevice: noteDevicesSeldom(read, store.seeDevice),
+    noteDevice: noteDevicesSeldom(read, store.noteDevice),
   }
 }
 
-function noteDevicesSeldom(read: Db, note: ClientRecords['seeDevice']): ClientRecords['seeDevice'] {
+function noteDevicesSeldom(read: Db, note: ClientRecords['noteDevice']): ClientRecords['noteDevice'] {
   // oxlint-disable-next-line eslint/max-params -- the port's signature
   return async (clientId, deviceId, cap, now, forgetBefore) => {
     const known = await read

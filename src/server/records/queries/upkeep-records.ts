@@ -3,8 +3,8 @@ import { sql } from 'kysely'
 import { auditUsage } from './audit-usage.ts'
 import type { Db, RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { listHeld, releaseHeld } from './presigned-charges.ts'
-import { lockKeptBlobs } from './open-upload.ts'
+import { listPresignedCharges, releasePresignedCharge } from './presigned-charges.ts'
+import { lockKeptBlobs } from './locks.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../../blobs/blob-store.ts'
@@ -26,8 +26,8 @@ export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
     listTombstones: batch => listTombstones(read, batch),
     postponeTombstone: (blobId, now) => database.write(db => postponeTombstone(db, blobId, now)),
     purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
-    listHeld: (now, after, batch) => listHeld(read, now, after, batch),
-    releaseHeld: (uploadId, now) => database.write(db => releaseHeld(db, uploadId, now)),
+    listPresignedCharges: (now, after, batch) => listPresignedCharges(read, now, after, batch),
+    releasePresignedCharge: (uploadId, now) => database.write(db => releasePresignedCharge(db, uploadId, now)),
     purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
     knownBlobs: blobIds => knownBlobs(read, blobIds),
     listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),

@@ -2,7 +2,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import { adjustUsage, checkMediaSize, checkReach, reserveMore } from './quota-usage.ts'
-import { assertTakesParts, type LockedUpload, lockUpload } from './open-upload.ts'
+import { assertTakesParts, type LockedUpload, lockUpload } from './locks.ts'
 import type { PartRecord, QuotaCaps, UploadRecord } from '../record-store.ts'
 import { toPart } from './rows.ts'
 
@@ -47,9 +47,9 @@ export async function reservePart(
 }
 
 /** Once addresses were given out, an older one may be for more bytes than what is asked for or stored now. */
-const mayShrink = ({ addressesUntil }: UploadRecord): boolean => addressesUntil === null
+const mayShrink = ({ presignedUntil }: UploadRecord): boolean => presignedUntil === null
 
-export async function addressPart(
+export async function reservePresignedPart(
   db: Db,
   uploadId: string,
   part: SizedPart,

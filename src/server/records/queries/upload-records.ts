@@ -1,15 +1,14 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db, RecordDatabase } from './database.ts'
+import { type Db, type RecordDatabase, prepared } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { finishUpload, finishWhole, finalizeUpload } from './finish-upload.ts'
+import { finishUpload, finishInOneStep, finalizeUpload } from './finish-upload.ts'
 import { claimKey, moveKey } from './idempotency.ts'
 import { checkMediaSize, lockUsage, reserveUpload, rowsOfLease } from './quota-usage.ts'
-import { lockUpload } from './open-upload.ts'
-import { prepared } from './prepared.ts'
+import { lockUpload } from './locks.ts'
 import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from '../record-store.ts'
 import { selectUpload, toPart, toUpload, type UploadRow } from './rows.ts'
 import type { BlobsTable } from '../schema.ts'
-import { addressPart, findPart, recordPart, reservePart } from './upload-parts.ts'
+import { reservePresignedPart, findPart, recordPart, reservePart } from './upload-parts.ts'
 
 export function createUploadRecords(database: RecordDatabase): UploadRecords {
   const { read } = database
@@ -21,15 +20,15 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
       return row ? toUpload(row) : null
     },
     reservePart: (uploadId, part, caps) => database.write(db => reservePart(db, uploadId, part, caps)),
-    addressPart: (uploadId, part, caps, until) =>
-      database.write(db => addressPart(db, uploadId, part, { caps, until })),
+    reservePresignedPart: (uploadId, part, caps, until) =>
+      database.write(db => reservePresignedPart(db, uploadId, part, { caps, until })),
     recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
     findPart: (blobId, index) => findPart(read, blobId, index),
     listParts: blobId => listParts(read, blobId),
     finalizeUpload: (uploadId, sizeBytes) => database.write(db => finalizeUpload(db, uploadId, sizeBytes)),
     finishUpload: (uploadId, now) => database.write(db => finishUpload(db, uploadId, now)),
-    finishWhole: (uploadId, sizeBytes, caps, now) =>
-      database.write(db => finishWhole(db, uploadId, sizeBytes, { caps, now })),
+    finishInOneStep: (uploadId, sizeBytes, caps, now) =>
+      database.write(db => finishInOneStep(db, uploadId, sizeBytes, { caps, now })),
     abortUpload: (uploadId, now) => database.write(db => abortUpload(db, uploadId, now)),
   }
 }

@@ -5,7 +5,7 @@ import { Kysely } from 'kysely'
 
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import type { RecordDatabase } from '../queries/database.ts'
-import { GroupCommit } from '../queries/group-commit.ts'
+import { GroupCommit } from './group-commit.ts'
 import type { Schema } from '../schema.ts'
 import { sqliteDialect } from './dialect.ts'
 import { translateSqliteError } from './errors.ts'

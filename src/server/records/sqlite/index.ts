@@ -15,7 +15,7 @@ import { createParcelRecords } from '../queries/parcel-records.ts'
 import type { MarksChanges, MeasuresRecordSpace, RecordStore } from '../record-store.ts'
 import { sparingWrites } from '../queries/skip-noop-writes.ts'
 import { openSqliteReader, type SqliteReader, type SqliteSettings } from './database.ts'
-import { openSqliteWriter, type SqliteWriter } from './writer.ts'
+import { openSqliteWriter, type SqliteWriter } from './worker-client.ts'
 import { createUploadRecords } from '../queries/upload-records.ts'
 
 const BUSY_TIMEOUT_MS = 5000
@@ -78,7 +78,7 @@ function createQuestions(reader: SqliteReader) {
     findMedia: (mediaId: string) => media.findMedia(mediaId),
     durablePrefix: (blobId: string, partBytes: number) => media.durablePrefix(blobId, partBytes),
     hasGrant: (mediaId: string, grantId: string, now: number) => media.hasGrant(mediaId, grantId, now),
-    findParcelFacts: (parcelId: string) => parcels.findParcelFacts(parcelId),
+    findParcel: (parcelId: string) => parcels.findParcel(parcelId),
     usage: (clientId: string) => clients.usage(clientId),
     countDevices: (clientId: string, forgetBefore: number) => clients.countDevices(clientId, forgetBefore),
   }

@@ -23,7 +23,7 @@ const FREEING = [
   'endExpiredParcels',
   'abortExpiredUploads',
   'purgeBlob',
-  'releaseHeld',
+  'releasePresignedCharge',
   'purgeEnded',
 ] as const satisfies readonly (keyof RecordStore)[]
 

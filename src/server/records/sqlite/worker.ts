@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { createKyselyRecordStore } from '../queries/kysely-record-store.ts'
 import type { RecordStore } from '../record-store.ts'
 import { openSqliteDatabase, type SqliteSettings } from './database.ts'
-import { type Answer, type Call, flattenError } from './messages.ts'
+import { type Answer, type Call, flattenError } from './worker-client.ts'
 
 function serve(): void {
   const port = parentPort

@@ -105,9 +105,14 @@ async function announce(
   { upload, part, caps, ttlMs }: Announced,
 ): Promise<PartRecord | null> {
   const now = clock()
-  if ((upload.addressesUntil ?? 0) >= now + ttlMs * (1 + LEEWAY)) return null
+  if ((upload.presignedUntil ?? 0) >= now + ttlMs * (1 + LEEWAY)) return null
   const { index, sizeBytes } = part
-  return records.addressPart(upload.uploadId, { index, sizeBytes }, caps, now + Math.ceil(ttlMs * RECORDED_AHEAD))
+  return records.reservePresignedPart(
+    upload.uploadId,
+    { index, sizeBytes },
+    caps,
+    now + Math.ceil(ttlMs * RECORDED_AHEAD),
+  )
 }
 
 async function reserve(

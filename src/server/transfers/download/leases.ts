@@ -1,7 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
 import type { LeaseRequest } from '../../../protocol/schemas.ts'
-import { expiryOf, storageCaps, type IdempotentCaller, claimOf, type Caller } from '../../access/caller.ts'
+import { expiryOf, storageCaps, type IdempotentCaller, ownershipProof, type Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
 
@@ -58,5 +58,5 @@ export async function endLease(
   mediaId: string,
 ): Promise<void> {
   if (!isId(mediaId)) throw new SealiftError('not_found', 'There is no such media of yours')
-  await records.endLease(mediaId, claimOf(caller), clock())
+  await records.endLease(mediaId, ownershipProof(caller), clock())
 }

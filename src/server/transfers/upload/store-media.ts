@@ -92,7 +92,7 @@ async function storeOrGiveUp(deps: StoreMediaDeps, work: WholeAtWork, stop: Abor
   try {
     const sizeBytes = await storeRuns(deps, work, stop)
     await finalizeBlob(deps, work.upload, sizeBytes)
-    const media = await deps.records.finishWhole(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
+    const media = await deps.records.finishInOneStep(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
     deps.feed.announce(blobTopic(media.blobId))
     return media
   } catch (error) {

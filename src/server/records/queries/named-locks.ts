@@ -2,15 +2,15 @@ import { type RawBuilder, sql } from 'kysely'
 
 import type { Db, RecordDatabase } from './database.ts'
 import type { SqlDialect } from '../migrations.ts'
-import type { NamedLease, NamedLeases } from '../record-store.ts'
+import type { NamedLock, NamedLocks } from '../record-store.ts'
 
-export function createNamedLeases(database: RecordDatabase): NamedLeases {
+export function createNamedLocks(database: RecordDatabase): NamedLocks {
   const now = CLOCKS[database.dialect]
   return {
     databaseTime: () => databaseTime(database.read, now),
-    acquireLease: (name, holder, ttlMs) => database.write(db => acquireLease(db, { name, holder, ttlMs }, now)),
-    renewLease: (lease, ttlMs) => database.write(db => renewLease(db, lease, ttlMs, now)),
-    releaseLease: lease => database.write(db => releaseLease(db, lease)),
+    acquireLock: (name, holder, ttlMs) => database.write(db => acquireLock(db, { name, holder, ttlMs }, now)),
+    renewLock: (lease, ttlMs) => database.write(db => renewLock(db, lease, ttlMs, now)),
+    releaseLock: lease => database.write(db => releaseLock(db, lease)),
   }
 }
 
@@ -34,11 +34,7 @@ interface Wish {
 }
 
 /** The conflict locks the row, so that of two who come at once the second sees what the first took. */
-async function acquireLease(
-  db: Db,
-  { name, holder, ttlMs }: Wish,
-  now: RawBuilder<number>,
-): Promise<NamedLease | null> {
+async function acquireLock(db: Db, { name, holder, ttlMs }: Wish, now: RawBuilder<number>): Promise<NamedLock | null> {
   const expires_at = sql<number>`${now} + ${sql.lit(Math.ceil(ttlMs))}`
   const row = await db
     .insertInto('named_leases')
@@ -62,12 +58,7 @@ async function acquireLease(
 }
 
 /** A lease that lapsed unnoticed by anyone is still its holder's. */
-async function renewLease(
-  db: Db,
-  lease: NamedLease,
-  ttlMs: number,
-  now: RawBuilder<number>,
-): Promise<NamedLease | null> {
+async function renewLock(db: Db, lease: NamedLock, ttlMs: number, now: RawBuilder<number>): Promise<NamedLock | null> {
   const row = await db
     .updateTable('named_leases')
     .set({ expires_at: sql<number>`${now} + ${sql.lit(Math.ceil(ttlMs))}` })
@@ -81,7 +72,7 @@ async function renewLease(
 }
 
 /** The row stays, for its fence. */
-async function releaseLease(db: Db, { name, holder, fence }: NamedLease): Promise<void> {
+async function releaseLock(db: Db, { name, holder, fence }: NamedLock): Promise<void> {
   await db
     .updateTable('named_leases')
     .set({ expires_at: 0 })

@@ -8,10 +8,10 @@ const UNTIL = NOW + 500
 const ALICE = { clientId: 'alice', ownerHash: null }
 const WHOLE = { index: 0, sizeBytes: PART }
 
-export function addressesContract(records: Records): void {
+export function presignedContract(records: Records): void {
   const begin = (declaredBytes: number | null) => records().beginUpload(newUpload({ declaredBytes }))
   const address = ({ uploadId }: UploadRecord, part = WHOLE, until = UNTIL) =>
-    records().addressPart(uploadId, part, PLENTY, until)
+    records().reservePresignedPart(uploadId, part, PLENTY, until)
   const put = async ({ uploadId, expiresAt }: UploadRecord, part = WHOLE) => {
     await records().reservePart(uploadId, part, PLENTY)
     await records().recordPart(uploadId, part, expiresAt)
@@ -25,26 +25,27 @@ export function addressesContract(records: Records): void {
     expect(await records().auditUsage(false)).toEqual([])
     return [storedBytes, reservedBytes, pendingUploads]
   }
-  const held = async (now: number) => (await records().listHeld(now, null, 10)).map(({ uploadId }) => uploadId)
+  const held = async (now: number) =>
+    (await records().listPresignedCharges(now, null, 10)).map(({ uploadId }) => uploadId)
 
   describe('bytes that addresses may bring', () => {
     it('stay charged as stored when the upload is given up, until the addresses have expired', async () => {
       const upload = await begin(3 * PART)
       await address(upload)
-      expect(await records().findUpload(upload.uploadId)).toMatchObject({ addressesUntil: UNTIL })
+      expect(await records().findUpload(upload.uploadId)).toMatchObject({ presignedUntil: UNTIL })
       await records().abortUpload(upload.uploadId, NOW + 1)
       expect(await usage()).toMatchObject([3 * PART, 0, 0])
       const caps = { ...PLENTY, storedBytes: 4 * PART - 1 }
       const refused = records().beginUpload(newUpload({ declaredBytes: PART, caps }))
       await expect(refused).rejects.toMatchObject({ code: 'quota_exceeded' })
       expect(await held(UNTIL - 1)).toEqual([])
-      await records().releaseHeld(upload.uploadId, UNTIL - 1)
+      await records().releasePresignedCharge(upload.uploadId, UNTIL - 1)
       expect(await usage()).toMatchObject([3 * PART, 0, 0])
-      expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
+      expect(await records().listPresignedCharges(UNTIL, null, 10)).toMatchObject([
         { uploadId: upload.uploadId, blob: { blobId: upload.blobId, partBytes: PART }, deleted: true },
       ])
-      await records().releaseHeld(upload.uploadId, UNTIL)
-      await records().releaseHeld(upload.uploadId, UNTIL)
+      await records().releasePresignedCharge(upload.uploadId, UNTIL)
+      await records().releasePresignedCharge(upload.uploadId, UNTIL)
       expect(await held(UNTIL)).toEqual([])
       expect(await usage()).toMatchObject([0, 0, 0])
     })
@@ -75,10 +76,10 @@ export function addressesContract(records: Records): void {
       await complete(upload, 7)
       await complete(other, 9)
       expect(await usage()).toMatchObject([7 + 9 + PART, 0, 0])
-      expect(await records().listHeld(UNTIL, null, 10)).toMatchObject([
+      expect(await records().listPresignedCharges(UNTIL, null, 10)).toMatchObject([
         { uploadId: other.uploadId, blob: { state: 'complete', sizeBytes: 9 }, deleted: false },
       ])
-      await records().releaseHeld(other.uploadId, UNTIL)
+      await records().releasePresignedCharge(other.uploadId, UNTIL)
       expect(await usage()).toMatchObject([7 + 9, 0, 0])
     })
 
@@ -101,7 +102,7 @@ export function addressesContract(records: Records): void {
       await records().purgeBlob(upload.blobId)
       await records().purgeEnded(UNTIL, UNTIL - 1, 10)
       expect(await held(UNTIL)).toEqual([upload.uploadId])
-      await records().releaseHeld(upload.uploadId, UNTIL)
+      await records().releasePresignedCharge(upload.uploadId, UNTIL)
       expect(await usage()).toMatchObject([0, 0, 0])
       await records().purgeEnded(UNTIL, UNTIL, 10)
       expect(await records().findUpload(upload.uploadId)).toBeNull()
@@ -129,7 +130,7 @@ export function addressesContract(records: Records): void {
       }
       const [first, second, third] = ids.sort()
       const page = async (after: string | null) =>
-        (await records().listHeld(UNTIL, after, 2)).map(({ uploadId }) => uploadId)
+        (await records().listPresignedCharges(UNTIL, after, 2)).map(({ uploadId }) => uploadId)
       expect(await page(null)).toEqual([first, second])
       expect(await page(second ?? null)).toEqual([third])
     })
@@ -138,14 +139,14 @@ export function addressesContract(records: Records): void {
       const upload = await begin(null)
       await address(upload, WHOLE, UNTIL)
       await address(upload, WHOLE, UNTIL - 100)
-      expect(await records().findUpload(upload.uploadId)).toMatchObject({ addressesUntil: UNTIL })
+      expect(await records().findUpload(upload.uploadId)).toMatchObject({ presignedUntil: UNTIL })
     })
 
     it('take no address once the part is durable, or the upload is over', async () => {
       const upload = await begin(PART)
       await put(upload)
       expect(await address(upload)).toEqual({ ...WHOLE, durable: true })
-      expect(await records().findUpload(upload.uploadId)).toMatchObject({ addressesUntil: null })
+      expect(await records().findUpload(upload.uploadId)).toMatchObject({ presignedUntil: null })
       await complete(upload, PART)
       await expect(address(upload)).rejects.toMatchObject({ code: 'upload_complete' })
       const aborted = await begin(PART)

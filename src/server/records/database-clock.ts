@@ -4,8 +4,8 @@
  * never ahead of the database by more than the drift between two looks: no node ends anything early. A node that was
  * suspended is behind until it looks again, which ends things late.
  */
-import type { Clock } from '../../clock.ts'
-import type { NamedLeases } from '../record-store.ts'
+import type { Clock } from '../clock.ts'
+import type { NamedLocks } from './record-store.ts'
 
 export interface DatabaseClock extends Disposable {
   readonly now: Clock
@@ -22,7 +22,7 @@ const EVERY_MS = 30_000
 
 /** Asks once before it resolves, then again and again until it is disposed. @throws unavailable */
 export async function followDatabaseClock(
-  records: Pick<NamedLeases, 'databaseTime'>,
+  records: Pick<NamedLocks, 'databaseTime'>,
   { everyMs = EVERY_MS, monotonic = () => performance.now() }: DatabaseClockOptions = {},
 ): Promise<DatabaseClock> {
   let offsetMs = -Infinity

@@ -82,7 +82,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const clientId = freshId()
       const whole = await records.beginUpload(newUpload({ declaredBytes: 70, lease: { clientId } }))
       const other = await records.beginUpload(newUpload({ declaredBytes: 50, lease: { clientId } }))
-      await lose(() => records.finishWhole(whole.uploadId, 70, PLENTY, NOW))
+      await lose(() => records.finishInOneStep(whole.uploadId, 70, PLENTY, NOW))
       await lose(() => records.abortUpload(other.uploadId, NOW))
       expect(await records.usage(clientId)).toMatchObject({ storedBytes: 70, reservedBytes: 0, pendingUploads: 0 })
       await expectClean()
@@ -127,11 +127,11 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
 
     it('notes a device once, and keeps a lease by name', async () => {
       const clientId = freshId()
-      await lose(() => records.seeDevice(clientId, 'phone', 1, NOW, 0))
+      await lose(() => records.noteDevice(clientId, 'phone', 1, NOW, 0))
       expect(await records.countDevices(clientId, 0)).toBe(1)
       const name = freshId()
-      const lease = await lose(() => records.acquireLease(name, 'a', 60_000))
-      expect(lease && (await lose(() => records.renewLease(lease, 60_000)))).toMatchObject({ fence: lease?.fence })
+      const lease = await lose(() => records.acquireLock(name, 'a', 60_000))
+      expect(lease && (await lose(() => records.renewLock(lease, 60_000)))).toMatchObject({ fence: lease?.fence })
     })
   })
 
@@ -143,7 +143,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
     proxy.fault = () => (random.chance(1 / 3) ? random.pick(FAULTS) : null)
     const stored = Array.from({ length: 32 }, async () => {
       const upload = await records.beginUpload(newUpload({ declaredBytes: 100, caps, lease: { clientId } }))
-      await records.finishWhole(upload.uploadId, 100, caps, NOW)
+      await records.finishInOneStep(upload.uploadId, 100, caps, NOW)
     })
     const taken = Array.from({ length: 32 }, () =>
       records.takeDownload(popular.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW),

@@ -1,8 +1,8 @@
 import { newId } from '../../protocol/ids.ts'
-import { claimOf, expiryOf, storageCaps, type IdempotentCaller } from '../access/caller.ts'
+import { type IdempotentCaller, type Tier, ownershipProof, expiryOf, storageCaps } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
-import type { ParcelFacts, ParcelRecords } from '../records/record-store.ts'
-import { assertManifestFits } from './manifest-bytes.ts'
+import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 
 export interface PublishParcel {
   readonly records: ParcelRecords
@@ -26,7 +26,7 @@ export async function publishParcel(
   { records, clock, random, admitNewBytes }: PublishParcel,
   caller: IdempotentCaller,
   { manifest, media, ttlSeconds }: NewManifest,
-): Promise<ParcelFacts> {
+): Promise<ParcelRecord> {
   assertManifestFits(manifest, caller.tier)
   await admitNewBytes()
   const now = clock()
@@ -41,5 +41,19 @@ export async function publishParcel(
     caps: storageCaps(caller.tier),
     idempotency: caller.idempotency,
   }
-  return records.publishParcel(parcel, claimOf(caller))
+  return records.publishParcel(parcel, ownershipProof(caller))
+}
+
+/** @throws too_large (limit `manifestBytes`) */
+export function assertManifestFits(
+  { length }: Uint8Array,
+  { manifestBytes: value }: Pick<Tier, 'manifestBytes'>,
+): void {
+  if (length > value) throw manifestTooLarge(length, value)
+}
+
+export function manifestTooLarge(sizeBytes: number, value: number): SealiftError {
+  return new SealiftError('too_large', `A sealed manifest may have ${value} bytes; this one has ${sizeBytes}`, {
+    context: { limit: 'manifestBytes', value },
+  })
 }

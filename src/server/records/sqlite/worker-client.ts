@@ -1,10 +1,9 @@
 /** The near side of the worker thread that changes the records: each call becomes a message, each answer settles it. */
 import { Worker } from 'node:worker_threads'
 
-import { SealiftError } from '../../../protocol/errors.ts'
+import { SealiftError, type SealiftErrorCode, isSealiftError } from '../../../protocol/errors.ts'
 import type { RecordStore } from '../record-store.ts'
 import type { SqliteSettings } from './database.ts'
-import { type Answer, type Call, type Method, METHODS, reviveError } from './messages.ts'
 
 export type RecordChanges = Pick<RecordStore, Method>
 
@@ -90,4 +89,83 @@ class WorkerClient {
     for (const waiting of this.#waiting.values()) waiting.reject(this.#failure)
     this.#waiting.clear()
   }
+}
+
+/** What travels between the record store and its worker thread. */
+
+/** Every method of the store that may write, or asks for more than a request should wait for on its own thread. */
+export const METHODS = [
+  'beginUpload',
+  'reservePart',
+  'reservePresignedPart',
+  'recordPart',
+  'finalizeUpload',
+  'finishUpload',
+  'finishInOneStep',
+  'abortUpload',
+  'addLease',
+  'endLease',
+  'takeDownload',
+  'returnDownload',
+  'publishParcel',
+  'readManifest',
+  'replaceManifest',
+  'endParcel',
+  'noteDevice',
+  'endExpiredLeases',
+  'endExpiredParcels',
+  'abortExpiredUploads',
+  'listCompleting',
+  'listTombstones',
+  'postponeTombstone',
+  'purgeBlob',
+  'listPresignedCharges',
+  'releasePresignedCharge',
+  'purgeEnded',
+  'knownBlobs',
+  'listLiveBlobs',
+  'endBlob',
+  'auditUsage',
+  'totals',
+  'databaseTime',
+  'acquireLock',
+  'renewLock',
+  'releaseLock',
+  'migrate',
+  'checkSchema',
+  'probe',
+] as const satisfies readonly (keyof RecordStore)[]
+
+export type Method = (typeof METHODS)[number]
+
+export interface Call {
+  readonly id: number
+  readonly method: Method
+  readonly args: readonly unknown[]
+}
+
+/** Id 0 answers the opening itself. */
+export type Answer =
+  { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: FlatError }
+
+/** An error as data: a structured clone would keep neither its class nor its code. */
+export interface FlatError {
+  readonly code: SealiftErrorCode | null
+  readonly message: string
+  readonly context: Readonly<Record<string, unknown>>
+  readonly cause: string | null
+}
+
+export function flattenError(error: unknown): FlatError {
+  if (isSealiftError(error)) {
+    const { code, message, context, cause } = error
+    return { code, message, context, cause: cause instanceof Error ? cause.message : null }
+  }
+  if (error instanceof Error) return { code: null, message: error.message, context: {}, cause: error.stack ?? null }
+  return { code: null, message: 'The record thread failed', context: {}, cause: null }
+}
+
+export function reviveError({ code, message, context, cause }: FlatError): Error {
+  if (code !== null) return new SealiftError(code, message, { context, ...(cause === null ? {} : { cause }) })
+  return new Error(message, { cause })
 }

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Schema } from '../schema.ts'
-import { translateSqliteError } from '../sqlite/errors.ts'
+import { translateSqliteError } from './errors.ts'
 
 /** Changes that share one commit at most: bounds how long the first of them waits. */
 const BATCH_SIZE = 128

@@ -8,28 +8,28 @@
  * transaction, bytes are deleted only of a blob whose tombstone is final or which no record knows, and ids of blobs are
  * never used twice.
  */
-import type { NamedLease, NamedLeases } from '../records/record-store.ts'
+import type { NamedLock, NamedLocks } from '../records/record-store.ts'
 
 const NAME = 'sweep'
 /** After this share of its time a lease is asked for again before anything is done in its name. */
 const TRUSTED_SHARE = 0.5
 
-export interface SweepLeaseOptions {
-  readonly records: NamedLeases
+export interface SweepLockOptions {
+  readonly records: NamedLocks
   /** This process, told apart from every other one, and from itself before a restart. */
   readonly holder: string
   /** How long a node that no longer answers keeps the others from sweeping. */
   readonly ttlMs: () => number
 }
 
-export class SweepLease implements AsyncDisposable {
-  readonly #options: SweepLeaseOptions
-  #lease: NamedLease | null = null
+export class SweepLock implements AsyncDisposable {
+  readonly #options: SweepLockOptions
+  #lease: NamedLock | null = null
   /** By the monotonic clock, counted from before the question. */
   #trustedUntilMs = 0
   #lost = new AbortController()
 
-  constructor(options: SweepLeaseOptions) {
+  constructor(options: SweepLockOptions) {
     this.#options = options
   }
 
@@ -38,7 +38,7 @@ export class SweepLease implements AsyncDisposable {
     const { records, holder, ttlMs } = this.#options
     const ttl = ttlMs()
     const askedAtMs = performance.now()
-    this.#note(await records.acquireLease(NAME, holder, ttl), askedAtMs, ttl)
+    this.#note(await records.acquireLock(NAME, holder, ttl), askedAtMs, ttl)
     if (this.#lease === null) return null
     this.#lost = new AbortController()
     return this.#lost.signal
@@ -54,17 +54,17 @@ export class SweepLease implements AsyncDisposable {
     const lease = this.#lease
     this.#lease = null
     // Otherwise it lapses.
-    if (lease) await this.#options.records.releaseLease(lease).catch(() => undefined)
+    if (lease) await this.#options.records.releaseLock(lease).catch(() => undefined)
   }
 
-  async #renew(lease: NamedLease): Promise<void> {
+  async #renew(lease: NamedLock): Promise<void> {
     const ttl = this.#options.ttlMs()
     const askedAtMs = performance.now()
-    this.#note(await this.#options.records.renewLease(lease, ttl), askedAtMs, ttl)
+    this.#note(await this.#options.records.renewLock(lease, ttl), askedAtMs, ttl)
     if (this.#lease === null) this.#lost.abort(new Error('Another node sweeps by now'))
   }
 
-  #note(lease: NamedLease | null, askedAtMs: number, ttlMs: number): void {
+  #note(lease: NamedLock | null, askedAtMs: number, ttlMs: number): void {
     this.#lease = lease
     this.#trustedUntilMs = askedAtMs + TRUSTED_SHARE * ttlMs
   }
@@ -95,8 +95,8 @@ export const SWEEP_RECORD_METHODS: ReadonlySet<string> = new Set([
   'listTombstones',
   'postponeTombstone',
   'purgeBlob',
-  'listHeld',
-  'releaseHeld',
+  'listPresignedCharges',
+  'releasePresignedCharge',
   'purgeEnded',
   'knownBlobs',
   'listLiveBlobs',

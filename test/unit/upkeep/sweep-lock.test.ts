@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { RecordStore } from '../../../src/server/records/record-store.ts'
 import { DELETIONS_AT_ONCE } from '../../../src/server/upkeep/delete-blobs.ts'
-import { SweepLease } from '../../../src/server/upkeep/sweep-lease.ts'
+import { SweepLock } from '../../../src/server/upkeep/sweep-lock.ts'
 import { createSweeper, type Sweeper } from '../../../src/server/upkeep/sweeper.ts'
 import { steady } from '../../support/blob-bytes.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -44,7 +44,7 @@ describe('sweepers of several nodes', () => {
       clock: () => NOW,
       settings: () => ({ sweepEveryMs: LONG_MS, orphanGraceMs: HOUR, keepEndedMs: 24 * HOUR }),
       events: log,
-      lease: new SweepLease({ records: all, holder: `node ${nodes.length}`, ttlMs: () => ttlMs }),
+      lease: new SweepLock({ records: all, holder: `node ${nodes.length}`, ttlMs: () => ttlMs }),
     })
     const node = { sweeper, log, deleted }
     nodes.push(node)
@@ -122,8 +122,8 @@ describe('sweepers of several nodes', () => {
     let away = true
     const node = newNode({
       records: {
-        acquireLease: (...args) =>
-          away ? Promise.reject(new SealiftError('unavailable', 'Not now')) : storage.records.acquireLease(...args),
+        acquireLock: (...args) =>
+          away ? Promise.reject(new SealiftError('unavailable', 'Not now')) : storage.records.acquireLock(...args),
       },
     })
     await storeExpired()
