@@ -5,6 +5,7 @@ const makers = [
   'scripts/make-config-docs.ts',
   'scripts/make-protocol-docs.ts',
   'scripts/make-manifest-docs.ts',
+  'scripts/make-readers.ts',
   'scripts/make-scale-docs.ts',
 ]
 for (const maker of makers) {

@@ -7,9 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { z } from 'zod'
 
-import { filmSchema } from '../src/client/film.ts'
-import { manifestSchema } from '../src/client/manifest.ts'
-import { BYTES_32_PATTERN } from '../src/client/manifest-fields.ts'
+import { BYTES_32_PATTERN, filmSchema, manifestSchema } from '../src/client/manifest-schema.ts'
 import { ID_PATTERN } from '../src/protocol/ids.ts'
 import { FILM, HEAD, ITEMS, ORIGINAL, TRACK } from './manifest-prose.ts'
 

@@ -4,12 +4,12 @@
  */
 export { SealiftError, isSealiftError } from '../protocol/errors.ts'
 export type { ErrorContext, SealiftErrorCode } from '../protocol/errors.ts'
-export type { Limits } from '../protocol/schemas.ts'
+export type { Limits } from '../protocol/response-readers.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
-export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film.ts'
+export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film-readers.ts'
 export type { KeepPlace, KeptBytes, RandomStore } from './api/source-and-sink.ts'
-export type { Preview } from './manifest.ts'
+export type { Preview } from './manifest-readers.ts'
 export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
   CallOptions,

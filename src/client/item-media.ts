@@ -1,6 +1,7 @@
 /** Which media an item of a manifest refers to: what a parcel must cover, and a forward must lease. */
-import { filmSchema } from './film.ts'
-import type { FilmDescription, FilmTrack } from './film.ts'
+import { read } from '../protocol/reader.ts'
+import { filmDescriptionReader } from './film-readers.ts'
+import type { FilmDescription, FilmTrack } from './film-readers.ts'
 import type { ManifestItem } from './manifest.ts'
 
 /** Ids of all media that an item refers to. */
@@ -15,7 +16,7 @@ export function mediaOfItem(item: ManifestItem): string[] {
 
 /** The item with each media's id replaced. What it does not understand of a film, it leaves as it is. */
 export function withMedia(item: ManifestItem, rename: (media: string) => string): ManifestItem {
-  const film = filmSchema.safeParse(item.video).data
+  const film = read(filmDescriptionReader, item.video).value
   return {
     ...item,
     ...(item.thumbnail && { thumbnail: renamed(item.thumbnail, rename) }),

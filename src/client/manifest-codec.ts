@@ -1,7 +1,9 @@
 import { SealiftError } from '../protocol/errors.ts'
 import { isSealingError, openBytes, sealBytes, withoutTrailingZeros } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
-import { MANIFEST_VERSION, manifestSchema } from './manifest.ts'
+import { read } from '../protocol/reader.ts'
+import { manifestReader } from './manifest-readers.ts'
+import { MANIFEST_VERSION } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
 
 /** Whom a manifest is sealed for. */
@@ -33,10 +35,10 @@ export function parseManifest(json: unknown): Manifest {
   if (isNewer(json)) {
     throw new SealiftError('unsupported_version', 'This was sent by a newer version of Sealift: update to open it')
   }
-  const parsed = manifestSchema.safeParse(json)
-  if (parsed.success) return parsed.data
+  const { value, refused } = read(manifestReader, json)
+  if (value) return value
   // Which field, but never its value: it may be a key or a name.
-  const fields = parsed.error.issues.slice(0, 5).map(issue => issue.path.join('.'))
+  const fields = refused.slice(0, 5)
   throw new SealiftError('invalid_manifest', 'The manifest cannot be read', { context: { fields } })
 }
 

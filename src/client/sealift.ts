@@ -2,7 +2,7 @@ import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 
 import { isSealiftError } from '../protocol/errors.ts'
-import type { Limits } from '../protocol/schemas.ts'
+import type { Limits } from '../protocol/response-readers.ts'
 import { webSuite } from '../sealing/index.ts'
 import type { CryptoSuite } from '../sealing/index.ts'
 import { NO_SIGNAL } from './concurrency/abort.ts'

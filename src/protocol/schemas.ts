@@ -244,26 +244,28 @@ export const health = z.object({
 
 export const openapi = z.looseObject({ openapi: z.string().describe('3.1.0') }).describe('An OpenAPI document')
 
-/** The type of each schema above, under the same name. */
+/** The type of each schema above, under the same name. Those of responses are written out for clients. */
+export type {
+  DirectAddress,
+  DirectRead,
+  Limits,
+  Media,
+  Parcel,
+  Problem,
+  TierLimits,
+  UploadBegun,
+  UploadStatus,
+} from './response-readers.ts'
 export type Kind = z.infer<typeof kind>
 export type BeginUploadRequest = z.infer<typeof beginUploadRequest>
-export type UploadBegun = z.infer<typeof uploadBegun>
-export type UploadStatus = z.infer<typeof uploadStatus>
 export type PartRuns = z.infer<typeof partRuns>
 export type TransferMode = z.infer<typeof transferMode>
 export type DirectPartRequest = z.infer<typeof directPartRequest>
-export type DirectAddress = z.infer<typeof directAddress>
 export type DirectReadRequest = z.infer<typeof directReadRequest>
-export type DirectRead = z.infer<typeof directRead>
 export type CompleteUploadRequest = z.infer<typeof completeUploadRequest>
-export type Media = z.infer<typeof media>
 export type LeaseRequest = z.infer<typeof leaseRequest>
-export type Problem = z.infer<typeof problem>
 export type FormFileResult = z.infer<typeof formFileResult>
 export type FormResult = z.infer<typeof formResult>
 export type PublishParcelRequest = z.infer<typeof publishParcelRequest>
 export type ReplaceManifestRequest = z.infer<typeof replaceManifestRequest>
-export type Parcel = z.infer<typeof parcel>
-export type TierLimits = z.infer<typeof tierLimits>
-export type Limits = z.infer<typeof limits>
 export type Health = z.infer<typeof health>

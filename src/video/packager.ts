@@ -62,7 +62,7 @@ export interface PackagedSubtitles {
   readonly text: Promise<Uint8Array<ArrayBuffer>>
 }
 
-/** Sheets of small pictures; see `storyboard` of `client/film.ts`. */
+/** Sheets of small pictures; see `storyboard` of `client/film-readers.ts`. */
 export interface PackagedStoryboard {
   readonly everySeconds: number
   readonly columns: number

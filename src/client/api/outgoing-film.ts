@@ -1,4 +1,4 @@
-import type { FilmDescription, TrackMedia } from '../film.ts'
+import type { FilmDescription, TrackMedia } from '../film-readers.ts'
 import type { Source } from './source-and-sink.ts'
 
 /** How far a track has come. */

@@ -1,5 +1,5 @@
 import type { CallOptions, DownloadOptions, PlainRange, RetryEvent, TransferOptions } from './options.ts'
-import type { FilmDescription, FilmTrack, TrackMedia } from '../film.ts'
+import type { FilmDescription, FilmTrack, TrackMedia } from '../film-readers.ts'
 import type { Preview } from '../manifest.ts'
 import type { Sink, RandomSource } from './source-and-sink.ts'
 

@@ -1,5 +1,5 @@
 import { isPartSize } from '../../protocol/parts.ts'
-import type { DirectRead } from '../../protocol/schemas.ts'
+import type { DirectRead } from '../../protocol/response-readers.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'

@@ -1,6 +1,8 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { parseContentRange } from '../../protocol/headers.ts'
 import type { TransportResponse } from '../transport/transport.ts'
+import { askReadAddresses, type AskAddresses } from '../wire/direct.ts'
+import type { Server } from '../wire/http.ts'
 import { MediaUrls, piecesOf } from './media-urls.ts'
 import type { HeldMediaUrl, MediaUrlsOptions, PartPiece } from './media-urls.ts'
 import type { StoreConnection, StoreTrouble } from '../transport/store-connection.ts'
@@ -142,6 +144,24 @@ export class StoreDownload implements AsyncDisposable {
     if (!this.#store.isOpen || !this.#store.hasWorked || failures >= FAILURES_PER_PART) return null
     throw storeFailed()
   }
+}
+
+export interface DirectReadOptions extends Pick<AskAddresses, 'mediaId' | 'onAnswer'> {
+  readonly server: Server
+  readonly store: StoreConnection
+  readonly sealedBytes: number
+  /** Headers of the next request for presigned URLs. */
+  readonly headers: () => AskAddresses['headers']
+}
+
+/** Reads a complete media item by presigned URLs of its server. */
+export function readDirectly({ mediaId, headers, onAnswer, ...options }: DirectReadOptions): StoreDownload {
+  return new StoreDownload({
+    ...options,
+    clock: options.store.clock,
+    ask: (start, end, signal) =>
+      askReadAddresses(options.server, { mediaId, start, end, headers: headers(), onAnswer }, signal),
+  })
 }
 
 interface OpenPiece {

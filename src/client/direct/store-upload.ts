@@ -3,7 +3,7 @@ import { askPartAddress, confirmPart, endDirect } from '../wire/direct.ts'
 import type { DirectPart } from '../wire/direct.ts'
 import { SentBytes } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
-import type { DirectAddress } from '../../protocol/schemas.ts'
+import type { DirectAddress } from '../../protocol/response-readers.ts'
 import type { StoreConnection } from '../transport/store-connection.ts'
 
 /** Tries at the store for one part; after that it goes through the server. */

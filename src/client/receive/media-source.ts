@@ -1,9 +1,8 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { StoreDownload } from '../direct/store-download.ts'
+import type { StoreDownload } from '../direct/store-download.ts'
 import type { DownloadResume } from '../api/options.ts'
 import type { TransportResponse } from '../transport/transport.ts'
-import { askReadAddresses } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
@@ -43,7 +42,8 @@ export class MediaSource implements AsyncDisposable {
   readonly server: Server
   readonly sending: boolean
   readonly #options: MediaSourceOptions
-  readonly #direct: StoreDownload | null
+  /** Absent until the first read. */
+  #direct?: Promise<StoreDownload | null>
   #grant: string | null
 
   constructor(options: MediaSourceOptions) {
@@ -51,11 +51,11 @@ export class MediaSource implements AsyncDisposable {
     this.sending = options.sending
     this.#options = options
     this.#grant = options.grant ?? null
-    this.#direct = this.#directMedia()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#direct?.[Symbol.asyncDispose]()
+    const direct = await this.#direct
+    await direct?.[Symbol.asyncDispose]()
   }
 
   /**
@@ -63,7 +63,9 @@ export class MediaSource implements AsyncDisposable {
    * The first request of a media must have been answered before others are made: its answer names the download.
    */
   async read(start: number, end: number, signal: AbortSignal): Promise<MediaRange> {
-    const body = await this.#direct?.read(start, end, signal)
+    this.#direct ??= this.#directMedia()
+    const direct = await this.#direct
+    const body = await direct?.read(start, end, signal)
     return body
       ? { body, start, end, totalBytes: this.#options.sealedBytes }
       : this.#readThroughServer(start, end, signal)
@@ -86,18 +88,20 @@ export class MediaSource implements AsyncDisposable {
     }
   }
 
-  #directMedia(): StoreDownload | null {
+  async #directMedia(): Promise<StoreDownload | null> {
     const { server, mediaId, sealedBytes, sending, direct = false } = this.#options
     const { store } = server
     if (!direct || !store || sending || sealedBytes === null) return null
-    const onAnswer = (response: TransportResponse): Promise<void> => this.#keepGrant(response)
-    return new StoreDownload({
+    // Loaded when it is needed; a page that cannot load it reads through the server.
+    const loaded = await import('../direct/store-download.ts').catch(() => null)
+    if (!loaded) return null
+    return loaded.readDirectly({
       server,
       store,
-      clock: store.clock,
+      mediaId,
       sealedBytes,
-      ask: (start, end, signal) =>
-        askReadAddresses(server, { mediaId, start, end, headers: this.#grantHeader(), onAnswer }, signal),
+      headers: () => this.#grantHeader(),
+      onAnswer: response => this.#keepGrant(response),
     })
   }
 

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 
 import { SealiftError } from '../../protocol/errors.ts'
+import { read } from '../../protocol/reader.ts'
 import type { CallOptions, DownloadOptions, TransferOptions } from '../api/options.ts'
 import type { DownloadTarget, Film, ItemResult, OpenedSink, Parcel, ParcelItem, StreamOptions } from '../api/parcel.ts'
 import type { RandomSource, Sink } from '../api/source-and-sink.ts'
@@ -8,7 +9,7 @@ import { streamOf } from '../bytes/stream-of.ts'
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
-import { filmSchema } from '../film.ts'
+import { filmDescriptionReader } from '../film-readers.ts'
 import { isBeingSent, isSent } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
 import { receiveError } from '../manifest/media-errors.ts'
@@ -120,9 +121,9 @@ export class OpenedParcel implements Parcel {
   }
 
   film(item: ParcelItem): Film | null {
-    const parsed = filmSchema.safeParse(this.#entry(item).video)
-    if (!parsed.success) return null
-    return new OpenedFilm(this.#options.film, { item, entry: this.#entry(item), description: parsed.data })
+    const entry = this.#entry(item)
+    const description = read(filmDescriptionReader, entry.video).value
+    return description && new OpenedFilm(this.#options.film, { item, entry, description })
   }
 
   async thumbnail(item: ParcelItem, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -1,4 +1,4 @@
-import type { FilmDescription } from '../film.ts'
+import type { FilmDescription } from '../film-readers.ts'
 import { trackMediaOf } from '../manifest.ts'
 import type { ManifestItem, SealedMedia } from '../manifest.ts'
 import type { OutgoingFilm, TrackProgress } from '../api/outgoing-film.ts'

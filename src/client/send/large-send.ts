@@ -2,7 +2,6 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite, Sealer } from '../../sealing/index.ts'
 import { toBase64, toBase64Url } from '../bytes/base64url.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
-import { sendPartDirectly } from '../direct/store-upload.ts'
 import type { DirectOutcome } from '../direct/store-upload.ts'
 import type { SealedMedia } from '../manifest.ts'
 import type { Server } from '../wire/http.ts'
@@ -165,8 +164,11 @@ async function intoStore(
 ): Promise<DirectOutcome> {
   const { store } = server
   if (!store?.isOpen) return 'refused'
+  // Loaded when it is needed; a page that cannot load it sends through the server.
+  const loaded = await import('../direct/store-upload.ts').catch(() => null)
+  if (!loaded) return 'refused'
   const part = { ...place, sizeBytes: sealed.byteLength, md5: toBase64(await hashing.md5(sealed)) }
-  return sendPartDirectly(server, store, { part, sealed, onSent }, signal)
+  return loaded.sendPartDirectly(server, store, { part, sealed, onSent }, signal)
 }
 
 /** How many bytes from the first on have arrived without a gap, while parts arrive in any order. */

@@ -1,6 +1,6 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import { isPartSize } from '../../protocol/parts.ts'
-import type { UploadBegun } from '../../protocol/schemas.ts'
+import type { UploadBegun } from '../../protocol/response-readers.ts'
 import { createSealer, DEFAULT_CHUNK_BYTES, sealedLength } from '../../sealing/index.ts'
 import type { Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'

@@ -1,9 +1,10 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
+import { read } from '../../protocol/reader.ts'
 import pLimit from 'p-limit'
 
 import { NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
-import { manifestItemSchema, previewSchema } from '../manifest.ts'
+import { manifestItemReader, previewReader } from '../manifest-readers.ts'
 import type { RefusedItem, SendItem, SendOptions } from '../api/options.ts'
 import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
 import type { Lane } from '../concurrency/item-lanes.ts'
@@ -43,9 +44,9 @@ export async function sendParcel(send: SendParcelOptions): Promise<Sent> {
 }
 
 function assertSendable(item: SendItem): void {
-  const checked = manifestItemSchema.safeParse({ ...describedItem(item), state: 'sending' })
-  if (checked.success) return
-  const fields = checked.error.issues.map(issue => issue.path.join('.')).join(', ')
+  const { refused } = read(manifestItemReader, { ...describedItem(item), state: 'sending' })
+  if (refused.length === 0) return
+  const fields = refused.join(', ')
   throw new SealiftError('invalid_request', `An item cannot be sent: look at its ${fields}`)
 }
 
@@ -136,7 +137,7 @@ class SendRun {
     throwIfAborted(signal)
     const pictures = await item.pictures?.(signal).catch(() => null)
     throwIfAborted(signal)
-    const preview = previewSchema.safeParse(pictures?.preview).data
+    const preview = read(previewReader, pictures?.preview).value
     if (preview) this.#publisher.previewMade(index, preview)
     if (pictures?.thumbnail) await this.#sendThumbnail({ index, bytes: pictures.thumbnail }, signal)
   }

@@ -1,8 +1,8 @@
 /** The routes by which a server gives out addresses of its store. */
 import { isSealiftError } from '../../protocol/errors.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { directAddress, directRead } from '../../protocol/schemas.ts'
-import type { DirectAddress, DirectPartRequest, DirectRead } from '../../protocol/schemas.ts'
+import { directAddressReader, directReadReader } from '../../protocol/response-readers.ts'
+import type { DirectAddress, DirectRead } from '../../protocol/response-readers.ts'
 import { lingering } from '../concurrency/abort.ts'
 import type { TransportResponse } from '../transport/transport.ts'
 import { jsonBody, parseAnswer } from './http.ts'
@@ -14,9 +14,12 @@ const ADDRESS_STALL_MS = 300_000
 const LINGER_MS = 500
 const END_MS = 2000
 
-export interface DirectPart extends DirectPartRequest {
+export interface DirectPart {
   readonly uploadId: string
   readonly index: number
+  readonly sizeBytes: number
+  /** Base64. */
+  readonly md5: string
 }
 
 /** One attempt. `null`: the part is durable already, with these bytes. @throws not_direct, part_conflict, … */
@@ -33,7 +36,7 @@ export async function askPartAddress(
     signal: linger.signal,
     stallTimeoutMs: ADDRESS_STALL_MS,
   })
-  if (response.status !== 204) return parseAnswer(response, directAddress)
+  if (response.status !== 204) return parseAnswer(response, directAddressReader)
   await response.discard()
   return null
 }
@@ -81,7 +84,7 @@ export async function askReadAddresses(
     stallTimeoutMs: ADDRESS_STALL_MS,
   })
   await onAnswer(response)
-  return parseAnswer(response, directRead)
+  return parseAnswer(response, directReadReader)
 }
 
 /** Frees the slot of a transfer that is over. It does so by itself, later: one attempt, and never rejects. */

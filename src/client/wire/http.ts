@@ -1,9 +1,8 @@
-import type { z } from 'zod'
-
 import { isWireErrorCode, SealiftError } from '../../protocol/errors.ts'
 import type { WireErrorCode } from '../../protocol/errors.ts'
 import { HEADER, PROBLEM_JSON } from '../../protocol/headers.ts'
-import { problem } from '../../protocol/schemas.ts'
+import { read, type Reader } from '../../protocol/reader.ts'
+import { problemReader } from '../../protocol/response-readers.ts'
 import { lingering, throwIfAborted } from '../concurrency/abort.ts'
 import type { StoreConnection } from '../transport/store-connection.ts'
 import { assertHeaderValue } from './credential.ts'
@@ -112,7 +111,7 @@ export class Server {
    * A POST that is aborted when all of it is on its way is waited for a little: it makes something, and only its answer
    * tells what there is to be deleted again.
    */
-  json<T>(request: ServerRequest, schema: z.ZodType<T>): Promise<T> {
+  json<T>(request: ServerRequest, reader: Reader<T>): Promise<T> {
     return this.retrier.run(request.signal, async () => {
       const whole = request.body?.byteLength ?? 0
       let sent = 0
@@ -122,7 +121,7 @@ export class Server {
       }
       using linger = lingering(request.signal, LINGER_MS, () => request.method === 'POST' && sent >= whole)
       const { signal } = linger
-      return parseAnswer(await this.attempt({ ...request, onSent, signal }), schema)
+      return parseAnswer(await this.attempt({ ...request, onSent, signal }), reader)
     })
   }
 
@@ -144,10 +143,10 @@ function requestHeaders(given: ServerRequest['headers'] = {}, sent: SentToken | 
 }
 
 /** Reads an answer and checks its shape. @throws invalid_response */
-export async function parseAnswer<T>(response: Pick<TransportResponse, 'body'>, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(parseJson(await readAll(response, MAX_ANSWER_BYTES)))
-  if (!parsed.success) throw notUnderstood()
-  return parsed.data
+export async function parseAnswer<T>(response: Pick<TransportResponse, 'body'>, reader: Reader<T>): Promise<T> {
+  const { value } = read(reader, parseJson(await readAll(response, MAX_ANSWER_BYTES)))
+  if (value === null) throw notUnderstood()
+  return value
 }
 
 /** What an attempt has sent; taken back when it fails, for the next one sends it again. */
@@ -213,9 +212,9 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
     await response.discard()
     return foreignRefusal(response.status, retryAfterSeconds)
   }
-  const parsed = problem.safeParse(parseJson(await readAll(response, MAX_PROBLEM_BYTES)))
-  if (!parsed.success || !isWireErrorCode(parsed.data.code)) return foreignRefusal(response.status, retryAfterSeconds)
-  const { limit, value, remaining, requestId, code, detail } = parsed.data
+  const problem = read(problemReader, parseJson(await readAll(response, MAX_PROBLEM_BYTES))).value
+  if (!problem || !isWireErrorCode(problem.code)) return foreignRefusal(response.status, retryAfterSeconds)
+  const { limit, value, remaining, requestId, code, detail } = problem
   const sizeBytes = parseUnsatisfiedSize(response.header('content-range'))
   const facts = Object.entries({ limit, value, remaining, requestId, sizeBytes }).filter(
     ([, fact]) => fact !== undefined,

@@ -1,6 +1,6 @@
 import { isSealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
-import { parcel, type Parcel } from '../../protocol/schemas.ts'
+import { parcelReader, type Parcel } from '../../protocol/response-readers.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
 import { jsonBody, type Server, type ServerRequest } from './http.ts'
 
@@ -18,13 +18,13 @@ export interface ManifestRequest {
 
 /** Sends a manifest as raw octets, or as JSON to a server that does not take those. */
 export async function sendManifest(server: Server, request: ManifestRequest): Promise<Parcel> {
-  if (server.takesOnlyJson) return server.json(asJson(request), parcel)
+  if (server.takesOnlyJson) return server.json(asJson(request), parcelReader)
   try {
-    return await server.json(asOctets(request), parcel)
+    return await server.json(asOctets(request), parcelReader)
   } catch (error) {
     if (!isSealiftError(error, 'unsupported_media_type')) throw error
     server.noteJsonOnly()
-    return server.json(asJson(request), parcel)
+    return server.json(asJson(request), parcelReader)
   }
 }
 

@@ -1,8 +1,8 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { limits, media } from '../../protocol/schemas.ts'
-import type { Limits, Media, Parcel } from '../../protocol/schemas.ts'
+import { limitsReader, mediaReader } from '../../protocol/response-readers.ts'
+import type { Limits, Media, Parcel } from '../../protocol/response-readers.ts'
 import type { LeaseOptions } from '../api/options.ts'
 import { jsonBody, makingHeaders, notUnderstood, readAll } from './http.ts'
 import { sendManifest, type SealedManifest } from './manifest-body.ts'
@@ -118,7 +118,7 @@ export function forwardMedia(server: Server, request: LeaseRequest, signal: Abor
   const { body, headers } = jsonBody(leaseFields(request.lease))
   const making = makingHeaders(request.owner, request.idempotencyKey)
   const path = routePath('forwardMedia', { mediaId: request.mediaId })
-  return server.json({ method: 'POST', path, headers: { ...headers, ...making }, body, signal }, media)
+  return server.json({ method: 'POST', path, headers: { ...headers, ...making }, body, signal }, mediaReader)
 }
 
 export function endLease(
@@ -131,7 +131,7 @@ export function endLease(
 }
 
 export async function readLimits(server: Server, signal: AbortSignal): Promise<Limits> {
-  return server.json({ method: 'GET', path: routePath('limits', {}), signal }, limits)
+  return server.json({ method: 'GET', path: routePath('limits', {}), signal }, limitsReader)
 }
 
 export function noServer(): SealiftError {

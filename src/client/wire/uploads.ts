@@ -1,7 +1,7 @@
 import { formatContentDigest, HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { media, uploadBegun, uploadStatus } from '../../protocol/schemas.ts'
-import type { Media, UploadBegun, UploadStatus } from '../../protocol/schemas.ts'
+import { mediaReader, uploadBegunReader, uploadStatusReader } from '../../protocol/response-readers.ts'
+import type { Media, UploadBegun, UploadStatus } from '../../protocol/response-readers.ts'
 import { toBase64 } from '../bytes/base64url.ts'
 import type { LeaseOptions } from '../api/options.ts'
 import { jsonBody, makingHeaders } from './http.ts'
@@ -36,7 +36,7 @@ export function storeMedia(server: Server, request: StoreRequest, signal: AbortS
       ...(request.onSent && { onSent: request.onSent }),
       signal,
     },
-    media,
+    mediaReader,
   )
 }
 
@@ -62,7 +62,7 @@ export function beginUpload(server: Server, request: BeginRequest, signal: Abort
       body,
       signal,
     },
-    uploadBegun,
+    uploadBegunReader,
   )
 }
 
@@ -87,7 +87,7 @@ export function putPart(server: Server, part: PartRequest, signal: AbortSignal):
 }
 
 export function readUploadStatus(server: Server, uploadId: string, signal: AbortSignal): Promise<UploadStatus> {
-  return server.json({ method: 'GET', path: routePath('uploadStatus', { uploadId }), signal }, uploadStatus)
+  return server.json({ method: 'GET', path: routePath('uploadStatus', { uploadId }), signal }, uploadStatusReader)
 }
 
 export function completeUpload(
@@ -96,7 +96,7 @@ export function completeUpload(
   signal: AbortSignal,
 ): Promise<Media> {
   const path = routePath('completeUpload', { uploadId: upload.uploadId })
-  return server.json({ method: 'POST', path, ...jsonBody({ sizeBytes: upload.sealedBytes }), signal }, media)
+  return server.json({ method: 'POST', path, ...jsonBody({ sizeBytes: upload.sealedBytes }), signal }, mediaReader)
 }
 
 export function abortUpload(server: Server, uploadId: string, signal: AbortSignal): Promise<void> {
