@@ -17,7 +17,7 @@ export interface BenchContext {
   readonly progress: (text: string) => void
 }
 
-/** One rule for every peer: servers on the first half of the cores, whoever loads them on the second. */
+/** One rule for every peer: servers on the first half of the cores, loads on the second. */
 export interface CoreSplit {
   /** As `taskset -c` takes them; `undefined` where nothing is pinned. */
   readonly server: string | undefined

@@ -6,7 +6,7 @@ export const LOOPBACK = '127.0.0.1'
 const POLL_MS = 20
 const READY_WITHIN_MS = 10_000
 
-/** A loopback port that nobody listens on right now, for servers that cannot choose one themselves. */
+/** A free loopback port, for servers that cannot choose one themselves. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, LOOPBACK)
   await once(server, 'listening')

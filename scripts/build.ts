@@ -1,5 +1,6 @@
-// Compiles src/ into dist/. Runs on `npm ci` (the `prepare` script), so that `npm start` and `npx sealift` work at once.
-// What is up to date is left alone: npm prepares the package again on the first `npx sealift`, beside a running server.
+// Compiles src/ into dist/. Runs on `npm ci` (the `prepare` script), so that `npm start` and `npx sealift` work at
+// once. What is up to date is left alone: npm prepares the package again on the first `npx sealift`, beside a running
+// server.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// The lockfile must install on a bare machine: from any registry, with every platform's binaries, and without a compiler.
+// The lockfile must install on a bare machine: from any registry, with every platform's binaries, and without a
+// compiler.
 import { existsSync, readFileSync } from 'node:fs'
 
 interface Locked {

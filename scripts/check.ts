@@ -1,4 +1,5 @@
-// `npm run check`: everything but the tests that must hold before a change lands. Runs all of them, then fails if one failed.
+// `npm run check`: everything but the tests that must hold before a change lands. Runs all of them, then fails if one
+// failed.
 import { spawnSync } from 'node:child_process'
 
 const checks: readonly (readonly [name: string, program: string, ...args: string[]])[] = [

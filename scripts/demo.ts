@@ -1,4 +1,5 @@
-// `npm run demo`: a server, forty files of all kinds sent and fetched in parallel, compared byte for byte, and a look at what the server's disk can tell.
+// `npm run demo`: a server, forty files of all kinds sent and fetched in parallel, compared byte for byte, and a check
+// of what the server's disk reveals.
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -117,7 +118,7 @@ async function sameBytes(one: string, other: string): Promise<boolean> {
   }
 }
 
-/** Linux tells it; elsewhere it is left out. */
+/** Available on Linux only. */
 async function peakMemory(pid: number): Promise<string | null> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]

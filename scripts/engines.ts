@@ -1,5 +1,5 @@
-// `npm run engines`: an S3 service, PostgreSQL and Valkey on this machine, with nothing in them, and a configuration that
-// uses them. They run until Ctrl-C and leave nothing behind.
+// `npm run engines`: an S3 service, PostgreSQL and Valkey on this machine, with nothing in them, and a configuration
+// that uses them. They run until Ctrl-C and leave nothing behind.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

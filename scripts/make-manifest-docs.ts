@@ -32,7 +32,7 @@ export interface JsonSchema {
   readonly oneOf?: readonly JsonSchema[]
 }
 
-/** Where the fields of a field are told. */
+/** The section that describes the fields of a field. */
 const SECTIONS: Readonly<Record<string, string>> = {
   items: '[item](#item)',
   preview: '[preview](#preview)',

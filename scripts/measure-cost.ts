@@ -1,4 +1,5 @@
-// `npm run cost [-- --save]`: what one media costs a node, the database and Valkey, on real engines. The input of docs/scale.md.
+// `npm run cost [-- --save]`: what one media costs a node, the database and Valkey, on real engines. The input of
+// docs/scale.md.
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -164,8 +165,8 @@ async function storeInParts(): Promise<string> {
   return mediaIdOf(await call('POST', path, { headers: json, body: JSON.stringify({ sizeBytes }) }))
 }
 
-function mediaIdOf(answer: unknown): string {
-  return (answer as { readonly mediaId: string }).mediaId
+function mediaIdOf(response: unknown): string {
+  return (response as { readonly mediaId: string }).mediaId
 }
 
 async function call(
@@ -173,14 +174,14 @@ async function call(
   path: string,
   { headers, body }: { readonly headers: Record<string, string>; readonly body: string | Uint8Array },
 ): Promise<unknown> {
-  const answer = await request(server.url + path, { method, headers, body, dispatcher: agent })
-  const text = await answer.body.text()
-  if (answer.statusCode >= 300) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`)
+  const response = await request(server.url + path, { method, headers, body, dispatcher: agent })
+  const text = await response.body.text()
+  if (response.statusCode >= 300) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`)
   return text === '' ? null : JSON.parse(text)
 }
 
 async function drain(path: string): Promise<void> {
-  const answer = await request(server.url + path, { dispatcher: agent })
-  for await (const _ of answer.body);
-  if (answer.statusCode !== 200) throw new Error(`GET ${path}: ${answer.statusCode}`)
+  const response = await request(server.url + path, { dispatcher: agent })
+  for await (const _ of response.body);
+  if (response.statusCode !== 200) throw new Error(`GET ${path}: ${response.statusCode}`)
 }

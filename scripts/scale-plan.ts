@@ -21,7 +21,9 @@ export interface MeasuredCost {
   readonly parcelRowBytes: number
 }
 
-/** What nobody can measure here: how people behave, what machines and services cost. Change it and run again. */
+/**
+ * What cannot be measured here: the behaviour of users, the prices of machines and services. Change it and run again.
+ */
 export interface Assumptions {
   readonly users: number
   readonly activePerDay: number
@@ -31,7 +33,7 @@ export interface Assumptions {
   readonly meanMediaBytes: number
   readonly keptDays: number
   readonly peakToMean: number
-  /** Share of reads that a CDN answers; it needs direct transfer. */
+  /** Share of reads that a CDN serves; it needs direct transfer. */
   readonly cdnHitShare: number
   /** Transactions per second that one database takes with room to spare. */
   readonly databaseTransactionsPerSecond: number
@@ -149,7 +151,10 @@ interface Rates {
   readonly parcelsPerSecond: number
 }
 
-/** Proxied, every byte passes a node; direct, only small media and the asking do, which costs about as much as a small media. */
+/**
+ * Proxied, every byte passes a node. Direct, only small media and presigning do; presigning costs about as much as a
+ * small media item.
+ */
 function nodesFor(
   cost: MeasuredCost,
   a: Assumptions,

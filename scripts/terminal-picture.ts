@@ -1,4 +1,5 @@
-// Makes docs/terminal.svg from a captured terminal:  tmux capture-pane -e -p | node scripts/terminal-picture.ts > docs/terminal.svg
+// Makes docs/terminal.svg from a captured terminal: tmux capture-pane -e -p | node scripts/terminal-picture.ts >
+// docs/terminal.svg
 import { text } from 'node:stream/consumers'
 
 const CELL_WIDTH = 8.4

@@ -43,7 +43,7 @@ export function readTestReport(file: string, status: number | null): TestReport 
   const broken = report.numFailedTestSuites > 0 || status !== 0 ? 1 : 0
   const failures = report.testResults.flatMap(failuresOf)
   if (broken > 0 && failures.length === 0)
-    failures.push(`No test failed, but the run ended with ${status}: an error that no test caught is told of above.`)
+    failures.push(`No test failed, but the run ended with ${status}: the error above was caught by no test.`)
   return { passed: report.numPassedTests, failed: Math.max(report.numFailedTests, broken), failures }
 }
 

@@ -1,6 +1,6 @@
 /**
  * One direction of a link: a line of fixed rate that its flows share in turns, then a fixed delay. Each flow may have a
- * window of bytes on the way, which begins small and doubles with every round trip, as TCP's does on a line without loss.
+ * window of bytes in flight, which begins small and doubles with every round trip, like TCP's without loss.
  */
 export interface LaneOptions {
   readonly bytesPerMs: number

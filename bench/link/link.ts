@@ -45,7 +45,7 @@ const BULK_SECONDS = 2
 /** What a line of these options really does, measured between two plain sockets. */
 export async function measureLink(options: Omit<LinkOptions, 'targetPort'>): Promise<LinkQuality> {
   const bulkBytes = Math.round((options.megabitsPerSecond * 1e6 * BULK_SECONDS) / 8)
-  const server = createServer({ allowHalfOpen: true }, socket => answerProbe(socket, bulkBytes))
+  const server = createServer({ allowHalfOpen: true }, socket => serveProbe(socket, bulkBytes))
   await using link = await startLink({ ...options, targetPort: await listen(server) })
   try {
     return {
@@ -64,8 +64,8 @@ async function listen(server: Server): Promise<number> {
   return address !== null && typeof address !== 'string' ? address.port : 0
 }
 
-/** `e`: echoes every byte; `u`: takes bulk and answers how fast it came; `d`: sends bulk. */
-function answerProbe(socket: Socket, bulkBytes: number): void {
+/** `e`: echoes every byte; `u`: receives bulk bytes and reports their rate; `d`: sends bulk. */
+function serveProbe(socket: Socket, bulkBytes: number): void {
   socket.on('error', () => socket.destroy())
   socket.once('data', first => {
     const kind = String.fromCharCode(first[0] ?? 0)

@@ -1,4 +1,7 @@
-/** Downloads one URL over one connection into the same memory again and again, checks the length, and says how long it took. */
+/**
+ * Downloads one URL over one connection into the same memory again and again, checks the length, and says how long it
+ * took.
+ */
 import { connect } from 'node:net'
 
 const [, , address = '', expected = '0'] = process.argv

@@ -4,7 +4,9 @@ import type { BenchContext, Sample, Serving } from '../context.ts'
 import { cpuSeconds } from '../proc.ts'
 import { run } from '../processes.ts'
 
-/** Downloads `sizeBytes` from a server's first path in one stream; the sample's value is in MB (10^6 bytes) per second. */
+/**
+ * Downloads `sizeBytes` from a server's first path in one stream; the sample's value is in MB (10^6 bytes) per second.
+ */
 export async function drain(serving: Serving, sizeBytes: number, context: BenchContext): Promise<Sample> {
   const url = `${serving.origin}${serving.paths[0] ?? '/'}`
   const cpuBefore = await cpuSeconds(serving.pid)

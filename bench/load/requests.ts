@@ -1,4 +1,6 @@
-/** Plain node:http requests whose bodies come from one buffer in memory, so that the client costs as little as it can. */
+/**
+ * Plain node:http requests whose bodies come from one buffer in memory, so that the client costs as little as it can.
+ */
 import { once } from 'node:events'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 
@@ -8,7 +10,7 @@ const WRITE_BYTES = 1024 * 1024
 const block = randomFill(WRITE_BYTES, 7)
 const agent = new Agent({ keepAlive: true, maxSockets: 1024 })
 
-export interface Answer {
+export interface ReceivedResponse {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: string
@@ -24,8 +26,8 @@ export interface Ask {
   readonly body?: Uint8Array
 }
 
-/** Sends one request and reads its whole answer. Rejects unless the answer is a 2xx. */
-export async function ask(what: Ask): Promise<Answer> {
+/** Sends one request and reads its complete response. Rejects unless the response is a 2xx. */
+export async function ask(what: Ask): Promise<ReceivedResponse> {
   const whole = what.json === undefined ? what.body : Buffer.from(JSON.stringify(what.json))
   const outgoing = request(what.url, {
     agent,
@@ -36,14 +38,14 @@ export async function ask(what: Ask): Promise<Answer> {
       'content-length': whole?.length ?? what.bodyBytes ?? 0,
     },
   })
-  const answered = once(outgoing, 'response')
+  const response = once(outgoing, 'response')
   if (whole) outgoing.write(whole)
   else await writeBody(outgoing, what.bodyBytes ?? 0)
   outgoing.end()
-  const [incoming] = await answered
+  const [incoming] = await response
   let body = ''
   for await (const chunk of incoming) body += String(chunk)
-  if (incoming.statusCode >= 300) throw new Error(`${what.method} answered ${incoming.statusCode}: ${body}`)
+  if (incoming.statusCode >= 300) throw new Error(`${what.method}: status ${incoming.statusCode}: ${body}`)
   return { status: incoming.statusCode, headers: incoming.headers, body }
 }
 

@@ -19,12 +19,12 @@ const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Plan
 const url = new URL(plan.origin)
 const requests = plan.paths.map(path => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`))
 const random = randomNumbers(1)
-let answered = 0
+let responses = 0
 
 for (let index = 0; index < plan.connections; index++) keepBusy()
 const beganAt = process.hrtime.bigint()
 setTimeout(() => {
-  console.log(`rate=${answered / (Number(process.hrtime.bigint() - beganAt) / 1e9)}`)
+  console.log(`rate=${responses / (Number(process.hrtime.bigint() - beganAt) / 1e9)}`)
   process.exit(0)
 }, plan.seconds * 1000)
 
@@ -46,7 +46,7 @@ function keepBusy(): void {
       left = plan.bodyBytes - (seen.length - end - 4)
     } else left -= bytes.length
     if (left > 0) return
-    answered++
+    responses++
     next()
   }
   const next = (): void => {

@@ -22,7 +22,7 @@ export async function stormGenerator(): Promise<string> {
   return (await findTool('wrk')) === null ? 'a raw-socket generator in Node' : 'wrk'
 }
 
-/** Asks for the server's paths in random order; the sample's value is in answers per second. */
+/** Requests the server's paths in random order; the sample's value is in responses per second. */
 export async function storm(serving: Serving, load: Storm, context: BenchContext): Promise<Sample> {
   const wrk = load.light === true ? null : await findTool('wrk')
   const cpuBefore = await cpuSeconds(serving.pid)

@@ -19,12 +19,12 @@ type Script = (names: { readonly source: string; readonly target: string; readon
 }
 
 const piped: Script = ({ source, target, url }) => ({
-  send: `age -e -r "$RECIPIENT" "${source}" | curl -sSf -T - -o answer ${url}`,
+  send: `age -e -r "$RECIPIENT" "${source}" | curl -sSf -T - -o response ${url}`,
   get: `curl -sSf ${url} | age -d -i ${IDENTITY} -o "${target}"`,
 })
 
 const stepByStep: Script = ({ source, target, url }) => ({
-  send: `age -e -r "$RECIPIENT" -o sealed.age "${source}" && curl -sSf -T sealed.age -o answer ${url}`,
+  send: `age -e -r "$RECIPIENT" -o sealed.age "${source}" && curl -sSf -T sealed.age -o response ${url}`,
   get: `curl -sSf -o fetched.age ${url} && age -d -i ${IDENTITY} -o "${target}" fetched.age`,
 })
 

@@ -1,4 +1,6 @@
-/** What Node's own server can do at most: every request is answered with the same bytes from memory, by one process or several. */
+/**
+ * What Node's own server can do at most: every response has the same bytes from memory, from one process or several.
+ */
 import cluster from 'node:cluster'
 import { createServer } from 'node:http'
 
@@ -17,9 +19,9 @@ if (cluster.isPrimary && processes !== 1) {
   process.once('SIGTERM', () => process.exit(0))
 } else {
   const body = Buffer.alloc(bodyBytes ?? 0, 7)
-  const server = createServer((_, answer) => {
-    answer.writeHead(200, { 'Content-Length': body.length })
-    answer.end(body)
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'Content-Length': body.length })
+    response.end(body)
   })
   if (cluster.isPrimary) announce(server)
   server.listen(0, '127.0.0.1')

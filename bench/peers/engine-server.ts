@@ -1,4 +1,7 @@
-/** One of the services that the tests start, as a process of its own; says how to reach it, and takes it along on SIGTERM. */
+/**
+ * One of the services that the tests start, as a process of its own; says how to reach it, and takes it along on
+ * SIGTERM.
+ */
 import { engines } from '../../test/support/engines/all.ts'
 
 const engine = engines.find(({ name }) => name === process.argv[2])

@@ -97,13 +97,13 @@ export const sealift: DownloadPeer = {
 /** Uploads one file and returns its media id. */
 export async function storeFile(server: Pick<SealiftServer, 'origin'>, path: string): Promise<string> {
   const body = await readFile(path)
-  const answer = await ask({
+  const response = await ask({
     method: 'POST',
     url: `${server.origin}/v1/media`,
     headers: { 'content-type': 'application/octet-stream' },
     body,
   })
-  return (JSON.parse(answer.body) as { mediaId: string }).mediaId
+  return (JSON.parse(response.body) as { mediaId: string }).mediaId
 }
 
 const PARALLEL_PARTS = 4

@@ -14,7 +14,7 @@ export interface AimSummary extends Spread {
   readonly unit: string
   readonly atLeast?: number
   readonly atMost?: number
-  /** `null`: a ratio that is told without an aim. */
+  /** `null`: a ratio that is reported without an aim. */
   readonly met: boolean | null
 }
 

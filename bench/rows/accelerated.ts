@@ -1,4 +1,4 @@
-/** nginx that asks Sealift where the bytes are, beside nginx that asks nobody. */
+/** nginx that asks Sealift where the bytes are, beside plain nginx. */
 import { join } from 'node:path'
 
 import { drain } from '../load/drain.ts'

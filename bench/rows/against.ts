@@ -7,7 +7,7 @@ export interface Bound {
   /** Whose figure is compared; Sealift's when absent. */
   readonly subject?: string
   readonly peer: string
-  /** Absent: the ratio is told, but not judged. */
+  /** Absent: the ratio is reported, but not judged. */
   readonly atLeast?: number
   /** True where a smaller value is better: the ratio is then theirs ÷ ours. */
   readonly smallerWins?: boolean

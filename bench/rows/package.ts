@@ -41,7 +41,7 @@ export const packaging: Row = {
       ],
       notes: [
         `${Math.round(size / 1e6)} MB, H.264 and AAC in MP4, made by ffmpeg; read from the page cache and thrown away.`,
-        'With what tells how the file is rebuilt from the film: both are hashed, as in every send.',
+        'With the run list that rebuilds the file from the film: both are hashed, as in every send.',
       ],
     }
   },

@@ -124,7 +124,7 @@ async function move(stage: Stage, way: Plan['way'], fetch: string | null): Promi
   return { id: match?.[1] ?? '', sample: way === 'bare' ? { value } : { value, serverCpuSeconds } }
 }
 
-/** Nobody is measured while the service still deletes what another has stored. */
+/** Waits until the service has deleted the objects of the peer before, so that deletions disturb no measurement. */
 async function clear({ service, options, parts }: Stage, way: Plan['way'], id: string): Promise<void> {
   await WAYS[way](options).remove(id, parts)
   await service.emptied(way === 'bare' ? 'bare/' : 'sealift/')

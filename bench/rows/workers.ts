@@ -1,4 +1,4 @@
-/** Small media from one process and from two, on the same cores; whoever asks for them takes a share of those. */
+/** Small media from one process and from two, on the same cores, which the load shares. */
 import { join } from 'node:path'
 
 import { storm } from '../load/storm.ts'
@@ -16,8 +16,8 @@ const CONNECTIONS = 32
 const ONE = 'Sealift, 1 process'
 const TWO = 'Sealift, 2 processes'
 const ALONE = 'Sealift, 1 process, limits in memory'
-const BARE_ONE = 'node:http with one answer in memory, 1 process'
-const BARE_TWO = 'node:http with one answer in memory, 2 processes'
+const BARE_ONE = 'node:http with one response in memory, 1 process'
+const BARE_TWO = 'node:http with one response in memory, 2 processes'
 
 export const workers: Row = {
   name: 'workers',
@@ -62,7 +62,7 @@ export const workers: Row = {
   },
 }
 
-/** Processes that do nothing but answer with the same bytes. */
+/** Processes that only respond with the same bytes. */
 async function serveBare(processes: number): Promise<Serving> {
   const server = await startScript('bare-server.ts', [String(processes), String(BODY_BYTES)], undefined)
   return { ...server, paths: ['/'] }

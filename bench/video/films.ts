@@ -30,7 +30,7 @@ export async function makeClip({ path, size, seconds, kilobitsPerSecond }: Clip,
   await ffmpeg([...inputs, ...coded, ...even, ...keys, '-b:a', '128k', path], context)
 }
 
-/** The same clip again and again, for so long, without encoding it anew; as a web server would be given it. */
+/** The same clip repeated to this duration without encoding it again, as a file for a web server. */
 export async function repeatClip(
   clip: string,
   { path, seconds }: Pick<Clip, 'path' | 'seconds'>,

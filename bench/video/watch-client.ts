@@ -1,13 +1,13 @@
 /**
- * A receiver of a film that is being sent: `watch-client.ts DIST LINK`. Prints `picture` once the first pictures that can be
- * decoded are there (half a second of them: a fragment), `segment` once the first segment is, each read and authenticated,
- * and `complete` with the length when the item's file has come, all of it.
+ * A receiver of a film that is being sent: `watch-client.ts DIST LINK`. Prints `picture` once the first pictures that
+ * can be decoded are there (half a second of them: a fragment), `segment` once the first segment is, each read and
+ * authenticated, and `complete` with the length when the item's file has come, all of it.
  */
 import { join } from 'node:path'
 
 import type * as Sdk from '../../src/client/node/index.ts'
 
-/** Tells when the first `mdat` of a file that comes piece by piece has come. */
+/** Detects the first `mdat` of a file that arrives in pieces. */
 class FirstFragment {
   readonly #whole: () => void
   #bytes: Buffer = Buffer.alloc(0)

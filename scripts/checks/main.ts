@@ -1,4 +1,5 @@
-// `npm run check:tree`: the rules of the repository that neither the compiler nor lint knows. Arguments choose checks by name.
+// `npm run check:tree`: the rules of the repository that neither the compiler nor lint knows. Arguments choose checks
+// by name.
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 

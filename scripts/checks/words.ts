@@ -9,6 +9,8 @@ const QUOTING_FILES = new Set([
   'scripts/checks/banned-words.ts',
   'test/unit/scripts/checks.test.ts',
   'test/vectors/tink/README.md',
+  'scripts/checks/commits.ts',
+  'scripts/vectors/forged.ts',
 ])
 const LINE_START = /^\s*(?:\*(?!\/)|\/\/|#)?\s*/
 

@@ -11,9 +11,9 @@ interface Forgery {
   readonly role?: string
   readonly chunkBytes?: number
   readonly commit?: Buffer
-  /** The sealed length the manifest tells, when the forgery consists in another one. */
+  /** The sealed length in the manifest, if that is the forgery. */
   readonly sealedBytes?: number
-  /** The true plaintext length the manifest tells, when the forgery lies in the padding. */
+  /** The plaintext length in the manifest, if the forgery is in the padding. */
   readonly plainBytes?: number
 }
 

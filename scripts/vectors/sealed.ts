@@ -6,7 +6,7 @@ export function fixedMedia(chunkBytes: number, role = 'media'): Media {
   return { key: counting(32), role, chunkBytes, salt: counting(32, 0x40), noncePrefix: counting(7, 0xa0) }
 }
 
-/** Sealed bytes of more than this are told by their SHA-256 alone. */
+/** Longer sealed bytes are given by their SHA-256 only. */
 const MAX_WRITTEN_BYTES = 16_384
 
 export function sealedVectors(): object[] {

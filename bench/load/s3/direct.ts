@@ -16,8 +16,8 @@ export function directWay({ origin, partBytes, parallel, owner }: WayOptions): W
     // Every part of a real media is another one, so each is hashed.
     const md5 = Buffer.from(await hashing.md5(body)).toString('base64')
     const json = { sizeBytes: partBytes, md5 }
-    const answer = await ask({ method: 'POST', url: `${upload}/parts/${index}/direct`, json })
-    const { url, headers } = JSON.parse(answer.body) as DirectAddress
+    const response = await ask({ method: 'POST', url: `${upload}/parts/${index}/direct`, json })
+    const { url, headers } = JSON.parse(response.body) as DirectAddress
     await exchange({ method: 'PUT', url, headers, body })
     await ask({ method: 'POST', url: `${upload}/parts/${index}/stored`, json })
   }
@@ -29,8 +29,8 @@ export function directWay({ origin, partBytes, parallel, owner }: WayOptions): W
     async download(name, parts) {
       for (let first = 0; first < parts;) {
         const json = { start: first * partBytes, end: parts * partBytes }
-        const answer = await ask({ method: 'POST', url: `${origin}/v1/media/${name}/direct`, json })
-        const read = JSON.parse(answer.body) as DirectRead
+        const response = await ask({ method: 'POST', url: `${origin}/v1/media/${name}/direct`, json })
+        const read = JSON.parse(response.body) as DirectRead
         await inLanes(read.parts.length, parallel, async at => {
           const { url = '', headers = {} } = read.parts[at] ?? {}
           await exchange({ method: 'GET', url, headers, expectedBytes: partBytes })

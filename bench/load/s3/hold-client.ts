@@ -1,7 +1,7 @@
 /**
- * Keeps uploads and downloads of large media in flight, each on a connection of its own, each as fast as it can. An upload
- * is given up after a few parts and begun anew: nobody needs room for all of them. Prints `in flight` once every transfer
- * has moved its first bytes, and on SIGTERM what has been moved since; then ends.
+ * Keeps uploads and downloads of large media in flight, each on a connection of its own, each as fast as it can. An
+ * upload is aborted after a few parts and started again, so that the disk need not hold all of them. Prints `in flight`
+ * once every transfer has moved its first bytes, and on SIGTERM what has been moved since; then ends.
  */
 import { connect } from 'node:net'
 

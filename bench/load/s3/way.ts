@@ -1,4 +1,4 @@
-/** A way between a client and an S3 service: media of parts of equal size, some of them on their way at once. */
+/** A way between a client and an S3 service: media of parts of equal size, some of them in flight at the same time. */
 import { once } from 'node:events'
 
 import { undiciTransport } from '../../../src/client/node/transport/undici-transport.ts'
@@ -23,7 +23,7 @@ export interface WayOptions {
   readonly owner: string
 }
 
-/** The bytes of every part: nobody can compress them. */
+/** The bytes of every part; they are incompressible. */
 export const partOf = (partBytes: number): Buffer<ArrayBuffer> => randomFill(partBytes, 17)
 
 /** Calls `work` for 0 to `count` − 1, `parallel` at once. */
@@ -45,21 +45,21 @@ export interface Exchange {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array<ArrayBuffer>
-  /** Length of the answer's body, which is thrown away. */
+  /** Length of the response body, which is discarded. */
   readonly expectedBytes?: number
 }
 
-/** One request on a connection that stays. @throws unless the answer is a 2xx of the expected length */
+/** One request on a connection that stays. @throws unless the response is a 2xx of the expected length */
 export async function exchange({ expectedBytes, headers = {}, ...request }: Exchange): Promise<void> {
-  const answer = await transport.request({
+  const response = await transport.request({
     ...request,
     headers,
     signal: NEVER,
     stallTimeoutMs: STALL_TIMEOUT_MS,
   })
   let receivedBytes = 0
-  for await (const piece of answer.body) receivedBytes += piece.byteLength
-  if (answer.status >= 300) throw new Error(`${request.method} answered ${answer.status}`)
+  for await (const piece of response.body) receivedBytes += piece.byteLength
+  if (response.status >= 300) throw new Error(`${request.method} got ${response.status}`)
   if (expectedBytes !== undefined && receivedBytes !== expectedBytes) {
     throw new Error(`${receivedBytes} bytes came instead of ${expectedBytes}`)
   }
