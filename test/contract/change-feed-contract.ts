@@ -15,7 +15,7 @@ const LONG_MS = 60_000
 export function changeFeedContract(open: () => Promise<ChangeFeeds>): void {
   const ends = (feeds: ChangeFeeds['feeds']) => ({ here: feeds[0], there: feeds.at(-1) ?? feeds[0] })
 
-  test('wakes everyone who waits on a topic, and nobody else', async () => {
+  test('wakes all listeners of a topic, and no others', async () => {
     await using world = await open()
     const { here, there } = ends(world.feeds)
     using first = here.listen('a')
@@ -27,7 +27,7 @@ export function changeFeedContract(open: () => Promise<ChangeFeeds>): void {
     expect(world.mayWakeTooMany || !(await other.next(1, steady()))).toBe(true)
   })
 
-  test('does not miss what was announced between listening and waiting, and tells it once', async () => {
+  test('does not miss an announcement between listening and waiting, and reports it once', async () => {
     await using world = await open()
     const { here, there } = ends(world.feeds)
     using listener = there.listen('a')
@@ -51,7 +51,7 @@ export function changeFeedContract(open: () => Promise<ChangeFeeds>): void {
     await expect(listener.next(LONG_MS, controller.signal)).rejects.toBe(reason)
   })
 
-  test('hears nothing once it is disposed, and tells whoever still waits', async () => {
+  test('receives nothing once it is disposed, and a pending wait ends', async () => {
     await using world = await open()
     const { here, there } = ends(world.feeds)
     const listener = there.listen('a')
@@ -61,7 +61,7 @@ export function changeFeedContract(open: () => Promise<ChangeFeeds>): void {
     expect(await waiting).toBe(false)
   })
 
-  test('goes on for those who came after the last one left', async () => {
+  test('serves listeners that come after the last one left', async () => {
     await using world = await open()
     const { here, there } = ends(world.feeds)
     there.listen('a')[Symbol.dispose]()

@@ -19,8 +19,8 @@ export function rateLimiterContract(open: () => Promise<RateLimiters>): void {
     const { limiters } = world
     const rate = { perSecond: NEVER_AGAIN, burst: 100 }
     const take = async (index: number) => (limiters[index % limiters.length] ?? limiters[0]).take('a', 1, rate)
-    const answers = await Promise.all(Array.from({ length: 300 }, (_, index) => take(index)))
-    expect(answers.filter(({ ok }) => ok)).toHaveLength(100)
+    const takes = await Promise.all(Array.from({ length: 300 }, (_, index) => take(index)))
+    expect(takes.filter(({ ok }) => ok)).toHaveLength(100)
     for (const limiter of limiters) expect((await limiter.take('a', 1, rate)).ok).toBe(false)
   })
 
@@ -49,7 +49,7 @@ export function rateLimiterContract(open: () => Promise<RateLimiters>): void {
     expect([await take('d', 50), await take('d', 50)]).toEqual([true, false])
   })
 
-  test('streams that pause as they are told share the rate, whatever their chunks', async () => {
+  test('streams that pause as long as they must share the rate, whatever their chunks', async () => {
     await using world = await open()
     const { limiters } = world
     const rate = { perSecond: 100_000, burst: 20_000 }
@@ -69,7 +69,7 @@ export function rateLimiterContract(open: () => Promise<RateLimiters>): void {
     await Promise.all(chunks.map((chunk, index) => stream(limiters[index % limiters.length] ?? limiters[0], chunk)))
     // Timers may fire a moment early.
     expect(mostOver).toBeLessThanOrEqual(rate.perSecond / 500)
-    // And nobody starves: far more than the burst has moved.
+    // No stream starves: far more than the burst has moved.
     expect(moved).toBeGreaterThan(1.5 * rate.burst)
   })
 }

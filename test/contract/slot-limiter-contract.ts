@@ -25,7 +25,7 @@ export const slotRequest = (changes: Partial<SlotRequest> = {}): SlotRequest => 
 })
 const turn = () => new Promise<void>(resolve => void setImmediate(resolve))
 
-/** How many slots there are for the asking once all are free; they are given back. */
+/** How many slots are granted without queueing once all are free; they are released. */
 export async function takeable(slots: NodeSlotLimiter, request: SlotRequest): Promise<number> {
   const taken: TransferSlot[] = []
   await allAreBack(slots, request)
@@ -37,7 +37,7 @@ export async function takeable(slots: NodeSlotLimiter, request: SlotRequest): Pr
   return taken.length
 }
 
-/** What another node has given back is on its way for a moment. */
+/** Releases of another node may be in flight. */
 async function allAreBack(slots: NodeSlotLimiter, { clientId, direction }: SlotRequest): Promise<void> {
   await eventually('no slot is held', async () => (await slots.held(clientId, direction)) === 0)
 }
@@ -104,7 +104,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       }
     })
 
-    test('those who wait are served in the order they came', async () => {
+    test('queued requests are served in order of arrival', async () => {
       await using world = await open()
       const [first] = world.limiters
       const held = await first.acquire(slotRequest({ cap: 1 }), NEVER)
@@ -119,7 +119,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
         }
         all.push(one())
         expect(slots.waiting('download')).toBe(before + 1)
-        // It stands in line before the next one comes.
+        // The request is queued before the next one is sent.
         await slots.held('subject:a', 'download')
       }
       held[Symbol.dispose]()
@@ -129,7 +129,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
   })
 
   describe('refusals', () => {
-    test('one more than the line holds is refused at once, and says which limit', async () => {
+    test('one more than the queue holds is refused at once, and names the limit', async () => {
       await using world = await open()
       const [first] = world.limiters
       const last = world.limiters.at(-1) ?? first
@@ -144,7 +144,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       ;(await waiting)[Symbol.dispose]()
     })
 
-    test('who waits too long is refused, and takes no slot afterwards', async () => {
+    test('a request that waits too long is refused, and takes no slot afterwards', async () => {
       await using world = await open()
       const [first] = world.limiters
       const last = world.limiters.at(-1) ?? first
@@ -155,7 +155,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       expect(await takeable(last, slotRequest({ direction: 'upload', cap: 1 }))).toBe(1)
     })
 
-    test('a caller who has gone already gets nothing, and one who goes leaves the line', async () => {
+    test('an aborted request gets no slot, and one aborted later leaves the queue', async () => {
       await using world = await open()
       const [slots] = world.limiters
       const reason = new Error('gone')
@@ -173,7 +173,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
   })
 
   describe('reload', () => {
-    test('a lowered cap takes nothing away and holds for those who come', async () => {
+    test('a lowered cap takes no slot away and applies to new requests', async () => {
       await using world = await open()
       const [slots] = world.limiters
       const held = await Promise.all(Array.from({ length: 4 }, () => slots.acquire(slotRequest({ cap: 4 }), NEVER)))
@@ -187,7 +187,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       ;(await late)[Symbol.dispose]()
     })
 
-    test('a raised cap holds for those who wait already, as soon as one more comes', async () => {
+    test('a raised cap applies to queued requests as soon as one more is sent', async () => {
       await using world = await open()
       const [slots] = world.limiters
       const held = await slots.acquire(slotRequest({ cap: 1 }), NEVER)
@@ -222,7 +222,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       expect(slots.inFlight('download')).toBe(1)
     })
 
-    test('closing refuses those who wait and who come; what runs goes on', async () => {
+    test('closing refuses queued and new requests; held slots stay held', async () => {
       await using world = await open()
       const [slots] = world.limiters
       const held = await slots.acquire(slotRequest({ cap: 1 }), NEVER)
@@ -233,7 +233,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       expect(held.signal.aborted).toBe(false)
     })
 
-    test('a revoked credential loses its slots and its places in line', async () => {
+    test('a revoked credential loses its slots and its positions in the queue', async () => {
       const live = createLiveConfig(parseConfig({}))
       using sessions = createSessions(live)
       await using world = await open(sessions)

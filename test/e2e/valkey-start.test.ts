@@ -44,8 +44,8 @@ async function lineWith(change: (url: URL) => void): Promise<string> {
 
 describe('a wrong address of Valkey ends the start with one line that names it', () => {
   it.each<[string, (url: URL) => void, string]>([
-    ['nobody listens', url => (url.port = '9'), 'Valkey at 127.0.0.1:9 refuses connections'],
-    ['no such host', url => (url.hostname = 'nowhere.invalid'), 'has a name that nobody knows'],
+    ['a closed port', url => (url.port = '9'), 'Valkey at 127.0.0.1:9 refuses connections'],
+    ['no such host', url => (url.hostname = 'nowhere.invalid'), 'has a host name that cannot be resolved'],
     ['a wrong password', url => (url.password = WRONG), 'refuses the user or password'],
     ['no password', url => (url.password = ''), 'needs a password'],
     ['no such database', url => (url.pathname = '/9999'), 'cannot be used'],
@@ -64,7 +64,7 @@ describe('a wrong address of Valkey ends the start with one line that names it',
   })
 })
 
-it('one that never answers is not waited for', async () => {
+it('one that never responds is not waited for', async () => {
   const silent = createServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
@@ -72,8 +72,8 @@ it('one that never answers is not waited for', async () => {
   silent.close()
 })
 
-it('one that is older than version 6 is told as that', async () => {
-  // As Redis 5 answers the first command of a connection.
+it('one that is older than version 6 is reported as that', async () => {
+  // As Redis 5 responds to the first command of a connection.
   const old = createServer(socket => {
     socket.on('error', () => undefined)
     socket.on('data', () => socket.write('-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n'))

@@ -32,7 +32,7 @@ describe('several processes on one machine, files and SQLite', () => {
       limits: { shared: 'valkey', valkey: { url, prefix: `workers-${process.pid}:`, leaseTtl: '2s' } },
       tiers: { default: { concurrentDownloads: CAP, downloadBytesPerSecond: '400kB', queue: 0 } },
     })
-    await until('all is told', () => serving.running.stdout().includes('Metrics'))
+    await until('it announces its addresses', () => serving.running.stdout().includes('Metrics'))
     adminUrl = /http:\/\/127\.0\.0\.1:\d+$/m.exec(serving.running.stdout().split('Metrics')[1] ?? '')?.[0] ?? ''
     api = createApi(serving.url)
   })
@@ -58,8 +58,8 @@ describe('several processes on one machine, files and SQLite', () => {
     expect(workers()).toHaveLength(2)
     const { mediaId } = await api.store(bytes)
     const before = await metric('sealift_transfer_bytes_total{direction="download"}')
-    const answers = await Promise.all(Array.from({ length: CAP }, () => api.read(mediaId)))
-    for (const answer of answers) expect(answer.body.equals(bytes)).toBe(true)
+    const responses = await Promise.all(Array.from({ length: CAP }, () => api.read(mediaId)))
+    for (const response of responses) expect(response.body.equals(bytes)).toBe(true)
     // One page for both.
     expect((await metric('sealift_transfer_bytes_total{direction="download"}')) - before).toBe(CAP * bytes.length)
     expect(await metric('sealift_storage_blobs')).toBe(1)
@@ -69,20 +69,20 @@ describe('several processes on one machine, files and SQLite', () => {
   it('share the token of their user, and a queue of connections that wait', async () => {
     const token = localTokenOf(serving.url)
     expect(token).toMatch(/^sealift_/)
-    const answers = await Promise.all(Array.from({ length: 8 }, () => createApi(serving.url).call('limits', {})))
-    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200))
+    const responses = await Promise.all(Array.from({ length: 8 }, () => createApi(serving.url).call('limits', {})))
+    expect(responses.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200))
     expect((await createApi(serving.url, { token: null }).call('limits', {})).status).toBe(401)
     expect(await acceptQueueOf(serving.url)).toBe(Math.min(4096, systemAcceptQueue()))
   })
 
   it('keep a cap together', async () => {
     const { mediaId } = await api.store(bytes)
-    const answers = await Promise.all(Array.from({ length: 8 }, () => api.read(mediaId)))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(CAP)
-    expect(answers.filter(({ code }) => code === 'too_many_downloads')).toHaveLength(8 - CAP)
+    const responses = await Promise.all(Array.from({ length: 8 }, () => api.read(mediaId)))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(CAP)
+    expect(responses.filter(({ code }) => code === 'too_many_downloads')).toHaveLength(8 - CAP)
   })
 
-  it('forget a media at once when another process ends it', async () => {
+  it('forget a media item at once when another process ends it', async () => {
     const owner = 'a-secret-of-the-owner-of-it'
     const own = createApi(serving.url, { owner })
     for (let round = 0; round < 4; round += 1) {
@@ -113,7 +113,7 @@ describe('several processes on one machine, files and SQLite', () => {
     )
   })
 
-  it('that have just been started are told of a reload when they can hear it, and live', async () => {
+  it('that have just been started are signalled to reload once they listen, and survive', async () => {
     const before = workers()
     process.kill(before[0] ?? 0, 'SIGKILL')
     const started = () => workers().find(pid => !before.includes(pid))

@@ -67,8 +67,8 @@ describe('200 requests at once under a cap', () => {
     const bytes = randomBytes(3000)
     const { mediaId } = await api.store(bytes)
     gauge.highest = 0
-    const answers = await Promise.all(Array.from({ length: 200 }, () => api.read(mediaId)))
-    expect(answers.every(({ status, body }) => status === 200 && body.equals(bytes))).toBe(true)
+    const responses = await Promise.all(Array.from({ length: 200 }, () => api.read(mediaId)))
+    expect(responses.every(({ status, body }) => status === 200 && body.equals(bytes))).toBe(true)
     expect(gauge.highest).toBe(CAP)
     await eventually('all slots are free', () => idle(api))
   })
@@ -89,8 +89,8 @@ describe('200 requests at once under a cap', () => {
   ])('never more uploads of %s than the cap, and all complete', async (_, send) => {
     const { gauge, server, api } = await setUp()
     await using _server = server
-    const answers = await Promise.all(Array.from({ length: 200 }, () => send(api)))
-    expect(answers.every(({ status }) => status < 300)).toBe(true)
+    const responses = await Promise.all(Array.from({ length: 200 }, () => send(api)))
+    expect(responses.every(({ status }) => status < 300)).toBe(true)
     expect(gauge.highest).toBe(CAP)
     await eventually('all slots are free', () => idle(api))
   })
@@ -104,7 +104,7 @@ describe('a queue', () => {
     await using running = await RawConnection.open(server.url)
     running.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
     await eventually('it holds the slot', async () => (await limitsOf(api)).usage.downloads === 1)
-    // Whichever comes first stands in line, for longer than this test may take.
+    // The first request stays in the queue for longer than this test may take.
     const stop = new AbortController()
     const others = [1, 2].map(() => api.call('readMedia', { mediaId }, { signal: stop.signal }))
     expect(await Promise.race(others)).toMatchObject({
@@ -118,15 +118,15 @@ describe('a queue', () => {
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  test('is waited in for so long, then refused', async () => {
+  test('refuses a request after its queue timeout', async () => {
     await using server = await startTestServer(tier({ concurrentUploads: 1, queueWait: '50ms' }))
     const api = createApi(server.url)
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using holder = await RawConnection.open(server.url)
     holder.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`).write('a')
     await eventually('it holds the slot', async () => (await limitsOf(api)).usage.uploads === 1)
-    const answer = await api.call('storeMedia', {}, { body: randomBytes(100), headers: OCTETS })
-    expect(answer).toMatchObject({ status: 429, code: 'too_many_uploads', json: { limit: 'concurrentUploads' } })
+    const response = await api.call('storeMedia', {}, { body: randomBytes(100), headers: OCTETS })
+    expect(response).toMatchObject({ status: 429, code: 'too_many_uploads', json: { limit: 'concurrentUploads' } })
   })
 })
 
@@ -164,15 +164,15 @@ describe('a slot', () => {
   })
 
   test('is free again when the disk fails', async () => {
-    const failing = () => Promise.reject(new SealiftError('unavailable', 'The disk does not answer'))
+    const failing = () => Promise.reject(new SealiftError('unavailable', 'The disk does not respond'))
     await using server = await startTestServer(tier({ concurrentUploads: 2 }), {
       wrap: stores => ({ ...stores, blobs: replaceMethods(stores.blobs, { putPart: failing }) }),
     })
     const api = createApi(server.url)
     const before = await limitsButRows(api)
     const send = () => api.call('storeMedia', {}, { body: randomBytes(100), headers: OCTETS })
-    const answers = await Promise.all(Array.from({ length: 10 }, send))
-    expect(answers.every(({ code }) => code === 'unavailable')).toBe(true)
+    const responses = await Promise.all(Array.from({ length: 10 }, send))
+    expect(responses.every(({ code }) => code === 'unavailable')).toBe(true)
     expect(await limitsButRows(api)).toEqual(before)
   })
 

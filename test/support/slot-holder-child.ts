@@ -1,5 +1,5 @@
 /**
- * A node of its own process, to be paused or killed: holds slots of one client and tells what becomes of them.
+ * A node of its own process, to be paused or killed: holds slots of one client and prints when they are taken away.
  * Arguments: URL, prefix, lease in ms, cap, slots to hold. Lines: `held N`, then `lost` for each that is taken away.
  */
 import { joinCluster } from '../../src/server/cluster/cluster-node.ts'

@@ -17,10 +17,13 @@ export interface ChangeListener extends Disposable {
 }
 
 export const blobTopic = (blobId: string): string => `blob/${blobId}`
+
 /** The part was stored. */
 export const partTopic = (uploadId: string, index: number): string => `part/${uploadId}/${index}`
+
 /** The upload was completed or aborted. */
 export const uploadTopic = (uploadId: string): string => `upload/${uploadId}`
+
 export const parcelTopic = (parcelId: string): string => `parcel/${parcelId}`
 
 /** The feed is a hint: a follower looks again after this long even without an announcement. */

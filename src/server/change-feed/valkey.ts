@@ -1,6 +1,6 @@
 /**
- * Wakes listeners on all nodes. Every node subscribes to one channel; a message names the topics that changed, hashed so
- * that Valkey reveals no id.
+ * Wakes listeners on all nodes. Every node subscribes to one channel; a message names the topics that changed, hashed
+ * so that Valkey reveals no id.
  *
  * [Note: lost messages] A message may be lost when a connection breaks, or late when the server hangs. While it has
  * listeners, a node therefore sends a PING twelve times a second. Until the response comes, all its listeners are woken
@@ -70,7 +70,7 @@ class ValkeyChangeFeed implements ChangeFeed, Disposable {
     this.#unpublished.add(isTooMuch ? ALL_TOPICS : topic)
   }
 
-  /** Topics announced while a message is in flight go out with the next one; topics of a failed message are retained. */
+  /** Topics announced while a message is in flight go out with the next one; those of a failed message are retained. */
   async #publishAll(): Promise<void> {
     if (this.#isPublishing) return
     this.#isPublishing = true

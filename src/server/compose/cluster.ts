@@ -1,4 +1,4 @@
-/** What a process does differently because others share its stores: it agrees with them on time, work and settings. */
+/** What the nodes of a cluster agree on: the time, which of them sweeps, and settings. */
 import { randomBytes } from 'node:crypto'
 
 import { newId } from '../../protocol/ids.ts'
@@ -10,7 +10,7 @@ import { followDatabaseClock } from '../records/database-clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
 import { SweepLock } from '../upkeep/sweep-lock.ts'
 
-/** Nodes whose clocks differ go by the clock of the database they share. */
+/** Nodes of a cluster use the clock of their shared database, since their own clocks may differ. */
 export async function openClock(
   { records: { kind } }: ServerConfig,
   records: RecordStore,
@@ -20,8 +20,8 @@ export async function openClock(
 }
 
 /**
- * What one step of a sweep may take: the lease is renewed between two. A node that is killed while it holds the lease
- * keeps the others from sweeping for so long beyond the time between two sweeps.
+ * Longest time of one step of a sweep: the lock is renewed between steps. A node that is killed while it holds the lock
+ * delays the next sweep by this much.
  */
 const SWEEP_STEP_MS = 15_000
 

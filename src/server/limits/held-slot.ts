@@ -1,4 +1,4 @@
-/** What the slot limiters of `memory/` and `valkey/` share: a held slot, the guess when one will be free, the refusals. */
+/** What the slot limiters of `memory/` and `valkey/` share: a held slot, an estimate of the wait, the refusals. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { SlotRequest, TransferSlot } from './limiter.ts'
 

@@ -1,6 +1,6 @@
 /**
- * The ports of the limits that hold while a transfer or request runs. The adapters in `memory/` serve one node, those in
- * `valkey/` serve a cluster. Quotas (bytes, pending uploads) are exact and live in the record store.
+ * The ports of the limits that apply while a transfer or request runs. The adapters in `memory/` serve one node, those
+ * in `valkey/` serve a cluster. Quotas (bytes, pending uploads) are exact and live in the record store.
  */
 
 import type { Credential } from '../access/caller.ts'
@@ -29,7 +29,8 @@ export interface SlotRequest {
 export interface SlotLimiter {
   /**
    * Resolves with a slot; first come, first served when all are held.
-   * @throws too_many_uploads or too_many_downloads (context: limit, value, remaining 0, retryAfterSeconds); the signal's reason
+   * @throws too_many_uploads, too_many_downloads (context: limit, value, remaining 0, retryAfterSeconds),
+   *   shutting_down; the signal's reason
    */
   acquire(request: SlotRequest, signal: AbortSignal): Promise<TransferSlot>
   /** Slots held now by a client, on all nodes. */

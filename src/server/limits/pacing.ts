@@ -20,8 +20,8 @@ export function bytesPerSecond({ tier, direction }: Pick<PacedTransfer, 'tier' |
 }
 
 /**
- * How a transfer is charged; `null` when its tier has no byte rate. All transfers of a client in one direction share the
- * rate. A transfer keeps the rate that is configured when it begins. One second's worth may move at once.
+ * How a transfer is charged; `null` when its tier has no byte rate. All transfers of a client in one direction share
+ * the rate. A transfer keeps the rate that is configured when it begins. One second's worth may move at once.
  */
 export function chargeFor(rates: RateLimiter, { clientId, tier, direction }: PacedTransfer): Charge | null {
   const perSecond = bytesPerSecond({ tier, direction })

@@ -17,7 +17,7 @@ type FromWorker =
   | { readonly event: 'listening'; readonly url: string }
   | { readonly event: 'report'; readonly id: number; readonly report: WorkerReport }
 
-/** Longer than a worker waits for the probe of a store: a worker that is well must be able to report a store that hangs. */
+/** Longer than a worker waits for the probe of a store, so that a healthy worker can report a store that hangs. */
 const REPORT_TIMEOUT_MS = 8000
 
 /**

@@ -34,7 +34,7 @@ describe('opening', () => {
     await expect(openValkeyLink({ url: `redis://${host}`, prefix: 'p:' })).rejects.toThrow('needs a password')
   })
 
-  test('fails where nobody listens, and where nobody answers', async () => {
+  test('fails on a closed port, and without a response', async () => {
     const silent = createServer(socket => socket.resume()).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const address = silent.address()
@@ -58,7 +58,7 @@ describe('opening', () => {
 })
 
 describe('a link', () => {
-  test('that gets no response in time fails the call, tells it once, and comes back by itself', async () => {
+  test('that gets no response in time fails the call, reports it once, and reconnects by itself', async () => {
     await using valkey = await startValkey({ password: PASSWORD })
     const told: string[] = []
     const { url } = valkey.facts
@@ -157,14 +157,14 @@ describe('nodes', () => {
     await using node = await joinCluster({ url: valkey.facts.url, prefix: 'p:', commandTimeoutMs: 1000, events })
     expect(node.phase).toBe('joined')
     await valkey.kill()
-    await eventually('it goes on alone', () => node.phase === 'partitioned')
+    await eventually('it is partitioned', () => node.phase === 'partitioned')
     await valkey.restart()
     await eventually('it is back', () => node.phase === 'joined')
     expect(told).toEqual(['lost', 'back'])
     expect(node.nodes).toBe(1)
   })
 
-  test('go on alone when the link comes up again and again but never works', async () => {
+  test('are partitioned when the link reconnects again and again but never works', async () => {
     await using valkey = await startValkey()
     const told: string[] = []
     const events = { lost: () => told.push('lost'), back: () => told.push('back') }
@@ -175,8 +175,8 @@ describe('nodes', () => {
     const downs: string[] = []
     node.link.watch({ up: () => (ups += 1), down: ({ message }) => downs.push(message) })
     await valkey.command('ACL', 'SETUSER', 'default', '-eval', '-evalsha')
-    await eventually('the refusal is told', () => downs.some(reason => reason.includes('does not allow')))
-    await eventually('it goes on alone', () => node.phase === 'partitioned')
+    await eventually('the refusal is reported', () => downs.some(reason => reason.includes('does not allow')))
+    await eventually('it is partitioned', () => node.phase === 'partitioned')
     const before = ups
     await eventually('the link has come up and broken again', () => ups > before + 1 && !node.link.isUp)
     expect(node.phase).toBe('partitioned')

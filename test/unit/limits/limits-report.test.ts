@@ -22,7 +22,7 @@ function reportWith(usage: Usage) {
   }
 }
 
-test('tells the limits of the tier, what is used, and what is left, as the wire contract says', async () => {
+test('holds the limits of the tier, the usage and what remains, as the wire contract says', async () => {
   const { slots, report } = reportWith({ storedBytes: 4000, storedRows: 30, reservedBytes: 500, pendingUploads: 1 })
   using _slot = await slots.acquire(
     { clientId: 'subject:a', direction: 'upload', cap: 1, queue: 0, queueWaitMs: 0 },

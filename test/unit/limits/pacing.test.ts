@@ -14,7 +14,7 @@ async function* chunks(count: number, size: number, ended?: { value: boolean }):
   }
 }
 
-/** A charge that tells how long all pauses together were. */
+/** A charge with the given pauses, and the bytes it was called with. */
 function charging(pauses: readonly number[]) {
   const charged: number[] = []
   const charge = (bytes: number) => {
@@ -49,7 +49,7 @@ describe('sources', () => {
     expect(charged).toEqual([10, 10, 10, 10])
   })
 
-  test('a pause takes the time it was told to', async () => {
+  test('a pause takes as long as the charge says', async () => {
     const began = performance.now()
     for await (const _ of paceSource(chunks(2, 1), () => 30, NEVER)) continue
     expect(performance.now() - began).toBeGreaterThan(55)

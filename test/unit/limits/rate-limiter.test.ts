@@ -117,7 +117,7 @@ describe('memory', () => {
     expect(limiter.take('a9999', 1, { perSecond: 0.001, burst: 1 }).ok).toBe(false)
   })
 
-  test('forgetting changes nothing for those who keep asking', () => {
+  test('dropping buckets changes nothing for clients in use', () => {
     fc.assert(
       fc.property(arrivals, requests => {
         const rate = { perSecond: 20, burst: 40 }

@@ -40,7 +40,7 @@ describe('a slot at once', () => {
     expect(third).not.toBeNull()
   })
 
-  test('is not had before those who stand in line, nor when the server stops', async () => {
+  test('is not granted before queued requests, nor when the server stops', async () => {
     using slots = createMemorySlotLimiter()
     const first = slots.tryAcquire(request({ cap: 1 }))
     const waiting = slots.acquire(request({ cap: 1 }), NEVER)
@@ -226,7 +226,7 @@ describe('threat 71: a revoked credential', () => {
     return { state, credential, sessions, slots, reload }
   }
 
-  test('loses its slot, and its place in line', async () => {
+  test('loses its slot, and its position in the queue', async () => {
     const { state, credential, sessions, slots, reload } = world()
     using held = await slots.acquire(request({ cap: 1, credential }), NEVER)
     const waiting = slots.acquire(request({ cap: 1, credential }), NEVER)

@@ -42,7 +42,7 @@ test.each(['kill', 'pause'] as const)(
   },
 )
 
-test('far from its limit a client is served without asking, and what is left is given back', async () => {
+test('far from its limit a client is served from credit, and unused credit is refunded', async () => {
   await using world = await twoLimiters()
   const { a, b } = world
   const rate = { perSecond: 100, burst: 1000 }
@@ -51,9 +51,9 @@ test('far from its limit a client is served without asking, and what is left is 
   // What `a` has taken ahead is there for `b` after a while: the bucket fills up to its burst again.
   let most = 0
   await eventually('all of the burst is there', async () => {
-    const answer = await b.take('x', 1000, rate)
-    most = Math.max(most, answer.ok ? 1000 : 0)
-    return answer.ok
+    const taken = await b.take('x', 1000, rate)
+    most = Math.max(most, taken.ok ? 1000 : 0)
+    return taken.ok
   })
   expect(most).toBe(1000)
 })

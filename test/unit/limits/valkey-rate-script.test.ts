@@ -31,7 +31,7 @@ interface Outcome {
   readonly waitMs: number
 }
 
-/** What the script must have answered, and the state after it. */
+/** The expected reply of the script, and the state after it. */
 function model(fullAt: number, { kind, cost, ahead }: { kind: string; cost: number; ahead: number }, rate: Rate) {
   const msPerUnit = 1000 / rate.perSecond
   if (kind === 'refund') return { ok: true, extra: 0, waitMs: 0, fullAt: Math.max(0, fullAt - cost * msPerUnit) }
@@ -69,7 +69,7 @@ test('property: takes, charges and refunds as in memory, one after the other', a
       let fullAt = 0
       for (const [index, outcome] of (await run(asked, rate)).entries()) {
         const ask = asked[index]
-        if (!ask) throw new Error('an answer to nothing')
+        if (!ask) throw new Error('a reply to no command')
         const expected = model(fullAt, ask, rate)
         // Within what rounding to whole microseconds may do; at the very edge it may fall either way.
         expect(Math.abs(outcome.waitMs - expected.waitMs)).toBeLessThan(0.1)

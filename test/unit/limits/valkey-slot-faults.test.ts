@@ -1,4 +1,4 @@
-/** What becomes of slots when nodes and Valkey fail. Each test has a Valkey of its own, since it is paused and killed. */
+/** Slots while nodes and Valkey fail. Each test has a Valkey of its own, since it is paused and killed. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
@@ -29,15 +29,15 @@ const request = (changes: Partial<SlotRequest> = {}): SlotRequest => ({
 const AT_ONCE = { queue: 0, queueWaitMs: 0 }
 
 /**
- * @param patienceMs how long a link may be silent before a node goes on alone: long where it must not
- * @param leaseTtlMs long where none may lapse, however busy the machine is: who stood still for a whole lease has lost
- *   its slots, but counts here until it runs again
+ * @param commandTimeoutMs how long a link may be silent before a node is partitioned: long where it must not be
+ * @param leaseTtlMs long where no slot may expire, however busy the machine is: a node that is blocked for a lease loses
+ *   its slots, but this test counts them until it runs again
  */
-async function twoLimiters(patienceMs = 10_000, leaseTtlMs = LEASE_MS) {
+async function twoLimiters(commandTimeoutMs = 10_000, leaseTtlMs = LEASE_MS) {
   const resources = new AsyncDisposableStack()
   const valkey = resources.use(await startValkey())
   const { nodes, prefix } = resources.use(
-    await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs, commandTimeoutMs: patienceMs }),
+    await clusterNodes(2, { url: valkey.facts.url, leaseTtlMs, commandTimeoutMs }),
   )
   const [a, b] = await Promise.all(nodes.map(node => openClusterSlots(node)))
   if (!a || !b) throw new Error('there are not two')
@@ -73,7 +73,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 describe('a node', () => {
-  test('that dies gives its slots back within a lease, and those in line get them', async () => {
+  test('that dies loses its slots within a lease, and queued requests get them', async () => {
     await using world = await twoLimiters()
     const { valkey, prefix, a } = world
     await using other = await holder(valkey.facts.url, prefix, CAP)
@@ -85,7 +85,7 @@ describe('a node', () => {
     expect(aborted(slots)).toBe(0)
   })
 
-  test('that was paused past its lease finds its slots gone, and the cap is kept', async () => {
+  test('that was paused past its lease loses its slots, and the cap is exact', async () => {
     await using world = await twoLimiters()
     const { valkey, prefix, a, b } = world
     await using other = await holder(valkey.facts.url, prefix, CAP)
@@ -98,7 +98,7 @@ describe('a node', () => {
     expect(aborted(slots)).toBe(0)
   })
 
-  test('that was paused while nobody wanted its slots has them still', async () => {
+  test('that was paused while no other node asked for its slots still holds them', async () => {
     await using world = await twoLimiters()
     const { valkey, prefix, a } = world
     await using other = await holder(valkey.facts.url, prefix, CAP)
@@ -111,7 +111,7 @@ describe('a node', () => {
 })
 
 describe('a flushed Valkey', () => {
-  test('learns what nodes hold before it grants anything', async () => {
+  test('counts what nodes hold before it grants anything', async () => {
     await using world = await twoLimiters()
     const { valkey, a, b } = world
     const slots = [...(await take(a, 4)), ...(await take(b, 2))]
@@ -122,7 +122,7 @@ describe('a flushed Valkey', () => {
     expect(aborted(slots)).toBe(0)
   })
 
-  test('keeps those in line, in order', async () => {
+  test('preserves the queue, in order', async () => {
     await using world = await twoLimiters()
     const { valkey, a, b } = world
     const slots = await take(a, CAP)
@@ -166,7 +166,7 @@ describe('a flushed Valkey', () => {
   })
 })
 
-describe('a node that starts right after Valkey has forgotten everything', () => {
+describe('a node that starts right after Valkey has lost everything', () => {
   test('by a flush, grants nothing that others hold', async () => {
     await using world = await twoLimiters()
     const { valkey, prefix, a, b } = world
@@ -180,8 +180,8 @@ describe('a node that starts right after Valkey has forgotten everything', () =>
   })
 })
 
-describe('Valkey that comes back with what it knew a while ago', () => {
-  test('grants nothing before all nodes have told what they hold', async () => {
+describe('Valkey that comes back with an old snapshot', () => {
+  test('grants nothing before all nodes have reported what they hold', async () => {
     await using resources = new AsyncDisposableStack()
     const valkey = resources.use(await startValkey())
     const proxy = resources.use(await startFlakyProxy(valkey.facts.url))
@@ -209,7 +209,7 @@ describe('Valkey that comes back with what it knew a while ago', () => {
 })
 
 describe('without Valkey', () => {
-  test('a place in line that was turned into a slot is no place in line any more', async () => {
+  test('a queued request that was granted by a partitioned node leaves the queue', async () => {
     await using world = await twoLimiters(300)
     const { valkey, nodes, prefix, a, b } = world
     const before = await take(a, CAP)
@@ -231,7 +231,7 @@ describe('without Valkey', () => {
 
   test.each([
     ['is killed', 'kill'],
-    ['stands still', 'pause'],
+    ['hangs', 'pause'],
   ] as const)(
     'that %s, what runs goes on, each node grants its share, and it is shared again by itself',
     async (_, fault) => {
@@ -255,7 +255,7 @@ describe('without Valkey', () => {
     },
   )
 
-  test('for a moment only, who asks waits, and the cap is kept', async () => {
+  test('for less than a command timeout, requests wait, and the cap is exact', async () => {
     await using world = await twoLimiters()
     const { valkey, a, b } = world
     const slots = await take(a, CAP)
@@ -268,7 +268,7 @@ describe('without Valkey', () => {
     expect(aborted(slots)).toBe(0)
   })
 
-  test('a line is served by the share of the node it stands at', async () => {
+  test('a queue is served from the share of its node', async () => {
     await using world = await twoLimiters(300)
     const { valkey, a, b } = world
     const slots = await take(a, CAP)

@@ -1,7 +1,7 @@
 /**
- * Several nodes on one Valkey, each on a line of its own, while seeded accidents happen: held against what must be so.
- * Where links may be silent for longer than any accident lasts, no node goes on alone, and the cap is exact. Where they
- * may not, nodes grant from their shares meanwhile; nothing may be left of that.
+ * Several nodes on one Valkey, each through a proxy of its own, while seeded accidents happen; their invariants hold.
+ * Where the command timeout is longer than any accident, no node is partitioned, and the cap is exact. Where it is
+ * shorter, partitioned nodes grant from their shares, and all of these slots are released in the end.
  */
 import { describe, expect, test } from 'vitest'
 
@@ -20,9 +20,9 @@ const ACCIDENTS = 14
 /** As long as any accident lasts. */
 const SILENT_MS = 500
 const LANES = 10
-const PATIENT = { leaseTtlMs: 3000, commandTimeoutMs: 20_000 }
-/** With leases so long that what comes back in time was given back, and not left to lapse. */
-const HASTY = { leaseTtlMs: 9000, commandTimeoutMs: SILENT_MS / 3 }
+const LONG_TIMEOUT = { leaseTtlMs: 3000, commandTimeoutMs: 20_000 }
+/** With leases so long that slots that come back in time were released, and did not expire. */
+const SHORT_TIMEOUT = { leaseTtlMs: 9000, commandTimeoutMs: SILENT_MS / 3 }
 const CLIENTS = ['subject:a', 'subject:b'] as const
 
 const request = (clientId: string, changes: Partial<SlotRequest> = {}): SlotRequest => ({
@@ -35,7 +35,7 @@ const request = (clientId: string, changes: Partial<SlotRequest> = {}): SlotRequ
 })
 const pause = (ms: number) => new Promise<void>(resolve => void setTimeout(resolve, ms))
 
-type Times = typeof PATIENT
+type Times = typeof LONG_TIMEOUT
 
 interface Member {
   readonly node: ClusterNode
@@ -88,7 +88,7 @@ class World implements AsyncDisposable {
     await eventually('all are joined', () => this.living.every(({ node }) => node.phase === 'joined'), 30_000)
   }
 
-  /** As a process that is killed: it tells nobody. */
+  /** As a process that is killed: it releases nothing. */
   async kill(member: Member): Promise<void> {
     member.isDead = true
     await member.node.link[Symbol.asyncDispose]()
@@ -170,7 +170,7 @@ class World implements AsyncDisposable {
       },
       async () => void (await member.slots.held(random.pick(CLIENTS), 'download')),
     ]
-    const more = this.#times === PATIENT ? this.#losses(member) : this.#refusals()
+    const more = this.#times === LONG_TIMEOUT ? this.#losses(member) : this.#refusals()
     await random.pick([...accidents, ...more])()
   }
 
@@ -193,7 +193,7 @@ class World implements AsyncDisposable {
     ]
   }
 
-  /** Valkey is there, and answers with errors for longer than a link may be silent. */
+  /** Valkey runs, but returns errors for longer than the command timeout. */
   #refusals(): readonly (() => Promise<void>)[] {
     const valkey = this.#valkey
     const during = async (begin: readonly string[], end: readonly string[]) => {
@@ -229,10 +229,10 @@ async function run(seed: number, times: Times) {
     await world.accident()
   }
   world.isOver = true
-  const left = pause(30_000).then(() => 'some never got an answer')
-  const ended = await Promise.race([left, Promise.all(lanes).then(() => 'all were answered')])
+  const left = pause(30_000).then(() => 'some never got a response')
+  const ended = await Promise.race([left, Promise.all(lanes).then(() => 'all were decided')])
   await world.allJoined()
-  const backWithinMs = times === PATIENT ? 15_000 : (times.leaseTtlMs * 2) / 3
+  const backWithinMs = times === LONG_TIMEOUT ? 15_000 : (times.leaseTtlMs * 2) / 3
   for (const clientId of CLIENTS) {
     for (const { slots } of world.living)
       await eventually('no slot is held', async () => (await slots.held(clientId, 'download')) === 0, backWithinMs)
@@ -249,9 +249,9 @@ describe('slots of several nodes through accidents', () => {
   test.each(seeds)(
     'seed %d: never over the cap, none lost, all served, all back, no key without an end',
     async seed => {
-      const { most, served, lost, failed, ended, endless } = await run(seed, PATIENT)
+      const { most, served, lost, failed, ended, endless } = await run(seed, LONG_TIMEOUT)
       expect({ ended, lost, failed: [...failed], endless }).toEqual({
-        ended: 'all were answered',
+        ended: 'all were decided',
         lost: 0,
         failed: [],
         endless: ['model:slots:meta'],
@@ -266,9 +266,9 @@ describe('slots of several nodes through accidents', () => {
   test.each(seeds)(
     'seed %d, with links that are given up soon: never over twice the cap, all served, all back, no key without an end',
     async seed => {
-      const { most, failed, ended, endless } = await run(seed, HASTY)
+      const { most, failed, ended, endless } = await run(seed, SHORT_TIMEOUT)
       expect({ ended, failed: [...failed], endless }).toEqual({
-        ended: 'all were answered',
+        ended: 'all were decided',
         failed: [],
         endless: ['model:slots:meta'],
       })

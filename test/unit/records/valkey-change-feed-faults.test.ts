@@ -1,4 +1,4 @@
-/** A feed that may have missed something wakes everyone: nobody waits for long for what cannot be heard. */
+/** A feed that may have lost messages wakes all listeners. */
 import { expect, test } from 'vitest'
 
 import { openValkeyChangeFeed } from '../../../src/server/change-feed/valkey.ts'
@@ -34,7 +34,7 @@ test.each(['kill', 'pause'] as const)('who listens while Valkey is away (%s) loo
   expect(await listener.next(LONG_MS, steady())).toBe(true)
 })
 
-test('what was announced while the link was down is told when it is back', async () => {
+test('topics announced while the link was down are published when it is back', async () => {
   await using world = await twoFeeds()
   const { valkey, nodes, a, b } = world
   await valkey.kill()
@@ -45,12 +45,12 @@ test('what was announced while the link was down is told when it is back', async
   expect(await listener.next(LONG_MS, steady())).toBe(true)
 })
 
-test('a message tells no id', async () => {
+test('a message reveals no id', async () => {
   await using world = await twoFeeds()
   const { nodes, a } = world
   const messages: string[] = []
   await nodes[1]?.link.subscribe('changes', message => messages.push(message))
   a.announce('parcel/aaaaaaaaaaaaaaaaaaaaaaaaaa')
-  await eventually('it is told', () => messages.length > 0)
+  await eventually('it is published', () => messages.length > 0)
   expect(messages.join(' ')).not.toContain('aaaaaa')
 })

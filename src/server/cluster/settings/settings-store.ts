@@ -42,7 +42,10 @@ redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
 `)
 
-/** KEYS: tiers, revoked. ARGV: since. Returns: now, the tiers if they are newer, fingerprints revoked since, 1 if anything changed. */
+/**
+ * KEYS: tiers, revoked. ARGV: since.
+ * Returns: now, the tiers if they are newer, fingerprints revoked since, 1 if anything changed.
+ */
 const READ = defineScript(`${NOW}
 local facts = redis.call('HMGET', KEYS[1], 'at', 'tiers', 'told')
 local since = tonumber(ARGV[1])

@@ -1,8 +1,8 @@
 /**
  * Request and byte rates of all nodes together, counted in Valkey: see rate-script.ts for the arithmetic.
  *
- * [Note: credit] A node takes about a tenth of a second's worth in advance, as credit, and serves later calls from it in
- * the same turn. Credit is taken before it is used, so the rate is never exceeded; unused credit is refunded soon.
+ * [Note: credit] A node takes about a tenth of a second's worth in advance, as credit, and serves later calls from it
+ * in the same turn. Credit is taken before it is used, so the rate is never exceeded; unused credit is refunded soon.
  * Requests are credited only while the bucket is more than half full: near the limit each one is counted.
  *
  * While Valkey is away, each node limits to its share in its own memory: the rate divided by the known nodes.

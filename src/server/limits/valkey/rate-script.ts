@@ -1,6 +1,6 @@
 /**
- * Rates in Valkey: the arithmetic of memory/rate-limiter.ts by the server's clock, in microseconds. A key stores the time
- * at which its bucket is full again, and expires then.
+ * Rates in Valkey: the arithmetic of memory/rate-limiter.ts by the server's clock, in microseconds. A key stores the
+ * time at which its bucket is full again, and expires then.
  *
  * KEYS: the buckets. ARGV: five per command: kind, cost, credit, units per second, burst.
  * - `take`: `cost` if it is available, and up to `credit` more while the bucket is more than half full.

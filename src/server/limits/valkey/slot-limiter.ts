@@ -1,8 +1,8 @@
 /**
  * Transfer slots of all nodes together, counted in Valkey: slot-script.ts says what Valkey stores.
  *
- * Exact while nodes reach Valkey: one script grants. A heartbeat renews each hold of a node by its id; a hold that is not
- * renewed within a lease expires, and a node that learns that its hold has expired ends the transfer.
+ * Exact while nodes reach Valkey: one script grants. A heartbeat renews each hold of a node by its id. A hold that is
+ * not renewed within a lease expires, and a node that learns that its hold has expired ends the transfer.
  * While Valkey is away, held slots stay held, and each node grants from its share of the cap (partition-fallback.ts).
  */
 import { raceAbort } from '../../../common/abort-race.ts'

@@ -84,8 +84,8 @@ export interface QueueTimeout {
 }
 
 /**
- * Refuses a request after `queueWaitMs` in the queue. `queueWaitMs` limits queueing only; a request already sent to Valkey
- * is bounded by `graceMs`. Dispose the result when the slot is granted.
+ * Refuses a request after `queueWaitMs` in the queue. `queueWaitMs` limits queueing only; a request already sent to
+ * Valkey is bounded by `graceMs`. Dispose the result when the slot is granted.
  */
 export function startQueueTimeout(hold: SlotHold, { graceMs, refuse }: QueueTimeout): Disposable {
   const onTimeout = () => {

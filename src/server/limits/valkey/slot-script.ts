@@ -1,7 +1,7 @@
 /**
- * Slots in Valkey. A slot is a hold: an id in the sorted set `held` of its client, with the time (of the server) at which
- * it expires unless its node renews it. Queued requests are in `waiting`, by time of arrival. An id is never used again,
- * so renewing or releasing an expired hold affects no other.
+ * Slots in Valkey. A slot is a hold: an id in the sorted set `held` of its client, with the time (of the server) at
+ * which it expires unless its node renews it. Queued requests are in `waiting`, by time of arrival. An id is never used
+ * again, so renewing or releasing an expired hold affects no other.
  *
  * [Note: settling] After a flush or a restart Valkey knows nothing of the slots that nodes hold, or only what an old
  * snapshot or a lagging replica holds. The first call detects that: there is no generation, or one of another server (a
