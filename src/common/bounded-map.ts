@@ -1,4 +1,6 @@
-/** A map of at most `capacity` entries: a new key beyond them drops the oldest. Setting a key again makes it the newest. */
+/**
+ * A map of at most `capacity` entries: a new key beyond them drops the oldest. Setting a key again makes it the newest.
+ */
 export class BoundedMap<K, V> {
   readonly #capacity: number
   /** Oldest first. */

@@ -26,7 +26,7 @@ export class RefCounts<K, V> {
     return this.#entries.get(key)?.value
   }
 
-  /** @param isUsable whether a value in use may be shared; else `make` replaces it, and its users keep what they have */
+  /** @param isUsable whether a value in use may be shared; else `make` replaces it, and its users retain it */
   acquire(key: K, make: () => V, isUsable: (value: V) => boolean = () => true): Ref<V> {
     const known = this.#entries.get(key)
     const entry = known && isUsable(known.value) ? known : this.#add(key, make())
@@ -40,7 +40,7 @@ export class RefCounts<K, V> {
     return { value: entry.value, release }
   }
 
-  /** The next user of `key` makes a new value. Those who use `value` now keep it. */
+  /** The next user of `key` makes a new value. Its current users retain `value`. */
   retire(key: K, value: V): void {
     if (this.#entries.get(key)?.value === value) this.#entries.delete(key)
   }

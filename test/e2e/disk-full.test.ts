@@ -81,6 +81,20 @@ describe('a full disk', () => {
     expect((await call('POST', '/v1/media', older)).status).toBe(201)
   })
 
+  it('refuses an upload at its begin whose declared size exceeds the free space, and takes a smaller one', async () => {
+    const begin = (sizeBytes: number) => call('POST', '/v1/uploads', JSON.stringify({ sizeBytes }))
+    const refused = await begin(300 * 2 ** 20)
+    expect(refused.status).toBe(507)
+    expect(await refused.json()).toMatchObject({ code: 'storage_full', limit: 'disk' })
+    expect((await begin(8 * 2 ** 20)).status).toBe(201)
+  })
+
+  it('refuses a media item of one request before its bytes are stored', async () => {
+    const refused = await call('POST', '/v1/media', new Uint8Array(60 * 2 ** 20))
+    expect(refused.status).toBe(507)
+    expect(await refused.json()).toMatchObject({ code: 'storage_full', limit: 'disk' })
+  })
+
   it('deletes media while it is full, which makes room', async () => {
     const mediaIds: string[] = []
     for (let index = 0; index < 8; index += 1) {

@@ -133,7 +133,7 @@ it('a service that never answers is not waited for', async () => {
   const silent = createTcpServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
-  expect(await lineOf({ endpoint, requestTimeout: '500ms' })).toContain('does not answer in time')
+  expect(await lineOf({ endpoint, requestTimeout: '500ms' })).toContain('does not respond in time')
   silent.close()
 })
 

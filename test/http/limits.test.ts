@@ -55,8 +55,11 @@ describe('quota', () => {
 test.each(['blobs', 'records'])(
   'threat 51: nothing new is taken when the disk of %s is nearly full, and all else goes on',
   async full => {
-    let freeBytes = 50
-    const spaceOf = (store: string) => async () => ({ freeBytes: store === full ? freeBytes : 50, totalBytes: 100 })
+    let freePercent = 50
+    const spaceOf = (store: string) => async () => ({
+      freeBytes: (store === full ? freePercent : 50) * 2 ** 30,
+      totalBytes: 100 * 2 ** 30,
+    })
     await using server = await startTestServer(
       { storage: { refuseAbovePercent: 90 } },
       {
@@ -78,7 +81,7 @@ test.each(['blobs', 'records'])(
       const headers = { 'if-match': `"${version}"` }
       return mine.call('replaceManifest', { parcelId }, { json: { manifest, media: [] }, headers })
     }
-    freeBytes = 5
+    freePercent = 5
     const refuses = async () => (await api.call('beginUpload', {}, { json: {} })).status === 507
     await eventually('it is noticed', () => onEveryNode(server, refuses))
     const refused = await api.call('storeMedia', {}, { body: bytes, headers: OCTETS })
@@ -94,7 +97,7 @@ test.each(['blobs', 'records'])(
     expect((await api.putPart(uploadId, 0, bytes)).status).toBe(204)
     expect((await api.complete(uploadId, 1000)).status).toBe(200)
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
-    freeBytes = 50
+    freePercent = 50
     await eventually(
       'there is room again',
       async () => (await api.call('beginUpload', {}, { json: {} })).status === 201,

@@ -1,18 +1,19 @@
 /**
- * Where sealed bytes are stored. A blob is stored as parts of `partBytes` each (the last one may be shorter), written in
- * any order and in parallel, and readable as soon as each is stored. The store knows no leases, owners or limits.
+ * Where sealed bytes are stored. A blob is stored as parts of `partBytes` each (the last one may be shorter), written
+ * in any order and in parallel, and readable as soon as each is stored. The store knows no leases, owners or limits.
  *
  * The contract of every adapter (`test/contract/blob-store-contract.ts` runs it on each):
  * - `putPart` resolves only when the part survives `kill -9` and power loss. Calling it again replaces the part. The
  *   caller never runs two `putPart` of one part at once, and never calls it after `complete`.
- * - When `putPart` rejects, the bytes of that part are undefined until a later `putPart` of it succeeds; other parts are
- *   not affected.
+ * - When `putPart` rejects, the bytes of that part are undefined until a later `putPart` of it succeeds; other parts
+ *   are not affected.
  * - `complete` and `delete` are idempotent. `delete` of an unknown blob is no error.
  * - `read` writes exactly the requested bytes to the sink or rejects; a read that began before `delete` either gets all
  *   its bytes or rejects.
  * - Errors are `SealiftError`: `storage_full` (no space, disk quota), `too_large` (more than one file may hold),
  *   `damaged` (bytes that must be there are not), `unavailable` (any other failure of the store; worth a retry), with
- *   the foreign error as `cause`. An abort rejects with the signal's reason. What `source` throws is passed on unchanged.
+ *   the foreign error as `cause`. An abort rejects with the signal's reason. What `source` throws is passed on
+ *   unchanged.
  */
 export interface BlobStore extends AsyncDisposable {
   /** Takes over the pieces of `source`: their memory may be detached afterwards. Returns the number of bytes stored. */

@@ -6,9 +6,9 @@ const MINIMAL_BYTES = 32 * 1024
 const RETAINED_BYTES = 4 * 1024 * 1024
 
 /**
- * The buffers of reads. Large ones are reused up to a budget; beyond it a long read gets 32 KiB, so that a few fast readers
- * run at full speed and hundreds of slow ones stay cheap. A short read gets a buffer of its size, so that it is one read
- * and one write.
+ * The buffers of reads. Large ones are reused up to a budget; beyond it a long read gets 32 KiB, so that a few fast
+ * readers run at full speed and hundreds of slow ones stay cheap. A short read gets a buffer of its size, so that it is
+ * one read and one write.
  */
 export class BufferPool {
   readonly #budgetBytes: number
@@ -70,9 +70,9 @@ class Shelf {
 }
 
 /**
- * Frees the memory of a piece at once; views of a part of a buffer are left alone. The garbage collector would cost half of
- * a transfer's time: it scans everything alive for each few megabytes. Nothing may use the piece any more, the system
- * included: a pending write would read freed memory.
+ * Frees the memory of a piece at once; views of a part of a buffer are left alone. The garbage collector would cost
+ * half of a transfer's time: it scans everything alive for each few megabytes. Nothing may use the piece any more, the
+ * system included: a pending write would read freed memory.
  */
 export function freeMemory({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)

@@ -3,13 +3,13 @@ interface Waiter {
   readonly grant: () => void
 }
 
-/** A number of bytes that several users share. Who waits for some is served in order. */
+/** A number of bytes that several users share; waiting users are served in order. */
 export class ByteBudget {
   readonly #budgetBytes: () => number
   readonly #waiters: Waiter[] = []
   #heldBytes = 0
 
-  /** @param budgetBytes asked for anew each time, so that it may change */
+  /** @param budgetBytes called each time, so that it may change */
   constructor(budgetBytes: () => number) {
     this.#budgetBytes = budgetBytes
   }
@@ -18,19 +18,21 @@ export class ByteBudget {
     return this.#heldBytes
   }
 
-  /** How many wait. */
+  /** The number of waiting users. */
   get waiting(): number {
     return this.#waiters.length
   }
 
-  /** Takes `bytes` if they are free and nobody waits for them. */
+  /** Takes `bytes` if they are free and the queue is empty. */
   tryTake(bytes: number): boolean {
     if (this.#waiters.length > 0 || !this.#fits(bytes)) return false
     this.#heldBytes += bytes
     return true
   }
 
-  /** Waits until `bytes` are free; more than the whole budget is given when all of it is free. @throws the signal's reason */
+  /**
+   * Waits until `bytes` are free; more than the budget is granted when all of it is free. @throws the signal's reason
+   */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.tryTake(bytes)) return

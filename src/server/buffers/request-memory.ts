@@ -1,34 +1,35 @@
+import { RefCounts } from '../../common/ref-counts.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { ByteBudget } from './byte-budget.ts'
 
 export interface RequestMemorySettings {
-  /** Bytes held for all requests of this process together. */
+  /** For all requests of this process together. */
   readonly bytes: number
   readonly bytesPerClient: number
-  /** Requests that may wait in one queue. */
+  /** Longest queue, in requests. */
   readonly queue: number
   readonly queueWaitMs: number
 }
 
-/** Memory held for one request. Disposing it (once or more) gives it back. */
+/** Memory held for one request. Disposing it, once or repeatedly, releases it. */
 export type HeldMemory = Disposable
 
-/** A claim of at most this size is small. */
+/** The largest small claim. */
 const SMALL_BYTES = 64 * 1024
-/** The part of a budget that claims which are not small may use; the rest is kept for small ones. */
+/** The share of a budget that is open to large claims; the rest is reserved for small ones. */
 const LARGE_SHARE = 0.75
 
 /**
- * The memory of everything that is buffered for requests: JSON bodies, manifests in and out, forms. A request takes its
- * bytes before it buffers any. Each client has a budget of its own within the common one, and a quarter of either is
- * kept for small claims: a few manifests, however slow, keep no one from ending an upload.
+ * The memory of all buffered bodies: JSON, manifests, forms. A request takes its bytes before it buffers any. Each
+ * client has its own budget within the common one, and a quarter of either is reserved for small claims, so that a few
+ * slow manifests do not keep a client from completing an upload.
  *
  * A claim larger than a budget's share counts as the whole share, so such requests run one at a time.
  */
 export class RequestMemory {
   readonly #settings: () => RequestMemorySettings
   readonly #common: TwoBudgets
-  readonly #clients = new Map<string, TwoBudgets>()
+  readonly #clients = new RefCounts<string, TwoBudgets>()
   readonly #shared = new SharedHolds()
 
   constructor(settings: () => RequestMemorySettings) {
@@ -36,7 +37,7 @@ export class RequestMemory {
     this.#common = new TwoBudgets(() => settings().bytes)
   }
 
-  /** Bytes held now, of all clients. */
+  /** Bytes held by all clients. */
   get heldBytes(): number {
     return this.#common.heldBytes
   }
@@ -57,15 +58,15 @@ export class RequestMemory {
     )
   }
 
-  /** The same for bytes that several requests use at once: they are taken once of each budget. */
+  /** The same for bytes that several requests share: each budget is charged once. */
   async takeShared(
     clientId: string,
     { key, bytes }: { readonly key: string; readonly bytes: number },
     signal: AbortSignal,
   ): Promise<HeldMemory> {
-    const patience = { signal, until: this.#deadline() }
-    const takeOwn = () => this.#takeOwn(clientId, bytes, patience)
-    const takeCommon = () => this.#takeCommon(bytes, patience)
+    const wait = { signal, until: this.#deadline() }
+    const takeOwn = () => this.#takeOwn(clientId, bytes, wait)
+    const takeCommon = () => this.#takeCommon(bytes, wait)
     const own = await this.#shared.hold(`${key} ${clientId}`, takeOwn, signal)
     return both(own, () => this.#shared.hold(key, takeCommon, signal))
   }
@@ -74,35 +75,22 @@ export class RequestMemory {
     return performance.now() + this.#settings().queueWaitMs
   }
 
-  async #takeOwn(clientId: string, bytes: number, patience: Patience): Promise<HeldMemory> {
-    const own = this.#budgetOf(clientId)
-    own.users += 1
-    const forget = () => {
-      own.users -= 1
-      if (own.users === 0) this.#clients.delete(clientId)
-    }
+  async #takeOwn(clientId: string, bytes: number, wait: Wait): Promise<HeldMemory> {
+    const own = this.#clients.acquire(clientId, () => new TwoBudgets(() => this.#settings().bytesPerClient))
     const { bytesPerClient } = this.#settings()
-    return this.#takeFrom(own, bytes, {
-      ...patience,
-      held: new Held(forget),
+    return this.#takeFrom(own.value, bytes, {
+      ...wait,
+      held: new Held(() => void own.release()),
       refusal: () => clientIsOver(bytesPerClient),
     })
   }
 
-  #takeCommon(bytes: number, patience: Patience): Promise<HeldMemory> {
+  #takeCommon(bytes: number, wait: Wait): Promise<HeldMemory> {
     const { bytes: all } = this.#settings()
-    return this.#takeFrom(this.#common, bytes, { ...patience, held: new Held(), refusal: () => allIsTaken(all) })
+    return this.#takeFrom(this.#common, bytes, { ...wait, held: new Held(), refusal: () => allIsTaken(all) })
   }
 
-  #budgetOf(clientId: string): TwoBudgets {
-    const known = this.#clients.get(clientId)
-    if (known) return known
-    const made = new TwoBudgets(() => this.#settings().bytesPerClient)
-    this.#clients.set(clientId, made)
-    return made
-  }
-
-  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: OwnershipProof): Promise<HeldMemory> {
+  async #takeFrom(budgets: TwoBudgets, bytes: number, claim: BudgetClaim): Promise<HeldMemory> {
     const claimed = budgets.claimable(bytes)
     try {
       for (const budget of budgets.for(bytes)) {
@@ -116,7 +104,7 @@ export class RequestMemory {
     }
   }
 
-  async #wait(budget: ByteBudget, bytes: number, { signal, until, refusal }: OwnershipProof): Promise<void> {
+  async #wait(budget: ByteBudget, bytes: number, { signal, until, refusal }: BudgetClaim): Promise<void> {
     if (budget.waiting >= this.#settings().queue) throw refusal()
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(refusal()), Math.max(0, until - performance.now()))
@@ -128,7 +116,7 @@ export class RequestMemory {
   }
 }
 
-/** The second hold, with the first one; without it, the first is given back. */
+/** Both holds as one; the first is released when the second fails. */
 async function both(first: HeldMemory, takeSecond: () => Promise<HeldMemory>): Promise<HeldMemory> {
   const held = new Held(() => first[Symbol.dispose]())
   try {
@@ -141,24 +129,22 @@ async function both(first: HeldMemory, takeSecond: () => Promise<HeldMemory>): P
   }
 }
 
-interface Patience {
+interface Wait {
   readonly signal: AbortSignal
-  /** When it is refused (monotonic ms). */
+  /** The deadline (monotonic ms). */
   readonly until: number
 }
 
-interface OwnershipProof extends Patience {
+interface BudgetClaim extends Wait {
   readonly held: Held
   readonly refusal: () => SealiftError
 }
 
-/** One budget, and the share of it that large claims may use. */
+/** A budget, and the share of it that is open to large claims. */
 class TwoBudgets {
   readonly #large: ByteBudget
   readonly #all: ByteBudget
   readonly #largeBytes: () => number
-  /** Claims that hold or wait for some of it. */
-  users = 0
 
   constructor(budgetBytes: () => number) {
     this.#largeBytes = () => Math.floor(budgetBytes() * LARGE_SHARE)
@@ -174,25 +160,25 @@ class TwoBudgets {
     return Math.min(bytes, this.#largeBytes())
   }
 
-  /** In the order in which they are to be taken from. */
+  /** In the order in which bytes are taken. */
   for(bytes: number): readonly ByteBudget[] {
     return bytes <= SMALL_BYTES ? [this.#all] : [this.#large, this.#all]
   }
 }
 
 class Held implements HeldMemory {
-  readonly #giveBack: (() => void)[]
+  readonly #release: (() => void)[]
 
   constructor(...last: (() => void)[]) {
-    this.#giveBack = last
+    this.#release = last
   }
 
-  add(giveBack: () => void): void {
-    this.#giveBack.push(giveBack)
+  add(release: () => void): void {
+    this.#release.push(release)
   }
 
   [Symbol.dispose](): void {
-    for (let give = this.#giveBack.pop(); give; give = this.#giveBack.pop()) give()
+    for (let give = this.#release.pop(); give; give = this.#release.pop()) give()
   }
 }
 
@@ -210,47 +196,24 @@ function allIsTaken(value: number): SealiftError {
   })
 }
 
-interface Shared {
-  readonly taking: Promise<Disposable>
-  users: number
-}
+/** Holds shared by key: taken for the first user, released after the last. */
+class SharedHolds {
+  readonly #holds = new RefCounts<string, Promise<Disposable>>()
 
-/** Holds of which all users of one key share one: taken for the first, given back after the last. */
-export class SharedHolds {
-  readonly #holds = new Map<string, Shared>()
-
-  /** @throws what `take` does; when it was another user's that failed, it is tried again. The signal's reason */
+  /** @throws what `take` does; a failure of another user's `take` is retried. The signal's reason */
   async hold(key: string, take: () => Promise<Disposable>, signal: AbortSignal): Promise<Disposable> {
     for (;;) {
-      const known = this.#holds.get(key)
-      const shared = known ?? { taking: take(), users: 0 }
-      this.#holds.set(key, shared)
-      shared.users += 1
+      const isFirst = this.#holds.get(key) === undefined
+      const { value: taking, release } = this.#holds.acquire(key, take)
       try {
-        const held = await shared.taking
-        return onlyOnce(() => this.#leave(key, shared, held))
+        const held = await taking
+        return { [Symbol.dispose]: () => release() && held[Symbol.dispose]() }
       } catch (error) {
-        if (this.#holds.get(key) === shared) this.#holds.delete(key)
-        if (!known) throw error
+        this.#holds.retire(key, taking)
+        release()
+        if (isFirst) throw error
         signal.throwIfAborted()
       }
     }
-  }
-
-  #leave(key: string, shared: Shared, held: Disposable): void {
-    shared.users -= 1
-    if (shared.users > 0) return
-    this.#holds.delete(key)
-    held[Symbol.dispose]()
-  }
-}
-
-function onlyOnce(dispose: () => void): Disposable {
-  let done = false
-  return {
-    [Symbol.dispose]() {
-      if (!done) dispose()
-      done = true
-    },
   }
 }

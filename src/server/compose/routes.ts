@@ -16,7 +16,7 @@ import { StallWatch } from '../http/stall-watch.ts'
 import { StoredManifests } from '../parcels/stored-manifests.ts'
 import { DirectSlots } from '../transfers/direct/direct-access.ts'
 import { createDiskSpaceCheck } from '../transfers/upload/disk-space-check.ts'
-import { PartsInFlight } from '../transfers/upload/exclusive-part.ts'
+import { ExclusiveParts } from '../transfers/upload/exclusive-part.ts'
 import { packageVersion } from '../../files/package-version.ts'
 import type { LimitsAndFeed } from './open-limits.ts'
 import type { Stores } from './open-stores.ts'
@@ -37,13 +37,13 @@ export function composeRoutes(
   const { slots, rates, feed } = limits
   const { pace, terms, openTier, grantTtlMs, refuseAbovePercent, direct, transferMode } = settingsOf(live)
   const random = (byteCount: number) => randomBytes(byteCount)
-  const admitNewBytes = createDiskSpaceCheck({ stores: [blobs, records], refuseAbovePercent })
+  const admitNewBytes = createDiskSpaceCheck({ blobs, records, refuseAbovePercent })
   const directSlots = resources.use(new DirectSlots(feed))
   const watch = resources.use(new StallWatch())
   const manifests = resources.use(new ManifestThread())
   const bodies = { watch, pace, rates, memory: new RequestMemory(() => live.current.buffers) }
   const common = { records, clock, random, admitNewBytes, bodies }
-  const parts = { records, blobs, feed, slots, clock, terms, openTier, bodies, inFlight: new PartsInFlight() }
+  const parts = { records, blobs, feed, slots, clock, terms, openTier, bodies, inFlight: new ExclusiveParts() }
   return routeTable({
     service: { readiness, contract: contractOf(live), limits: { live, records, slots, clock } },
     uploads: { ...parts, random, admitNewBytes, transferMode },

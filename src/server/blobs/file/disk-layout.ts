@@ -8,6 +8,7 @@ import { isMissing, translateFileError, type FileFacts, type FileSystem } from '
 
 /** Blobs that receive parts, and blobs that never change again. */
 export type Stage = 'uploads' | 'media'
+
 export const STAGES = ['uploads', 'media'] as const
 
 const SHARD_LENGTH = 2

@@ -40,7 +40,8 @@ export async function writePart(
 
 /**
  * The memory of all parts in flight to the disk. Within the budget, small pieces are gathered into large writes. Beyond
- * it each piece is written and awaited at once, so that hundreds of slow senders hold a piece each, not a megabyte each.
+ * it each piece is written and awaited at once, so that hundreds of slow senders hold a piece each, not a megabyte
+ * each.
  */
 export class WriteMemory {
   readonly #budgetBytes: number

@@ -11,8 +11,8 @@
  * - objects of a blob without a record (begun, or deleted and purged): the sweeper's orphan pass, after its grace time;
  * - a tombstone whose objects are partly there: the sweeper deletes the blob again;
  * - a PUT whose outcome is unknown: the object, or none; the sender repeats the part with the same bytes;
- * - objects past the end of a complete blob, or of a deleted one (a client stored them by a presigned URL): the sweeper,
- *   when the URL has expired;
+ * - objects past the end of a complete blob, or of a deleted one (a client stored them by a presigned URL): the
+ *   sweeper, when the URL has expired;
  * - an object below `<prefix>probe/`: removed by the next start-up probe.
  */
 import { randomBytes } from 'node:crypto'
@@ -198,7 +198,10 @@ class ObjectsBlobStore implements S3BlobStore {
     return outgoing.sizeBytes
   }
 
-  /** For a part that is missing from the list or has another size there: some services return a stale list. @throws damaged */
+  /**
+   * For a part that is missing from the list or has another size there: some services return a stale list. @throws
+   * damaged
+   */
   async #assertPart({ blobId, index }: PartName, expectedBytes: number): Promise<void> {
     const part = await this.#service.head(this.#names.part(blobId, index), this.#stop.signal)
     const storedBytes = part?.sizeBytes ?? 0

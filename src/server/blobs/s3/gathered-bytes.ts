@@ -40,9 +40,9 @@ export class BlockPool {
 /**
  * The bytes of one part, copied into blocks.
  *
- * [Note: why the copy] Each piece from the network is a buffer of its own. Thousands of them, held until the part is sent,
- * keep the garbage collector busy; and freeing one explicitly is unsafe while the system may still be sending it. A copy
- * costs a tenth of that: the piece is freed at once, and a block is reused only when nothing reads it any more.
+ * [Note: why the copy] Each piece from the network is a buffer of its own. Thousands of them, held until the part is
+ * sent, keep the garbage collector busy; and freeing one explicitly is unsafe while the system may still be sending it.
+ * A copy costs a tenth of that: the piece is freed at once, and a block is reused only when nothing reads it any more.
  */
 export class GatheredBytes {
   readonly #pool: BlockPool

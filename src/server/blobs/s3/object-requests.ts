@@ -19,9 +19,9 @@ export interface ObjectResponse {
 }
 
 /**
- * Requests for one object with the SDK's signature and connections, without its middleware, which takes ten times as long
- * as the signature for each part that is read. The caller interprets the response; after a failure it can repeat the
- * request through the SDK, which knows all of S3's errors.
+ * Requests for one object with the SDK's signature and connections, without its middleware, which takes ten times as
+ * long as the signature for each part that is read. The caller interprets the response; after a failure it can repeat
+ * the request through the SDK, which knows all of S3's errors.
  */
 export class ObjectRequests {
   readonly #client: S3Client

@@ -32,9 +32,9 @@ export class PresignedUrls {
   }
 
   /**
-   * Length and MD5 are part of the signature, so the URL stores exactly those bytes. So is the condition that the object
-   * is absent: a URL outlives the confirmation of its part, and a part may have several, for different bytes. None of them
-   * may replace a confirmed object.
+   * Length and MD5 are part of the signature, so the URL stores exactly those bytes. So is the condition that the
+   * object is absent: a URL outlives the confirmation of its part, and a part may have several, for different bytes.
+   * None of them may replace a confirmed object.
    */
   async upload(blobId: BlobId, index: number, { sizeBytes, md5Base64, ttlMs }: DirectUpload): Promise<DirectRequest> {
     const headers = { 'content-length': String(sizeBytes), 'content-md5': md5Base64, 'if-none-match': '*' }

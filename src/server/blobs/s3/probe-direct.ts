@@ -10,10 +10,10 @@ import { createS3Client } from './s3-client.ts'
 const TTL_SECONDS = 60
 const DIRECT = 'storage.transfer'
 
-/** What is stored by address: an object beside the probe's own, since addresses replace nothing. Whoever probes deletes it. */
+/** The object that is stored by presigned URL, which replaces nothing: so not the probe's own. The probe deletes it. */
 export const directName = (name: string): string => `${name}-direct`
 
-/** Whether clients could exchange bytes with the service by presigned addresses. Problems only where they are to. */
+/** Whether clients could exchange bytes with the service by presigned URLs. Problems only if direct transfer is on. */
 export async function checkDirectAccess(probing: Probing): Promise<readonly S3Finding[]> {
   const agent = new Agent()
   try {
@@ -24,7 +24,7 @@ export async function checkDirectAccess(probing: Probing): Promise<readonly S3Fi
   }
 }
 
-/** What is not used cannot be wrong. */
+/** A fault of an unused feature is a note. */
 function soften(finding: S3Finding): S3Finding {
   return finding.level === 'problem' ? note(finding.check, finding.message) : finding
 }
@@ -54,8 +54,8 @@ async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding
 
 function judged(check: S3Check, works: boolean, status: number): S3Finding {
   const what = check === 'presigned-upload' ? 'store' : 'read'
-  if (works) return ok(check, `Presigned addresses to ${what} work`)
-  return problem(check, DIRECT, `${DIRECT}: presigned addresses to ${what} fail (HTTP ${status}): set it to proxy`)
+  if (works) return ok(check, `Presigned URLs to ${what} work`)
+  return problem(check, DIRECT, `${DIRECT}: presigned URLs to ${what} fail (HTTP ${status}): set it to proxy`)
 }
 
 async function checkCors(probing: Probing, agent: Agent, url: string): Promise<readonly S3Finding[]> {
@@ -64,22 +64,23 @@ async function checkCors(probing: Probing, agent: Agent, url: string): Promise<r
   if (corsOrigins.length === 0) return [ok('cors', direct ? 'cors.origins names no web pages' : NO_RULE_NEEDED)]
   for (const origin of corsOrigins) {
     const refused: string[] = []
-    for (const wish of WISHES) if (!(await isAllowed(probing, agent, { url, origin, ...wish }))) refused.push(wish.what)
+    for (const each of PAGE_REQUESTS)
+      if (!(await isAllowed(probing, agent, { url, origin, ...each }))) refused.push(each.what)
     if (refused.length === 0) findings.push(ok('cors', `Web pages of ${origin} may use the bucket`))
-    else findings.push(problem('cors', null, notAdmitted(origin, refused)))
+    else findings.push(problem('cors', null, notAllowed(origin, refused)))
   }
   return findings
 }
 
 const NO_RULE_NEEDED = 'The bucket needs no rule for web pages: their bytes pass this server'
 
-/** What a page sends, by what browsers ask the bucket about first. */
-const WISHES = [
+/** What a page sends, as browsers announce it in a preflight request. */
+const PAGE_REQUESTS = [
   { what: 'store', method: 'PUT', sends: ['content-md5', 'if-none-match'] },
   { what: 'read', method: 'GET', sends: ['range'] },
 ] as const
 
-const notAdmitted = (origin: string, refused: readonly string[]): string =>
+const notAllowed = (origin: string, refused: readonly string[]): string =>
   `The bucket's CORS rules do not let web pages of ${origin} ${refused.join(' and ')}: add them`
 
 interface Preflight {
@@ -116,13 +117,13 @@ interface Sent {
   readonly body?: Buffer
 }
 
-interface Answered {
+interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly bytes: Buffer
 }
 
-function send({ ask }: Probing, agent: Agent, { url, ...sent }: Sent): Promise<Answered> {
+function send({ ask }: Probing, agent: Agent, { url, ...sent }: Sent): Promise<Received> {
   return ask(async ({ signal }) => {
     const { statusCode: status, headers, body } = await request(url, { ...sent, signal, dispatcher: agent })
     return { status, headers, bytes: Buffer.from(await body.arrayBuffer()) }

@@ -1,6 +1,6 @@
 import { s3Failure } from './s3-errors.ts'
 
-/** What was looked at. */
+/** What is checked. */
 export type S3Check =
   | 'endpoint'
   | 'clock'
@@ -24,7 +24,7 @@ export interface S3Finding {
   readonly level: 'ok' | 'note' | 'problem'
   /** The key of the configuration to look at, such as `storage.s3.endpoint`; `null` when none would help. */
   readonly setting: string | null
-  /** One line: what is so, and what to change. Holds no secret. */
+  /** One line: the result, and what to change. Holds no secret. */
   readonly message: string
 }
 
@@ -36,7 +36,7 @@ export function problem(check: S3Check, setting: string | null, message: string)
   return { check, level: 'problem', setting, message }
 }
 
-/** What most settings are wrong by, as one finding; `null` when bytes can be stored, read, listed and deleted. */
+/** `null` when bytes can be stored, read, listed and deleted. */
 export function firstProblem(findings: readonly S3Finding[]): S3Finding | null {
   return findings.find(({ level }) => level === 'problem') ?? null
 }
@@ -57,7 +57,8 @@ export function unreachable(error: unknown, setting: string, endpoint: string): 
     const advice = `correct its scheme or host, or install the certificate's authority`
     return problem('endpoint', setting, `The TLS connection to ${host} failed (${code}): check ${setting}; ${advice}`)
   }
-  const why = code === 'TryTimeout' || code?.includes('TIMEOUT') ? 'does not answer in time' : `failed (${code ?? '?'})`
+  const why =
+    code === 'TryTimeout' || code?.includes('TIMEOUT') ? 'does not respond in time' : `failed (${code ?? '?'})`
   return problem('endpoint', setting, `The service at ${host} ${why}: check ${setting} and the network in between`)
 }
 
@@ -67,7 +68,7 @@ interface Advice {
   readonly message: string
 }
 
-/** S3's own codes, and what an operator should do about each. */
+/** What an operator should do about S3's error codes. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   NoSuchBucket: advice('bucket', 'storage.s3.bucket', 'There is no such bucket: correct it, or make the bucket'),
   InvalidBucketName: advice('bucket', 'storage.s3.bucket', 'This is no name of a bucket'),
@@ -104,10 +105,9 @@ function advice(check: S3Check, setting: string | null, message: string): Advice
   return { check, setting, message }
 }
 
-/** What each permission is needed for. */
 export type Permission = 's3:ListBucket' | 's3:PutObject' | 's3:GetObject' | 's3:DeleteObject'
 
-/** What a refused call means. `permission` is what it needs. */
+/** The finding for a failed call. @param permission what the call needs */
 export function refused(check: S3Check, error: unknown, permission: Permission): S3Finding {
   const { status, code } = s3Failure(error)
   const known = code === null ? undefined : ADVICE[code]
@@ -120,11 +120,11 @@ export function refused(check: S3Check, error: unknown, permission: Permission):
     return problem(check, setting, `${setting}: this key lacks the permission ${permission} on the bucket: grant it`)
   }
   const facts = [code, status === null ? null : `HTTP ${status}`].filter(each => each !== null).join(', ')
-  const message = `${ENDPOINT}: the service answered ${facts || 'something that is no answer of S3'}: is this an S3 service?`
+  const message = `${ENDPOINT}: the service responded ${facts || 'nothing that S3 would'}: is this an S3 service?`
   return problem(check, ENDPOINT, message)
 }
 
-/** Without user, password or path, whatever the operator wrote. */
+/** Without user, password and path of the configured URL. */
 function hostOf(endpoint: string): string {
   return URL.canParse(endpoint) ? new URL(endpoint).host : 'this address'
 }

@@ -1,6 +1,6 @@
 /**
- * Finds out what an S3 service can and cannot do, and what of the configuration is wrong: one plain line each. Used at
- * start and by `sealift doctor`. Every question has a deadline; two objects of 64 bytes are written and deleted.
+ * Checks what an S3 service can do and which settings are wrong: one line each. Used at start and by `sealift doctor`.
+ * Every request has a deadline; two objects of 64 bytes are written and deleted.
  */
 import {
   DeleteObjectCommand,
@@ -25,26 +25,26 @@ import { s3Failure } from './s3-errors.ts'
 export interface S3ProbeOptions extends S3Connection {
   /** Where clients reach the service; the endpoint by default. */
   readonly publicEndpoint?: string
-  /** Whether clients exchange bytes with the service themselves: then what they need is no mere note. */
+  /** Whether direct transfer is on: then what it needs is checked as a problem, not a note. */
   readonly direct: boolean
-  /** Origins of web pages that do; none by default. */
+  /** Origins of web pages that use it; none by default. */
   readonly corsOrigins?: readonly string[]
   /** Wall-clock ms; `Date.now` by default. */
   readonly clock?: () => number
 }
 
-const QUESTION_TIMEOUT_MS = 10_000
-/** Services refuse a signature that is 15 minutes off; a client's address may work for less. */
+const REQUEST_LIMIT_MS = 10_000
+/** Services refuse a signature that is 15 minutes off; a presigned URL may live shorter. */
 const SKEW_PROBLEM_MS = 5 * 60_000
 const SKEW_NOTE_MS = 5000
-/** Objects of a probe that are older were left by one that ended in the middle. */
+/** Older objects of a probe are of one that crashed. */
 const LEFTOVER_MS = 3_600_000
 
-/** What was found, in the order in which it was looked at. Rejects with the signal's reason alone. */
+/** Findings in the order of the checks. Rejects only with the signal's reason. */
 export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Promise<readonly S3Finding[]> {
-  const timeoutMs = Math.min(QUESTION_TIMEOUT_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
+  const timeoutMs = Math.min(REQUEST_LIMIT_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
   const client = createS3Client(options)
-  const ask: Ask = question => tryOnce(timeoutMs, signal, question)
+  const ask: Ask = call => tryOnce(timeoutMs, signal, call)
   const name = `${new ObjectNames(options.prefix).probe}${randomBytes(8).toString('hex')}`
   try {
     const findings = await findAll({ options, client, ask, name, bytes: randomBytes(64) })
@@ -55,8 +55,8 @@ export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Pro
   }
 }
 
-/** Asks one question within its deadline. */
-export type Ask = <T>(question: (current: Try) => Promise<T>) => Promise<T>
+/** Makes one call within its deadline. */
+export type Ask = <T>(call: (current: Try) => Promise<T>) => Promise<T>
 
 export interface Probing {
   readonly options: S3ProbeOptions
@@ -73,7 +73,7 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
   const listed = await checkList(probing)
   findings.push(listed)
   if (listed.level === 'ok') findings.push(styleOf(probing.options))
-  // With a wrong key or bucket every other answer is the same.
+  // With a wrong key or bucket every other call fails alike.
   if (listed.level === 'problem' && listed.check !== 'list') return findings
   const written = await checkWrite(probing)
   findings.push(written)
@@ -82,7 +82,7 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
     findings.push(...(await checkRead(probing)), await checkMd5(probing), await checkConditional(probing))
     findings.push(...(await checkDirectAccess(probing)))
   } finally {
-    // What cannot be deleted is told by the next question.
+    // The next check reports what cannot be deleted.
     await remove(probing, directName(probing.name)).catch(() => undefined)
     findings.push(await checkDelete(probing))
   }
@@ -94,9 +94,9 @@ const hasProblem = (findings: readonly S3Finding[]): boolean => findings.some(({
 async function checkEndpoint({ options, ask }: Probing): Promise<S3Finding[]> {
   const { endpoint, clock = Date.now } = options
   try {
-    const answer = await ask(({ signal }) => request(endpoint, { signal, headersTimeout: 0 }))
-    answer.body.on('error', () => undefined).destroy()
-    return [ok('endpoint', 'The service answers'), checkClock(answer.headers['date'], clock())]
+    const response = await ask(({ signal }) => request(endpoint, { signal, headersTimeout: 0 }))
+    response.body.on('error', () => undefined).destroy()
+    return [ok('endpoint', 'The service responds'), checkClock(response.headers['date'], clock())]
   } catch (error) {
     return [unreachable(error, 'storage.s3.endpoint', endpoint)]
   }
@@ -104,11 +104,11 @@ async function checkEndpoint({ options, ask }: Probing): Promise<S3Finding[]> {
 
 function checkClock(date: string | string[] | undefined, nowMs: number): S3Finding {
   const theirs = typeof date === 'string' ? Date.parse(date) : Number.NaN
-  if (Number.isNaN(theirs)) return note('clock', 'The service does not tell its time')
+  if (Number.isNaN(theirs)) return note('clock', 'The service sends no Date')
   const skewMs = Math.abs(nowMs - theirs)
-  const told = `This machine's clock is ${Math.round(skewMs / 1000)} s away from the service's`
-  if (skewMs >= SKEW_PROBLEM_MS) return problem('clock', null, `${told}: set it, best by NTP`)
-  return skewMs >= SKEW_NOTE_MS ? note('clock', `${told}: keep it by NTP`) : ok('clock', 'The clocks agree')
+  const skew = `This machine's clock is ${Math.round(skewMs / 1000)} s away from the service's`
+  if (skewMs >= SKEW_PROBLEM_MS) return problem('clock', null, `${skew}: set it, best by NTP`)
+  return skewMs >= SKEW_NOTE_MS ? note('clock', `${skew}: keep it by NTP`) : ok('clock', 'The clocks agree')
 }
 
 async function checkList(probing: Probing): Promise<S3Finding> {
@@ -126,21 +126,17 @@ async function checkList(probing: Probing): Promise<S3Finding> {
   }
 }
 
-/** Only said once it has worked: a name that is not known is told by the first question about the bucket. */
+/** Only after a list has worked: an unknown host name is reported there. */
 function styleOf({ pathStyle }: S3ProbeOptions): S3Finding {
-  if (pathStyle)
-    return ok('path-style', 'The bucket is found by its path below the endpoint (storage.s3.pathStyle: true)')
-  return ok(
-    'path-style',
-    "The bucket is found by its own host name before the endpoint's (storage.s3.pathStyle: false)",
-  )
+  if (pathStyle) return ok('path-style', 'The bucket is in the path below the endpoint (storage.s3.pathStyle: true)')
+  return ok('path-style', "The bucket is in the host name before the endpoint's (storage.s3.pathStyle: false)")
 }
 
 function isLeftover(modified: Date | undefined, clock: () => number): boolean {
   return modified !== undefined && clock() - modified.getTime() > LEFTOVER_MS
 }
 
-/** A host name made of bucket and endpoint fails in ways that say nothing of why. */
+/** A host name made of bucket and endpoint fails without a useful error. */
 function explained({ options }: Probing, finding: S3Finding, error: unknown): S3Finding {
   const { status, code } = s3Failure(error)
   if (status === null && code !== 'CredentialsProviderError' && !options.pathStyle) {
@@ -170,9 +166,9 @@ async function checkRead({ options, client, ask, name, bytes }: Probing): Promis
       return buffer(Body as Readable)
     })
     const read = ok('read', 'Objects can be read')
-    if (received.equals(bytes.subarray(10, 20))) return [read, ok('ranges', 'Ranges are answered right')]
+    if (received.equals(bytes.subarray(10, 20))) return [read, ok('ranges', 'Ranges are supported')]
     const message =
-      'storage.s3.endpoint: the service, or a proxy before it, does not answer ranges, which reading needs'
+      'storage.s3.endpoint: the service, or a proxy before it, does not support ranges, which reading needs'
     return [read, problem('ranges', 'storage.s3.endpoint', message)]
   } catch (error) {
     return [refused('read', error, 's3:GetObject')]
@@ -183,18 +179,18 @@ async function checkMd5(probing: Probing): Promise<S3Finding> {
   const wrong = createHash('md5').update('something else').digest('base64')
   const taken = await isTaken(put(probing, { ContentMD5: wrong }))
   if (!taken) return ok('content-md5', 'Bytes that do not match their Content-MD5 are refused')
-  const message = 'Content-MD5 is not looked at: a client could store other bytes than it announced'
+  const message = 'Content-MD5 is ignored: a client could store other bytes than it announced'
   if (!probing.options.direct) return note('content-md5', message)
   return problem('content-md5', 'storage.transfer', `storage.transfer: ${message}; set it to proxy`)
 }
 
 async function checkConditional(probing: Probing): Promise<S3Finding> {
   const taken = await isTaken(put(probing, { IfNoneMatch: '*' }))
-  if (!taken) return ok('conditional-writes', 'If-None-Match is heeded: what is stored directly cannot be replaced')
-  const message = 'If-None-Match is not heeded (only direct transfer would gain by it)'
+  if (!taken) return ok('conditional-writes', 'If-None-Match works: bytes stored by presigned URL cannot be replaced')
+  const message = 'If-None-Match is ignored (only direct transfer needs it)'
   if (!probing.options.direct) return note('conditional-writes', message)
-  const risk = 'until its addresses expire, a sender can replace bytes of its own media that count already'
-  return note('conditional-writes', `If-None-Match is not heeded: ${risk}; shorten storage.directUrlTtl, or use proxy`)
+  const risk = 'until its presigned URLs expire, a sender can replace confirmed bytes of its own media'
+  return note('conditional-writes', `If-None-Match is ignored: ${risk}; shorten storage.directUrlTtl, or use proxy`)
 }
 
 async function checkDelete(probing: Probing): Promise<S3Finding> {
@@ -216,7 +212,7 @@ function remove({ options, client, ask }: Probing, name: string): Promise<unknow
   return ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
 }
 
-/** Whether a write that ought to be refused was not. */
+/** Whether a write succeeded that the service should refuse. */
 async function isTaken(write: Promise<unknown>): Promise<boolean> {
   return write.then(
     () => true,

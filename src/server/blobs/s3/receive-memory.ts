@@ -8,8 +8,8 @@ const LARGE_BYTES = 256 * 1024
 const SMALL_BYTES = 32 * 1024
 
 /**
- * The memory for bytes from the service. Large buffers are reused, up to a budget; beyond it a small buffer is allocated
- * and freed after use. A large buffer needs a quarter of the system calls.
+ * The memory for bytes from the service. Large buffers are reused, up to a budget; beyond it a small buffer is
+ * allocated and freed after use. A large buffer needs a quarter of the system calls.
  */
 export class ReceiveMemory {
   readonly #budgetBytes: number
@@ -67,8 +67,8 @@ const MIN_FILL = 1 / 4
 const HIGH_WATER_MARK = 1
 
 /**
- * Connects undici to the service so that bytes arrive in `memory`; Node would allocate a buffer of 64 KiB for each read.
- * TLS is left alone: there Node allocates a buffer for each record of 16 KiB.
+ * Connects undici to the service so that bytes arrive in `memory`; Node would allocate a buffer of 64 KiB for each
+ * read. TLS is left alone: there Node allocates a buffer for each record of 16 KiB.
  */
 export function receivingConnector(memory: ReceiveMemory, timeoutMs: number): buildConnector.connector {
   const plain = buildConnector({ timeout: timeoutMs })
@@ -114,8 +114,8 @@ class Receiver {
 }
 
 /**
- * The body of a response: read piece by piece with `next`, without the cost of a stream, or as a stream, as the SDK reads
- * errors; never both. At most one piece is received ahead.
+ * The body of a response: read piece by piece with `next`, without the cost of a stream, or as a stream, as the SDK
+ * reads errors; never both. At most one piece is received ahead.
  */
 export class ResponseBody extends Readable {
   readonly #memory: ReceiveMemory | undefined

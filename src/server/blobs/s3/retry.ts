@@ -84,8 +84,8 @@ const RETRY_COST = 1
 const SUCCESS_GAIN = 0.1
 
 /**
- * Bounds the retries of all calls together, so that a failing service does not receive a multiple of the usual requests:
- * each retry costs one, ten successes earn one.
+ * Bounds the retries of all calls together, so that a failing service does not receive a multiple of the usual
+ * requests: each retry costs one, ten successes earn one.
  */
 export class RetryBudget {
   readonly #capacity: number

@@ -42,7 +42,10 @@ export interface ObjectBody {
   open(current: Try): Uint8Array | Readable
 }
 
-/** The five S3 calls that the store needs: each with a deadline, a check of the response, and retries where they are safe. */
+/**
+ * The five S3 calls that the store needs: each with a deadline, a check of the response, and retries where they are
+ * safe.
+ */
 export class S3Service {
   readonly #options: S3ServiceOptions
   readonly #objects: ObjectRequests

@@ -8,7 +8,7 @@ import { bytesPerSecond, chargeFor, pauseFor } from '../../limits/pacing.ts'
 import { newId } from '../../../protocol/ids.ts'
 import type { ChangeFeed } from '../../change-feed/change-feed.ts'
 
-/** What handing out addresses takes. */
+/** What presigned URLs need. */
 export interface DirectAccess {
   readonly blobs: BlobStore
   readonly slots: SlotLimiter
@@ -20,29 +20,30 @@ export interface DirectAccess {
 /** The store, if clients may go to it. @throws not_direct */
 export function requireDirect({ blobs, direct }: DirectAccess): GrantsDirectAccess {
   if (direct().enabled && grantsDirectAccess(blobs)) return blobs
-  throw new SealiftError('not_direct', 'This server gives out no addresses of its store: send and fetch through it')
+  throw new SealiftError('not_direct', 'This server issues no presigned URLs: send and fetch through it')
 }
 
 /**
- * An answer that waits for longer than this, times the answers that are waited for at once, may be given up on its way:
- * by the client, or by a proxy between. Asked for again, its bytes would be charged again.
+ * A response that pacing delays for longer may run into a timeout of the client or a proxy. Its repetition would be
+ * charged again.
  */
 const AHEAD_SECONDS = 2
 
-/** For so many bytes an address may be waited for. */
+/** The most bytes that one presigned URL, or one response with several, may be for. */
 export function bytesAhead({ tier }: Pick<Caller, 'tier'>, direction: TransferDirection): number {
   const perSecond = bytesPerSecond({ tier, direction })
   return perSecond === 0 ? Infinity : perSecond * AHEAD_SECONDS
 }
 
 export function tooSlowForParts(): SealiftError {
-  const message = 'At the byte rate of this client a part takes too long to wait for its address: use the server'
+  const message =
+    'At the byte rate of this client, pacing would delay the presigned URL of a part for too long: use the server'
   return new SealiftError('not_direct', message)
 }
 
 /**
- * The client's byte rate, for bytes that will not pass here: they are charged before the address is given, which waits as
- * long as they would have taken.
+ * Pacing for bytes that do not pass this server: they are charged in advance, and the response is delayed for as long
+ * as they would have taken.
  */
 export async function payAhead(
   { rates }: DirectAccess,
@@ -59,9 +60,8 @@ function grantsDirectAccess(blobs: BlobStore): blobs is BlobStore & GrantsDirect
 }
 
 /**
- * Slots of transfers that do not pass this server: nobody can see them end, so each is held until the client says that it
- * is over, or its addresses expire. Whoever hears the end, on whichever node, announces it; the node that holds the slot
- * listens.
+ * Slots of direct transfers. The server does not see their end, so each is held until the client reports it or the
+ * presigned URLs expire. The node that receives the report announces it; the node that holds the slot listens.
  */
 export class DirectSlots implements Disposable {
   readonly #feed: ChangeFeed
@@ -72,14 +72,16 @@ export class DirectSlots implements Disposable {
     this.#feed = feed
   }
 
-  /** Takes over the slot: it is free `ttlMs` from now, or as soon as its transfer is ended. */
+  /** Takes over the slot and releases it after `ttlMs`, or when its transfer ends. */
   hold(transfer: string, slot: TransferSlot, ttlMs: number): void {
     this.#release(transfer)
     this.#held.set(transfer, slot)
     void this.#watch(transfer, slot, ttlMs)
   }
 
-  /** Ends a transfer, wherever its slot is held; here it is free when this returns. One that is unknown is no error. */
+  /**
+   * Ends a transfer on whichever node holds its slot; on this one the slot is free at once. An unknown one is no error.
+   */
   end(transfer: string): void {
     this.#release(transfer)
     this.#feed.announce(directTopic(transfer))
@@ -91,7 +93,7 @@ export class DirectSlots implements Disposable {
 
   async #watch(transfer: string, slot: TransferSlot, ttlMs: number): Promise<void> {
     using listener = this.#feed.listen(directTopic(transfer))
-    using control = this.#feed.listen(NOTHING)
+    using control = this.#feed.listen(CONTROL_TOPIC)
     const over = AbortSignal.any([this.#stop.signal, slot.signal])
     const endsAtMs = performance.now() + ttlMs
     const isOver = async (): Promise<boolean> => {
@@ -101,7 +103,7 @@ export class DirectSlots implements Disposable {
     try {
       while (!(await isOver()));
     } catch {
-      // The server stops, or the slot was taken away.
+      // The server stops, or the slot was revoked.
     }
     if (this.#held.get(transfer) === slot) this.#release(transfer)
   }
@@ -113,10 +115,10 @@ export class DirectSlots implements Disposable {
 }
 
 /**
- * What nobody ever announces. Whoever is woken on it was woken because everybody is, when messages may have been lost:
- * that says of no transfer that it is over.
+ * A topic without announcements. The feed wakes all listeners when messages may be lost; a listener that wakes on this
+ * topic too knows that its own transfer was not announced.
  */
-const NOTHING = 'direct'
+const CONTROL_TOPIC = 'direct'
 
 const directTopic = (transfer: string): string => `direct/${transfer}`
 

@@ -1,4 +1,4 @@
-/** Parts that a client stores itself: an address first, and a look at the store before the part counts. */
+/** Parts that a client stores itself: a presigned URL first, then a check of the store before the part counts. */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { DirectAddress, DirectPartRequest } from '../../../protocol/schemas.ts'
 import { type Caller, chargedTier, quotaCaps, slotRequest } from '../../access/caller.ts'
@@ -25,8 +25,8 @@ export interface DirectPart extends DirectPartRequest {
 }
 
 /**
- * An address for one part; holds a slot until the part is confirmed or the address expires. Asking again frees the slot
- * of the first address. `null`: the part is durable already, with these bytes.
+ * A presigned URL for one part. It holds a slot until the part is confirmed or the URL expires; a repeated request
+ * releases the earlier slot. `null`: the part is durable already, with these bytes.
  * @throws not_direct, not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
  * too_many_uploads, part_conflict, damaged
  */
@@ -65,7 +65,7 @@ export async function presignPartUpload(
 }
 
 /**
- * Counts a part that the store has, exactly as long and with the MD5 that was told. Idempotent.
+ * Records a part that the store has, if its length and MD5 are the announced ones. Idempotent.
  * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict, damaged
  */
 export async function confirmPart(
@@ -87,22 +87,22 @@ export async function confirmPart(
   deps.directSlots.end(partTransfer(upload.uploadId, part.index))
 }
 
-/** What the bytes that were begun in an address's last moment, and clocks that differ, have beyond it, of its time. */
+/** As a share of a URL's lifetime: for a request begun just before it expires, and for clocks that differ. */
 const LEEWAY = 0.5
-/** So long, in times of an address, that seldom more than one of an upload's has to be recorded. */
+/** How far ahead to record, in URL lifetimes; one record per upload usually suffices. */
 const RECORDED_AHEAD = 2
 
-interface Announced {
+interface Announcement {
   readonly upload: UploadRecord
   readonly part: DirectPart
   readonly caps: QuotaCaps
   readonly ttlMs: number
 }
 
-/** Records, before an address is made, for how long one may be used. @returns the part if it is durable by now */
+/** Records, before a URL is signed, until when one may be used. @returns the part if it has become durable meanwhile */
 async function announce(
   { records, clock }: DirectParts,
-  { upload, part, caps, ttlMs }: Announced,
+  { upload, part, caps, ttlMs }: Announcement,
 ): Promise<PartRecord | null> {
   const now = clock()
   if ((upload.presignedUntil ?? 0) >= now + ttlMs * (1 + LEEWAY)) return null
@@ -165,8 +165,12 @@ async function assertSame(
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }
 
-/** Services that encrypt at rest tell another tag than the MD5: then the length, and their own check, must do. */
+/**
+ * Services that encrypt at rest send another tag than the MD5: then length and the service's own check must suffice.
+ */
 function matches(stored: StoredPart, { sizeBytes, md5 }: DirectPart): boolean {
-  const told = /^"?([0-9a-f]{32})"?$/.exec(stored.etag)?.[1]
-  return stored.sizeBytes === sizeBytes && (told === undefined || Buffer.from(told, 'hex').toString('base64') === md5)
+  const md5Hex = /^"?([0-9a-f]{32})"?$/.exec(stored.etag)?.[1]
+  return (
+    stored.sizeBytes === sizeBytes && (md5Hex === undefined || Buffer.from(md5Hex, 'hex').toString('base64') === md5)
+  )
 }

@@ -1,4 +1,4 @@
-/** Addresses for what a client fetches from the store itself. */
+/** Presigned URLs for what a client fetches from the store itself. */
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
 import type { DirectRead, DirectReadRequest } from '../../../protocol/schemas.ts'
@@ -10,8 +10,8 @@ import { bytesAhead, type DirectAccess, payAhead, requireDirect, tooSlowForParts
 
 export type DirectReads = DirectAccess & CountDownload
 
-/** Addresses in one answer: bounds its size and the work of signing; whoever wants more asks again. */
-const PARTS_PER_ANSWER = 64
+/** Presigned URLs in one response: bounds its size and the work of signing. A client can request more. */
+const PARTS_PER_RESPONSE = 64
 
 export interface PresignedRead {
   readonly read: DirectRead
@@ -20,9 +20,10 @@ export interface PresignedRead {
 }
 
 /**
- * The addresses of the parts that hold a range of a complete media. One slot covers all of them, until the client ends
- * the transfer or they expire, at the latest with the lease.
- * @throws not_direct, not_found, gone, upload_in_progress, range_not_satisfiable, downloads_exhausted, too_many_downloads
+ * Presigned URLs of the parts that hold a range of a complete media item. One slot covers all of them, until the client
+ * ends the transfer or they expire, at the latest with the lease.
+ * @throws not_direct, not_found, gone, upload_in_progress, range_not_satisfiable, downloads_exhausted,
+ * too_many_downloads
  */
 export async function presignMediaRead(
   deps: DirectReads,
@@ -36,12 +37,12 @@ export async function presignMediaRead(
   using untilHeld = new DisposableStack()
   const slot = untilHeld.use(await deps.slots.acquire(slotRequest(caller, 'download'), signal))
   await payAhead(deps, caller, { direction: 'download', bytes: span.bytes }, signal)
-  // Much can happen to a lease while its reader stands in line.
+  // The lease may have ended in the queue.
   const { expiresAt: leaseEndsAt } = await openMedia(deps.records, mediaId, deps.clock())
   const ttlMs = Math.min(deps.direct().ttlMs, Math.max(1, leaseEndsAt - deps.clock()))
   const parts = await presignAll(store, media, span, ttlMs)
   signal.throwIfAborted()
-  // Last, since it cannot be undone once the addresses are out.
+  // Last, since it cannot be undone once the URLs are out.
   const counted = await countDownload(deps, media, grant)
   const transferId = newId(deps.random)
   untilHeld.move()
@@ -54,7 +55,7 @@ export async function presignMediaRead(
   }
 }
 
-/** Frees the slot of a transfer that is over; one that is over already is no error. @throws not_found for what is no id */
+/** Releases the slot of a finished transfer; a repetition is no error. @throws not_found for a malformed id */
 export function endDirectTransfer({ directSlots }: DirectAccess, transferId: string): void {
   if (!isId(transferId)) throw new SealiftError('not_found', 'No transfer can have this id')
   directSlots.end(transferId)
@@ -82,7 +83,7 @@ function spanOf(
     throw new SealiftError('range_not_satisfiable', `This media has ${sizeBytes} bytes`, { context: { sizeBytes } })
   }
   const firstPart = Math.floor(start / partBytes)
-  const neededEnd = Math.min(Math.ceil(until / partBytes), firstPart + PARTS_PER_ANSWER)
+  const neededEnd = Math.min(Math.ceil(until / partBytes), firstPart + PARTS_PER_RESPONSE)
   const endPart =
     start + mostBytes >= until ? neededEnd : Math.min(neededEnd, Math.floor((start + mostBytes) / partBytes))
   if (endPart <= firstPart) throw tooSlowForParts()

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 
+import { BoundedMap } from '../../../common/bounded-map.ts'
 import type { Media } from '../../../protocol/schemas.ts'
 import type { BlobId } from '../../blobs/blob-store.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
@@ -14,17 +15,11 @@ const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
  * every lease of it, and no way back to the blob's internal id.
  */
 export function etagOf(blobId: BlobId): string {
-  const known = etags.get(blobId)
-  if (known !== undefined) return known
-  if (etags.size >= MAX_REMEMBERED) etags.clear()
-  const etag = deriveEtag(blobId)
-  etags.set(blobId, etag)
-  return etag
+  return etags.getOrSet(blobId, deriveEtag)
 }
 
-/** A pure function's results, kept because every request of a hot media asks for the same one. */
-const etags = new Map<BlobId, string>()
-const MAX_REMEMBERED = 10_000
+const CACHED_ETAGS = 10_000
+const etags = new BoundedMap<BlobId, string>(CACHED_ETAGS)
 
 function deriveEtag(blobId: BlobId): string {
   const digest = createHash('sha256').update(`sealift/etag/${blobId}`).digest()
@@ -33,7 +28,7 @@ function deriveEtag(blobId: BlobId): string {
   return `"${tag}"`
 }
 
-/** What anyone who may read a media may know of it. `durableBytes`: readable from the start without a gap. */
+/** What a reader of a media item may know. @param durableBytes readable from the start without a gap */
 export function describeMedia(media: MediaRecord, durableBytes: number): Media {
   return {
     mediaId: media.mediaId,
@@ -54,7 +49,7 @@ export function describeComplete(media: MediaRecord): Media {
   return describeMedia(media, media.sizeBytes ?? 0)
 }
 
-/** Facts about a media; asking is never counted as a download. @throws not_found, gone */
+/** Never counted as a download. @throws not_found, gone */
 export async function mediaInfo(
   { records, clock }: { readonly records: MediaRecords; readonly clock: Clock },
   mediaId: string,

@@ -4,18 +4,18 @@ import type { LeaseRequest } from '../../../protocol/schemas.ts'
 import { expiryOf, storageCaps, type IdempotentCaller, ownershipProof, type Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
+import type { DiskSpaceCheck } from '../upload/disk-space-check.ts'
 
 export interface ForwardMedia {
   readonly records: MediaRecords
   readonly clock: Clock
   readonly random: (byteCount: number) => Uint8Array
-  /** @throws storage_full */
-  readonly admitNewBytes: () => Promise<void>
+  readonly admitNewBytes: DiskSpaceCheck
 }
 
 /**
- * Whether there is such a media, in whatever state: a repeated request gets what it made the first time, also when the
- * media has ended since. @throws not_found
+ * Accepts a media item in any state: a repeated request returns the lease made the first time, also when the media item
+ * has ended since. @throws not_found
  */
 export async function assertKnown(records: Pick<MediaRecords, 'findMedia'>, mediaId: string): Promise<void> {
   if (!isId(mediaId) || !(await records.findMedia(mediaId))) throw noSuchMedia()
@@ -26,10 +26,10 @@ function noSuchMedia(): SealiftError {
 }
 
 /**
- * Adds a lease with its own id, owner and expiry to the bytes of a media; nothing is copied. Of a counted media it has no
+ * Adds a lease with its own id, owner and expiry to a blob; no bytes are copied. If downloads are counted, it has no
  * more downloads and no more time than are left.
  * @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, storage_full, idempotency_conflict,
- *   invalid_request
+ * invalid_request
  */
 export async function forwardMedia(
   { records, clock, random, admitNewBytes }: ForwardMedia,
@@ -51,7 +51,7 @@ export async function forwardMedia(
   return records.addLease(mediaId, lease, storageCaps(maker.tier), maker.idempotency)
 }
 
-/** Ends the caller's own lease; the bytes go with the last lease of them. @throws not_found also when it is another's */
+/** Ends the caller's own lease; the blob is deleted with its last lease. @throws not_found also for a foreign lease */
 export async function endLease(
   { records, clock }: { readonly records: MediaRecords; readonly clock: Clock },
   caller: Caller,

@@ -1,22 +1,23 @@
+import { BoundedMap } from '../../../common/bounded-map.ts'
 import type { MarksChanges, MediaRecord, CachesMedia, RecordStore } from '../../records/record-store.ts'
 
 /**
- * Where changes carry no mark, this bounds what another process can change unnoticed: fsck while the server runs, which
- * ends media whose bytes are missing. With many small media, lookups are what they cost most, unless each is asked for several times within this.
+ * Without a change mark, this bounds how long a change by another process goes unnoticed: `fsck` beside the server ends
+ * media items without bytes. Long enough that repeated reads of a small blob skip the lookup.
  */
-const REMEMBER_MS = 10_000
-const MAX_REMEMBERED = 10_000
+const CACHE_MS = 10_000
+const CACHED_MEDIA = 10_000
 
-interface Remembered {
+interface CachedRecord {
   readonly media: MediaRecord
   readonly untilMs: number
 }
 
 /**
- * Remembers for a moment the records of media that are asked for again and again: thumbnails, and the ranges of a film.
- * Only of complete media whose downloads are not counted: of these nothing can change but that their lease ends, and
- * every way to end one by name passes here. (Expiry is in the record.) Where other processes write to the same database,
- * `changeMark` must tell: then nothing is recalled that was looked up before the latest change, anybody's.
+ * Caches for 10 s the records of media items that are read repeatedly: thumbnails, ranges of a film. Only of complete
+ * media items without a download count: nothing of these changes but the end of their lease, and each method that ends
+ * one by name is wrapped here. (Expiry is in the record.) If other processes write to the same database, `changeMark`
+ * must differ after each of their changes: then the cache is cleared.
  */
 export function cacheMedia(
   records: RecordStore,
@@ -36,10 +37,10 @@ export function cacheMedia(
 class MediaMemory {
   readonly #changeMark: () => number
   readonly #now: () => number
-  readonly #remembered = new Map<string, Remembered>()
-  /** Of all that is remembered. */
+  readonly #cached = new BoundedMap<string, CachedRecord>(CACHED_MEDIA)
+  /** The change mark of all entries. */
   #mark = 0
-  /** Grows with each change: what was asked for before it is not remembered after it. */
+  /** Grows with each change: a record read before a change is not cached after it. */
   #changes = 0
 
   constructor(changeMark: () => number, now: () => number) {
@@ -48,8 +49,8 @@ class MediaMemory {
   }
 
   recall(mediaId: string): MediaRecord | null {
-    this.#forgetWhenChanged()
-    const known = this.#remembered.get(mediaId)
+    this.#dropIfChanged()
+    const known = this.#cached.get(mediaId)
     return known && known.untilMs > this.#now() ? known.media : null
   }
 
@@ -58,37 +59,29 @@ class MediaMemory {
     if (known) return known
     const changesBefore = this.#changes
     const media = await ask()
-    if (media && isSteady(media) && this.#changes === changesBefore) this.#remember(media)
-    else this.#remembered.delete(mediaId)
+    if (media && isSteady(media) && this.#changes === changesBefore)
+      this.#cached.set(media.mediaId, { media, untilMs: this.#now() + CACHE_MS })
+    else this.#cached.delete(mediaId)
     return media
   }
 
-  /** All of it, or the one media named, is forgotten once `change` is done, and so before anyone is told that it is. */
+  /** Drops all entries, or the one of `mediaId`, after `change`, before the caller sees its result. */
   async forgetting<T>(change: () => Promise<T>, mediaId?: string): Promise<T> {
     try {
       return await change()
     } finally {
       this.#changes += 1
-      if (mediaId === undefined) this.#remembered.clear()
-      else this.#remembered.delete(mediaId)
+      if (mediaId === undefined) this.#cached.clear()
+      else this.#cached.delete(mediaId)
     }
   }
 
-  #forgetWhenChanged(): void {
+  #dropIfChanged(): void {
     const mark = this.#changeMark()
     if (mark === this.#mark) return
     this.#mark = mark
     this.#changes += 1
-    this.#remembered.clear()
-  }
-
-  #remember(media: MediaRecord): void {
-    this.#remembered.delete(media.mediaId)
-    if (this.#remembered.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#remembered.keys()
-      if (oldest !== undefined) this.#remembered.delete(oldest)
-    }
-    this.#remembered.set(media.mediaId, { media, untilMs: this.#now() + REMEMBER_MS })
+    this.#cached.clear()
   }
 }
 

@@ -4,15 +4,15 @@ import type { MediaRecord, MediaRecords, CachesMedia } from '../../records/recor
 import type { Clock } from '../../clock.ts'
 
 /**
- * The media as it is remembered, if its lease is alive. `null`: `openMedia` knows, or says what is wrong. A turn of the
- * event loop is worth saving where all there is to do is to send a few bytes.
+ * The cached record, if its lease is alive. `null`: call `openMedia`. It saves a turn of the event loop where a few
+ * bytes are all there is to send.
  */
 export function cachedMedia(records: Partial<CachesMedia>, mediaId: string, now: number): MediaRecord | null {
   const media = records.cachedMedia?.(mediaId) ?? null
   return media && isAlive(media, now) ? media : null
 }
 
-/** The media, if its lease is alive. Whoever knows the id may ask. @throws not_found, gone */
+/** The record, if its lease is alive. The media id is the credential. @throws not_found, gone */
 export async function openMedia(records: MediaRecords, mediaId: string, now: number): Promise<MediaRecord> {
   const media = isId(mediaId) ? await records.findMedia(mediaId) : null
   if (!media) throw new SealiftError('not_found', 'There is no such media')
@@ -40,14 +40,14 @@ export interface CountDownload {
 /** One counted download: the id to send back with further ranges of it. */
 export interface CountedDownload {
   readonly grantId: string
-  /** Gives the download back if it was taken just now: not one byte of it has moved. */
+  /** Returns a download that was counted just now, before any byte has moved. */
   giveBack(): Promise<void>
 }
 
 /**
- * [Note: one download] is the first GET of a media without a grant the server knows. It is taken off `maxDownloads` in
- * one transaction, before the first byte; further GETs with the grant are the same download. `null`: the lease does
- * not count downloads.
+ * [Note: one download] A download is the first GET of a media item without a known grant. It is taken off
+ * `maxDownloads` in one transaction, before the first byte; further GETs with the grant are the same download. `null`:
+ * the lease does not count downloads.
  * @throws downloads_exhausted, gone
  */
 export async function countDownload(

@@ -4,14 +4,14 @@ import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../../pro
 import { expiryOf, quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
+import type { DiskSpaceCheck } from './disk-space-check.ts'
 
 export interface BeginUpload {
   readonly records: UploadRecords
   readonly clock: Clock
   readonly random: (byteCount: number) => Uint8Array
   readonly terms: () => UploadTerms
-  /** Refuses when the storage is too full for anything new. @throws storage_full */
-  readonly admitNewBytes: () => Promise<void>
+  readonly admitNewBytes: DiskSpaceCheck
 }
 
 export interface Begun {
@@ -29,7 +29,7 @@ export async function beginUpload(
   caller: IdempotentCaller,
   request: BeginUploadRequest,
 ): Promise<Begun> {
-  await admitNewBytes()
+  await admitNewBytes(request.sizeBytes)
   const now = clock()
   const { partBytes, uploadExpiryMs } = terms()
   const uploadId = newId(random)

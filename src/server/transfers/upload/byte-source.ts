@@ -1,4 +1,4 @@
-/** Bytes on their way in, as pull streams: each stage takes a chunk only when the next one asks for it. */
+/** Received bytes as pull streams: each stage takes a piece only when the next one pulls. */
 import { createHash } from 'node:crypto'
 
 import { SealiftError } from '../../../protocol/errors.ts'
@@ -17,20 +17,20 @@ export async function* verifyDigest(source: ByteSource, sha256Base64: string): A
   }
 }
 
-/** Pieces smaller than this are copied together while they are kept: each would hold an object, and the read it came in. */
+/** Smaller pieces are copied together while they are buffered: each would retain an object, and the read it came in. */
 const PIECE_BYTES = 4096
 const GATHERED_BYTES = 4 * PIECE_BYTES
 
 /**
- * Cuts one source into runs of at most `sizeBytes`, for a media that arrives in one piece and is stored in parts.
- * Each run must be read to its end before the next is asked for.
+ * Cuts one source into runs of at most `sizeBytes`, for a media item that arrives in one request and is stored in
+ * parts. Each run must be read to its end before the next begins.
  */
 export class RunCutter {
   readonly #iterator: AsyncIterator<Uint8Array>
-  /** Pulled, but not given out yet. */
+  /** Pulled, not yet returned. */
   readonly #ahead: Uint8Array[] = []
   #aheadBytes = 0
-  /** Where small pieces are gathered; the last of `#ahead` is the part of it that is used. */
+  /** The buffer of small pieces; the last element of `#ahead` is its used part. */
   #gathered: Uint8Array | null = null
 
   constructor(source: ByteSource) {
@@ -45,7 +45,7 @@ export class RunCutter {
     return true
   }
 
-  /** Pulls until the source ends, and tells its size, or until it has more than `limitBytes` ahead: `null`. */
+  /** Pulls to the end of the source and returns its size; `null` as soon as it exceeds `limitBytes`. */
   async lookAhead(limitBytes: number): Promise<number | null> {
     while (this.#aheadBytes <= limitBytes) {
       if (!(await this.#pull(piece => this.#gather(piece)))) return this.#aheadBytes

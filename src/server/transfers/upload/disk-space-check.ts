@@ -1,39 +1,53 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { MeasuresSpace } from '../../blobs/blob-store.ts'
+import type { DiskSpace, MeasuresSpace } from '../../blobs/blob-store.ts'
 
-/** The disk is looked at again after this long: often enough for a mark that leaves room above it. */
-const LOOK_EVERY_MS = 2000
+/** How long a measurement of the disks is used. */
+const MEASURE_EVERY_MS = 2000
 
 export interface DiskSpaceCheckOptions {
-  /** Of bytes and of records. One that cannot tell its space refuses what it has no room for itself. */
-  readonly stores: readonly Partial<MeasuresSpace>[]
-  /** What is new is refused when one of their disks is fuller than this; 100: never. */
+  /** A store without `freeSpace` refuses what it has no space for itself. */
+  readonly blobs: Partial<MeasuresSpace>
+  readonly records: Partial<MeasuresSpace>
+  /** New bytes are refused when one of the disks is fuller than this; 100: never. */
   readonly refuseAbovePercent: () => number
 }
 
+/** @param declaredBytes the size of a new upload, if it is known @throws storage_full */
+export type DiskSpaceCheck = (declaredBytes?: number) => Promise<void>
+
 /**
- * Refuses what is new before the disk is full, so that what was begun can still be finished and all else read.
- * Returned function: @throws storage_full
+ * Refuses new bytes before a disk is full, so that begun uploads can still be finished and everything can be read; and
+ * an upload at its begin whose declared size exceeds the free space of the blobs.
  */
-export function createDiskSpaceCheck({ stores, refuseAbovePercent }: DiskSpaceCheckOptions): () => Promise<void> {
-  let lookedAtMs = -Infinity
+export function createDiskSpaceCheck({ blobs, records, refuseAbovePercent }: DiskSpaceCheckOptions): DiskSpaceCheck {
+  let measuredAtMs = -Infinity
   let usedPercent = 0
-  return async () => {
+  let freeBytes = Infinity
+  return async (declaredBytes = 0) => {
     const value = refuseAbovePercent()
-    if (value >= 100) return
-    if (performance.now() - lookedAtMs > LOOK_EVERY_MS) {
-      lookedAtMs = performance.now()
-      usedPercent = Math.max(...(await Promise.all(stores.map(usedPercentOf))))
+    if (value >= 100 && declaredBytes === 0) return
+    if (performance.now() - measuredAtMs > MEASURE_EVERY_MS) {
+      measuredAtMs = performance.now()
+      const spaces = await Promise.all([blobs.freeSpace?.(), records.freeSpace?.()])
+      usedPercent = Math.max(...spaces.map(usedPercentOf))
+      freeBytes = spaces[0]?.freeBytes ?? Infinity
     }
-    if (usedPercent <= value) return
-    throw new SealiftError('storage_full', 'The server has no room for anything new; what is there can still be read', {
-      context: { limit: 'disk', value, remaining: 0, retryAfterSeconds: 60 },
-    })
+    if (value < 100 && usedPercent > value) {
+      throw full('The server has no free space for new uploads; stored media can still be read', value)
+    }
+    if (declaredBytes > freeBytes) {
+      const sizes = `this upload has ${declaredBytes} bytes, and ${freeBytes} bytes are free`
+      throw full(`The disk of the server is too full: ${sizes}`, value)
+    }
   }
 }
 
-async function usedPercentOf(store: Partial<MeasuresSpace>): Promise<number> {
-  if (!store.freeSpace) return 0
-  const { freeBytes, totalBytes } = await store.freeSpace()
-  return totalBytes === 0 ? 0 : 100 * (1 - freeBytes / totalBytes)
+function full(message: string, value: number): SealiftError {
+  return new SealiftError('storage_full', message, {
+    context: { limit: 'disk', value, remaining: 0, retryAfterSeconds: 60 },
+  })
+}
+
+function usedPercentOf(space: DiskSpace | undefined): number {
+  return !space || space.totalBytes === 0 ? 0 : 100 * (1 - space.freeBytes / space.totalBytes)
 }

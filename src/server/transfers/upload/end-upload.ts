@@ -1,15 +1,15 @@
 import { isSealiftError } from '../../../protocol/errors.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import type { UploadRecord, UploadRecords, MediaRecord } from '../../records/record-store.ts'
-import { givenUp, completedWithout, type PartsInFlight } from './exclusive-part.ts'
+import { givenUp, completedWithout, type ExclusiveParts } from './exclusive-part.ts'
 import type { Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
 import { blobTopic, uploadTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
 import { findLiveUpload, findOwnUpload } from './find-upload.ts'
 
 /**
- * Completes the bytes of an upload. Resolves as well when another node has completed it meanwhile: its media may have ended
- * since, and then the bytes are rightly gone.
+ * Completes the blob of an upload. It also resolves when another node has completed it meanwhile; if the media item has
+ * ended since, its bytes are deleted and not damaged.
  * @throws storage_full, damaged; gone when another node gave the upload up meanwhile, and its bytes with it
  */
 export async function finalizeBlob(
@@ -31,13 +31,13 @@ export interface CompleteUpload {
   readonly records: UploadRecords
   readonly blobs: BlobStore
   readonly feed: ChangeFeed
-  readonly inFlight: PartsInFlight
+  readonly inFlight: ExclusiveParts
   readonly clock: Clock
 }
 
 /**
- * Ends an upload: fixes the size, seals the stored bytes, then makes the media complete. Repeating it gives the same
- * answer and finishes what a crash left half done.
+ * Ends an upload: fixes the size, finalizes the blob, then makes the media item complete. Repeating it returns the
+ * same result and finishes what a crash left incomplete.
  * @throws not_found, gone, parts_missing, size_mismatch, storage_full, damaged
  */
 export async function completeUpload(
@@ -48,7 +48,7 @@ export async function completeUpload(
   await findLiveUpload(records, uploadId, caller)
   const upload = await records.finalizeUpload(uploadId, sizeBytes)
   if (upload.state !== 'complete') {
-    // A part past the end may still be arriving; the store must not see it once the blob is sealed.
+    // A part past the end may still be arriving; the store must not receive it once the blob is complete.
     feed.announce(uploadTopic(uploadId))
     await inFlight.stopAll(uploadId, completedWithout())
     await finalizeBlob({ blobs, records }, upload, sizeBytes)
@@ -61,7 +61,7 @@ export async function completeUpload(
 export interface AbortUpload {
   readonly records: UploadRecords
   readonly feed: ChangeFeed
-  readonly inFlight: PartsInFlight
+  readonly inFlight: ExclusiveParts
   readonly clock: Clock
 }
 
@@ -71,7 +71,7 @@ export async function abortUpload(deps: AbortUpload, caller: Caller, uploadId: s
   await giveUp(deps, upload)
 }
 
-/** The same, for an upload whose owner is not asked: a one-request upload that failed. */
+/** The same without a check of the owner: for a one-request upload that failed. */
 export async function giveUp(
   { records, feed, inFlight, clock }: AbortUpload,
   { uploadId, blobId }: { uploadId: string; blobId: string },

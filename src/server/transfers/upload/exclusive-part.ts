@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { ChangeFeed } from '../../change-feed/change-feed.ts'
 
-/** Why a part's request is ended while it still sends, on whichever node that is noticed. */
-export const takenOver = (): SealiftError => new SealiftError('unavailable', 'Another request sends this part by now')
+/** Reasons to abort the request of a part. */
+export const takenOver = (): SealiftError =>
+  new SealiftError('unavailable', 'Superseded by a newer upload of this part')
 export const givenUp = (): SealiftError => new SealiftError('gone', 'The upload was given up')
 export const completedWithout = (): SealiftError =>
   new SealiftError('upload_complete', 'The upload was completed without this part')
@@ -15,10 +16,10 @@ interface Holder {
 }
 
 /**
- * Who is writing which part right now. One part has one writer; a newer request for the same part takes over, since
- * the older one is most likely a connection that died without telling.
+ * The one writer of each part within this process. A newer request for the same part takes over, since the older one is
+ * most likely a dead connection.
  */
-export class PartsInFlight {
+export class ExclusiveParts {
   readonly #uploads = new Map<string, Map<number, Holder>>()
 
   /** Runs `write` as the only writer of this part; its signal aborts when another takes over or the upload ends. */
@@ -39,7 +40,7 @@ export class PartsInFlight {
     }
   }
 
-  /** Stops every writer of an upload and waits until none touches its bytes any more. */
+  /** Aborts every writer of an upload and waits until each has ended. */
   async stopAll(uploadId: string, reason: SealiftError): Promise<void> {
     const holders = [...(this.#uploads.get(uploadId)?.values() ?? [])]
     for (const { controller } of holders) controller.abort(reason)
@@ -65,35 +66,35 @@ export class PartsInFlight {
 export interface PartWatchOptions {
   readonly feed: ChangeFeed
   readonly topics: readonly string[]
-  /** Asks the records why the part need not be received any more; `null` while it does. */
+  /** The reason to abort the request, by the records; `null`: continue. */
   readonly why: () => Promise<SealiftError | null>
 }
 
-/** The least time between two looks, however often somebody announces. */
-const LOOKS_APART_MS = 1000
-/** Nobody looks unless it was announced; this is only about the longest that a timer can be set for. */
+/** The least time between two lookups, however frequent the announcements are. */
+const LOOKUPS_APART_MS = 1000
+/** Lookups follow announcements only; this is a long timeout that a timer still supports. */
 const DAYS_MS = 7 * 86_400_000
 
 /**
- * Notices, while a part is received, that another node made it pointless: it stored this part, or ended the upload.
- * The feed is the hint, the records are the truth.
+ * Aborts the request of a part when another node has stored this part or ended the upload. The feed is a hint; the
+ * records decide.
  */
 export class PartWatch implements Disposable {
   readonly #options: PartWatchOptions
-  readonly #pointless = new AbortController()
+  readonly #superseded = new AbortController()
   readonly #over = new AbortController()
-  /** Announced since the last look. */
+  /** Announced since the last lookup. */
   #announced = false
-  #isLooking = false
+  #isChecking = false
 
   constructor(options: PartWatchOptions) {
     this.#options = options
-    for (const topic of options.topics) void this.#hear(topic)
+    for (const topic of options.topics) void this.#listen(topic)
   }
 
-  /** Aborts with what the request is to be refused with. */
+  /** Aborts with the error of the response. */
   get signal(): AbortSignal {
-    return this.#pointless.signal
+    return this.#superseded.signal
   }
 
   [Symbol.dispose](): void {
@@ -101,27 +102,27 @@ export class PartWatch implements Disposable {
   }
 
   /** Never rejects; ends with the watch. */
-  async #hear(topic: string): Promise<void> {
+  async #listen(topic: string): Promise<void> {
     const { signal } = this.#over
     using changes = this.#options.feed.listen(topic)
     while (!signal.aborted) {
       const announced = await changes.next(DAYS_MS, signal).catch(() => false)
-      if (announced) void this.#look()
+      if (announced) void this.#check()
     }
   }
 
-  /** One at a time, also for several topics; what is announced meanwhile is looked for afterwards. */
-  async #look(): Promise<void> {
+  /** One at a time for all topics; an announcement meanwhile causes another. */
+  async #check(): Promise<void> {
     this.#announced = true
-    if (this.#isLooking) return
-    this.#isLooking = true
+    if (this.#isChecking) return
+    this.#isChecking = true
     while (this.#announced && !this.#over.signal.aborted) {
       this.#announced = false
-      // Records that do not answer say nothing: the part goes on.
+      // Without the records there is no reason to abort.
       const reason = await this.#options.why().catch(() => null)
-      if (reason) this.#pointless.abort(reason)
-      await sleep(LOOKS_APART_MS, undefined, { signal: this.#over.signal }).catch(() => undefined)
+      if (reason) this.#superseded.abort(reason)
+      await sleep(LOOKUPS_APART_MS, undefined, { signal: this.#over.signal }).catch(() => undefined)
     }
-    this.#isLooking = false
+    this.#isChecking = false
   }
 }

@@ -4,12 +4,14 @@ import type { Caller } from '../../access/caller.ts'
 import type { UploadRecord, UploadRecords, PartRecord } from '../../records/record-store.ts'
 import type { PartRuns, TransferMode, UploadStatus } from '../../../protocol/schemas.ts'
 
-/** Clients of open mode are addresses; they may change between two requests, so the secret upload id is the right. */
+/**
+ * A client of open mode is an IP address, which may change between requests: the secret upload id is its credential.
+ */
 const ANONYMOUS_PREFIX = 'address:'
 
 /**
- * The upload, if this caller may use it: its id is secret, and one begun with a token also takes that client's token.
- * Absent and another's answer alike.
+ * The upload, if this caller may use it: its id is secret, and an upload begun with a token also needs that client's
+ * token. An absent and a foreign upload give the same error.
  * @throws not_found
  */
 export async function findOwnUpload(records: UploadRecords, uploadId: string, caller: Caller): Promise<UploadRecord> {

@@ -11,7 +11,7 @@ import type { SlotLimiter } from '../../limits/limiter.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
 import type { UploadTerms } from './begin-upload.ts'
 import { type ByteSource, verifyDigest } from './byte-source.ts'
-import { completedWithout, givenUp, type PartsInFlight, PartWatch, takenOver } from './exclusive-part.ts'
+import { completedWithout, givenUp, type ExclusiveParts, PartWatch, takenOver } from './exclusive-part.ts'
 import { findLiveUpload } from './find-upload.ts'
 
 export interface PutPart extends Charging {
@@ -19,7 +19,7 @@ export interface PutPart extends Charging {
   readonly blobs: BlobStore
   readonly feed: ChangeFeed
   readonly slots: SlotLimiter
-  readonly inFlight: PartsInFlight
+  readonly inFlight: ExclusiveParts
   readonly clock: Clock
   readonly terms: () => UploadTerms
 }
@@ -28,7 +28,7 @@ export interface IncomingPart {
   readonly uploadId: string
   readonly index: number
   readonly sizeBytes: number
-  /** SHA-256 as base64, when the sender told it. */
+  /** SHA-256 as base64, if the client sent it. */
   readonly sha256: string | null
   /** Not pulled from before every check has passed and a slot is held. */
   readonly source: ByteSource
@@ -69,14 +69,14 @@ function sourceOf({ source, sha256 }: IncomingPart): ByteSource {
   return sha256 === null ? source : verifyDigest(source, sha256)
 }
 
-interface PartAtWork {
+interface ReservedPart {
   readonly upload: UploadRecord
   readonly part: IncomingPart
   readonly source: ByteSource
 }
 
-/** [Note: bytes, then record] The record says durable only after the store has said so; then those who wait are woken. */
-async function store(deps: PutPart, { upload, part, source }: PartAtWork, stop: AbortSignal): Promise<void> {
+/** [Note: bytes, then record] The record says durable only after the store does; then followers are woken. */
+async function store(deps: PutPart, { upload, part, source }: ReservedPart, stop: AbortSignal): Promise<void> {
   const { blobId, partBytes } = upload
   const { index, sizeBytes } = part
   {
@@ -90,7 +90,7 @@ async function store(deps: PutPart, { upload, part, source }: PartAtWork, stop: 
   deps.feed.announce(partTopic(upload.uploadId, index))
 }
 
-/** Ends the request when another node makes it pointless; within this one, `PartsInFlight` does. */
+/** Aborts the request when another node supersedes it; within this one, `ExclusiveParts` does. */
 function watchOthers({ feed, records }: PutPart, { uploadId, blobId }: UploadRecord, index: number): PartWatch {
   const why = async () => {
     const upload = await records.findUpload(uploadId)
@@ -104,11 +104,13 @@ function overWithout(upload: UploadRecord | null): SealiftError {
   return upload === null || upload.state === 'aborted' ? givenUp() : completedWithout()
 }
 
-interface PartToCompare extends PartAtWork {
+interface PartToCompare extends ReservedPart {
   readonly storedBytes: number
 }
 
-/** @throws part_conflict; what `assertStillTaken` does: bytes that have gone with their upload or media are not damaged */
+/**
+ * @throws part_conflict; what `assertStillTaken` throws: bytes deleted with their upload or media item are not damaged
+ */
 async function compare(deps: PutPart, caller: Caller, at: PartToCompare, stop: AbortSignal): Promise<void> {
   try {
     await compareStored(deps.blobs, at, stop)
@@ -119,8 +121,8 @@ async function compare(deps: PutPart, caller: Caller, at: PartToCompare, stop: A
 }
 
 /**
- * Whether the upload of a part, which took it when the request began, still does: another node may have given it up, or
- * completed it and even ended its media. @throws not_found, gone, upload_complete
+ * Throws when another node has given up or completed the upload since the request began.
+ * @throws not_found, gone, upload_complete
  */
 export async function assertStillTaken(
   records: UploadRecords,

@@ -5,13 +5,13 @@ import type { MediaRecord } from '../../records/record-store.ts'
 import type { ByteSource } from './byte-source.ts'
 import { storeMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
 
-/** One file of a form. The next one comes only when this one's bytes were read, or skipped. */
+/** One file of a form. The next one comes only when the bytes of this one were read or skipped. */
 export interface FormFile {
   readonly field: string
   readonly source: ByteSource
-  /** Reads and forgets what is left of it. */
+  /** Reads and discards the rest. */
   skip(): void
-  /** Bytes the whole form may still bring; `null`: unknown. */
+  /** Most bytes that the rest of the form may have; `null`: unknown. */
   atMostBytes(): number | null
 }
 
@@ -27,10 +27,10 @@ export interface FormOutcome {
 }
 
 /**
- * Stores the files of a form one after the other, each as a media of its own; one that is refused does not lose the
+ * Stores the files of a form one after the other, each as a media item of its own; a refused file does not affect the
  * others. What ends the whole form (the client went away, a malformed form) is thrown.
  *
- * [Note: kinds in a form] A file's field name tells its kind when it is one of `KINDS`; else the form's own kind holds.
+ * [Note: kinds in a form] The field name of a file is its kind if it is one of `KINDS`; else the form's kind applies.
  */
 export async function storeForm(
   deps: StoreMediaDeps,
@@ -52,7 +52,7 @@ export async function storeForm(
   return outcomes
 }
 
-/** Each file of a repeated form is a request of its own, told apart by its place. */
+/** Each file of a repeated form has an idempotency key of its own, made from its index. */
 function asFileCaller(caller: IdempotentCaller, index: number): IdempotentCaller {
   const { idempotency } = caller
   return idempotency === null

@@ -15,22 +15,23 @@ export interface StoreMediaDeps extends BeginUpload, AbortUpload {
 
 export interface IncomingMedia extends Pick<BeginUploadRequest, 'ttlSeconds' | 'maxDownloads'> {
   readonly kind: Kind
-  /** `null`: whatever arrives, as in a form. */
+  /** `null`: unknown, as in a form. */
   readonly sizeBytes: number | null
-  /** No more than this can still arrive, by what the request said of its length; `null`: unknown. */
+  /** Most bytes that can still arrive, by the length of the request; `null`: unknown. */
   readonly atMostBytes: () => number | null
-  /** SHA-256 as base64, when the sender told it. */
+  /** SHA-256 as base64, if the client sent it. */
   readonly sha256: string | null
   readonly source: ByteSource
 }
 
-/** Media up to this size are taken into memory first, so that exactly their size is reserved. */
+/** Up to this size a media item is buffered first, so that exactly its size is reserved. */
 const SMALL_BYTES = 64 * 1024
 
 /**
- * Stores a media that arrives in one piece; resolves when it is complete and durable. The caller holds a slot.
- * With an idempotency key, a repeated request gets the media made the first time, or makes it anew if that one failed.
- * @throws what begin, parts and complete throw; `invalid_request` for an empty media
+ * Stores a media item that arrives in one request; resolves when it is complete and durable. The caller holds a slot.
+ * With an idempotency key, a repeated request returns the media item of the first one, or stores it again if that
+ * failed.
+ * @throws what begin, parts and complete throw; `invalid_request` for an empty media item
  */
 export async function storeMedia(
   deps: StoreMediaDeps,
@@ -49,8 +50,8 @@ export async function storeMedia(
 }
 
 /**
- * A fresh upload, or the complete one of an earlier request with the same key. One that was left unfinished is given
- * up first: its bytes may be in any state, and its request may even still run, and complete it just now.
+ * A new upload, or the complete one of an earlier request with the same key. An unfinished one is given up first: its
+ * bytes may be in any state, and its request may still run and complete it now.
  */
 async function beginAnew(
   deps: StoreMediaDeps,
@@ -74,21 +75,21 @@ function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: IncomingMedia)
   }
 }
 
-/** Looks whether all of it fits into `SMALL_BYTES`; then its size is known. @throws invalid_request when it is empty */
+/** Sets the size of a media item that fits into `SMALL_BYTES`. @throws invalid_request when it is empty */
 async function measureSmall(cutter: RunCutter, media: IncomingMedia): Promise<IncomingMedia> {
   const sizeBytes = await cutter.lookAhead(SMALL_BYTES)
   if (sizeBytes === 0) throw new SealiftError('invalid_request', 'There are no bytes to store')
   return sizeBytes === null ? media : { ...media, sizeBytes }
 }
 
-interface WholeAtWork {
+interface MediaInFlight {
   readonly upload: UploadRecord
   readonly cutter: RunCutter
   readonly media: IncomingMedia
   readonly caps: QuotaCaps
 }
 
-async function storeOrGiveUp(deps: StoreMediaDeps, work: WholeAtWork, stop: AbortSignal): Promise<MediaRecord> {
+async function storeOrGiveUp(deps: StoreMediaDeps, work: MediaInFlight, stop: AbortSignal): Promise<MediaRecord> {
   try {
     const sizeBytes = await storeRuns(deps, work, stop)
     await finalizeBlob(deps, work.upload, sizeBytes)
@@ -96,22 +97,25 @@ async function storeOrGiveUp(deps: StoreMediaDeps, work: WholeAtWork, stop: Abor
     deps.feed.announce(blobTopic(media.blobId))
     return media
   } catch (error) {
-    await forget(deps, work.upload)
+    await releaseReservation(deps, work.upload)
     throw error
   }
 }
 
-/** Nothing of a failed upload stays reserved. Best effort: one that cannot be given up now expires like any other. */
-async function forget({ records, clock, feed }: StoreMediaDeps, { uploadId, blobId }: UploadRecord): Promise<void> {
+/** Frees the reservation of a failed upload. Best effort: if it fails, the upload expires. */
+async function releaseReservation(
+  { records, clock, feed }: StoreMediaDeps,
+  { uploadId, blobId }: UploadRecord,
+): Promise<void> {
   await records.abortUpload(uploadId, clock()).catch(() => undefined)
   feed.announce(blobTopic(blobId))
 }
 
-/** Parts that may still be on their way to the disk while the next one arrives. */
+/** Parts that may be in flight to the store while the next one arrives. */
 const PARTS_IN_FLIGHT = 2
 
-/** Stores a media part by part; the next part is received while the one before is being made durable. */
-async function storeRuns(deps: StoreMediaDeps, work: WholeAtWork, stop: AbortSignal): Promise<number> {
+/** Stores the parts; the next one is received while the one before is being made durable. */
+async function storeRuns(deps: StoreMediaDeps, work: MediaInFlight, stop: AbortSignal): Promise<number> {
   const { cutter, media } = work
   const inFlight = new Set<Promise<void>>()
   const failed = new AbortController()
@@ -145,7 +149,7 @@ interface Run {
 
 async function startRun(
   { blobs, records }: StoreMediaDeps,
-  { upload, cutter, media, caps }: WholeAtWork,
+  { upload, cutter, media, caps }: MediaInFlight,
   { index, storedBytes }: { index: number; storedBytes: number },
   stop: AbortSignal,
 ): Promise<Run> {
@@ -159,11 +163,11 @@ async function startRun(
     )
   }
   const { promise: received, resolve } = Promise.withResolvers<number>()
-  const source = tellEnd(cutter.run(sizeBytes ?? partBytes), resolve)
+  const source = notifyEnd(cutter.run(sizeBytes ?? partBytes), resolve)
   return { received, stored: blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop) }
 }
 
-async function* tellEnd(run: ByteSource, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
+async function* notifyEnd(run: ByteSource, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
   let sizeBytes = 0
   for await (const chunk of run) {
     sizeBytes += chunk.length
