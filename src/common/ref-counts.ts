@@ -7,7 +7,7 @@ interface Entry<V> {
 export interface Ref<V> {
   readonly value: V
   /** @returns true when this was the last use, so that the value can be closed. Releasing it again returns false */
-  release(): boolean
+  readonly release: () => boolean
 }
 
 /** Values shared by key and counted: the first user makes the value, the last one closes it. */

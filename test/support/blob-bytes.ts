@@ -1,7 +1,7 @@
 import { newId } from '../../src/protocol/ids.ts'
 import { randomBytes } from 'node:crypto'
 
-import type { BlobAddress, BlobStore, ByteRange, ByteSink } from '../../src/server/blobs/blob-store.ts'
+import type { BlobAddress, BlobStore, BlobRange, ByteSink } from '../../src/server/blobs/blob-store.ts'
 
 export const freshId = (): string => newId(randomBytes)
 
@@ -36,7 +36,7 @@ export class CollectingSink implements ByteSink {
 }
 
 /** Everything in `range`, through the store's `read`. */
-export async function readBytes(store: BlobStore, blob: BlobAddress, range: ByteRange): Promise<Buffer> {
+export async function readBytes(store: BlobStore, blob: BlobAddress, range: BlobRange): Promise<Buffer> {
   const sink = new CollectingSink()
   await store.read(blob, range, sink, steady())
   return sink.bytes

@@ -1,7 +1,7 @@
 import type {
   BlobAddress,
   BlobStore,
-  ByteRange,
+  BlobRange,
   ByteSink,
   ChecksBlobs,
   MeasuresSpace,
@@ -46,7 +46,7 @@ export class FaultyBlobStore implements BlobStore, MeasuresSpace, ChecksBlobs {
     return this.#call('putPart', () => this.#inner.putPart(part, source, signal), signal)
   }
 
-  read(blob: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  read(blob: BlobAddress, range: BlobRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
     return this.#call('read', () => this.#inner.read(blob, range, sink, signal), signal)
   }
 

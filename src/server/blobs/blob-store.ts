@@ -20,7 +20,7 @@ export interface BlobStore extends AsyncDisposable {
   putPart(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number>
 
   /** Copies bytes `range.start` (inclusive) to `range.end` (exclusive) into `sink`. All their parts must be stored. */
-  read(blob: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void>
+  read(blob: BlobAddress, range: BlobRange, sink: ByteSink, signal: AbortSignal): Promise<void>
 
   /** Finalizes the blob: all parts are stored and their sizes sum up to `sizeBytes`. Durable when it resolves. */
   complete(blob: BlobAddress, sizeBytes: number): Promise<void>
@@ -52,7 +52,7 @@ export interface PartAddress extends BlobAddress {
   readonly sizeBytes: number | null
 }
 
-export interface ByteRange {
+export interface BlobRange {
   /** First byte, inclusive. */
   readonly start: number
   /** Past the last byte. */
@@ -100,7 +100,7 @@ export interface ChecksBlobs {
 /** Optional: a store that can return bytes it read a moment ago without waiting. */
 export interface ReadsCached {
   /** Bytes of a complete blob. `null`: not all of them are cached; call `read`. Never throws. */
-  tryReadCached(blobId: BlobId, range: ByteRange): CachedBytes | null
+  tryReadCached(blobId: BlobId, range: BlobRange): CachedBytes | null
 }
 
 /** Memory of the store, until it is released. */

@@ -2,7 +2,12 @@
 import { HEADER } from '../../protocol/headers.ts'
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
-import { confirmPart, presignPartUpload, type DirectPart, type DirectParts } from '../transfers/direct/presign-part.ts'
+import {
+  confirmDirectPart,
+  presignPartUpload,
+  type AnnouncedPart,
+  type DirectParts,
+} from '../transfers/direct/presign-part.ts'
 import { presignMediaRead, endDirectTransfer, type DirectReads } from '../transfers/direct/presign-read.ts'
 import { requireDirect } from '../transfers/direct/direct-access.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
@@ -34,7 +39,7 @@ export async function confirmPartRoute(
   caller: Caller,
   parameters: readonly string[],
 ): Promise<void> {
-  await confirmPart(deps, caller, await readPart(deps, exchange, caller, parameters), exchange.signal)
+  await confirmDirectPart(deps, caller, await readPart(deps, exchange, caller, parameters), exchange.signal)
   sendEmpty(exchange, 204)
 }
 
@@ -70,7 +75,7 @@ async function readPart(
   exchange: Exchange,
   caller: Caller,
   [uploadId = '', index = '']: readonly string[],
-): Promise<DirectPart> {
+): Promise<AnnouncedPart> {
   const position = partIndex(index)
   requireDirect(deps)
   await findLiveUpload(deps.records, uploadId, caller)

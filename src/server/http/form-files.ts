@@ -6,7 +6,7 @@ import { MIMEType } from 'node:util'
 import busboy, { type Busboy } from 'busboy'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import type { ByteSource } from '../transfers/upload/byte-source.ts'
+import type { ReceivedBytes } from '../transfers/upload/received-bytes.ts'
 import type { FormFile } from '../transfers/upload/store-form.ts'
 
 export interface FormLimits {
@@ -30,7 +30,7 @@ const BUFFERED_BYTES = 512 * 1024
  */
 export async function* formFiles(
   headers: IncomingHttpHeaders,
-  source: ByteSource,
+  source: ReceivedBytes,
   { maxFiles, totalBytes }: FormLimits,
 ): AsyncGenerator<FormFile> {
   const parser = openParser(headers, maxFiles)
@@ -83,7 +83,7 @@ function asMalformed(cause: unknown): SealiftError {
   return new SealiftError('invalid_request', 'The body is not a well-formed multipart form', { cause })
 }
 
-async function feed(parser: Busboy, source: ByteSource, count: (bytes: number) => void): Promise<void> {
+async function feed(parser: Busboy, source: ReceivedBytes, count: (bytes: number) => void): Promise<void> {
   for await (const chunk of source) {
     count(chunk.length)
     if (!parser.write(chunk)) await once(parser, 'drain')

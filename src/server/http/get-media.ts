@@ -3,7 +3,7 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
 import { parseRange } from '../../protocol/ranges.ts'
 import type { Caller } from '../access/caller.ts'
-import type { ByteRange } from '../blobs/blob-store.ts'
+import type { BlobRange } from '../blobs/blob-store.ts'
 import type { MediaRecord } from '../records/record-store.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import {
@@ -117,7 +117,7 @@ function assertNotExhausted({ maxDownloads, downloadsUsed }: MediaRecord): void 
 function mediaHeaders(
   deps: GetMedia,
   exchange: Exchange,
-  { media, range }: { readonly media: MediaRecord; readonly range: ByteRange | null },
+  { media, range }: { readonly media: MediaRecord; readonly range: BlobRange | null },
   counted: CountedDownload | null,
 ): string[] {
   const headers = exchange.headers('Accept-Ranges', 'bytes', ...OPAQUE_HEADERS)

@@ -2,7 +2,7 @@
 import { ROUTES } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'
 import { describeComplete, mediaInfo } from '../transfers/download/describe-media.ts'
-import { endLease, assertKnown, forwardMedia, type ForwardMedia } from '../transfers/download/leases.ts'
+import { removeLease, assertKnown, addLease, type ForwardMedia } from '../transfers/download/leases.ts'
 import { sendEmpty, sendJson } from './responses.ts'
 import type { BodyDeps } from './request-body.ts'
 import type { Exchange } from './exchange.ts'
@@ -30,7 +30,7 @@ export async function forwardMediaRoute(
 ): Promise<void> {
   await assertKnown(deps.records, mediaId)
   const request = await readJson(deps.bodies, exchange, caller, ROUTES.forwardMedia.json)
-  const media = await forwardMedia(deps, asIdempotentCaller(exchange, caller, request, deps.clock), mediaId, request)
+  const media = await addLease(deps, asIdempotentCaller(exchange, caller, request, deps.clock), mediaId, request)
   sendJson(exchange, 201, describeComplete(media))
 }
 
@@ -40,6 +40,6 @@ export async function endLeaseRoute(
   caller: Caller,
   [mediaId = '']: readonly string[],
 ): Promise<void> {
-  await endLease(deps, caller, mediaId)
+  await removeLease(deps, caller, mediaId)
   sendEmpty(exchange, 204)
 }

@@ -7,7 +7,7 @@ import { freeMemory } from '../buffers/buffer-pool.ts'
 import type { HeldMemory, RequestMemory } from '../buffers/request-memory.ts'
 import type { RateLimiter } from '../limits/limiter.ts'
 import { chargeFor, paceSource } from '../limits/pacing.ts'
-import type { ByteSource } from '../transfers/upload/byte-source.ts'
+import type { ReceivedBytes } from '../transfers/upload/received-bytes.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pace, StallWatch, Watched } from './stall-watch.ts'
 
@@ -154,7 +154,7 @@ export async function receive<T>(
   { watch, pace, rates }: BodyDeps,
   exchange: Exchange,
   { client: { clientId }, tier }: Caller,
-  take: (source: ByteSource) => Promise<T>,
+  take: (source: ReceivedBytes) => Promise<T>,
 ): Promise<T> {
   const reader = new BodyReader({ req: exchange.req, watch, pace: pace(), begin: () => exchange.sendContinue() })
   const charge = chargeFor(rates, { clientId, tier, direction: 'upload' })

@@ -6,13 +6,13 @@ import { ROUTES } from '../../protocol/routes.ts'
 import { type Caller, slotRequest } from '../access/caller.ts'
 import type { SlotLimiter } from '../limits/limiter.ts'
 import { describeComplete } from '../transfers/download/describe-media.ts'
-import { beginUpload, type BeginUpload, describeBegun } from '../transfers/upload/begin-upload.ts'
-import { verifyDigest } from '../transfers/upload/byte-source.ts'
-import { abortUpload, completeUpload, type CompleteUpload } from '../transfers/upload/end-upload.ts'
-import { findLiveUpload, uploadStatus, type UploadStatusParts } from '../transfers/upload/find-upload.ts'
-import { putPart, type PutPart } from '../transfers/upload/put-part.ts'
+import { createUpload, type BeginUpload, describeBegun } from '../transfers/upload/begin-upload.ts'
+import { verifyDigest } from '../transfers/upload/received-bytes.ts'
+import { cancelUpload, finalizeUpload, type CompleteUpload } from '../transfers/upload/end-upload.ts'
+import { findLiveUpload, describeUpload, type UploadStatusParts } from '../transfers/upload/find-upload.ts'
+import { receivePart, type PutPart } from '../transfers/upload/put-part.ts'
 import { storeForm } from '../transfers/upload/store-form.ts'
-import { storeMedia, type StoreMediaDeps } from '../transfers/upload/store-media.ts'
+import { receiveMedia, type StoreMediaDeps } from '../transfers/upload/store-media.ts'
 import type { Exchange } from './exchange.ts'
 import { formFiles } from './form-files.ts'
 import { asIdempotentCaller } from './gate.ts'
@@ -27,7 +27,7 @@ export interface UploadRoutes extends BeginUpload, CompleteUpload, UploadStatusP
 
 export async function beginUploadRoute(deps: UploadRoutes, exchange: Exchange, caller: Caller): Promise<void> {
   const request = await readJson(deps.bodies, exchange, caller, ROUTES.beginUpload.json)
-  const { upload } = await beginUpload(deps, asIdempotentCaller(exchange, caller, request, deps.clock), request)
+  const { upload } = await createUpload(deps, asIdempotentCaller(exchange, caller, request, deps.clock), request)
   sendJson(exchange, 201, describeBegun(upload, deps.transferMode()))
 }
 
@@ -37,7 +37,7 @@ export async function uploadStatusRoute(
   caller: Caller,
   [uploadId = '']: readonly string[],
 ): Promise<void> {
-  sendJson(exchange, 200, await uploadStatus(deps, uploadId, caller))
+  sendJson(exchange, 200, await describeUpload(deps, uploadId, caller))
 }
 
 export async function completeUploadRoute(
@@ -48,7 +48,7 @@ export async function completeUploadRoute(
 ): Promise<void> {
   await findLiveUpload(deps.records, uploadId, caller)
   const { sizeBytes } = await readJson(deps.bodies, exchange, caller, ROUTES.completeUpload.json)
-  const media = await completeUpload(deps, caller, { uploadId, sizeBytes })
+  const media = await finalizeUpload(deps, caller, { uploadId, sizeBytes })
   sendJson(exchange, 200, describeComplete(media))
 }
 
@@ -58,7 +58,7 @@ export async function abortUploadRoute(
   caller: Caller,
   [uploadId = '']: readonly string[],
 ): Promise<void> {
-  await abortUpload(deps, caller, uploadId)
+  await cancelUpload(deps, caller, uploadId)
   sendEmpty(exchange, 204)
 }
 
@@ -80,7 +80,7 @@ export async function putPartRoute(
   const sizeBytes = requireLength(exchange)
   const sha256 = digestOf(exchange)
   await receive(deps.bodies, exchange, caller, source =>
-    putPart(deps, caller, { uploadId, index: position, sizeBytes, sha256, source }, exchange.signal),
+    receivePart(deps, caller, { uploadId, index: position, sizeBytes, sha256, source }, exchange.signal),
   )
   sendEmpty(exchange, 204)
 }
@@ -143,7 +143,7 @@ async function storeRaw(deps: StoreMediaRoute, exchange: Exchange, caller: Calle
     using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), exchange.signal)
     using _memory = sizeBytes === null ? await takeMemory(deps.bodies, exchange, caller, AHEAD_BYTES) : null
     const whole = { ...query, kind: query.kind ?? 'other', sizeBytes, atMostBytes: () => null, sha256, source } as const
-    return await storeMedia(deps, sender, whole, AbortSignal.any([exchange.signal, slot.signal]))
+    return await receiveMedia(deps, sender, whole, AbortSignal.any([exchange.signal, slot.signal]))
   })
   sendJson(exchange, 201, describeComplete(media))
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import type { BlobAddress, ByteRange } from '../../../src/server/blobs/blob-store.ts'
+import type { BlobAddress, BlobRange } from '../../../src/server/blobs/blob-store.ts'
 import { type FileBlobStore, openFileBlobStore } from '../../../src/server/blobs/file/blob-store.ts'
 import { readBytes, storeBlob } from '../../support/blob-bytes.ts'
 import { bytesFor } from '../../support/random.ts'
@@ -28,7 +28,7 @@ afterEach(async () => {
 })
 
 /** A copy of what is at hand, which is given back. */
-function tryReadCached(range: ByteRange = ALL): Buffer | null {
+function tryReadCached(range: BlobRange = ALL): Buffer | null {
   const found = store.tryReadCached(blob.blobId, range)
   if (!found) return null
   const copy = Buffer.from(found.bytes)

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 
 import { BlockPool } from '../../../src/server/blobs/s3/gathered-bytes.ts'
-import { OutgoingPart } from '../../../src/server/blobs/s3/outgoing-part.ts'
+import { BufferedPart } from '../../../src/server/blobs/s3/buffered-part.ts'
 import { ByteBudget } from '../../../src/server/buffers/byte-budget.ts'
-import { tryOnce } from '../../../src/server/blobs/s3/retry.ts'
+import { tryOnce } from '../../../src/server/blobs/s3/request-retries.ts'
 import type { ObjectBody } from '../../../src/server/blobs/s3/s3-service.ts'
 import { freshId, piecesOf, steady } from '../../support/blob-bytes.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -87,7 +87,7 @@ describe('a part on its way', () => {
   it('is gathered while there is memory, and may be sent again and again', async () => {
     const memory = new ByteBudget(() => 2 * PART)
     {
-      await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
+      await using incoming = new BufferedPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
       expect(await incoming.buffer()).toBe(true)
       expect(memory.heldBytes).toBeGreaterThanOrEqual(PART)
       const body = incoming.buffered()
@@ -103,7 +103,7 @@ describe('a part on its way', () => {
     const gathered = async () => {
       const source = [Buffer.from(bytes), Buffer.from(bytes)]
       const pieces = source.map(piece => new Uint8Array(piece))
-      const incoming = new OutgoingPart(both, part, piecesInTurn(pieces), steady())
+      const incoming = new BufferedPart(both, part, piecesInTurn(pieces), steady())
       expect(await incoming.buffer()).toBe(true)
       expect(pieces.map(piece => piece.length)).toEqual([0, 0])
       expect((await read(incoming.buffered())).equals(Buffer.concat(source))).toBe(true)
@@ -122,7 +122,7 @@ describe('a part on its way', () => {
   it('is passed on when memory runs out, and holds less and less', async () => {
     const memory = new ByteBudget(() => PART / 2)
     {
-      await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
+      await using incoming = new BufferedPart(shared(memory), partOf(PART), piecesOf(bytes, 10_000), steady())
       expect(await incoming.buffer()).toBe(false)
       expect(memory.heldBytes).toBeLessThanOrEqual(PART / 2)
       expect((await read(incoming.streamed())).equals(bytes)).toBe(true)
@@ -133,7 +133,7 @@ describe('a part on its way', () => {
 
   it('of many tiny pieces costs no more than its bytes', async () => {
     const memory = new ByteBudget(() => 4096)
-    await using incoming = new OutgoingPart(
+    await using incoming = new BufferedPart(
       shared(memory),
       partOf(4096),
       piecesOf(bytes.subarray(0, 4096), 1),
@@ -151,7 +151,7 @@ describe('a part on its way', () => {
       pulled = true
       yield* piecesOf(bytes.subarray(0, 1000))
     }
-    await using incoming = new OutgoingPart(shared(memory), partOf(null), source(), steady())
+    await using incoming = new BufferedPart(shared(memory), partOf(null), source(), steady())
     const gathered = incoming.buffer()
     await new Promise(resolve => setImmediate(resolve))
     expect(pulled).toBe(false)
@@ -167,7 +167,7 @@ describe('a part on its way', () => {
   ])('that is passed on never arrives whole when it is %s', async (_, sentBytes) => {
     const memory = new ByteBudget(() => 1000)
     const sent = Buffer.concat([bytes, Buffer.alloc(1)]).subarray(0, sentBytes)
-    await using incoming = new OutgoingPart(shared(memory), partOf(PART), piecesOf(sent, 10_000), steady())
+    await using incoming = new BufferedPart(shared(memory), partOf(PART), piecesOf(sent, 10_000), steady())
     expect(await incoming.buffer()).toBe(false)
     const arrived: number[] = []
     const reading = tryOnce(5000, steady(), async current => {

@@ -22,7 +22,7 @@ import type {
   BlobAddress,
   BlobId,
   BlobStore,
-  ByteRange,
+  BlobRange,
   ByteSink,
   CachedBytes,
   ChecksBlobs,
@@ -115,7 +115,7 @@ class FilesBlobStore implements FileBlobStore {
     })
   }
 
-  async read({ blobId }: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  async read({ blobId }: BlobAddress, range: BlobRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (range.end <= range.start) return
     const held = await this.#openFiles.acquire(blobId)
@@ -126,7 +126,7 @@ class FilesBlobStore implements FileBlobStore {
     }
   }
 
-  tryReadCached(blobId: BlobId, { start, end }: ByteRange): CachedBytes | null {
+  tryReadCached(blobId: BlobId, { start, end }: BlobRange): CachedBytes | null {
     const lengthBytes = end - start
     const file = lengthBytes > 0 && lengthBytes <= SMALL_BYTES ? this.#openFiles.peek(blobId) : null
     return file && PooledRead.read(file, this.#pool, lengthBytes, start)

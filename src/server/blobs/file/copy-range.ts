@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { ByteRange, ByteSink, CachedBytes } from '../blob-store.ts'
+import type { BlobRange, ByteSink, CachedBytes } from '../blob-store.ts'
 import type { BufferPool } from '../../buffers/buffer-pool.ts'
 import { translateFileError, type OpenFile } from './file-system.ts'
 
@@ -11,7 +11,7 @@ interface Copy {
 }
 
 /** Copies a range of a file into a sink: in one read if it fits one buffer, else one buffer ahead of the sink. */
-export async function copyRange(copy: Copy, range: ByteRange): Promise<void> {
+export async function copyRange(copy: Copy, range: BlobRange): Promise<void> {
   const writer = new SinkWriter(copy)
   try {
     let position = range.start

@@ -23,7 +23,7 @@ import type {
   BlobAddress,
   BlobId,
   BlobStore,
-  ByteRange,
+  BlobRange,
   ByteSink,
   ChecksBlobs,
   DirectRequest,
@@ -34,16 +34,16 @@ import type {
   StoredBlob,
   StoredPart,
 } from '../blob-store.ts'
-import { PresignedUrls } from './presigned-urls.ts'
+import { UrlSigner } from './url-signer.ts'
 import { BlockPool } from './gathered-bytes.ts'
-import { OutgoingPart, type PartMemory } from './outgoing-part.ts'
+import { BufferedPart, type PartMemory } from './buffered-part.ts'
 import { groupByBlob, ObjectNames } from './object-names.ts'
 import { ByteBudget } from '../../buffers/byte-budget.ts'
 import { InFlightParts } from '../in-flight-parts.ts'
 import { partBytesAt } from '../part-size.ts'
 import { readParts } from './read-parts.ts'
 import { ReceiveMemory } from './receive-memory.ts'
-import { RetryBudget, type RetryPolicy } from './retry.ts'
+import { RetryBudget, type RetryPolicy } from './request-retries.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { S3Service } from './s3-service.ts'
 
@@ -76,7 +76,7 @@ class ObjectsBlobStore implements S3BlobStore {
   readonly measures = 'sum'
   readonly #service: S3Service
   readonly #names: ObjectNames
-  readonly #direct: PresignedUrls
+  readonly #direct: UrlSigner
   readonly #partMemory: PartMemory
   readonly #inFlight = new InFlightParts<null>({ open: () => null, close: () => undefined })
   readonly #onePart = new OnePartBlobs()
@@ -90,7 +90,7 @@ class ObjectsBlobStore implements S3BlobStore {
     const signer = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
     this.#service = new S3Service({ client, reader, memory, bucket: options.bucket, retry: policyOf(options) })
     this.#names = new ObjectNames(options.prefix)
-    this.#direct = new PresignedUrls({ client: signer, bucket: options.bucket, names: this.#names })
+    this.#direct = new UrlSigner({ client: signer, bucket: options.bucket, names: this.#names })
     this.#partMemory = { memory: new ByteBudget(() => options.memoryBytes ?? MEMORY_BYTES), blocks: new BlockPool() }
     this.#destroy = () => {
       client.destroy()
@@ -109,7 +109,7 @@ class ObjectsBlobStore implements S3BlobStore {
     })
   }
 
-  async read(blob: BlobAddress, range: ByteRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
+  async read(blob: BlobAddress, range: BlobRange, sink: ByteSink, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (range.end <= range.start) return
     await readParts({ service: this.#service, names: this.#names }, { blob, range, sink }, signal)
@@ -183,7 +183,7 @@ class ObjectsBlobStore implements S3BlobStore {
 
   async #store(part: PartAddress, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
     const name = this.#names.part(part.blobId, part.index)
-    await using outgoing = new OutgoingPart(this.#partMemory, part, source, signal)
+    await using outgoing = new BufferedPart(this.#partMemory, part, source, signal)
     if (await outgoing.buffer()) {
       await this.#service.put(name, outgoing.buffered(), signal)
       outgoing.sent()

@@ -1,6 +1,6 @@
 import { type CORSRule, GetBucketCorsCommand, PutBucketCorsCommand, type S3Client } from '@aws-sdk/client-s3'
 
-import { tryOnce } from './retry.ts'
+import { tryOnce } from './request-retries.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { s3Failure, translateS3Error } from './s3-errors.ts'
 

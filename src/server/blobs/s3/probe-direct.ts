@@ -3,8 +3,8 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createHash } from 'node:crypto'
 import { Agent, request } from 'undici'
 
-import { note, ok, problem, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
-import type { Probing } from './probe-s3.ts'
+import { note, passed, failed, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
+import type { ProbeRun } from './probe-s3.ts'
 import { createS3Client } from './s3-client.ts'
 
 const TTL_SECONDS = 60
@@ -14,7 +14,7 @@ const DIRECT = 'storage.transfer'
 export const directName = (name: string): string => `${name}-direct`
 
 /** Whether clients could exchange bytes with the service by presigned URLs. Problems only if direct transfer is on. */
-export async function checkDirectAccess(probing: Probing): Promise<readonly S3Finding[]> {
+export async function checkDirectAccess(probing: ProbeRun): Promise<readonly S3Finding[]> {
   const agent = new Agent()
   try {
     const findings = await check(probing, agent)
@@ -29,7 +29,7 @@ function soften(finding: S3Finding): S3Finding {
   return finding.level === 'problem' ? note(finding.check, finding.message) : finding
 }
 
-async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding[]> {
+async function check(probing: ProbeRun, agent: Agent): Promise<readonly S3Finding[]> {
   const { options, bytes } = probing
   const { upload, download } = await sign(probing)
   const setting = options.publicEndpoint === undefined ? 'storage.s3.endpoint' : 'storage.s3.publicEndpoint'
@@ -54,20 +54,20 @@ async function check(probing: Probing, agent: Agent): Promise<readonly S3Finding
 
 function judged(check: S3Check, works: boolean, status: number): S3Finding {
   const what = check === 'presigned-upload' ? 'store' : 'read'
-  if (works) return ok(check, `Presigned URLs to ${what} work`)
-  return problem(check, DIRECT, `${DIRECT}: presigned URLs to ${what} fail (HTTP ${status}): set it to proxy`)
+  if (works) return passed(check, `Presigned URLs to ${what} work`)
+  return failed(check, DIRECT, `${DIRECT}: presigned URLs to ${what} fail (HTTP ${status}): set it to proxy`)
 }
 
-async function checkCors(probing: Probing, agent: Agent, url: string): Promise<readonly S3Finding[]> {
+async function checkCors(probing: ProbeRun, agent: Agent, url: string): Promise<readonly S3Finding[]> {
   const findings: S3Finding[] = []
   const { corsOrigins = [], direct } = probing.options
-  if (corsOrigins.length === 0) return [ok('cors', direct ? 'cors.origins names no web pages' : NO_RULE_NEEDED)]
+  if (corsOrigins.length === 0) return [passed('cors', direct ? 'cors.origins names no web pages' : NO_RULE_NEEDED)]
   for (const origin of corsOrigins) {
     const refused: string[] = []
     for (const each of PAGE_REQUESTS)
       if (!(await isAllowed(probing, agent, { url, origin, ...each }))) refused.push(each.what)
-    if (refused.length === 0) findings.push(ok('cors', `Web pages of ${origin} may use the bucket`))
-    else findings.push(problem('cors', null, notAllowed(origin, refused)))
+    if (refused.length === 0) findings.push(passed('cors', `Web pages of ${origin} may use the bucket`))
+    else findings.push(failed('cors', null, notAllowed(origin, refused)))
   }
   return findings
 }
@@ -90,7 +90,7 @@ interface Preflight {
   readonly sends: readonly string[]
 }
 
-async function isAllowed(probing: Probing, agent: Agent, { url, origin, method, sends }: Preflight): Promise<boolean> {
+async function isAllowed(probing: ProbeRun, agent: Agent, { url, origin, method, sends }: Preflight): Promise<boolean> {
   const { status, headers } = await send(probing, agent, {
     url,
     method: 'OPTIONS',
@@ -123,7 +123,7 @@ interface Received {
   readonly bytes: Buffer
 }
 
-function send({ ask }: Probing, agent: Agent, { url, ...sent }: Sent): Promise<Received> {
+function send({ ask }: ProbeRun, agent: Agent, { url, ...sent }: Sent): Promise<Received> {
   return ask(async ({ signal }) => {
     const { statusCode: status, headers, body } = await request(url, { ...sent, signal, dispatcher: agent })
     return { status, headers, bytes: Buffer.from(await body.arrayBuffer()) }
@@ -134,7 +134,7 @@ async function sign({
   options,
   name,
   bytes,
-}: Probing): Promise<{ readonly upload: string; readonly download: string }> {
+}: ProbeRun): Promise<{ readonly upload: string; readonly download: string }> {
   const client = createS3Client({ ...options, endpoint: options.publicEndpoint ?? options.endpoint })
   const named = { Bucket: options.bucket, Key: directName(name) }
   const ContentMD5 = createHash('md5').update(bytes).digest('base64')

@@ -28,11 +28,11 @@ export interface S3Finding {
   readonly message: string
 }
 
-export const ok = (check: S3Check, message: string): S3Finding => ({ check, level: 'ok', setting: null, message })
+export const passed = (check: S3Check, message: string): S3Finding => ({ check, level: 'ok', setting: null, message })
 
 export const note = (check: S3Check, message: string): S3Finding => ({ check, level: 'note', setting: null, message })
 
-export function problem(check: S3Check, setting: string | null, message: string): S3Finding {
+export function failed(check: S3Check, setting: string | null, message: string): S3Finding {
   return { check, level: 'problem', setting, message }
 }
 
@@ -48,18 +48,18 @@ export function unreachable(error: unknown, setting: string, endpoint: string): 
   const { code } = s3Failure(error)
   const host = hostOf(endpoint)
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return problem('endpoint', setting, `The host name ${host} is not known: correct ${setting}`)
+    return failed('endpoint', setting, `The host name ${host} is not known: correct ${setting}`)
   }
   if (code === 'ECONNREFUSED') {
-    return problem('endpoint', setting, `Nothing listens at ${host}: correct ${setting}, or start the service`)
+    return failed('endpoint', setting, `Nothing listens at ${host}: correct ${setting}, or start the service`)
   }
   if (isTls(code)) {
     const advice = `correct its scheme or host, or install the certificate's authority`
-    return problem('endpoint', setting, `The TLS connection to ${host} failed (${code}): check ${setting}; ${advice}`)
+    return failed('endpoint', setting, `The TLS connection to ${host} failed (${code}): check ${setting}; ${advice}`)
   }
   const why =
     code === 'TryTimeout' || code?.includes('TIMEOUT') ? 'does not respond in time' : `failed (${code ?? '?'})`
-  return problem('endpoint', setting, `The service at ${host} ${why}: check ${setting} and the network in between`)
+  return failed('endpoint', setting, `The service at ${host} ${why}: check ${setting} and the network in between`)
 }
 
 interface Advice {
@@ -113,15 +113,15 @@ export function refused(check: S3Check, error: unknown, permission: Permission):
   const known = code === null ? undefined : ADVICE[code]
   if (known) {
     const where = known.setting === null ? '' : `${known.setting}: `
-    return problem(known.check, known.setting, `${where}${known.message}`)
+    return failed(known.check, known.setting, `${where}${known.message}`)
   }
   if (status === 403 || code === 'AccessDenied') {
     const setting = 'storage.s3.accessKeyId'
-    return problem(check, setting, `${setting}: this key lacks the permission ${permission} on the bucket: grant it`)
+    return failed(check, setting, `${setting}: this key lacks the permission ${permission} on the bucket: grant it`)
   }
   const facts = [code, status === null ? null : `HTTP ${status}`].filter(each => each !== null).join(', ')
   const message = `${ENDPOINT}: the service responded ${facts || 'nothing that S3 would'}: is this an S3 service?`
-  return problem(check, ENDPOINT, message)
+  return failed(check, ENDPOINT, message)
 }
 
 /** Without user, password and path of the configured URL. */

@@ -17,15 +17,15 @@ import { request } from 'undici'
 
 import { ObjectNames } from './object-names.ts'
 import { checkDirectAccess, directName } from './probe-direct.ts'
-import { note, ok, problem, refused, type S3Finding, unreachable } from './probe-findings.ts'
-import { type Try, tryOnce } from './retry.ts'
+import { note, passed, failed, refused, type S3Finding, unreachable } from './probe-findings.ts'
+import { type Try, tryOnce } from './request-retries.ts'
 import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
 import { s3Failure } from './s3-errors.ts'
 
 export interface S3ProbeOptions extends S3Connection {
   /** Where clients reach the service; the endpoint by default. */
   readonly publicEndpoint?: string
-  /** Whether direct transfer is on: then what it needs is checked as a problem, not a note. */
+  /** Whether direct transfer is on: then what it needs is checked as a problem, not as a note. */
   readonly direct: boolean
   /** Origins of web pages that use it; none by default. */
   readonly corsOrigins?: readonly string[]
@@ -44,7 +44,7 @@ const LEFTOVER_MS = 3_600_000
 export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Promise<readonly S3Finding[]> {
   const timeoutMs = Math.min(REQUEST_LIMIT_MS, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
   const client = createS3Client(options)
-  const ask: Ask = call => tryOnce(timeoutMs, signal, call)
+  const ask: ProbeCall = call => tryOnce(timeoutMs, signal, call)
   const name = `${new ObjectNames(options.prefix).probe}${randomBytes(8).toString('hex')}`
   try {
     const findings = await findAll({ options, client, ask, name, bytes: randomBytes(64) })
@@ -56,18 +56,18 @@ export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Pro
 }
 
 /** Makes one call within its deadline. */
-export type Ask = <T>(call: (current: Try) => Promise<T>) => Promise<T>
+export type ProbeCall = <T>(call: (current: Try) => Promise<T>) => Promise<T>
 
-export interface Probing {
+export interface ProbeRun {
   readonly options: S3ProbeOptions
   readonly client: S3Client
-  readonly ask: Ask
+  readonly ask: ProbeCall
   /** Of the object that is written. */
   readonly name: string
   readonly bytes: Buffer
 }
 
-async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
+async function findAll(probing: ProbeRun): Promise<readonly S3Finding[]> {
   const findings = await checkEndpoint(probing)
   if (hasProblem(findings)) return findings
   const listed = await checkList(probing)
@@ -91,12 +91,12 @@ async function findAll(probing: Probing): Promise<readonly S3Finding[]> {
 
 const hasProblem = (findings: readonly S3Finding[]): boolean => findings.some(({ level }) => level === 'problem')
 
-async function checkEndpoint({ options, ask }: Probing): Promise<S3Finding[]> {
+async function checkEndpoint({ options, ask }: ProbeRun): Promise<S3Finding[]> {
   const { endpoint, clock = Date.now } = options
   try {
     const response = await ask(({ signal }) => request(endpoint, { signal, headersTimeout: 0 }))
     response.body.on('error', () => undefined).destroy()
-    return [ok('endpoint', 'The service responds'), checkClock(response.headers['date'], clock())]
+    return [passed('endpoint', 'The service responds'), checkClock(response.headers['date'], clock())]
   } catch (error) {
     return [unreachable(error, 'storage.s3.endpoint', endpoint)]
   }
@@ -107,11 +107,11 @@ function checkClock(date: string | string[] | undefined, nowMs: number): S3Findi
   if (Number.isNaN(theirs)) return note('clock', 'The service sends no Date')
   const skewMs = Math.abs(nowMs - theirs)
   const skew = `This machine's clock is ${Math.round(skewMs / 1000)} s away from the service's`
-  if (skewMs >= SKEW_PROBLEM_MS) return problem('clock', null, `${skew}: set it, best by NTP`)
-  return skewMs >= SKEW_NOTE_MS ? note('clock', `${skew}: keep it by NTP`) : ok('clock', 'The clocks agree')
+  if (skewMs >= SKEW_PROBLEM_MS) return failed('clock', null, `${skew}: set it, best by NTP`)
+  return skewMs >= SKEW_NOTE_MS ? note('clock', `${skew}: keep it by NTP`) : passed('clock', 'The clocks agree')
 }
 
-async function checkList(probing: Probing): Promise<S3Finding> {
+async function checkList(probing: ProbeRun): Promise<S3Finding> {
   const { options, client, ask } = probing
   const Prefix = new ObjectNames(options.prefix).probe
   try {
@@ -120,7 +120,7 @@ async function checkList(probing: Probing): Promise<S3Finding> {
     if (page.Name === undefined) return refused('list', null, 's3:ListBucket')
     const left = (page.Contents ?? []).filter(each => isLeftover(each.LastModified, options.clock ?? Date.now))
     for (const { Key } of left) if (Key !== undefined) await remove(probing, Key)
-    return ok('list', 'Objects can be listed')
+    return passed('list', 'Objects can be listed')
   } catch (error) {
     return explained(probing, refused('list', error, 's3:ListBucket'), error)
   }
@@ -128,8 +128,9 @@ async function checkList(probing: Probing): Promise<S3Finding> {
 
 /** Only after a list has worked: an unknown host name is reported there. */
 function styleOf({ pathStyle }: S3ProbeOptions): S3Finding {
-  if (pathStyle) return ok('path-style', 'The bucket is in the path below the endpoint (storage.s3.pathStyle: true)')
-  return ok('path-style', "The bucket is in the host name before the endpoint's (storage.s3.pathStyle: false)")
+  if (pathStyle)
+    return passed('path-style', 'The bucket is in the path below the endpoint (storage.s3.pathStyle: true)')
+  return passed('path-style', "The bucket is in the host name before the endpoint's (storage.s3.pathStyle: false)")
 }
 
 function isLeftover(modified: Date | undefined, clock: () => number): boolean {
@@ -137,77 +138,78 @@ function isLeftover(modified: Date | undefined, clock: () => number): boolean {
 }
 
 /** A host name made of bucket and endpoint fails without a useful error. */
-function explained({ options }: Probing, finding: S3Finding, error: unknown): S3Finding {
+function explained({ options }: ProbeRun, finding: S3Finding, error: unknown): S3Finding {
   const { status, code } = s3Failure(error)
   if (status === null && code !== 'CredentialsProviderError' && !options.pathStyle) {
     const setting = 'storage.s3.pathStyle'
     const message = `${setting}: the host name of bucket and endpoint cannot be reached (${code ?? '?'}): set it to true`
-    return problem('endpoint', setting, message)
+    return failed('endpoint', setting, message)
   }
   return status === null && finding.check === 'list'
     ? unreachable(error, 'storage.s3.endpoint', options.endpoint)
     : finding
 }
 
-async function checkWrite(probing: Probing): Promise<S3Finding> {
+async function checkWrite(probing: ProbeRun): Promise<S3Finding> {
   try {
     await put(probing, {})
-    return ok('write', 'Objects can be stored')
+    return passed('write', 'Objects can be stored')
   } catch (error) {
     return refused('write', error, 's3:PutObject')
   }
 }
 
-async function checkRead({ options, client, ask, name, bytes }: Probing): Promise<readonly S3Finding[]> {
+async function checkRead({ options, client, ask, name, bytes }: ProbeRun): Promise<readonly S3Finding[]> {
   try {
     const command = new GetObjectCommand({ Bucket: options.bucket, Key: name, Range: 'bytes=10-19' })
     const received = await ask(async ({ signal: abortSignal }) => {
       const { Body } = await client.send(command, { abortSignal })
       return buffer(Body as Readable)
     })
-    const read = ok('read', 'Objects can be read')
-    if (received.equals(bytes.subarray(10, 20))) return [read, ok('ranges', 'Ranges are supported')]
+    const read = passed('read', 'Objects can be read')
+    if (received.equals(bytes.subarray(10, 20))) return [read, passed('ranges', 'Ranges are supported')]
     const message =
       'storage.s3.endpoint: the service, or a proxy before it, does not support ranges, which reading needs'
-    return [read, problem('ranges', 'storage.s3.endpoint', message)]
+    return [read, failed('ranges', 'storage.s3.endpoint', message)]
   } catch (error) {
     return [refused('read', error, 's3:GetObject')]
   }
 }
 
-async function checkMd5(probing: Probing): Promise<S3Finding> {
+async function checkMd5(probing: ProbeRun): Promise<S3Finding> {
   const wrong = createHash('md5').update('something else').digest('base64')
   const taken = await isTaken(put(probing, { ContentMD5: wrong }))
-  if (!taken) return ok('content-md5', 'Bytes that do not match their Content-MD5 are refused')
+  if (!taken) return passed('content-md5', 'Bytes that do not match their Content-MD5 are refused')
   const message = 'Content-MD5 is ignored: a client could store other bytes than it announced'
   if (!probing.options.direct) return note('content-md5', message)
-  return problem('content-md5', 'storage.transfer', `storage.transfer: ${message}; set it to proxy`)
+  return failed('content-md5', 'storage.transfer', `storage.transfer: ${message}; set it to proxy`)
 }
 
-async function checkConditional(probing: Probing): Promise<S3Finding> {
+async function checkConditional(probing: ProbeRun): Promise<S3Finding> {
   const taken = await isTaken(put(probing, { IfNoneMatch: '*' }))
-  if (!taken) return ok('conditional-writes', 'If-None-Match works: bytes stored by presigned URL cannot be replaced')
+  if (!taken)
+    return passed('conditional-writes', 'If-None-Match works: bytes stored by presigned URL cannot be replaced')
   const message = 'If-None-Match is ignored (only direct transfer needs it)'
   if (!probing.options.direct) return note('conditional-writes', message)
   const risk = 'until its presigned URLs expire, a sender can replace confirmed bytes of its own media'
   return note('conditional-writes', `If-None-Match is ignored: ${risk}; shorten storage.directUrlTtl, or use proxy`)
 }
 
-async function checkDelete(probing: Probing): Promise<S3Finding> {
+async function checkDelete(probing: ProbeRun): Promise<S3Finding> {
   try {
     await remove(probing, probing.name)
-    return ok('delete', 'Objects can be deleted')
+    return passed('delete', 'Objects can be deleted')
   } catch (error) {
     return refused('delete', error, 's3:DeleteObject')
   }
 }
 
-function put({ options, client, ask, name, bytes }: Probing, extra: Partial<PutObjectCommandInput>): Promise<unknown> {
+function put({ options, client, ask, name, bytes }: ProbeRun, extra: Partial<PutObjectCommandInput>): Promise<unknown> {
   const command = new PutObjectCommand({ Bucket: options.bucket, Key: name, Body: bytes, ...extra })
   return ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
 }
 
-function remove({ options, client, ask }: Probing, name: string): Promise<unknown> {
+function remove({ options, client, ask }: ProbeRun, name: string): Promise<unknown> {
   const command = new DeleteObjectCommand({ Bucket: options.bucket, Key: name })
   return ask(({ signal: abortSignal }) => client.send(command, { abortSignal }))
 }

@@ -5,9 +5,9 @@
  */
 import { raceAbort } from '../../../common/abort-race.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { BlobAddress, ByteRange, ByteSink } from '../blob-store.ts'
+import type { BlobAddress, BlobRange, ByteSink } from '../blob-store.ts'
 import type { ResponseBody, ReceiveMemory } from './receive-memory.ts'
-import { Deadline, pause, tryOnce } from './retry.ts'
+import { Deadline, pause, tryOnce } from './request-retries.ts'
 import type { ObjectNames } from './object-names.ts'
 import { isWorthRetry, translateS3Error, TryTimeout } from './s3-errors.ts'
 import type { S3Service } from './s3-service.ts'
@@ -22,7 +22,7 @@ export interface ReadParts {
 
 export async function readParts(
   { service, names }: ReadParts,
-  { blob, range, sink }: { blob: BlobAddress; range: ByteRange; sink: ByteSink },
+  { blob, range, sink }: { blob: BlobAddress; range: BlobRange; sink: ByteSink },
   signal: AbortSignal,
 ): Promise<void> {
   const pieces = splitRange(blob, range)
@@ -50,10 +50,10 @@ export async function readParts(
 
 interface PartRange {
   readonly index: number
-  readonly within: ByteRange
+  readonly within: BlobRange
 }
 
-function splitRange({ partBytes }: BlobAddress, { start, end }: ByteRange): readonly PartRange[] {
+function splitRange({ partBytes }: BlobAddress, { start, end }: BlobRange): readonly PartRange[] {
   const first = Math.floor(start / partBytes)
   const last = Math.floor((end - 1) / partBytes)
   return Array.from({ length: last - first + 1 }, (_, at) => {
@@ -111,7 +111,7 @@ class PartReader {
   #deadline: Deadline | null = null
   #lastBytes = 0
 
-  constructor(service: S3Service, { name, range }: { name: string; range: ByteRange }, signal: AbortSignal) {
+  constructor(service: S3Service, { name, range }: { name: string; range: BlobRange }, signal: AbortSignal) {
     this.#service = service
     this.#name = name
     this.#signal = signal

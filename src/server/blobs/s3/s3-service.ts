@@ -12,10 +12,10 @@ import { addAbortSignal, type Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { ByteRange, StoredPart } from '../blob-store.ts'
+import type { BlobRange, StoredPart } from '../blob-store.ts'
 import type { ResponseBody, ReceiveMemory } from './receive-memory.ts'
 import { type ObjectResponse, ObjectRequests } from './object-requests.ts'
-import { type RetryPolicy, type Try, tryOnce, withRetries } from './retry.ts'
+import { type RetryPolicy, type Try, tryOnce, withRetries } from './request-retries.ts'
 import { BrokenResponse, isAbsent, isPastEnd, translateS3Error } from './s3-errors.ts'
 
 export interface S3ServiceOptions {
@@ -84,7 +84,7 @@ export class S3Service {
    * Requests a range once; the caller reads the body to its end or destroys it. @throws damaged when the range is not
    * complete; the SDK's errors
    */
-  async get(name: string, range: ByteRange, current: Try): Promise<ResponseBody> {
+  async get(name: string, range: BlobRange, current: Try): Promise<ResponseBody> {
     try {
       const response = await this.#requestRange(name, range, current.signal)
       const problem = rangeProblem(response, range)
@@ -144,7 +144,7 @@ export class S3Service {
     } while (token !== undefined)
   }
 
-  async #requestRange(name: string, { start, end }: ByteRange, abortSignal: AbortSignal): Promise<RangeResponse> {
+  async #requestRange(name: string, { start, end }: BlobRange, abortSignal: AbortSignal): Promise<RangeResponse> {
     const range = `bytes=${start}-${end - 1}`
     const { status, headers, body } = await this.#reading.send({ method: 'GET', name, range }, abortSignal)
     if (status === 206) return { range: headers['content-range'], lengthBytes: lengthOf(headers), body }
@@ -247,7 +247,7 @@ function storedPart(sizeBytes: number | undefined, etag: string | undefined): St
 }
 
 /** A service without ranges sends the complete object; of a short object it sends less than was requested. */
-function rangeProblem({ range, lengthBytes }: RangeResponse, { start, end }: ByteRange): Error | null {
+function rangeProblem({ range, lengthBytes }: RangeResponse, { start, end }: BlobRange): Error | null {
   const match = /^bytes (\d+)-(\d+)\//.exec(range ?? '')
   if (!match || Number(match[1]) !== start) return new BrokenResponse('The response is not the requested range')
   if (Number(match[2]) + 1 < end) return tooShort()

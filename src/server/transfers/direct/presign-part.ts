@@ -19,7 +19,7 @@ import {
 export type DirectParts = DirectAccess & Pick<PutPart, 'records' | 'feed' | 'clock' | 'terms' | 'openTier'>
 
 /** Which part, and what its bytes are. */
-export interface DirectPart extends DirectPartRequest {
+export interface AnnouncedPart extends DirectPartRequest {
   readonly uploadId: string
   readonly index: number
 }
@@ -33,7 +33,7 @@ export interface DirectPart extends DirectPartRequest {
 export async function presignPartUpload(
   deps: DirectParts,
   caller: Caller,
-  part: DirectPart,
+  part: AnnouncedPart,
   signal: AbortSignal,
 ): Promise<DirectAddress | null> {
   const store = requireDirect(deps)
@@ -68,10 +68,10 @@ export async function presignPartUpload(
  * Records a part that the store has, if its length and MD5 are the announced ones. Idempotent.
  * @throws not_direct, not_found, gone, upload_complete, size_mismatch, parts_missing, part_conflict, damaged
  */
-export async function confirmPart(
+export async function confirmDirectPart(
   deps: DirectParts,
   caller: Caller,
-  part: DirectPart,
+  part: AnnouncedPart,
   signal: AbortSignal,
 ): Promise<void> {
   const store = requireDirect(deps)
@@ -94,7 +94,7 @@ const RECORDED_AHEAD = 2
 
 interface Announcement {
   readonly upload: UploadRecord
-  readonly part: DirectPart
+  readonly part: AnnouncedPart
   readonly caps: QuotaCaps
   readonly ttlMs: number
 }
@@ -118,7 +118,7 @@ async function announce(
 async function reserve(
   deps: DirectParts,
   caller: Caller,
-  part: DirectPart,
+  part: AnnouncedPart,
 ): Promise<{ readonly upload: UploadRecord; readonly durable: PartRecord | null; readonly caps: QuotaCaps }> {
   const upload = await findLiveUpload(deps.records, part.uploadId, caller)
   assertTakesPart(upload, part)
@@ -129,7 +129,7 @@ async function reserve(
 async function assertStored(
   store: GrantsDirectAccess,
   { blobId }: UploadRecord,
-  part: DirectPart,
+  part: AnnouncedPart,
   signal: AbortSignal,
 ): Promise<void> {
   const stored = await store.statPart({ blobId, index: part.index }, signal)
@@ -146,7 +146,7 @@ async function assertStored(
 interface PartToCompare {
   readonly store: GrantsDirectAccess
   readonly upload: UploadRecord
-  readonly part: DirectPart
+  readonly part: AnnouncedPart
 }
 
 /** @throws part_conflict; damaged when the bytes are gone; what `assertStillTaken` does when that is not a fault */
@@ -168,7 +168,7 @@ async function assertSame(
 /**
  * Services that encrypt at rest send another tag than the MD5: then length and the service's own check must suffice.
  */
-function matches(stored: StoredPart, { sizeBytes, md5 }: DirectPart): boolean {
+function matches(stored: StoredPart, { sizeBytes, md5 }: AnnouncedPart): boolean {
   const md5Hex = /^"?([0-9a-f]{32})"?$/.exec(stored.etag)?.[1]
   return (
     stored.sizeBytes === sizeBytes && (md5Hex === undefined || Buffer.from(md5Hex, 'hex').toString('base64') === md5)

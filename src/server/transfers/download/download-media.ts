@@ -8,7 +8,7 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { resolveRange, type RangeSpec } from '../../../protocol/ranges.ts'
 import { slotRequest, type Caller } from '../../access/caller.ts'
-import type { BlobStore, ByteRange, ByteSink, CachedBytes, ReadsCached } from '../../blobs/blob-store.ts'
+import type { BlobStore, BlobRange, ByteSink, CachedBytes, ReadsCached } from '../../blobs/blob-store.ts'
 import type { RateLimiter, SlotLimiter, GrantsAtOnce, TransferSlot } from '../../limits/limiter.ts'
 import { chargeFor, paceSink } from '../../limits/pacing.ts'
 import type { CachesMedia, MediaRecord, MediaRecords } from '../../records/record-store.ts'
@@ -52,7 +52,7 @@ export interface DownloadResponse {
 export interface DownloadPlan {
   readonly media: MediaRecord
   /** `null`: all bytes. */
-  readonly range: ByteRange | null
+  readonly range: BlobRange | null
   readonly lengthBytes: number | null
 }
 

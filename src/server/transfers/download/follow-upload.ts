@@ -9,7 +9,7 @@ export interface FollowUpload {
   readonly feed: ChangeFeed
 }
 
-export interface Progress {
+export interface UploadProgress {
   readonly media: MediaRecord
   /** Readable from the start without a gap. */
   readonly durableBytes: number
@@ -30,8 +30,8 @@ export function waitForByte(
   { mediaId, blobId }: MediaRecord,
   position: number,
   signal: AbortSignal,
-): Promise<Progress> {
-  const look = async (): Promise<Progress | null> => {
+): Promise<UploadProgress> {
+  const look = async (): Promise<UploadProgress | null> => {
     const media = await records.findMedia(mediaId)
     if (!media || media.endedAt !== null) throw new SealiftError('gone', 'The sender gave this media item up')
     const durableBytes = await durableBytesOf(records, media)

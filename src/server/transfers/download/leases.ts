@@ -31,7 +31,7 @@ function noSuchMedia(): SealiftError {
  * @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, storage_full, idempotency_conflict,
  * invalid_request
  */
-export async function forwardMedia(
+export async function addLease(
   { records, clock, random, admitNewBytes }: ForwardMedia,
   maker: IdempotentCaller,
   mediaId: string,
@@ -52,7 +52,7 @@ export async function forwardMedia(
 }
 
 /** Ends the caller's own lease; the blob is deleted with its last lease. @throws not_found also for a foreign lease */
-export async function endLease(
+export async function removeLease(
   { records, clock }: { readonly records: MediaRecords; readonly clock: Clock },
   caller: Caller,
   mediaId: string,

@@ -14,7 +14,7 @@ export interface BeginUpload {
   readonly admitNewBytes: DiskSpaceCheck
 }
 
-export interface Begun {
+export interface CreatedUpload {
   readonly upload: UploadRecord
   /** True when the idempotency key was used before: the upload made then. */
   readonly repeated: boolean
@@ -24,11 +24,11 @@ export interface Begun {
  * Makes an upload and the lease its media will be known by, and reserves what was declared.
  * @throws quota_exceeded, too_many_pending, too_large, storage_full, invalid_request, idempotency_conflict
  */
-export async function beginUpload(
+export async function createUpload(
   { records, clock, random, terms, admitNewBytes }: BeginUpload,
   caller: IdempotentCaller,
   request: BeginUploadRequest,
-): Promise<Begun> {
+): Promise<CreatedUpload> {
   await admitNewBytes(request.sizeBytes)
   const now = clock()
   const { partBytes, uploadExpiryMs } = terms()

@@ -40,7 +40,7 @@ export interface CompleteUpload {
  * same result and finishes what a crash left incomplete.
  * @throws not_found, gone, parts_missing, size_mismatch, storage_full, damaged
  */
-export async function completeUpload(
+export async function finalizeUpload(
   { records, blobs, feed, inFlight, clock }: CompleteUpload,
   caller: Caller,
   { uploadId, sizeBytes }: { uploadId: string; sizeBytes: number },
@@ -66,7 +66,7 @@ export interface AbortUpload {
 }
 
 /** Gives an upload up: nothing of it is reachable or charged afterwards. @throws not_found, upload_complete */
-export async function abortUpload(deps: AbortUpload, caller: Caller, uploadId: string): Promise<void> {
+export async function cancelUpload(deps: AbortUpload, caller: Caller, uploadId: string): Promise<void> {
   const upload = await findOwnUpload(deps.records, uploadId, caller)
   await giveUp(deps, upload)
 }

@@ -39,7 +39,7 @@ export interface UploadStatusParts {
 }
 
 /** Which parts are durable, so that an interrupted sender sends only the others. @throws not_found, gone */
-export async function uploadStatus(
+export async function describeUpload(
   { records, transferMode }: UploadStatusParts,
   uploadId: string,
   caller: Caller,

@@ -10,7 +10,7 @@ import type { Clock } from '../../clock.ts'
 import type { SlotLimiter } from '../../limits/limiter.ts'
 import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
 import type { UploadTerms } from './begin-upload.ts'
-import { type ByteSource, verifyDigest } from './byte-source.ts'
+import { type ReceivedBytes, verifyDigest } from './received-bytes.ts'
 import { completedWithout, givenUp, type ExclusiveParts, PartWatch, takenOver } from './exclusive-part.ts'
 import { findLiveUpload } from './find-upload.ts'
 
@@ -31,7 +31,7 @@ export interface IncomingPart {
   /** SHA-256 as base64, if the client sent it. */
   readonly sha256: string | null
   /** Not pulled from before every check has passed and a slot is held. */
-  readonly source: ByteSource
+  readonly source: ReceivedBytes
 }
 
 /**
@@ -39,7 +39,12 @@ export interface IncomingPart {
  * @throws not_found, gone, upload_complete, size_mismatch, too_large, quota_exceeded, too_many_pending,
  * too_many_uploads, digest_mismatch, part_conflict, storage_full
  */
-export async function putPart(deps: PutPart, caller: Caller, part: IncomingPart, signal: AbortSignal): Promise<void> {
+export async function receivePart(
+  deps: PutPart,
+  caller: Caller,
+  part: IncomingPart,
+  signal: AbortSignal,
+): Promise<void> {
   const upload = await findLiveUpload(deps.records, part.uploadId, caller)
   assertTakesPart(upload, part)
   using slot = await deps.slots.acquire(slotRequest(caller, 'upload'), signal)
@@ -65,14 +70,14 @@ export function assertTakesPart(
   assertPartFits({ partBytes, totalBytes: declaredBytes }, part)
 }
 
-function sourceOf({ source, sha256 }: IncomingPart): ByteSource {
+function sourceOf({ source, sha256 }: IncomingPart): ReceivedBytes {
   return sha256 === null ? source : verifyDigest(source, sha256)
 }
 
 interface ReservedPart {
   readonly upload: UploadRecord
   readonly part: IncomingPart
-  readonly source: ByteSource
+  readonly source: ReceivedBytes
 }
 
 /** [Note: bytes, then record] The record says durable only after the store does; then followers are woken. */
@@ -145,7 +150,7 @@ async function compareStored(
   throw new SealiftError('part_conflict', `Part ${part.index} is stored with other bytes; a stored part never changes`)
 }
 
-async function hashOf(source: ByteSource): Promise<string> {
+async function hashOf(source: ReceivedBytes): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of source) hash.update(chunk)
   return hash.digest('hex')

@@ -2,13 +2,13 @@ import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { KINDS, type Kind } from '../../../protocol/schemas.ts'
 import type { IdempotentCaller } from '../../access/caller.ts'
 import type { MediaRecord } from '../../records/record-store.ts'
-import type { ByteSource } from './byte-source.ts'
-import { storeMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
+import type { ReceivedBytes } from './received-bytes.ts'
+import { receiveMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
 
 /** One file of a form. The next one comes only when the bytes of this one were read or skipped. */
 export interface FormFile {
   readonly field: string
-  readonly source: ByteSource
+  readonly source: ReceivedBytes
   /** Reads and discards the rest. */
   skip(): void
   /** Most bytes that the rest of the form may have; `null`: unknown. */
@@ -79,7 +79,7 @@ async function storeFile(
   const kind = kindOf(field) ?? common.kind
   const whole = { ...common, kind, sizeBytes: null, atMostBytes: () => file.atMostBytes(), sha256: null, source }
   try {
-    return { media: await storeMedia(deps, caller, whole, signal) }
+    return { media: await receiveMedia(deps, caller, whole, signal) }
   } catch (error) {
     if (signal.aborted || isSealiftError(error, 'aborted', 'stalled')) throw error
     return { error }

@@ -5,8 +5,8 @@ import { quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import { blobTopic } from '../../change-feed/change-feed.ts'
 import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
 import { giveUp, type AbortUpload, finalizeBlob } from './end-upload.ts'
-import { beginUpload, type BeginUpload } from './begin-upload.ts'
-import { RunCutter, verifyDigest, type ByteSource } from './byte-source.ts'
+import { createUpload, type BeginUpload } from './begin-upload.ts'
+import { RunCutter, verifyDigest, type ReceivedBytes } from './received-bytes.ts'
 
 export interface StoreMediaDeps extends BeginUpload, AbortUpload {
   readonly records: UploadRecords & MediaRecords
@@ -21,7 +21,7 @@ export interface IncomingMedia extends Pick<BeginUploadRequest, 'ttlSeconds' | '
   readonly atMostBytes: () => number | null
   /** SHA-256 as base64, if the client sent it. */
   readonly sha256: string | null
-  readonly source: ByteSource
+  readonly source: ReceivedBytes
 }
 
 /** Up to this size a media item is buffered first, so that exactly its size is reserved. */
@@ -33,7 +33,7 @@ const SMALL_BYTES = 64 * 1024
  * failed.
  * @throws what begin, parts and complete throw; `invalid_request` for an empty media item
  */
-export async function storeMedia(
+export async function receiveMedia(
   deps: StoreMediaDeps,
   caller: IdempotentCaller,
   media: IncomingMedia,
@@ -58,12 +58,12 @@ async function beginAnew(
   caller: IdempotentCaller,
   request: BeginUploadRequest,
 ): Promise<UploadRecord> {
-  const { upload, repeated } = await beginUpload(deps, caller, request)
+  const { upload, repeated } = await createUpload(deps, caller, request)
   if (!repeated || upload.state === 'complete') return upload
   await giveUp(deps, upload).catch((error: unknown) => {
     if (!isSealiftError(error, 'upload_complete')) throw error
   })
-  return (await beginUpload(deps, caller, request)).upload
+  return (await createUpload(deps, caller, request)).upload
 }
 
 function requestOf({ kind, sizeBytes, ttlSeconds, maxDownloads }: IncomingMedia): BeginUploadRequest {
@@ -167,7 +167,7 @@ async function startRun(
   return { received, stored: blobs.putPart({ blobId, partBytes, index, sizeBytes }, source, stop) }
 }
 
-async function* notifyEnd(run: ByteSource, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
+async function* notifyEnd(run: ReceivedBytes, ended: (sizeBytes: number) => void): AsyncGenerator<Uint8Array> {
   let sizeBytes = 0
   for await (const chunk of run) {
     sizeBytes += chunk.length

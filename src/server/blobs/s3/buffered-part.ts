@@ -13,7 +13,7 @@ import type { PartAddress } from '../blob-store.ts'
 import { ReceivedSize } from '../part-size.ts'
 import { type BlockPool, GatheredBytes } from './gathered-bytes.ts'
 import type { ByteBudget } from '../../buffers/byte-budget.ts'
-import type { Try } from './retry.ts'
+import type { Try } from './request-retries.ts'
 import type { ObjectBody } from './s3-service.ts'
 
 const BODY_BUFFER_BYTES = 128 * 1024
@@ -24,7 +24,7 @@ export interface PartMemory {
   readonly blocks: BlockPool
 }
 
-export class OutgoingPart implements AsyncDisposable {
+export class BufferedPart implements AsyncDisposable {
   readonly #memory: ByteBudget
   readonly #part: PartAddress
   readonly #signal: AbortSignal

@@ -2,7 +2,7 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { PresignedUrls } from '../../../src/server/blobs/s3/presigned-urls.ts'
+import { UrlSigner } from '../../../src/server/blobs/s3/url-signer.ts'
 import { ObjectNames } from '../../../src/server/blobs/s3/object-names.ts'
 import { createS3Client, type S3Connection } from '../../../src/server/blobs/s3/s3-client.ts'
 
@@ -49,7 +49,7 @@ describe('addresses made without the steps of the SDK', () => {
     const options = { ...connection, ...changes }
     const client = createS3Client(options)
     const names = new ObjectNames(options.prefix)
-    const access = new PresignedUrls({ client, bucket: options.bucket, names })
+    const access = new UrlSigner({ client, bucket: options.bucket, names })
     const object = { Bucket: options.bucket, Key: names.part(BLOB, 3) }
 
     const put = await access.upload(BLOB, 3, { sizeBytes: 42, md5Base64: MD5, ttlMs: 60_000 })

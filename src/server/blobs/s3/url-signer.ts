@@ -7,7 +7,7 @@ import type { ObjectNames } from './object-names.ts'
 import { translateS3Error } from './s3-errors.ts'
 import { pathOf } from './s3-client.ts'
 
-export interface PresignedUrlsOptions {
+export interface UrlSignerOptions {
   /** For the endpoint that clients reach. It only signs. */
   readonly client: S3Client
   readonly bucket: string
@@ -18,12 +18,12 @@ export interface PresignedUrlsOptions {
  * Presigned URLs by which a client exchanges the bytes of a part with the service, from the SDK's presigner without its
  * middleware, since each part of each transfer needs one.
  */
-export class PresignedUrls {
-  readonly #options: PresignedUrlsOptions
+export class UrlSigner {
+  readonly #options: UrlSignerOptions
   readonly #presigner: S3RequestPresigner
   readonly #bucketUrl: () => Promise<URL>
 
-  constructor(options: PresignedUrlsOptions) {
+  constructor(options: UrlSignerOptions) {
     const { client, bucket } = options
     const { credentials, region, sha256 } = client.config
     this.#options = options

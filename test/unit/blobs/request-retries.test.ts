@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { Deadline } from '../../../src/server/blobs/s3/retry.ts'
+import { Deadline } from '../../../src/server/blobs/s3/request-retries.ts'
 
 const TIMEOUT_MS = 1000
 

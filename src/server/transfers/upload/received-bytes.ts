@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 
-export type ByteSource = AsyncIterable<Uint8Array>
+export type ReceivedBytes = AsyncIterable<Uint8Array>
 
 /** Ends with `digest_mismatch` unless the SHA-256 (base64) of all bytes is `sha256Base64`; hashes as they pass. */
-export async function* verifyDigest(source: ByteSource, sha256Base64: string): AsyncGenerator<Uint8Array> {
+export async function* verifyDigest(source: ReceivedBytes, sha256Base64: string): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
   for await (const chunk of source) {
     hash.update(chunk)
@@ -33,7 +33,7 @@ export class RunCutter {
   /** The buffer of small pieces; the last element of `#ahead` is its used part. */
   #gathered: Uint8Array | null = null
 
-  constructor(source: ByteSource) {
+  constructor(source: ReceivedBytes) {
     this.#iterator = source[Symbol.asyncIterator]()
   }
 
