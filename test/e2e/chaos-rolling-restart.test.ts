@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
-import type { RawMap } from '../../src/server/config/raw.ts'
+import type { RawMap } from '../../src/server/index.ts'
 import { startBalancer, type Balancer } from '../support/balancer.ts'
 import { clusterStores } from '../support/cluster-stores.ts'
 import { OPEN_NODES, useLocalToken } from '../support/local-token.ts'

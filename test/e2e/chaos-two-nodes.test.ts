@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 
 import * as schemas from '../../src/protocol/schemas.ts'
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { mergeRaw, type RawMap } from '../../src/server/index.ts'
 import { createApi } from '../support/api.ts'
 import { type FollowingPair, startFollowingPair } from '../support/following-pair.ts'
 import type { ServerProcess } from '../support/server-process.ts'

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
-import type { RawMap } from '../../src/server/config/raw.ts'
+import type { RawMap } from '../../src/server/index.ts'
 import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'

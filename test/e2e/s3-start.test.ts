@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
-import type { RawMap } from '../../src/server/config/raw.ts'
+import type { RawMap } from '../../src/server/index.ts'
 import { cephAdmin, cephEngine, type CephFacts } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { startCli, until } from '../support/running-cli.ts'

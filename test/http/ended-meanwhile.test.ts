@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { SealiftError } from '../../src/protocol/errors.ts'
-import type { Stores } from '../../src/server/main.ts'
+import type { Stores } from '../../src/server/index.ts'
 import { createApi, newOwner, type Api } from '../support/api.ts'
 import { bytesFor } from '../support/random.ts'
 import { replaceMethods } from '../support/replace-methods.ts'

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Limits, Parcel } from '../../src/protocol/schemas.ts'
-import type { Stores } from '../../src/server/main.ts'
+import type { Stores } from '../../src/server/index.ts'
 import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { RawConnection } from '../support/raw-http.ts'

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import type { Parcel } from '../../src/protocol/schemas.ts'
-import type { RecordStore } from '../../src/server/records/record-store.ts'
+import type { RecordStore } from '../../src/server/index.ts'
 import { createApi, newOwner, OCTETS, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { RawConnection } from '../support/raw-http.ts'

@@ -1,7 +1,7 @@
 /** Stores that several servers share: a bucket prefix, a database and a key prefix of their own, on the shared engines. */
 import { randomBytes } from 'node:crypto'
 
-import type { RawMap } from '../../src/server/config/raw.ts'
+import type { RawMap } from '../../src/server/index.ts'
 import { cephEngine } from './engines/ceph.ts'
 import { createDatabase, postgresEngine } from './engines/postgres.ts'
 import { sharedEngine } from './engines/shared.ts'

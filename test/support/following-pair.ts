@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { mergeRaw, type RawMap } from '../../src/server/index.ts'
 import { type Api, createApi } from './api.ts'
 import { clusterStores } from './cluster-stores.ts'
 import { startValkey, type RunningValkey } from './engines/valkey.ts'

@@ -1,4 +1,4 @@
-import type { RecordStore } from '../../src/server/records/record-store.ts'
+import type { RecordStore } from '../../src/server/index.ts'
 
 /** A record store in which something may happen before and after every call. */
 export function hookedRecords(inner: RecordStore, hook: () => Promise<void>): RecordStore {

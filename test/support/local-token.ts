@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 
 import { defaultStateDirectory } from '../../src/client/node/state/state-directory.ts'
 import { localTokenFile, localTokenHeader } from '../../src/client/node/state/local-credential.ts'
-import { hashToken } from '../../src/server/access/tokens.ts'
+import { hashToken } from '../../src/server/index.ts'
 
 /** Of every server that `startTestServer` starts. */
 export const LOCAL_TOKEN = 'sealift_the-local-token-of-servers-in-a-test-process'

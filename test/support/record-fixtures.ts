@@ -1,11 +1,11 @@
 /** Records as the verbs make them, with what a test does not care about filled in. */
+import type { RecordStore } from '../../src/server/index.ts'
 import type {
   MediaRecord,
   NewLease,
   NewParcel,
   NewUpload,
   QuotaCaps,
-  RecordStore,
   UploadRecord,
 } from '../../src/server/records/record-store.ts'
 import { freshId } from './blob-bytes.ts'

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 
 import { stringify } from 'yaml'
 
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { mergeRaw, type RawMap } from '../../src/server/index.ts'
 import { startBalancer } from './balancer.ts'
 import { cliCommand } from './cli-command.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'

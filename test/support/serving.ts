@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { mergeRaw, type RawMap } from '../../src/server/index.ts'
 import { startBalancer } from './balancer.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
 import { OPEN_NODES, readServeToken, useLocalToken } from './local-token.ts'

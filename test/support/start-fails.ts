@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
+import { mergeRaw, type RawMap } from '../../src/server/index.ts'
 import { startCli } from './running-cli.ts'
 
 export interface FailedStart {

@@ -5,8 +5,9 @@
  */
 import { expect } from 'vitest'
 
+import type { RecordStore } from '../../src/server/index.ts'
 import type { FileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
-import type { MediaRecord, RecordStore } from '../../src/server/records/record-store.ts'
+import type { MediaRecord } from '../../src/server/records/record-store.ts'
 import { recover } from '../../src/server/upkeep/finish-uploads.ts'
 import { createSweeper, type Sweeper } from '../../src/server/upkeep/sweeper.ts'
 import type { UpkeepEvents } from '../../src/server/upkeep/upkeep-events.ts'

@@ -5,9 +5,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 
 import { createS3Client, type S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
-import { loadConfig } from '../../src/server/config/load-config.ts'
-import { mergeRaw } from '../../src/server/config/raw.ts'
-import type { ServerConfig } from '../../src/server/config/schema.ts'
+import { loadConfig, mergeRaw, type ServerConfig } from '../../src/server/index.ts'
 import { s3Options } from '../../src/server/compose/open-stores.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
 

@@ -1,9 +1,10 @@
 import { rm, truncate, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import type { RecordStore } from '../../src/server/index.ts'
 import { type FileBlobStore, openFileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
 import { createKyselyRecordStore } from '../../src/server/records/queries/kysely-record-store.ts'
-import type { MediaRecord, RecordStore, UploadRecord } from '../../src/server/records/record-store.ts'
+import type { MediaRecord, UploadRecord } from '../../src/server/records/record-store.ts'
 import { openSqliteDatabase } from '../../src/server/records/sqlite/database.ts'
 import { piecesOf, steady } from './blob-bytes.ts'
 import { bytesFor } from './random.ts'

@@ -6,10 +6,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { createLiveConfig, type LiveConfigHolder } from '../../src/server/config/live-config.ts'
-import { loadConfig } from '../../src/server/config/load-config.ts'
-import { mergeRaw, type RawMap } from '../../src/server/config/raw.ts'
-import { startServer, type ServerOptions } from '../../src/server/main.ts'
+import {
+  createLiveConfig,
+  type LiveConfigHolder,
+  loadConfig,
+  mergeRaw,
+  type RawMap,
+  type ServerOptions,
+} from '../../src/server/index.ts'
+import { startServer } from '../../src/server/main.ts'
 import { startBalancer } from './balancer.ts'
 import { clusterStores, onCluster } from './cluster-stores.ts'
 import { LOCAL_TOKEN_SHA256 } from './local-token.ts'

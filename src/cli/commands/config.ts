@@ -1,12 +1,16 @@
 import { stringify } from 'yaml'
 
-import { ConfigError } from '../../server/config/config-error.ts'
-import { configFileOf } from '../../server/config/environment.ts'
-import { loadConfig } from '../../server/config/load-config.ts'
-import { configWarnings, printConfig } from '../../server/config/write-config.ts'
+import {
+  ConfigError,
+  configFileOf,
+  loadConfig,
+  configWarnings,
+  printConfig,
+  hashToken,
+  newToken,
+} from '../../server/index.ts'
 import { type CliIo, Output, type OutputOptions } from '../cli-io.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
-import { hashToken, newToken } from '../../server/access/tokens.ts'
 
 /** `sealift config check`: every mistake at once. */
 export async function configCheck(io: CliIo, file: string | undefined, options: OutputOptions): Promise<number> {

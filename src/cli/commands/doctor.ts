@@ -1,6 +1,6 @@
 import { serverBase } from '../../client/link.ts'
 import { undiciTransport } from '../../client/node/index.ts'
-import { configFileOf } from '../../server/config/environment.ts'
+import { configFileOf } from '../../server/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { openServer, serverOf, type ServerOptions } from '../client.ts'
 import { checkClient } from '../doctor/check-client.ts'

@@ -2,20 +2,19 @@ import { existsSync } from 'node:fs'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import { formatSize } from '../../protocol/units.ts'
-import { checkStorage } from '../../server/compose/check-storage.ts'
-import { configFileOf } from '../../server/config/environment.ts'
-import { loadConfig } from '../../server/config/load-config.ts'
-import type { ServerConfig } from '../../server/config/schema.ts'
-import { openStores } from '../../server/compose/open-stores.ts'
-import type { Usage } from '../../server/records/record-store.ts'
-import { canCheck } from '../../server/upkeep/check-blobs.ts'
 import {
-  fsck as compare,
+  configFileOf,
+  loadConfig,
+  type ServerConfig,
+  type Usage,
   type Finding,
   type FindingKind,
   type FsckReport,
   type HeldBack,
-} from '../../server/upkeep/fsck.ts'
+  canCheck,
+  loadFsck,
+  loadStores,
+} from '../../server/index.ts'
 import { Output, type CliIo, type OutputOptions } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 
@@ -75,6 +74,8 @@ async function run(
   { repair = false, force = false }: FsckCommandOptions,
 ): Promise<FsckReport> {
   await using resources = new AsyncDisposableStack()
+  const { checkStorage, openStores } = await loadStores()
+  const { fsck: compare } = await loadFsck()
   // One line that names the setting, before the records are asked for all they hold.
   await checkStorage(config)
   const { blobs, records } = await openStores(config, resources, { reserve: false })

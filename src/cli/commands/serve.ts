@@ -4,15 +4,24 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { pino } from 'pino'
 
-import { configFileOf, workerTokenHash } from '../../server/config/environment.ts'
-import { type LiveConfigHolder, createLiveConfig } from '../../server/config/live-config.ts'
-import { type ConfigSources, type ReloadResult, createReloader, loadConfig } from '../../server/config/load-config.ts'
-import { configWarnings } from '../../server/config/write-config.ts'
-import type { ServerConfig } from '../../server/config/schema.ts'
-import { type RunningServer, type ServerOptions, startServer } from '../../server/main.ts'
-import { DEFAULT_ADMIN_PORT } from '../../server/telemetry/admin-server.ts'
-import type { Events } from '../../server/telemetry/events.ts'
-import { linkToSupervisor } from '../../server/workers/worker-process.ts'
+import {
+  configFileOf,
+  workerTokenHash,
+  type LiveConfigHolder,
+  createLiveConfig,
+  type ConfigSources,
+  type ReloadResult,
+  createReloader,
+  loadConfig,
+  configWarnings,
+  type ServerConfig,
+  type RunningServer,
+  type ServerOptions,
+  DEFAULT_ADMIN_PORT,
+  type Events,
+  linkToSupervisor,
+  loadServer,
+} from '../../server/index.ts'
 import { type CliIo, Output } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from '../server/start-error-text.ts'
@@ -68,6 +77,7 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
 
 async function start(live: LiveConfigHolder, options: ServerOptions): Promise<RunningServer> {
   try {
+    const { startServer } = await loadServer()
     return await startServer(live, { ...options, logTo: pino.destination({ fd: STDERR, sync: true }) })
   } catch (error) {
     throw explainStart(error, live.current)

@@ -3,9 +3,7 @@ import { Client } from 'pg'
 
 import { isSealiftError } from '../../protocol/errors.ts'
 import { formatDuration } from '../../protocol/units.ts'
-import type { PostgresConfig } from '../../server/config/schema.ts'
-import { explainPostgres, placeOf } from '../../server/records/postgres/explain-connection.ts'
-import { clientConfig, cut } from '../../server/records/postgres/pool.ts'
+import { type PostgresConfig, loadProbes } from '../../server/index.ts'
 import { explain } from '../error-text.ts'
 import { CLOCK_NOTE_MS, type Check, fail, ok, warn } from './check.ts'
 
@@ -22,6 +20,7 @@ export async function* checkPostgres(options: PostgresCheckOptions): AsyncGenera
 }
 
 async function* checkConnected(client: Client, { postgres, processes }: PostgresCheckOptions): AsyncGenerator<Check> {
+  const { cut, placeOf } = await loadProbes()
   try {
     const facts = await ask(client)
     yield ok('postgres', `PostgreSQL ${facts.version} at ${placeOf(postgres.url).address} answers`)
@@ -38,6 +37,7 @@ async function* checkConnected(client: Client, { postgres, processes }: Postgres
 }
 
 async function connect(postgres: PostgresConfig): Promise<Client | Check> {
+  const { clientConfig, cut, explainPostgres, placeOf } = await loadProbes()
   try {
     const place = placeOf(postgres.url)
     const client = new Client({ ...clientConfig(postgres), query_timeout: postgres.statementTimeoutMs })
@@ -102,7 +102,7 @@ function writable({ read_only, may_create }: Facts): Check {
 }
 
 async function schema(postgres: PostgresConfig): Promise<Check> {
-  const { openPostgresRecordStore } = await import('../../server/records/postgres/index.ts')
+  const { openPostgresRecordStore } = await loadProbes()
   await using records = await openPostgresRecordStore(postgres)
   try {
     await records.checkSchema()

@@ -1,8 +1,5 @@
 /** What an S3 service can and cannot do, one line for each finding. */
-import type { S3Finding } from '../../server/blobs/s3/probe-findings.ts'
-import { probeStorage } from '../../server/compose/check-storage.ts'
-import type { S3Config, ServerConfig } from '../../server/config/schema.ts'
-import { s3Options } from '../../server/compose/open-stores.ts'
+import { type S3Finding, type S3Config, type ServerConfig, loadBucketRules, loadStores } from '../../server/index.ts'
 import { explain } from '../error-text.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
@@ -18,6 +15,7 @@ const CORS = 's3 cors'
 
 export async function* checkStorageService(options: StorageCheckOptions): AsyncGenerator<Check> {
   try {
+    const { probeStorage } = await loadStores()
     const findings = await probeStorage(options.config, options.signal)
     const isUsed = options.config.storage.transfer === 'direct'
     for (const finding of findings) if (!isMissingRule(finding)) yield toCheck(finding, isUsed)
@@ -43,7 +41,8 @@ function toCheck({ check, level, message }: S3Finding, isDirect: boolean): Check
 }
 
 async function addRules({ config, s3, signal }: StorageCheckOptions): Promise<Check> {
-  const { allowWebPages } = await import('../../server/blobs/s3/bucket-cors.ts')
+  const { allowWebPages } = await loadBucketRules()
+  const { probeStorage, s3Options } = await loadStores()
   const { origins } = config.cors
   try {
     await allowWebPages(s3Options(s3), origins, signal)

@@ -1,9 +1,6 @@
 /** The Valkey (or Redis) that nodes share their limits through. */
 import { formatDuration } from '../../protocol/units.ts'
-import type { ValkeyConfig } from '../../server/config/schema.ts'
-import { nodesKey } from '../../server/cluster/cluster-node.ts'
-import { addressOf } from '../../server/cluster/valkey-session.ts'
-import { openValkeyLink, type ValkeyLink } from '../../server/cluster/valkey-link.ts'
+import { type ValkeyConfig, loadProbes, type ValkeyLink } from '../../server/index.ts'
 import { explain } from '../error-text.ts'
 import { CLOCK_NOTE_MS, type Check, fail, ok, warn } from './check.ts'
 
@@ -15,6 +12,7 @@ export interface ValkeyLook {
 
 export async function checkValkey(valkey: ValkeyConfig): Promise<ValkeyLook> {
   try {
+    const { openValkeyLink, nodesKey } = await loadProbes()
     await using link = await openValkeyLink(valkey)
     const checks = [await answers(link, valkey), await clock(link)]
     const processes = Number(await link.send(['ZCARD', nodesKey(valkey.prefix)]))
@@ -26,6 +24,7 @@ export async function checkValkey(valkey: ValkeyConfig): Promise<ValkeyLook> {
 }
 
 async function answers(link: ValkeyLink, { url, commandTimeoutMs }: ValkeyConfig): Promise<Check> {
+  const { addressOf } = await loadProbes()
   const startedAtMs = performance.now()
   await link.send(['PING'])
   const elapsedMs = performance.now() - startedAtMs

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { chmod, lstat, open, readFile, rename, rm } from 'node:fs/promises'
 
 import { defaultStateDirectory } from '../../client/node/state/state-directory.ts'
-import type { ServerConfig } from '../../server/config/schema.ts'
+import { type ServerConfig, hashToken, newToken } from '../../server/index.ts'
 import type { CliIo, Output } from '../cli-io.ts'
 import { explain } from '../error-text.ts'
 import { localError } from '../../client/node/files/local-error.ts'
@@ -11,7 +11,6 @@ import { localTokenFile, localTokenFolder, localTokenHeader } from '../../client
 import { makeFolder } from '../../files/make-folder.ts'
 import { systemCode } from '../../files/system-failure.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import { hashToken, newToken } from '../../server/access/tokens.ts'
 
 /**
  * The local token of a server that runs, for people: a file that cannot be written is said, and the server goes on

@@ -2,16 +2,14 @@ import { once } from 'node:events'
 
 import { pino } from 'pino'
 
-import { WORKER_TOKEN_VARIABLE } from '../../server/config/environment.ts'
-import type { LiveConfigHolder } from '../../server/config/live-config.ts'
-import type { ServerConfig } from '../../server/config/schema.ts'
-import { adminAddress } from '../../server/telemetry/admin-server.ts'
 import {
-  createSupervisorEvents,
-  superviseWorkers,
+  WORKER_TOKEN_VARIABLE,
+  type LiveConfigHolder,
+  type ServerConfig,
+  adminAddress,
   type Supervisor,
-  WorkerFailed,
-} from '../../server/workers/supervisor.ts'
+  loadWorkers,
+} from '../../server/index.ts'
 import type { CliIo } from '../cli-io.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainStart } from './start-error-text.ts'
@@ -34,6 +32,7 @@ export async function serveWorkers(
   { live, reloadSignal, access, reread }: WorkersOptions,
   announce: (addresses: Pick<Supervisor, 'url' | 'adminUrl'>) => Promise<void>,
 ): Promise<number> {
+  const { WorkerFailed } = await loadWorkers()
   try {
     await using supervisor = await start(live, access)
     reloadSignal.setListener(() => {
@@ -55,9 +54,10 @@ export async function serveWorkers(
   }
 }
 
-function start(live: LiveConfigHolder, access: LocalAccess): Promise<Supervisor> {
+async function start(live: LiveConfigHolder, access: LocalAccess): Promise<Supervisor> {
+  const { superviseWorkers, createSupervisorEvents } = await loadWorkers()
   const { workers, admin } = live.current
-  return superviseWorkers({
+  return await superviseWorkers({
     count: workers,
     workerEnvironment: { [WORKER_TOKEN_VARIABLE]: access.sha256 },
     admin: admin.enabled ? adminAddress(live.current) : null,

@@ -1,6 +1,6 @@
 import { systemReason } from '../../files/system-failure.ts'
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import type { ServerConfig } from '../../server/config/schema.ts'
+import type { ServerConfig } from '../../server/index.ts'
 
 /** Puts what keeps a server from starting in plain words; anything else stays as it is. */
 export function explainStart(error: unknown, config: ServerConfig): unknown {

@@ -12,7 +12,7 @@ import type { Client } from 'pg'
 
 import type { S3Connection } from '../../../src/server/blobs/s3/s3-client.ts'
 import { openPostgresRecordStore } from '../../../src/server/records/postgres/index.ts'
-import type { RecordStore } from '../../../src/server/records/record-store.ts'
+import type { RecordStore } from '../../../src/server/index.ts'
 import { cephEngine } from '../engines/ceph.ts'
 import { createDatabase, type RunningPostgres, startPostgres } from '../engines/postgres.ts'
 import { sharedEngine } from '../engines/shared.ts'

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 import { generatedFiles } from '../../../scripts/make-config-docs.ts'
-import { configWarnings } from '../../../src/server/config/write-config.ts'
+import { configWarnings } from '../../../src/server/config/cross-checks.ts'
 import { loadConfig } from '../../../src/server/config/load-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { readYaml } from '../../../src/server/config/config-files.ts'

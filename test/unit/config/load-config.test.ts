@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../../src/server/config/config-error.ts'
 import { configFileOf } from '../../../src/server/config/environment.ts'
 import { loadConfig, type ConfigSources } from '../../../src/server/config/load-config.ts'
-import { configWarnings, printConfig } from '../../../src/server/config/write-config.ts'
+import { configWarnings } from '../../../src/server/config/cross-checks.ts'
+import { printConfig } from '../../../src/server/config/write-config.ts'
 
 let folder = ''
 beforeEach(async () => {
