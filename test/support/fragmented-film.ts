@@ -1,4 +1,5 @@
 /** Fragmented MP4s of given samples, as small as they can be, for tests of what reads them. */
+import { box } from './boxes.ts'
 import { concat } from './concat.ts'
 
 export interface Fragment {
@@ -25,10 +26,6 @@ function fragmentBoxes({ samples, uniform = false }: Fragment): Uint8Array[] {
   }
   const offset = moof(0).byteLength + 8
   return [moof(offset), box('mdat', concat(samples))]
-}
-
-function box(type: string, body: Uint8Array): Uint8Array {
-  return concat([words(body.byteLength + 8), ascii(type), body])
 }
 
 function words(...values: number[]): Uint8Array {

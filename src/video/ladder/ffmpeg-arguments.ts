@@ -1,6 +1,11 @@
 /** The command line of ffmpeg for a plan. */
-import type { AudioPlan } from './plan-tracks.ts'
-import { MAX_FRAMES_PER_SECOND, type HdrMethod, type LadderPlan, type VideoPlan } from './ladder-plan.ts'
+import {
+  MAX_FRAMES_PER_SECOND,
+  type AudioPlan,
+  type HdrMethod,
+  type LadderPlan,
+  type VideoPlan,
+} from './ladder-plan.ts'
 import type { Rung } from './rungs.ts'
 import { splitArguments } from './run-program.ts'
 
