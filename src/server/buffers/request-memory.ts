@@ -93,7 +93,7 @@ export class RequestMemory {
   async #takeFrom(budgets: TwoBudgets, bytes: number, claim: BudgetClaim): Promise<HeldMemory> {
     const claimed = budgets.claimable(bytes)
     try {
-      for (const budget of budgets.for(bytes)) {
+      for (const budget of budgets.budgetsFor(bytes)) {
         if (!budget.tryTake(claimed)) await this.#wait(budget, claimed, claim)
         claim.held.add(() => budget.give(claimed))
       }
@@ -161,7 +161,7 @@ class TwoBudgets {
   }
 
   /** In the order in which bytes are taken. */
-  for(bytes: number): readonly ByteBudget[] {
+  budgetsFor(bytes: number): readonly ByteBudget[] {
     return bytes <= SMALL_BYTES ? [this.#all] : [this.#large, this.#all]
   }
 }

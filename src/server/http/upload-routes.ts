@@ -8,7 +8,7 @@ import type { SlotLimiter } from '../limits/limiter.ts'
 import { describeComplete } from '../transfers/download/describe-media.ts'
 import { createUpload, type BeginUpload, describeBegun } from '../transfers/upload/begin-upload.ts'
 import { verifyDigest } from '../transfers/upload/received-bytes.ts'
-import { cancelUpload, finalizeUpload, type CompleteUpload } from '../transfers/upload/end-upload.ts'
+import { cancelUpload, endUpload, type CompleteUpload } from '../transfers/upload/end-upload.ts'
 import { findLiveUpload, describeUpload, type UploadStatusParts } from '../transfers/upload/find-upload.ts'
 import { receivePart, type PutPart } from '../transfers/upload/put-part.ts'
 import { storeForm } from '../transfers/upload/store-form.ts'
@@ -48,7 +48,7 @@ export async function completeUploadRoute(
 ): Promise<void> {
   await findLiveUpload(deps.records, uploadId, caller)
   const { sizeBytes } = await readJson(deps.bodies, exchange, caller, ROUTES.completeUpload.json)
-  const media = await finalizeUpload(deps, caller, { uploadId, sizeBytes })
+  const media = await endUpload(deps, caller, { uploadId, sizeBytes })
   sendJson(exchange, 200, describeComplete(media))
 }
 

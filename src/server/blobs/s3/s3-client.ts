@@ -39,7 +39,7 @@ const MAX_SOCKETS = 256
 
 /**
  * The SDK's client with settings that every S3-compatible service takes: no trailers, no checksums of its own, no
- * `Expect`. It does not retry; see `retry.ts`. The caller destroys it.
+ * `Expect`. It does not retry; see `request-retries.ts`. The caller destroys it.
  */
 export function createS3Client(connection: S3Connection, { receive }: S3ClientMemory = {}): S3Client {
   const { accessKeyId, secretAccessKey, endpoint, region, pathStyle } = connection

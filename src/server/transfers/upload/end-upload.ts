@@ -40,7 +40,7 @@ export interface CompleteUpload {
  * same result and finishes what a crash left incomplete.
  * @throws not_found, gone, parts_missing, size_mismatch, storage_full, damaged
  */
-export async function finalizeUpload(
+export async function endUpload(
   { records, blobs, feed, inFlight, clock }: CompleteUpload,
   caller: Caller,
   { uploadId, sizeBytes }: { uploadId: string; sizeBytes: number },
