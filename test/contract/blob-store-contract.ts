@@ -82,7 +82,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
         expect(await readBytes(store, blob, { start: 0, end: 10_000 })).toEqual(bytes)
       })
 
-      it('takes a part of a length that nobody told, up to a full one', async () => {
+      it('takes a part of unknown length, up to a full one', async () => {
         const blob = newBlob()
         expect(await put(blob, 0, bytesFor('full', PART), null)).toBe(PART)
         expect(await put(blob, 1, bytesFor('short', 77), null)).toBe(77)
@@ -94,8 +94,8 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
         ['one byte too few', PART - 1, PART],
         ['one byte too many', PART + 1, PART],
         ['nothing', 0, 10],
-        ['nothing, of a length that nobody told', 0, null],
-        ['more than a part, of a length that nobody told', PART + 1, null],
+        ['nothing, of unknown length', 0, null],
+        ['more than a part, of unknown length', PART + 1, null],
       ])('refuses a part with %s', async (_, sentBytes, sizeBytes) => {
         const blob = newBlob()
         await expect(put(blob, 0, bytesFor('wrong', sentBytes), sizeBytes)).rejects.toMatchObject({
@@ -103,7 +103,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
         })
       })
 
-      it('stops pulling as soon as more arrives than was told', async () => {
+      it('stops pulling as soon as more arrives than was announced', async () => {
         let pulled = 0
         const endless = async function* () {
           for (;;) yield Buffer.alloc(1 + (pulled += 1) * 0 + 65_535)
@@ -179,12 +179,12 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
       it('forgets what a failed part left past the end', async () => {
         const blob = newBlob()
         await put(blob, 0, bytesFor('kept', PART))
-        await put(blob, 1, bytesFor('surplus', 500))
+        await put(blob, 1, bytesFor('too many', 500))
         await store.complete(blob, PART)
         expect((await listed(blob.blobId)).map(each => each.sizeBytes)).toEqual([PART])
       })
 
-      it('refuses nothing else when one part is still on its way: that one is cut off', async () => {
+      it('aborts the parts in flight and refuses nothing else', async () => {
         const blob = newBlob()
         await put(blob, 0, bytesFor('there', PART))
         const { promise: pulled, resolve } = Promise.withResolvers<void>()
@@ -298,7 +298,7 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
         expect(await Promise.all(reads)).not.toContain(false)
       })
 
-      it('cuts off a part that is still on its way', async () => {
+      it('aborts a part in flight', async () => {
         const blob = newBlob()
         const { promise: pulled, resolve } = Promise.withResolvers<void>()
         const hanging = async function* () {

@@ -88,15 +88,15 @@ const faults: readonly (readonly [name: string, fault: S3Fault, calls?: readonly
   ['429', { how: 'status', status: 429, code: 'TooManyRequests' }],
   ['400 RequestTimeout', { how: 'status', status: 400, code: 'RequestTimeout' }],
   ['200 with an error in the body', { how: 'error-in-200' }],
-  ['no answer', { how: 'hang' }],
-  ['an answer that is lost after success', { how: 'lose-answer' }],
+  ['no response', { how: 'hang' }],
+  ['a response that is lost after success', { how: 'lose-response' }],
   ['a reset in the middle of the request', { how: 'reset-request', afterBytes: PART / 2 }, ['PUT']],
-  ['a reset before the answer', { how: 'reset-request', afterBytes: 0 }],
-  ['a reset in the middle of the answer', { how: 'reset-answer', afterBytes: 100_000 }, ['GET']],
-  ['a reset in the middle of the answer', { how: 'reset-answer', afterBytes: 100 }, ['LIST']],
-  ['an answer that stops half way', { how: 'stall-answer', afterBytes: 450_000 }, ['GET']],
-  ['an answer that stops half way', { how: 'stall-answer', afterBytes: 100 }, ['LIST']],
-  ['an answer that is too short', { how: 'short-answer', bytes: 1000 }, ['GET', 'LIST']],
+  ['a reset before the response', { how: 'reset-request', afterBytes: 0 }],
+  ['a reset in the middle of the response', { how: 'reset-response', afterBytes: 100_000 }, ['GET']],
+  ['a reset in the middle of the response', { how: 'reset-response', afterBytes: 100 }, ['LIST']],
+  ['a response that stops half way', { how: 'stall-response', afterBytes: 450_000 }, ['GET']],
+  ['a response that stops half way', { how: 'stall-response', afterBytes: 100 }, ['LIST']],
+  ['a response that is too short', { how: 'short-response', bytes: 1000 }, ['GET', 'LIST']],
 ]
 const table = Object.keys(operations).flatMap(call =>
   faults
@@ -104,9 +104,9 @@ const table = Object.keys(operations).flatMap(call =>
     .map(([name, fault]) => ({ call: call as keyof typeof operations, name, fault })),
 )
 
-const comesThrough = new Set(['GET reset-answer', 'GET stall-answer'])
+const comesThrough = new Set(['GET reset-response', 'GET stall-response'])
 
-const nobodyWaits = ({ proxy }: Lab) => eventually('no connection is held', () => proxy.busyConnections() === 0)
+const noConnectionIsHeld = ({ proxy }: Lab) => eventually('no connection is held', () => proxy.busyConnections() === 0)
 
 describe.concurrent('a fault that passes', () => {
   it.each(table)('$call, $name: the call is repeated and its work is done once', async ({ call, fault }) => {
@@ -114,7 +114,7 @@ describe.concurrent('a fault that passes', () => {
     lab.proxy.faults = (each, nth) => (each === call && nth < TRIES ? fault : null)
     expect(await operations[call](lab)).toBe(true)
     expect(lab.proxy.calls(call)).toBeGreaterThanOrEqual(TRIES)
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 })
 
@@ -131,7 +131,7 @@ describe.concurrent('a fault that stays', () => {
     const told = inspect(failure, { depth: 9, showHidden: true })
     expect(told).not.toContain('may hold a signature')
     expect(told).not.toContain(bucket.secretAccessKey)
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 
   it('is asked no more often than the budget of retries allows, however many call', async () => {
@@ -147,7 +147,7 @@ describe.concurrent('a fault that stays', () => {
     expect(lab.proxy.calls('PUT')).toBeLessThanOrEqual(calls + 100)
   })
 
-  it('is asked again for a reader, once reading has gone well for a while after hard times', async () => {
+  it('repeats reads once earlier reads have succeeded after an outage', async () => {
     await using lab = await openLab()
     const get = () => readBytes(lab.store, lab.stored, { start: 0, end: bytes.length })
     lab.proxy.faults = call => (call === 'GET' ? { how: 'status', status: 503, code: 'SlowDown' } : null)
@@ -156,7 +156,7 @@ describe.concurrent('a fault that stays', () => {
     for (let count = 0; count < 10; count += 1) await get()
     const before = lab.proxy.calls('GET')
     lab.proxy.faults = (call, nth) =>
-      call === 'GET' && nth === before + 1 ? { how: 'reset-answer', afterBytes: 100_000 } : null
+      call === 'GET' && nth === before + 1 ? { how: 'reset-response', afterBytes: 100_000 } : null
     expect((await get()).equals(bytes)).toBe(true)
   })
 })
@@ -174,7 +174,7 @@ describe.concurrent('what a repeat cannot help', () => {
     expect(lab.proxy.calls('PUT')).toBe(1)
   })
 
-  it('a port where nobody listens', async () => {
+  it('a port without a listener', async () => {
     await using lab = await openLab({ endpoint: 'http://127.0.0.1:9' })
     await expect(put(lab.store, newBlob())).rejects.toMatchObject({ code: 'unavailable' })
   })
@@ -186,14 +186,14 @@ describe.concurrent('what a repeat cannot help', () => {
       call === 'GET' && nth === 2 ? { how: 'status', status: 404, code: 'NoSuchKey' } : null
     const read = readBytes(store, stored, { start: 0, end: bytes.length })
     await expect(read).rejects.toMatchObject({ code: 'damaged' })
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 })
 
 describe.concurrent('looking at a part that a client has stored', () => {
   const sizeOf = async ({ store, stored }: Lab) => (await store.statPart({ ...stored, index: 0 }, steady()))?.sizeBytes
 
-  it.each([503, 429, 403])('a HEAD that is answered by %d first', async status => {
+  it.each([503, 429, 403])('a HEAD with the response %d first', async status => {
     await using lab = await openLab()
     lab.proxy.faults = (call, nth) => (call === 'HEAD' && nth === 1 ? { how: 'status', status, code: 'Any' } : null)
     expect(await sizeOf(lab)).toBe(PART)
@@ -217,7 +217,7 @@ describe.concurrent('a clock that is not the service’s', () => {
   })
 })
 
-describe.concurrent('whoever goes away, or takes long', () => {
+describe.concurrent('clients that go away, or are slow', () => {
   const reason = new Error('gone')
 
   it.each(['PUT', 'GET'] as const)('aborts a %s that hangs, at once', async call => {
@@ -233,7 +233,7 @@ describe.concurrent('whoever goes away, or takes long', () => {
     await eventually('the call has begun', () => proxy.busyConnections() > 0)
     controller.abort(reason)
     await expect(work).rejects.toBe(reason)
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 
   it('frees the connection when a reader stops in the middle', async () => {
@@ -251,7 +251,7 @@ describe.concurrent('whoever goes away, or takes long', () => {
     await reached
     controller.abort(reason)
     await expect(read).rejects.toBe(reason)
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 
   it('a reader that is slower than every deadline still gets all its bytes', async () => {
@@ -282,7 +282,7 @@ describe.concurrent('whoever goes away, or takes long', () => {
     const waiting = readBytes(lab.store, lab.stored, whole)
     stop.abort(reason)
     expect((await waiting).equals(bytes)).toBe(true)
-    await nobodyWaits(lab)
+    await noConnectionIsHeld(lab)
   })
 
   it.each([

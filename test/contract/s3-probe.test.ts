@@ -40,7 +40,7 @@ describe('a service that is set up right', () => {
     expect(await objectsIn(bucket)).toEqual([])
   })
 
-  it('tells which web pages may not use the bucket, until they may', async () => {
+  it('reports which web pages may not use the bucket, until they may', async () => {
     const before = await probe({ corsOrigins: [ORIGIN] })
     expect(levelOf(before, 'cors')).toBe('problem')
     expect(levelOf(await probe({ corsOrigins: [ORIGIN], direct: false }), 'cors')).toBe('note')
@@ -57,7 +57,7 @@ describe('a service that is set up right', () => {
   })
 })
 
-/** What operators are told to set by hand. */
+/** What the operator is to set by hand. */
 async function documentedRule(): Promise<{ AllowedMethods: string[]; AllowedHeaders: string[] }> {
   const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
   const [, json = ''] = /```json\n(\{\n {2}"CORSRules"[^`]*)```/.exec(page) ?? []
@@ -71,10 +71,10 @@ async function allow(AllowedMethods: string[], AllowedHeaders: string[]): Promis
   client.destroy()
 }
 
-describe('a wrong setting is told in one line that names it', () => {
+describe('a wrong setting is reported in one line that names it', () => {
   const secret = randomBytes(20).toString('hex')
   it.each<[string, Partial<S3ProbeOptions>, string | null]>([
-    ['a port where nobody listens', { endpoint: 'http://127.0.0.1:9' }, 'storage.s3.endpoint'],
+    ['a port without a listener', { endpoint: 'http://127.0.0.1:9' }, 'storage.s3.endpoint'],
     ['a host that is not known', { endpoint: 'http://nowhere.invalid' }, 'storage.s3.endpoint'],
     ['a bucket that is not there', { bucket: 'no-such-bucket' }, 'storage.s3.bucket'],
     ['an unknown access key', { accessKeyId: 'AKUNKNOWN' }, 'storage.s3.accessKeyId'],

@@ -275,9 +275,9 @@ describe('a store that fails', () => {
       // Before it has worked, it is taken for one that does not.
       if (call === 'PUT' && nth <= PARTS) return null
       if (call === 'PUT' && nth % 6 === 3) return { how: 'status', status: 503, code: 'SlowDown' }
-      if (call === 'PUT' && nth % 6 === 5) return { how: 'lose-answer' }
-      if (call === 'GET' && nth % 6 === 4) return { how: 'reset-answer', afterBytes: 300_000 }
-      return call === 'GET' && nth % 6 === 0 ? { how: 'short-answer', bytes: 400_000 } : null
+      if (call === 'PUT' && nth % 6 === 5) return { how: 'lose-response' }
+      if (call === 'GET' && nth % 6 === 4) return { how: 'reset-response', afterBytes: 300_000 }
+      return call === 'GET' && nth % 6 === 0 ? { how: 'short-response', bytes: 400_000 } : null
     }
     await sendFilm()
     expect(await downloadFilm(await sendFilm())).toBe(film())
@@ -290,7 +290,7 @@ describe('a store that fails', () => {
     await sendFilm()
     storeProxy.resetCounts()
     faults.resetCounts()
-    faults.faults = (call, nth) => (call === 'PUT' && nth <= 3 ? { how: 'lose-answer' } : null)
+    faults.faults = (call, nth) => (call === 'PUT' && nth <= 3 ? { how: 'lose-response' } : null)
     expect(await downloadFilm(await sendFilm())).toBe(film())
     expect(faults.calls('PUT')).toBe(PARTS + 3)
     expect(await movedByServer()).toBe(0)
@@ -313,7 +313,7 @@ describe('a store that fails', () => {
     await start()
     const link = await sendFilm()
     await using hasty = clientIn(home.path, { server: proxy.url, stallTimeoutMs: 1000 })
-    faults.faults = (call, nth) => (call === 'GET' && nth > 3 ? { how: 'stall-answer', afterBytes: 100_000 } : null)
+    faults.faults = (call, nth) => (call === 'GET' && nth > 3 ? { how: 'stall-response', afterBytes: 100_000 } : null)
     expect(await downloadFilm(link, hasty)).toBe(film())
     expect(faults.calls('GET')).toBeLessThan(40)
     await idle()
@@ -392,7 +392,7 @@ describe('an abort', () => {
 
 test('progress of a direct send counts each byte once', async () => {
   await start()
-  faults.faults = (call, nth) => (call === 'PUT' && nth % 4 === 2 ? { how: 'lose-answer' } : null)
+  faults.faults = (call, nth) => (call === 'PUT' && nth % 4 === 2 ? { how: 'lose-response' } : null)
   let last = { bytes: 0, totalBytes: 0 as number | null }
   const most = { bytes: 0 }
   await sealift.send([{ name: 'film', source: content('film', FILM) }], {

@@ -70,7 +70,7 @@ it('names the setting that is wrong', async () => {
 
 it('says so when ranges are not answered', async () => {
   await using proxy = await startS3FaultProxy(ceph.endpoint)
-  proxy.faults = (call, nth) => (call === 'GET' && nth > 1 ? { how: 'short-answer', bytes: 3 } : null)
+  proxy.faults = (call, nth) => (call === 'GET' && nth > 1 ? { how: 'short-response', bytes: 3 } : null)
   const { ok, checks } = await diagnose(home, storage({ endpoint: proxy.url }))
   expect(ok).toBe(false)
   expect(checks['s3 ranges']).toMatch(/^fail: storage\.s3\.endpoint: /)

@@ -71,7 +71,7 @@ const STAYING: readonly (readonly [string, S3Fault])[] = [
   ['F10: no answer', { how: 'hang' }],
   ['F11: a reset in the middle of a part', { how: 'reset-request', afterBytes: PART / 2 }],
   ['F12: an error inside a 200', { how: 'error-in-200' }],
-  ['F12: answers that are lost', { how: 'lose-answer' }],
+  ['F12: answers that are lost', { how: 'lose-response' }],
 ]
 
 describe('a service that does not take a part', () => {
@@ -95,7 +95,7 @@ describe('a service that does not give a part', () => {
   test.each<[string, S3Fault]>([
     ['F9: 503 SlowDown', { how: 'status', status: 503, code: 'SlowDown' }],
     ['F10: no answer', { how: 'hang' }],
-    ['F11: a short answer', { how: 'short-answer', bytes: 1000 }],
+    ['F11: a short answer', { how: 'short-response', bytes: 1000 }],
   ])('%s: an error or a cut, never a short 200', async (_, fault) => {
     const { mediaId } = await api.store(bytes)
     proxy.faults = (call, _nth, path) => (call === 'GET' && path.endsWith('/1') ? fault : null)

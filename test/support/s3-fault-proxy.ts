@@ -22,11 +22,11 @@ export type S3Fault =
   /** The connection is reset after so many bytes of the request's body. */
   | { readonly how: 'reset-request'; readonly afterBytes: number }
   /** The call is made; after so many bytes of the answer's body the connection is reset, or nothing comes any more. */
-  | { readonly how: 'reset-answer' | 'stall-answer'; readonly afterBytes: number }
+  | { readonly how: 'reset-response' | 'stall-response'; readonly afterBytes: number }
   /** The call is made; the answer says it has so many bytes, and has them. */
-  | { readonly how: 'short-answer'; readonly bytes: number }
+  | { readonly how: 'short-response'; readonly bytes: number }
   /** The call is made; its answer never arrives, the connection is reset. */
-  | { readonly how: 'lose-answer' }
+  | { readonly how: 'lose-response' }
 
 /** What happens to the `nth` call of its kind, counted from 1, for the object at `path`; `null`: as it should. */
 export type S3FaultPlan = (call: S3Call, nth: number, path: string) => S3Fault | null
@@ -134,15 +134,15 @@ function deliver(
 ): void {
   const { statusCode = 502, headers } = answered
   const reset = (): void => void incoming.socket.resetAndDestroy()
-  if (fault?.how === 'lose-answer') return void answered.resume().on('end', reset)
-  if (fault?.how === 'short-answer') {
+  if (fault?.how === 'lose-response') return void answered.resume().on('end', reset)
+  if (fault?.how === 'short-response') {
     const { 'transfer-encoding': _, ...kept } = headers
     outgoing.writeHead(statusCode, { ...kept, 'content-length': fault.bytes })
     return afterBytes(answered, fault.bytes, bytes => outgoing.end(bytes))
   }
   outgoing.writeHead(statusCode, headers)
-  if (fault?.how === 'reset-answer') afterBytes(answered, fault.afterBytes, bytes => outgoing.write(bytes, reset))
-  else if (fault?.how === 'stall-answer') afterBytes(answered, fault.afterBytes, bytes => stall(bytes))
+  if (fault?.how === 'reset-response') afterBytes(answered, fault.afterBytes, bytes => outgoing.write(bytes, reset))
+  else if (fault?.how === 'stall-response') afterBytes(answered, fault.afterBytes, bytes => stall(bytes))
   else answered.pipe(outgoing)
 
   // An answer that was there whole by then has nothing left to wait for.

@@ -98,9 +98,9 @@ function anS3Fault(random: Random): S3Fault {
     { how: 'error-in-200' },
     { how: 'hang' },
     { how: 'reset-request', afterBytes },
-    { how: 'reset-answer', afterBytes },
-    { how: 'stall-answer', afterBytes },
-    { how: 'lose-answer' },
+    { how: 'reset-response', afterBytes },
+    { how: 'stall-response', afterBytes },
+    { how: 'lose-response' },
   ])
 }
 

@@ -11,7 +11,7 @@ import { type TempDirectory, tempDirectory } from '../../support/temp-directory.
 
 const SIZE = 50_000
 const ALL = { start: 0, end: SIZE }
-const BYTES = bytesFor('at hand', SIZE)
+const BYTES = bytesFor('cached', SIZE)
 
 let directory: TempDirectory
 let store: FileBlobStore
@@ -27,7 +27,7 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]()
 })
 
-/** A copy of what is at hand, which is given back. */
+/** A copy of the cached bytes, which are released. */
 function tryReadCached(range: BlobRange = ALL): Buffer | null {
   const found = store.tryReadCached(blob.blobId, range)
   if (!found) return null
@@ -36,7 +36,7 @@ function tryReadCached(range: BlobRange = ALL): Buffer | null {
   return copy
 }
 
-test('bytes are at hand once they were read, and just these', async () => {
+test('bytes are cached once they were read, and only these', async () => {
   expect(tryReadCached()).toBeNull()
   await readBytes(store, blob, ALL)
   expect(tryReadCached()?.equals(BYTES)).toBe(true)
@@ -47,7 +47,7 @@ test('bytes are at hand once they were read, and just these', async () => {
   expect(tryReadCached()).toBeNull()
 })
 
-test('memory that somebody may still look at is not used again', async () => {
+test('memory that a failed write may still read is not reused', async () => {
   await readBytes(store, blob, ALL)
   const first = store.tryReadCached(blob.blobId, ALL)
   const second = store.tryReadCached(blob.blobId, ALL)
@@ -57,7 +57,7 @@ test('memory that somebody may still look at is not used again', async () => {
   expect(BYTES.equals(first?.bytes ?? Buffer.alloc(0))).toBe(true)
 })
 
-test('nothing is at hand of a blob that was deleted, or whose file was cut', async () => {
+test('nothing is cached of a blob that was deleted, or with a truncated file', async () => {
   await readBytes(store, blob, ALL)
   await truncate(join(directory.path, 'media', blob.blobId.slice(0, 2), blob.blobId), SIZE - 1)
   expect(tryReadCached()).toBeNull()

@@ -20,7 +20,7 @@ describe('the memory of all parts', () => {
     await memory.take(60, steady())
     const served: number[] = []
     const waits = [90, 10, 20].map(size => memory.take(size, steady()).then(() => served.push(size)))
-    expect(memory.tryTake(1), 'nobody overtakes').toBe(false)
+    expect(memory.tryTake(1), 'no claim overtakes').toBe(false)
     memory.give(60)
     await Promise.all(waits.slice(0, 2))
     expect(served).toEqual([90, 10])
@@ -63,7 +63,7 @@ async function* piecesInTurn(pieces: readonly Uint8Array[]): AsyncGenerator<Uint
 describe('blocks for parts', () => {
   const BLOCK = 256 * 1024
 
-  it('are used again, and freed when nobody has needed them for a while', async () => {
+  it('are reused, and freed when they stay idle', async () => {
     const pool = new BlockPool(5)
     const block = pool.take(BLOCK)
     pool.release(block)
@@ -74,7 +74,7 @@ describe('blocks for parts', () => {
   })
 })
 
-describe('a part on its way', () => {
+describe('a part in flight', () => {
   const read = (body: ObjectBody) =>
     tryOnce(5000, steady(), async current => {
       const opened = body.open(current)
@@ -143,7 +143,7 @@ describe('a part on its way', () => {
     expect(memory.heldBytes).toBe(4096)
   })
 
-  it('of a length that nobody told waits for the memory of a whole part, then keeps what it needs', async () => {
+  it('of unknown length waits for the memory of a complete part, then retains what it needs', async () => {
     const memory = new ByteBudget(() => PART)
     await memory.take(10, steady())
     let pulled = false

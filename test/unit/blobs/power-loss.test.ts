@@ -28,8 +28,8 @@ async function live(store: FileBlobStore, life: Life): Promise<void> {
     await store.putPart(part, piecesOf(partAt(index), 5000), steady())
     life.facts.add(`part ${index}`)
   }
-  const surplus = { ...blobOf(life), index: 3, sizeBytes: 100 }
-  const neverRecorded = store.putPart(surplus, piecesOf(bytesFor('never recorded', 100)), steady())
+  const extra = { ...blobOf(life), index: 3, sizeBytes: 100 }
+  const neverRecorded = store.putPart(extra, piecesOf(bytesFor('never recorded', 100)), steady())
   await Promise.all([put(2), neverRecorded, put(0), put(1)])
   await store.probe()
   await store.complete(blobOf(life), BYTES.length)
@@ -39,7 +39,7 @@ async function live(store: FileBlobStore, life: Life): Promise<void> {
   await store.delete(life.blobId)
 }
 
-/** Runs a life until its nth operation on the disk, each taking its time. @returns whether the power went before its end */
+/** Runs a life until its nth, delayed operation on the disk. @returns whether the power failed before its end */
 async function liveUntil(disk: PowerLossDisk, operations: number, life: Life, random: Random): Promise<boolean> {
   const stopper = new Stopper(operations)
   const fileSystem = hookedFileSystem(disk, async () => {

@@ -13,7 +13,7 @@ describe('the memory that bytes from the service arrive in', () => {
     expect(sizes).toEqual([LARGE, LARGE, SMALL])
   })
 
-  it('is used again once any piece of it is given back, and only once', () => {
+  it('is reused once any piece of it is released, and only once', () => {
     const memory = new ReceiveMemory(2 * LARGE)
     const first = memory.take(owner)
     memory.release(first.subarray(100, 200))
@@ -47,7 +47,7 @@ describe('the memory that bytes from the service arrive in', () => {
     expect(lost.length).toBe(LARGE)
   })
 
-  it('forgets what an owner never gave back, and nothing else', () => {
+  it('forgets what an owner never released, and nothing else', () => {
     const memory = new ReceiveMemory(2 * LARGE)
     const other = memory.take({})
     memory.take(owner)

@@ -25,7 +25,7 @@ describe('a deadline', () => {
     expect(expired).toBe(true)
   })
 
-  it('does not expire while somebody else is waited for, and goes on with what was left', () => {
+  it('does not expire while it is paused, and continues with the time left', () => {
     vi.advanceTimersByTime(600)
     deadline.pause()
     vi.advanceTimersByTime(10 * TIMEOUT_MS)

@@ -22,8 +22,8 @@ beforeEach(() => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ['Date'
 afterEach(() => void vi.useRealTimers())
 
 /**
- * Where it is, and what is signed. The SDK adds the name of its operation, and that the bytes are not signed, which is so
- * for every such address.
+ * Where it is, and what is signed. The SDK adds the name of its operation, and that the bytes are unsigned, which is so
+ * for every such URL.
  */
 function factsOf(address: string) {
   const url = new URL(address)
@@ -39,7 +39,7 @@ function factsOf(address: string) {
   return { ...facts, query: [...searchParams] }
 }
 
-describe('addresses made without the steps of the SDK', () => {
+describe('presigned URLs made without the middleware of the SDK', () => {
   it.each<[string, Partial<S3Connection>]>([
     ['the bucket in the path', {}],
     ['the bucket in the name of the host', { pathStyle: false }],

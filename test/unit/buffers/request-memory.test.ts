@@ -93,7 +93,7 @@ describe('memory of requests', () => {
     bytesPerClient = 128 * KiB
     rooms.push(await memory.take('one', 64 * KiB, never))
     for (const room of rooms) room[Symbol.dispose]()
-    await eventually('all is given back', () => memory.heldBytes === 0)
+    await eventually('all memory is released', () => memory.heldBytes === 0)
   })
 })
 

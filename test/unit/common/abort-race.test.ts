@@ -17,7 +17,7 @@ describe('raceAbort', () => {
     controller.abort(new Error('stop'))
     await expect(racing).rejects.toThrow('stop')
     await expect(raceAbort(never, controller.signal)).rejects.toThrow('stop')
-    // Whatever the work does afterwards is handled: a rejection nobody handles would fail this file.
+    // Whatever the work does afterwards is handled: an unhandled rejection would fail this file.
     await expect(raceAbort(Promise.reject(new Error('late')), controller.signal)).rejects.toThrow('stop')
   })
 

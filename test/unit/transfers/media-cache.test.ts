@@ -44,7 +44,7 @@ function setUp(media: MediaRecord) {
 
 const claim = { clientId: null, ownerHash: null }
 
-describe('a media that is asked for again and again', () => {
+describe('a media item that is read repeatedly', () => {
   test('is looked up once in a while', async () => {
     const { state, records } = setUp(MEDIA)
     for (let round = 0; round < 5; round++) expect(await records.findMedia(MEDIA.mediaId)).toEqual(MEDIA)

@@ -28,7 +28,7 @@ describe('the watch over a part that is received', () => {
     let looks = 0
     const { feed, watch } = watchWith(() => {
       looks += 1
-      return looks === 1 ? Promise.resolve(null) : Promise.reject(new Error('The records do not answer'))
+      return looks === 1 ? Promise.resolve(null) : Promise.reject(new Error('The records do not respond'))
     })
     using _ = watch
     feed.announceAll()
@@ -60,7 +60,7 @@ describe('the watch over a part that is received', () => {
     const { feed, watch } = watchWith(() => Promise.resolve(pointless))
     expect(feed.hasListeners).toBe(true)
     watch[Symbol.dispose]()
-    await eventually('nobody listens', () => !feed.hasListeners)
+    await eventually('no listener is left', () => !feed.hasListeners)
     expect(watch.signal.aborted).toBe(false)
   })
 })
