@@ -8,17 +8,27 @@ export type { Limits } from '../protocol/response-readers.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
 export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film-readers.ts'
-export type { KeepPlace, KeptBytes, RandomStore } from './api/source-and-sink.ts'
+export type { AsyncResource } from './api/async-resource.ts'
+export type {
+  DownloadResume,
+  KeepPlace,
+  KeptBytes,
+  PlainRange,
+  RandomSink,
+  RandomSource,
+  RandomStore,
+  Sink,
+  Source,
+} from './api/source-and-sink.ts'
 export type { Preview } from './manifest-readers.ts'
 export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
   CallOptions,
   DownloadOptions,
-  DownloadResume,
   ItemPictures,
   LeaseOptions,
-  PlainRange,
   Forwarded,
+  ForwardOptions,
   Published,
   RefusedItem,
   RetryEvent,
@@ -26,6 +36,7 @@ export type {
   SealiftOptions,
   SendItem,
   SendOptions,
+  Sent,
   TransferOptions,
 } from './api/options.ts'
 export type {
@@ -49,7 +60,4 @@ export type {
 } from './api/parcel.ts'
 export type { ItemProgress, Progress } from './progress.ts'
 export { Sealift } from './sealift.ts'
-export type { ForwardOptions, Sent } from './sealift.ts'
-export type { RandomSink, Sink } from './api/source-and-sink.ts'
-export type { RandomSource, Source } from './api/source-and-sink.ts'
 export type { Transport, TransportRequest, TransportResponse } from './transport/transport.ts'

@@ -12,15 +12,15 @@ import { fetchTransport } from './transport/fetch-transport.ts'
 import { credential, fixedCredential, type Credential } from './wire/credential.ts'
 import { forwardParcel } from './send/forward-parcel.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
+import type { AsyncResource } from './api/async-resource.ts'
 import type {
   CallOptions,
-  LeaseOptions,
   Forwarded,
-  Published,
-  RefusedItem,
+  ForwardOptions,
   SealiftOptions,
   SendItem,
   SendOptions,
+  Sent,
 } from './api/options.ts'
 import type { Parcel } from './api/parcel.ts'
 import { ChunkCache } from './receive/chunk-cache.ts'
@@ -49,25 +49,11 @@ const SMALL_BUFFER_BYTES = 32 * 1024 * 1024
 /** Opened chunks that a parcel's films keep: two for each of some tracks. */
 const CACHED_CHUNKS = 16
 
-/** What `send` gives back. */
-export interface Sent extends Published {
-  /** How many were sent. */
-  readonly items: number
-  /** Plaintext bytes of all of them. */
-  readonly bytes: number
-  /** What was left out, with `leaveOutRefused`. */
-  readonly refused: readonly RefusedItem[]
-}
-
-/** The terms of the new leases and parcel. */
-/** How long the new link lasts, and how often each item may be downloaded through it. */
-export interface ForwardOptions extends LeaseOptions, CallOptions {}
-
 /**
  * A Sealift client. Holds no state but connections, so one is enough for a program; dispose it when done.
  * In Node, `createSealift` of `sealift/node` makes one that is faster and that resumes across processes.
  */
-export class Sealift implements AsyncDisposable {
+export class Sealift implements AsyncResource {
   readonly #options: SealiftOptions
   readonly #transport: Transport
   readonly #retrier: Retrier

@@ -1,6 +1,6 @@
 import type { SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { KeepPlace, Source } from './source-and-sink.ts'
+import type { DownloadResume, KeepPlace, Source } from './source-and-sink.ts'
 import type { FilmMaker } from './outgoing-film.ts'
 import type { Progress } from '../progress.ts'
 import type { Preview } from '../manifest.ts'
@@ -181,19 +181,15 @@ export interface DownloadOptions extends TransferOptions {
   readonly keep?: KeepPlace
 }
 
-/** What a caller keeps to go on with a download later. */
-export interface DownloadResume {
-  /** Plaintext ranges that are in the sink already; never fetched again. */
-  readonly finished: readonly PlainRange[]
-  /** Called after the sink took a range. Ranges are as large as one part, or as what a cut connection brought. */
-  onFinished(range: PlainRange): void | Promise<void>
-  /** The server's name for this download, so that going on does not count as another one. */
-  readonly grant?: string
-  onGrant?(grant: string): void | Promise<void>
+/** What `send` returns. */
+export interface Sent extends Published {
+  /** Number of items sent. */
+  readonly items: number
+  /** Plaintext bytes of all of them. */
+  readonly bytes: number
+  /** Items left out because of `leaveOutRefused`. */
+  readonly refused: readonly RefusedItem[]
 }
 
-/** Plaintext bytes `start` (inclusive) to `end` (exclusive). */
-export interface PlainRange {
-  readonly start: number
-  readonly end: number
-}
+/** How long the new link lasts, and how often each item may be downloaded through it. */
+export interface ForwardOptions extends LeaseOptions, CallOptions {}

@@ -1,7 +1,7 @@
-import type { CallOptions, DownloadOptions, PlainRange, RetryEvent, TransferOptions } from './options.ts'
+import type { CallOptions, DownloadOptions, RetryEvent, TransferOptions } from './options.ts'
 import type { FilmDescription, FilmTrack, TrackMedia } from '../film-readers.ts'
 import type { Preview } from '../manifest.ts'
-import type { Sink, RandomSource } from './source-and-sink.ts'
+import type { PlainRange, RandomSource, Sink } from './source-and-sink.ts'
 
 /** One item of a parcel, as its sender describes it. Nothing of it can be trusted: `name` least of all. */
 export interface ParcelItem {

@@ -1,58 +1,59 @@
 import { Semaphore } from '../concurrency/semaphore.ts'
 
 /**
- * Gives the memory of a buffer back at once. The garbage collector would do it later, and much more often than it need
- * be: it sees gigabytes of short-lived buffers pass. Only for bytes that nobody else holds; views of a part of a
- * buffer are left alone.
+ * Frees the memory of a buffer at once, so that the garbage collector runs less often during transfers of gigabytes.
+ * Call it only on bytes that nothing else reads. A view of a part of a buffer is left unchanged.
  */
 export function release(bytes: Uint8Array): void {
   const { buffer } = bytes
   if (!(buffer instanceof ArrayBuffer) || bytes.byteLength !== buffer.byteLength) return
-  // Browsers before 2024 lack it, and collect.
+  // Browsers before 2024 lack `transfer`: the garbage collector frees the memory.
   if ('transfer' in buffer) buffer.transfer(0)
 }
 
-/** A buffer to fill, given back by disposing it: when nobody reads it any more. */
-export interface PartBuffer extends Disposable {
+/** A buffer to fill. */
+export interface PartBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>
+  /** Call it when nothing reads the buffer any more. */
+  release(): void
 }
 
 const ONE_PART_BYTES = 8 * 1024 * 1024
 
 /**
- * Buffers for so many parts in flight, 8 MiB each: first come, first served, used again. Smaller ones are no more, larger
- * ones fewer, so that neither what is lost at a cut nor the memory grows with what a server calls a part.
+ * Reused buffers for `parts` parts in flight of 8 MiB each, first come, first served. Smaller parts get no more buffers
+ * and larger parts get fewer, so that memory does not grow with the part size of a server.
  */
 export class PartBuffers {
   readonly #parts: number
-  readonly #room: Semaphore
+  readonly #bytes: Semaphore
   readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>
   readonly #idle: Uint8Array<ArrayBuffer>[] = []
 
   constructor(parts: number, allocate: (bytes: number) => Uint8Array<ArrayBuffer>) {
     this.#parts = parts
-    this.#room = new Semaphore(parts * ONE_PART_BYTES)
+    this.#bytes = new Semaphore(parts * ONE_PART_BYTES)
     this.#allocate = allocate
   }
 
-  /** As many again and `more`, for those who must not wait for these. */
+  /** A separate set of `parts + more` buffers, for transfers that must not wait for these. */
   apart(more: number): PartBuffers {
     return new PartBuffers(this.#parts + more, this.#allocate)
   }
 
-  /** Holds whatever was in it before. */
+  /** The buffer still contains the bytes of its last use. */
   async acquire(bytes: number, signal: AbortSignal): Promise<PartBuffer> {
-    const room = await this.#room.acquire(Math.max(bytes, ONE_PART_BYTES), signal)
+    const held = await this.#bytes.acquire(Math.max(bytes, ONE_PART_BYTES), signal)
     const at = this.#idle.findIndex(idle => idle.byteLength === bytes)
     const buffer = this.#idle.splice(at, at < 0 ? 0 : 1)[0] ?? this.#allocate(bytes)
-    // Buffers of another size would come on top of those in use.
+    // Idle buffers of another size would exceed the bound.
     if (at < 0) this.#idle.length = 0
     return {
       bytes: buffer,
-      [Symbol.dispose]: () => {
+      release: () => {
         if (this.#idle.includes(buffer)) return
         this.#idle.push(buffer)
-        room[Symbol.dispose]()
+        held.release()
       },
     }
   }

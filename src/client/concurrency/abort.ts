@@ -1,11 +1,12 @@
+import { raceAbort } from '../../common/abort-race.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 
 /** Never aborts. */
 export const NO_SIGNAL: AbortSignal = new AbortController().signal
 
 /**
- * Why a signal aborted, as an error of ours: an error that one task of a transfer stopped its siblings with is passed
- * on as it is; anything else is the caller's wish.
+ * Why a signal aborted. A `SealiftError`, by which a failed task stops its siblings, is returned unchanged; any other
+ * reason is an abort by the caller.
  */
 export function abortReason(signal: AbortSignal): SealiftError {
   const reason: unknown = signal.reason
@@ -22,24 +23,20 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
 
-/** What `promise` gives, or the abort, whichever is first. Whatever `promise` does afterwards concerns nobody. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  throwIfAborted(signal)
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(abortReason(signal))
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+/** What `promise` resolves to, or the abort, whichever is first. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return raceAbort(promise, signal, abortReason)
 }
 
 /**
- * Follows `outer`, but `lingerMs` later if `isWorthWaiting` says so when it aborts.
- * Dispose it when what it is for has ended.
+ * Runs `work` with a signal that follows `outer`, but aborts `lingerMs` later if `isWorthWaiting` is true when `outer`
+ * aborts.
  */
-export function lingering(outer: AbortSignal, lingerMs: number, isWorthWaiting: () => boolean): Lingering {
+export async function lingering<T>(
+  outer: AbortSignal,
+  { lingerMs, isWorthWaiting }: { readonly lingerMs: number; readonly isWorthWaiting: () => boolean },
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const late = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
   const onAbort = (): void => {
@@ -47,15 +44,10 @@ export function lingering(outer: AbortSignal, lingerMs: number, isWorthWaiting: 
     else late.abort(outer.reason)
   }
   outer.addEventListener('abort', onAbort, { once: true })
-  return {
-    signal: late.signal,
-    [Symbol.dispose]: () => {
-      clearTimeout(timer)
-      outer.removeEventListener('abort', onAbort)
-    },
+  try {
+    return await work(late.signal)
+  } finally {
+    clearTimeout(timer)
+    outer.removeEventListener('abort', onAbort)
   }
-}
-
-export interface Lingering extends Disposable {
-  readonly signal: AbortSignal
 }

@@ -5,10 +5,13 @@ interface Waiter {
   grant(): void
 }
 
-/**
- * Units handed out first come, first served: bytes of buffers in flight, say. Whoever asks for more than there are at
- * all gets all of them, alone.
- */
+/** Units that are held. */
+export interface HeldUnits {
+  /** Calling it again does nothing. */
+  release(): void
+}
+
+/** Units acquired first come, first served. A request for more than the capacity gets the whole capacity. */
 export class Semaphore {
   readonly capacity: number
   #free: number
@@ -23,13 +26,22 @@ export class Semaphore {
     return this.#free
   }
 
-  /** Resolves with the units; disposing them (once or more) gives them back. */
-  async acquire(units: number, signal: AbortSignal): Promise<Disposable> {
+  /** Runs `work` while it holds `units`. */
+  async run<T>(units: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const held = await this.acquire(units, signal)
+    try {
+      return await work()
+    } finally {
+      held.release()
+    }
+  }
+
+  async acquire(units: number, signal: AbortSignal): Promise<HeldUnits> {
     const taken = Math.min(units, this.capacity)
     if (signal.aborted) throw abortReason(signal)
     if (this.#waiting.length > 0 || this.#free < taken) await this.#wait(taken, signal)
     else this.#free -= taken
-    return this.#lent(taken)
+    return this.#held(taken)
   }
 
   #wait(units: number, signal: AbortSignal): Promise<void> {
@@ -51,12 +63,12 @@ export class Semaphore {
     })
   }
 
-  #lent(units: number): Disposable {
-    let held = true
+  #held(units: number): HeldUnits {
+    let isHeld = true
     return {
-      [Symbol.dispose]: () => {
-        if (!held) return
-        held = false
+      release: () => {
+        if (!isHeld) return
+        isHeld = false
         this.#free += units
         this.#serve()
       },

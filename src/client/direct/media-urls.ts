@@ -29,10 +29,12 @@ interface Given {
   users: number
 }
 
-/** An address in use. Dispose it when the piece is there, or will not come. */
-export interface HeldMediaUrl extends PresignedUrl, Disposable {
+/** A presigned URL in use. */
+export interface HeldMediaUrl extends PresignedUrl {
   readonly partBytes: number
   readonly given: Given
+  /** Call it when the piece has arrived, or will not. */
+  release(): void
 }
 
 export interface MediaUrlsOptions {
@@ -43,8 +45,8 @@ export interface MediaUrlsOptions {
   readonly ask: (start: number, end: number, signal: AbortSignal) => Promise<DirectRead>
 }
 
-/** The addresses of the parts of one media: asked for some ahead, again when they expire, given back when done with. */
-export class MediaUrls implements AsyncDisposable {
+/** The presigned URLs of the parts of one media item: requested ahead, renewed when they expire, released after use. */
+export class MediaUrls {
   readonly #options: MediaUrlsOptions
   readonly #asking = new Semaphore(1)
   readonly #given = new Set<Given>()
@@ -66,11 +68,12 @@ export class MediaUrls implements AsyncDisposable {
   async of(at: number, signal: AbortSignal): Promise<HeldMediaUrl> {
     const known = this.#find(at)
     if (known) return known
-    // Whoever waits here finds, most of the time, that the one before has asked for its part too.
-    using _ = await this.#asking.acquire(1, signal)
-    const found = this.#find(at) ?? (await this.#ask(at, signal))
-    if (!found) throw notUnderstood()
-    return found
+    // One request at a time: a caller that waited usually finds that the last request covered its part.
+    return this.#asking.run(1, signal, async () => {
+      const found = this.#find(at) ?? (await this.#ask(at, signal))
+      if (!found) throw notUnderstood()
+      return found
+    })
   }
 
   /** The store does not take them any more. */
@@ -86,8 +89,8 @@ export class MediaUrls implements AsyncDisposable {
     if (given.left.size === 0) this.#end(given)
   }
 
-  /** Gives back every slot. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Releases every slot. */
+  async close(): Promise<void> {
     for (const given of this.#given) this.#end(given)
     await Promise.all(this.#ending)
   }
@@ -138,7 +141,7 @@ function lend(given: Given, { url, headers }: PresignedUrl): HeldMediaUrl {
     headers,
     partBytes: given.read.partBytes,
     given,
-    [Symbol.dispose]: () => {
+    release: () => {
       if (lent) given.users -= 1
       lent = false
     },

@@ -17,7 +17,7 @@ export interface StoreDownloadOptions extends MediaUrlsOptions {
 }
 
 /** A complete media, read from the store behind the server. */
-export class StoreDownload implements AsyncDisposable {
+export class StoreDownload {
   readonly #store: StoreConnection
   readonly #sealedBytes: number
   readonly #addresses: MediaUrls
@@ -42,13 +42,14 @@ export class StoreDownload implements AsyncDisposable {
     return opened ? this.#body(opened, rest, signal) : null
   }
 
-  /** When nothing is being read any more. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#addresses[Symbol.asyncDispose]()
+  /** Call it when nothing is being read any more. */
+  async close(): Promise<void> {
+    await this.#addresses.close()
   }
 
   async #firstPartBytes(at: number, signal: AbortSignal): Promise<number | null> {
-    using address = await this.#address(at, signal)
+    const address = await this.#address(at, signal)
+    address?.release()
     return address?.partBytes ?? null
   }
 
@@ -64,7 +65,6 @@ export class StoreDownload implements AsyncDisposable {
 
   /** Exactly the bytes of the piece, whatever the store sends behind them. */
   async *#bytesOf({ piece, address, response }: OpenPiece, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    using _ = address
     let left = piece.end - piece.start
     try {
       for await (const bytes of response.body) {
@@ -78,6 +78,8 @@ export class StoreDownload implements AsyncDisposable {
     } catch (error) {
       if (!signal.aborted) this.#failed(piece)
       throw error
+    } finally {
+      address.release()
     }
   }
 
@@ -122,7 +124,7 @@ export class StoreDownload implements AsyncDisposable {
       await answer.discard()
       return (answer = 'failed')
     } finally {
-      if (typeof answer === 'string') address[Symbol.dispose]()
+      if (typeof answer === 'string') address.release()
     }
   }
 

@@ -25,17 +25,19 @@ export async function sendPartDirectly(
   given: PartForStore,
   signal: AbortSignal,
 ): Promise<DirectOutcome> {
-  await using sending = new StoreUpload(server, store, given)
+  const upload = new StoreUpload(server, store, given)
   try {
-    return await server.retrier.run(signal, () => sending.attempt(signal))
+    return await server.retrier.run(signal, () => upload.attempt(signal))
   } catch (error) {
-    // The store's troubles are never the last word.
-    if (isSealiftError(error, 'not_direct') || (sending.storeFailed && !signal.aborted)) return 'refused'
+    // A part that the store does not take goes through the server.
+    if (isSealiftError(error, 'not_direct') || (upload.storeFailed && !signal.aborted)) return 'refused'
     throw error
+  } finally {
+    await upload.close()
   }
 }
 
-class StoreUpload implements AsyncDisposable {
+class StoreUpload {
   storeFailed = false
   readonly #server: Server
   readonly #store: StoreConnection
@@ -95,8 +97,8 @@ class StoreUpload implements AsyncDisposable {
     throw new SealiftError('network', 'The store did not take a part')
   }
 
-  /** What did not arrive did not move; and its slot is not needed any more. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Corrects the progress of a part that did not arrive, and releases its slot. */
+  async close(): Promise<void> {
     if (this.#slot === null) return
     this.#sent.takeBack()
     await endDirect(this.#server, this.#slot)

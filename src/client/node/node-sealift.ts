@@ -4,9 +4,17 @@ import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { nodeSuite } from '../../sealing/node-suite.ts'
 import { parseLink, serverBase } from '../link.ts'
-import type { CallOptions, Forwarded, Published, SealiftOptions, SendItem, SendOptions } from '../api/options.ts'
+import type {
+  CallOptions,
+  Forwarded,
+  ForwardOptions,
+  Published,
+  SealiftOptions,
+  SendItem,
+  SendOptions,
+  Sent,
+} from '../api/options.ts'
 import { Sealift } from '../sealift.ts'
-import type { ForwardOptions, Sent } from '../sealift.ts'
 import { hashingHere } from '../send/part-hashing.ts'
 import type { PartHashing } from '../send/part-hashing.ts'
 import type { Credential } from '../wire/credential.ts'

@@ -1,4 +1,4 @@
-import type { PlainRange } from '../api/options.ts'
+import type { PlainRange } from '../api/source-and-sink.ts'
 import { NumberList } from './number-list.ts'
 import type { Run } from './run-list.ts'
 

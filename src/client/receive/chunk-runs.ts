@@ -1,5 +1,5 @@
 import { chunkOfPlain } from '../../sealing/index.ts'
-import type { PlainRange } from '../api/options.ts'
+import type { PlainRange } from '../api/source-and-sink.ts'
 import type { ChunkRun, MediaReader } from './media-reader.ts'
 
 /** Sealed bytes of a run at most: what is fetched in one request. As large as a part, and aligned like one. */

@@ -1,53 +1,29 @@
-import type { LimitFunction } from 'p-limit'
-
+import type { PlainRange, KeepPlace, RandomSink, Sink } from '../api/source-and-sink.ts'
 import { unlessAborted } from '../concurrency/abort.ts'
-import type { CryptoSuite } from '../../sealing/index.ts'
-import type { KeepPlace, RandomSink, Sink } from '../api/source-and-sink.ts'
 import { isBeingSent } from '../manifest.ts'
 import type { CompleteItem, MadeItem, ManifestItem } from '../manifest.ts'
-import type { DownloadResume, PlainRange } from '../api/options.ts'
-import type { Server } from '../wire/http.ts'
 import { receiveError } from '../manifest/media-errors.ts'
-import { followPlain } from './follow-plain.ts'
+import { followPlain } from './follow-media.ts'
 import { grantOf, MediaSource } from './media-source.ts'
 import { rebuildIntoSink, waitUntilComplete } from './rebuild-original.ts'
-import { openOriginal } from './original-file.ts'
+import { openOriginal, withOriginal } from './original-file.ts'
 import { orderedPlain } from './ordered-plain.ts'
 import { orderedOriginal } from './original-delivery.ts'
-import type { ParcelFeed } from './parcel-feed.ts'
 import { downloadAtRandom } from './random-download.ts'
 import { isReadable } from './download-context.ts'
-import type { ReadableItem } from './download-context.ts'
+import type { DownloadContext, ItemDownload, ReadableItem } from './download-context.ts'
 import { RUN_BYTES } from './chunk-runs.ts'
 import { MediaReader } from './media-reader.ts'
 import type { SealedMediaInfo } from './media-reader.ts'
 
 /** Runs of a download in order: read-ahead in memory is this times the ranges in flight. */
 const ORDERED_RUN_BYTES = 4 * 1024 * 1024
-/** Runs of a stream: smaller, for a player waits for the first byte. */
+/** Runs of a stream: small, so that a player gets the first byte early. */
 const STREAM_RUN_BYTES = 1024 * 1024
-/** Ranges at once of an item that is still being sent: its bytes come in order anyway. */
+/** Ranges in flight of an item that is still being sent, whose bytes arrive in order anyway. */
 const SENDING_PARALLEL = 2
 
-/** What all downloads of a client share. */
-export interface DownloadContext {
-  readonly server: Server
-  readonly suite: CryptoSuite
-  readonly feed: ParcelFeed
-  readonly ranges: LimitFunction
-  readonly parallel: number
-}
-
-export interface ItemDownload {
-  readonly index: number
-  readonly item: ManifestItem
-  readonly resume?: DownloadResume | undefined
-  readonly moved: (bytes: number) => void
-  /** Told of bytes that need not move, as an earlier download has brought them. */
-  readonly found?: (bytes: number) => void
-}
-
-/** Far enough along to be read: either its length is known, or it can be followed. */
+/** Either the length is known, or the upload is followed. */
 type Readable = { readonly source: MediaSource } & (
   { readonly sealed: MediaReader } | { readonly followed: AsyncIterable<Uint8Array<ArrayBuffer>> }
 )
@@ -57,7 +33,7 @@ export interface ItemIntoSink extends ItemDownload {
   readonly keep?: KeepPlace | undefined
 }
 
-/** Brings one item into a sink; resolves with its true length. */
+/** Downloads one item into a sink; resolves with its true length. */
 export async function downloadItem(
   context: DownloadContext,
   download: ItemIntoSink,
@@ -87,31 +63,34 @@ async function downloadReadable(
   if (item.original) {
     if (!(sink instanceof WritableStream)) return rebuildIntoSink(context, { ...download, sink }, signal)
     const made = await waitUntilComplete(context, download, signal)
-    return made && madeIntoStream(context, { ...download, sink, item: made }, signal)
+    return made && originalIntoStream(context, { ...download, sink, item: made }, signal)
   }
   const readable = open(context, download, signal)
-  await using _ = readable.source
-  if (sink instanceof WritableStream) {
-    const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
-    return await intoStream({ plain, sink, download }, signal)
+  try {
+    if (sink instanceof WritableStream) {
+      const plain = 'followed' in readable ? readable.followed : wholeItem(context, readable.sealed, download, signal)
+      return await intoStream({ plain, sink, download }, signal)
+    }
+    if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
+    await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
+    return readable.sealed.bytes
+  } finally {
+    await readable.source.close()
   }
-  if ('followed' in readable) return await follow(readable.followed, { write: writerAt(sink), download })
-  await downloadAtRandom({ ...randomOptions(context, download), item: readable.sealed, sink }, signal)
-  return readable.sealed.bytes
 }
 
-async function madeIntoStream(
+function originalIntoStream(
   context: DownloadContext,
   download: ItemDownload & { readonly item: MadeItem; readonly sink: WritableStream<Uint8Array> },
   signal: AbortSignal,
 ): Promise<number> {
   const { suite, parallel } = context
   const { sink } = download
-  await using opened = await openOriginal(context, download, signal)
-  const { file } = opened
-  const range = { start: 0, end: file.bytes }
-  const plain = orderedOriginal({ file, range, pieceBytes: ORDERED_RUN_BYTES, parallel, suite }, signal)
-  return await intoStream({ plain, sink, download }, signal)
+  return withOriginal(context, download, signal, file => {
+    const range = { start: 0, end: file.bytes }
+    const plain = orderedOriginal({ file, range, pieceBytes: ORDERED_RUN_BYTES, parallel, suite }, signal)
+    return intoStream({ plain, sink, download }, signal)
+  })
 }
 
 interface RangeRead extends ItemDownload {
@@ -133,7 +112,7 @@ export async function* readItem(
       item = readable
       if (!readable.original) return yield* readPlain(context, { ...download, item: readable }, signal)
       const made = await waitUntilComplete(context, { item: readable, index }, signal)
-      if (made) return yield* readMade(context, { ...download, item: made }, signal)
+      if (made) return yield* readOriginal(context, { ...download, item: made }, signal)
       item = await context.feed.waitForItem(index, isReadable, signal)
     }
   } catch (error) {
@@ -150,12 +129,15 @@ async function* readPlain(
   const { ranges } = context
   const parallel = rangesAhead(context, download)
   const readable = open(context, { ...download, wanted: range.end - range.start }, signal)
-  await using _ = readable.source
-  if ('followed' in readable) yield* clipped(readable.followed, range)
-  else yield* orderedPlain({ item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, parallel, ranges }, signal)
+  try {
+    if ('followed' in readable) yield* clipped(readable.followed, range)
+    else yield* orderedPlain({ item: readable.sealed, range, runBytes: STREAM_RUN_BYTES, parallel, ranges }, signal)
+  } finally {
+    await readable.source.close()
+  }
 }
 
-async function* readMade(
+async function* readOriginal(
   context: DownloadContext,
   download: RangeRead & { readonly item: MadeItem },
   signal: AbortSignal,
@@ -163,18 +145,19 @@ async function* readMade(
   const { suite } = context
   const { range, aheadBytes: keptBytes } = download
   const parallel = rangesAhead(context, download)
-  await using opened = await openOriginal(context, { ...download, keptBytes }, signal)
-  yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
+  const opened = await openOriginal(context, { ...download, keptBytes }, signal)
+  try {
+    yield* orderedOriginal({ file: opened.file, range, pieceBytes: STREAM_RUN_BYTES, parallel, suite }, signal)
+  } finally {
+    await opened.close()
+  }
 }
 
 function rangesAhead({ parallel }: DownloadContext, { aheadBytes = Infinity }: RangeRead): number {
   return Math.max(1, Math.min(parallel, Math.floor(aheadBytes / STREAM_RUN_BYTES)))
 }
 
-/**
- * The item once its bytes can be read. Only then is it known what they are: an item that has not been begun may become
- * a film.
- */
+/** Waits until the bytes of an item can be read. An item that was not begun may still become a film. */
 async function readableItem(
   { feed }: DownloadContext,
   { item, index }: Pick<ItemDownload, 'item' | 'index'>,
@@ -196,7 +179,7 @@ function open(
     mediaId: item.media,
     sealedBytes,
     sending,
-    // What one request brings is sooner there from the server: asking for an address is a request too.
+    // A range of one request is faster through the server: presigned URLs take a request of their own.
     direct: feed.direct && Math.min(wanted, sealedBytes ?? 0) > RUN_BYTES,
     ...grantOf(resume),
   })
@@ -240,7 +223,7 @@ async function intoStream(
   signal: AbortSignal,
 ): Promise<number> {
   const writer = sink.getWriter()
-  // A sink whose reader stands still must not hold up an abort.
+  // A sink that takes no more bytes must not delay an abort.
   const write = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
     await unlessAborted(writer.ready, signal)
     await unlessAborted(writer.write(bytes), signal)

@@ -1,7 +1,7 @@
 import { HEADER, parseContentRange } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
 import type { StoreDownload } from '../direct/store-download.ts'
-import type { DownloadResume } from '../api/options.ts'
+import type { DownloadResume } from '../api/source-and-sink.ts'
 import type { TransportResponse } from '../transport/transport.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
@@ -37,8 +37,8 @@ export function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOpt
   return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
-/** One media on the server: its ranges, all within one counted download. Dispose it when nothing is read any more. */
-export class MediaSource implements AsyncDisposable {
+/** One media on the server: its ranges, all within one counted download. Close it when nothing is read any more. */
+export class MediaSource {
   readonly server: Server
   readonly sending: boolean
   readonly #options: MediaSourceOptions
@@ -53,9 +53,9 @@ export class MediaSource implements AsyncDisposable {
     this.#grant = options.grant ?? null
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async close(): Promise<void> {
     const direct = await this.#direct
-    await direct?.[Symbol.asyncDispose]()
+    await direct?.close()
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { LimitFunction } from 'p-limit'
 
 import { SealiftError } from '../../protocol/errors.ts'
-import type { PlainRange } from '../api/options.ts'
+import type { PlainRange } from '../api/source-and-sink.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { runsOfRange } from './chunk-runs.ts'
 import type { ChunkRun, MediaReader } from './media-reader.ts'

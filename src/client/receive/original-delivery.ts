@@ -5,8 +5,7 @@
  */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import type { DownloadResume, PlainRange } from '../api/options.ts'
-import type { RandomSink, RandomStore, RandomSource } from '../api/source-and-sink.ts'
+import type { DownloadResume, PlainRange, RandomSink, RandomSource, RandomStore } from '../api/source-and-sink.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 import type { OriginalFile } from './original-file.ts'

@@ -1,6 +1,6 @@
 import { chunkOfPlain } from '../../sealing/index.ts'
 import type { IncrementalHash } from '../../sealing/index.ts'
-import type { DownloadResume, PlainRange } from '../api/options.ts'
+import type { DownloadResume, PlainRange } from '../api/source-and-sink.ts'
 import type { MadeItem, SealedMedia } from '../manifest.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 import { RunIndex } from '../original/run-index.ts'
@@ -8,7 +8,7 @@ import { RunListReader } from '../original/run-list-reader.ts'
 import { RUN_BYTES } from './chunk-runs.ts'
 import { ChunkStore } from './chunk-store.ts'
 import type { ChunkStoreOptions } from './chunk-store.ts'
-import type { DownloadContext, ItemDownload } from './item-download.ts'
+import type { DownloadContext, ItemDownload } from './download-context.ts'
 import { MediaReader } from './media-reader.ts'
 import { MediaSource } from './media-source.ts'
 
@@ -138,37 +138,47 @@ export interface OriginalOptions extends Pick<ItemDownload, 'resume'>, Pick<Chun
   readonly own?: OwnMedia
 }
 
-/** Dispose it when nothing is read any more. */
-export interface OpenedOriginal extends AsyncDisposable {
-  readonly file: OriginalFile
-}
-
 /** Where the item's own bytes are taken from; fetches what it needs from `source`, in the download that this is. */
 export type OwnMedia = (source: MediaSource, signal: AbortSignal) => Promise<OriginalParts['own']>
 
 /**
- * The file that an item was made of.
+ * Runs `work` on the original file of an item.
  * @throws damaged_media
  */
+export async function withOriginal<T>(
+  context: DownloadContext,
+  options: OriginalOptions,
+  signal: AbortSignal,
+  work: (file: OriginalFile) => Promise<T>,
+): Promise<T> {
+  const opened = await openOriginal(context, options, signal)
+  try {
+    return await work(opened.file)
+  } finally {
+    await opened.close()
+  }
+}
+
+/** As `withOriginal`; the caller closes it. */
 export async function openOriginal(
   context: DownloadContext,
   { item, resume, own: ownMedia, keptBytes }: OriginalOptions,
   signal: AbortSignal,
-): Promise<OpenedOriginal> {
+): Promise<{ readonly file: OriginalFile; close(): Promise<void> }> {
   const { bytes, runs } = item.original
   const grants = new Grants(resume)
   const own = mediaSource(context, item, grants.options('own'))
   const list = mediaSource(context, runs, grants.options('list'))
-  const dispose = async (): Promise<void> => {
-    await own[Symbol.asyncDispose]()
-    await list[Symbol.asyncDispose]()
+  const close = async (): Promise<void> => {
+    await own.close()
+    await list.close()
   }
   try {
     const chunks = (await ownMedia?.(own, signal)) ?? opened(context, { facts: item, source: own, keptBytes })
     const parts = { bytes, own: chunks, list: opened(context, { facts: runs, source: list, keptBytes }) }
-    return { file: await OriginalFile.open(parts, signal), [Symbol.asyncDispose]: dispose }
+    return { file: await OriginalFile.open(parts, signal), close }
   } catch (error) {
-    await dispose()
+    await close()
     throw error
   }
 }

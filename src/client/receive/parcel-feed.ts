@@ -16,7 +16,7 @@ const LOOK_EVERY_MS = 3000
 const POLLS_AT_ONCE = 8
 const POLL_EVERY_MS = 250
 /** A sender that publishes nothing new for so long is taken for gone, unless it said how often it does. */
-const SENDER_PATIENCE_MS = 10 * 60_000
+const SENDER_TIMEOUT_MS = 10 * 60_000
 /** What it said is missed so often: a phone may be without a network for a minute. */
 const MISSED = 6
 
@@ -69,13 +69,14 @@ export class ParcelFeed {
 
   /** A version after `after`, `null` when there is none within the wait. @throws sender_gone when there will be none */
   async next(after: number, waitSeconds: number, signal: AbortSignal): Promise<ParcelVersion | null> {
-    using _ = await this.#polling.acquire(1, signal)
-    if (this.#latest && this.#latest.version > after) return this.#latest
-    await this.#pause(signal)
-    const wait = Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds), this.#patienceMs / 1000)
-    const version = await this.#read({ after, waitSeconds: Math.ceil(wait) }, signal)
-    if (!version && this.#isSenderGone()) throw senderGone()
-    return version
+    return this.#polling.run(1, signal, async () => {
+      if (this.#latest && this.#latest.version > after) return this.#latest
+      await this.#pause(signal)
+      const wait = Math.min(MAX_WAIT_SECONDS, Math.max(0, waitSeconds), this.#senderTimeoutMs / 1000)
+      const version = await this.#read({ after, waitSeconds: Math.ceil(wait) }, signal)
+      if (!version && this.#isSenderGone()) throw senderGone()
+      return version
+    })
   }
 
   /** Waits until the item at `index` is as `wanted` says. @throws sender_gone */
@@ -119,14 +120,14 @@ export class ParcelFeed {
     if (this.#polls < 0) await clock.sleep(-this.#polls * POLL_EVERY_MS, signal)
   }
 
-  get #patienceMs(): number {
+  get #senderTimeoutMs(): number {
     const everySeconds = this.#latest?.manifest.everySeconds
-    return everySeconds === undefined ? SENDER_PATIENCE_MS : everySeconds * 1000 * MISSED
+    return everySeconds === undefined ? SENDER_TIMEOUT_MS : everySeconds * 1000 * MISSED
   }
 
   #isSenderGone(): boolean {
     const isSending = this.#latest?.manifest.items.some(isBeingSent) === true
-    return isSending && this.#options.clock.now() - this.#newsAt >= this.#patienceMs
+    return isSending && this.#options.clock.now() - this.#newsAt >= this.#senderTimeoutMs
   }
 
   async #read(ask: { after?: number; waitSeconds?: number }, signal: AbortSignal): Promise<ParcelVersion | null> {

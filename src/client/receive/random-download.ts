@@ -1,7 +1,6 @@
 import type { LimitFunction } from 'p-limit'
 
-import type { DownloadResume } from '../api/options.ts'
-import type { RandomSink } from '../api/source-and-sink.ts'
+import type { DownloadResume, RandomSink } from '../api/source-and-sink.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import { missingRuns, plainOfRun, RUN_BYTES } from './chunk-runs.ts'
 import type { ChunkRun, MediaReader } from './media-reader.ts'

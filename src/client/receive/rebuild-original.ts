@@ -1,23 +1,20 @@
 /**
- * Downloads an item of which the file that it was made of is wanted. How the file is put together is known when all is
- * sent. Where there is room to keep the item's own bytes until then, they are fetched as they come, once.
+ * Downloads the original file of an item. The list of runs by which it is rebuilt arrives when all is sent. With a
+ * `KeepPlace`, the item's own bytes are fetched and stored while they are being sent.
  */
 import { isSealiftError } from '../../protocol/errors.ts'
 import { plainLength } from '../../sealing/index.ts'
 import { isStore } from '../api/source-and-sink.ts'
-import type { KeepPlace, RandomSink } from '../api/source-and-sink.ts'
+import type { DownloadResume, KeepPlace, KeptBytes, RandomSink } from '../api/source-and-sink.ts'
 import type { MadeItem, ManifestItem } from '../manifest.ts'
-import type { DownloadResume } from '../api/options.ts'
-import type { DownloadContext, ItemDownload } from './item-download.ts'
+import type { DownloadContext, ItemDownload, ReadableItem } from './download-context.ts'
 import { itemId, isEnded, hasOriginal, isOther } from './download-context.ts'
-import { keepGrowing } from './follow-chunks.ts'
-import { StoredFilm } from './stored-film.ts'
+import { StoredFilm, storeGrowing } from './stored-film.ts'
 import { MediaSource } from './media-source.ts'
-import { openOriginal } from './original-file.ts'
+import { withOriginal } from './original-file.ts'
 import type { OwnMedia } from './original-file.ts'
 import { downloadOriginal, verifyOriginal } from './original-delivery.ts'
 import { downloadAtRandom } from './random-download.ts'
-import type { ReadableItem } from './download-context.ts'
 import { MediaReader } from './media-reader.ts'
 
 export interface RebuildDownload extends ItemDownload {
@@ -26,7 +23,7 @@ export interface RebuildDownload extends ItemDownload {
   readonly keep?: KeepPlace | undefined
 }
 
-/** @returns length of the file; `null`: the item has other bytes now, and nothing of these went into the sink */
+/** @returns the length of the file; `null` when the item has other bytes now, of which the sink has none */
 export async function rebuildIntoSink(
   context: DownloadContext,
   download: RebuildDownload,
@@ -36,24 +33,36 @@ export async function rebuildIntoSink(
   const name = itemId(item, { index, suite: context.suite, parcelId: context.feed.parcelId })
   const bytes = (await keep?.find(name)) ?? (hasOriginal(item) ? null : await keep?.create(name)) ?? null
   if (!bytes) {
-    const made = await waitUntilComplete(context, download, signal)
-    return made && deliver(context, { ...download, item: made }, signal)
+    const complete = await waitUntilComplete(context, download, signal)
+    return complete && deliver(context, { ...download, item: complete }, signal)
   }
-  await using _ = bytes
-  const kept = new StoredFilm(bytes)
-  const keeping: Keeping = { ...download, kept, resume: joined(bytes.resume, download.resume), store: bytes.store }
-  download.found?.(kept.bytes)
-  if (!hasOriginal(item)) await followUntilMade(context, keeping, signal)
-  const made = await waitUntilComplete(context, download, signal)
-  if (!made) {
-    download.moved(-kept.bytes)
+  try {
+    return await rebuildFromStored(context, download, bytes, signal)
+  } finally {
+    await bytes[Symbol.asyncDispose]()
+  }
+}
+
+async function rebuildFromStored(
+  context: DownloadContext,
+  download: RebuildDownload,
+  bytes: KeptBytes,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const film = new StoredFilm(bytes)
+  const storing: Storing = { ...download, film, resume: joined(bytes.resume, download.resume), store: bytes.store }
+  download.found?.(film.bytes)
+  if (!hasOriginal(download.item)) await followUntilComplete(context, storing, signal)
+  const complete = await waitUntilComplete(context, download, signal)
+  if (!complete) {
+    download.moved(-film.bytes)
     await bytes.discard()
     return null
   }
-  return await deliverKept(context, { ...keeping, item: made }, signal)
+  return deliverStored(context, { ...storing, item: complete }, signal)
 }
 
-/** Once all of it is sent; `null` when other bytes are sent instead. */
+/** The item when all of it is sent; `null` when other bytes are sent instead. */
 export async function waitUntilComplete(
   { feed }: DownloadContext,
   { item, index }: { readonly item: ReadableItem; readonly index: number },
@@ -64,24 +73,24 @@ export async function waitUntilComplete(
   return hasOriginal(now) && !isOther(now, item) ? now : null
 }
 
-interface Keeping extends RebuildDownload {
-  readonly kept: StoredFilm
+interface Storing extends RebuildDownload {
+  readonly film: StoredFilm
   readonly store: RandomSink
 }
 
-/** Fetches what comes, until there is no more of it, or all is known. */
-async function followUntilMade(context: DownloadContext, keeping: Keeping, signal: AbortSignal): Promise<void> {
+/** Fetches bytes as they are sent, until the upload has ended or the original is known. */
+async function followUntilComplete(context: DownloadContext, storing: Storing, signal: AbortSignal): Promise<void> {
   const { feed } = context
-  const { item, index } = keeping
+  const { item, index } = storing
   const ended = new AbortController()
   const both = AbortSignal.any([signal, ended.signal])
   const isNews = (now: ManifestItem): now is ManifestItem => hasOriginal(now) || isOther(now, item)
   const watching = feed.lookForItem(index, isNews, both).finally(() => ended.abort())
   watching.catch(() => undefined)
   try {
-    await follow(context, keeping, both)
+    await follow(context, storing, both)
   } catch (error) {
-    // What the server has dropped may be sent anew; only the parcel tells.
+    // A media item that has ended may be sent again, which the parcel shows.
     if (!ended.signal.aborted && !isEnded(error)) throw error
   } finally {
     ended.abort()
@@ -93,11 +102,11 @@ async function followUntilMade(context: DownloadContext, keeping: Keeping, signa
 
 async function follow(
   { server, suite }: DownloadContext,
-  { item, kept, resume, moved }: Keeping,
+  { item, film, resume, moved }: Storing,
   signal: AbortSignal,
 ): Promise<void> {
   const grant = resume?.grant?.split(' ')[0]
-  await using source = new MediaSource({
+  const source = new MediaSource({
     server,
     mediaId: item.media,
     sealedBytes: null,
@@ -105,44 +114,48 @@ async function follow(
     ...(grant && { grant }),
     onGrant: given => resume?.onGrant?.(given),
   })
-  await keepGrowing({ source, suite, facts: item, kept, moved }, signal)
+  try {
+    await storeGrowing({ source, suite, facts: item, film, moved }, signal)
+  } finally {
+    await source.close()
+  }
 }
 
-async function deliver(
+function deliver(
   context: DownloadContext,
   download: RebuildDownload & { readonly item: MadeItem; readonly own?: OwnMedia },
   signal: AbortSignal,
 ): Promise<number> {
   const { sink, resume, moved } = download
   const { parallel, suite } = context
-  await using opened = await openOriginal(context, download, signal)
-  const { file } = opened
-  await downloadOriginal({ file, sink, resume, parallel, moved }, signal)
-  if (isStore(sink)) await verifyOriginal({ file, store: sink, suite }, signal)
-  return file.bytes
+  return withOriginal(context, download, signal, async file => {
+    await downloadOriginal({ file, sink, resume, parallel, moved }, signal)
+    if (isStore(sink)) await verifyOriginal({ file, store: sink, suite }, signal)
+    return file.bytes
+  })
 }
 
-/** Fetches what is not kept yet, then puts the file together from what is. */
-function deliverKept(
+/** Fetches what is not stored yet, then rebuilds the file from the stored bytes. */
+function deliverStored(
   context: DownloadContext,
-  download: Keeping & { readonly item: MadeItem },
+  download: Storing & { readonly item: MadeItem },
   signal: AbortSignal,
 ): Promise<number> {
   const { suite, ranges, parallel } = context
-  const { item, kept, store, moved } = download
+  const { item, film, store, moved } = download
   const own: OwnMedia = async (source, inner) => {
-    // Padding is kept like content: whoever followed could not tell them apart.
+    // Padding is stored like content, since it is not known where it begins while an upload is followed.
     const facts = { ...item, bytes: plainLength(item.sealedBytes, item.chunkBytes) }
     const padded = new MediaReader({ source, suite, role: 'media', facts })
-    await downloadAtRandom({ item: padded, sink: store, resume: kept.resume(), ranges, parallel, moved }, inner)
+    await downloadAtRandom({ item: padded, sink: store, resume: film.resume(), ranges, parallel, moved }, inner)
     const whole = new MediaReader({ source, suite, role: 'media', facts: item })
-    await kept.checkPadding(item, inner)
-    return { item: whole, chunks: kept.chunksOf(whole), isHere: true }
+    await film.checkPadding(item, inner)
+    return { item: whole, chunks: film.chunksOf(whole), isHere: true }
   }
   return deliver(context, { ...download, own }, signal)
 }
 
-/** Both are one download to the server, of which the newest name counts. */
+/** Both are one download for the server, which is named by its newest grant. */
 function joined(kept: DownloadResume, file: DownloadResume | undefined): DownloadResume {
   let grant = kept.grant ?? file?.grant ?? ''
   return {

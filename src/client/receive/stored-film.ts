@@ -1,32 +1,33 @@
-import { plainLength } from '../../sealing/index.ts'
-import type { KeptBytes } from '../api/source-and-sink.ts'
+import { HEADER_BYTES, plainLength, TAG_BYTES } from '../../sealing/index.ts'
+import type { DownloadResume, KeptBytes, PlainRange } from '../api/source-and-sink.ts'
 import type { MadeItem } from '../manifest.ts'
-import type { DownloadResume, PlainRange } from '../api/options.ts'
 import type { TakeChunk } from './chunk-store.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
+import { followChunks } from './follow-media.ts'
+import type { FollowOptions } from './follow-media.ts'
 import type { OwnChunks } from './original-file.ts'
 import { merged } from './chunk-runs.ts'
 import { isZeroFrom } from './media-reader.ts'
 import type { MediaReader } from './media-reader.ts'
 
-/** Followed bytes are noted when so many have come. */
+/** Followed bytes are recorded for a later download each time this many have been stored. */
 const NOTE_BYTES = 1024 * 1024
-/** What padding is read in to be checked. */
+/** Size of the reads that check the padding. */
 const READ_BYTES = 1024 * 1024
 
-/** What a place holds of a film: its plaintext, padding included, chunk by chunk. */
+/** The stored plaintext of a film, padding included, chunk by chunk. */
 export class StoredFilm {
-  readonly #kept: KeptBytes
+  readonly #stored: KeptBytes
   #ranges: PlainRange[]
   #noted: number
 
-  constructor(kept: KeptBytes) {
-    this.#kept = kept
-    this.#ranges = merged(kept.resume.finished)
+  constructor(stored: KeptBytes) {
+    this.#stored = stored
+    this.#ranges = merged(stored.resume.finished)
     this.#noted = this.prefixBytes
   }
 
-  /** Where the bytes that are kept from the first on end. */
+  /** Length of the bytes that are stored from the first on without a gap. */
   get prefixBytes(): number {
     const [first] = this.#ranges
     return first?.start === 0 ? first.end : 0
@@ -36,50 +37,71 @@ export class StoredFilm {
     return this.#ranges.reduce((sum, { start, end }) => sum + end - start, 0)
   }
 
-  /** Takes what follows on the prefix; the bytes are the store's from then on. */
+  /** Stores what follows the prefix; the bytes then belong to the store. */
   async append(bytes: Uint8Array<ArrayBuffer>, start: number): Promise<void> {
     const end = start + bytes.byteLength
-    await this.#kept.store.write(bytes, start)
+    await this.#stored.store.write(bytes, start)
     this.#ranges = merged([...this.#ranges, { start, end }])
     if (end - this.#noted >= NOTE_BYTES) await this.note()
   }
 
-  /** Lets a later download know of what was appended. */
+  /** Records for a later download what was appended. */
   async note(): Promise<void> {
     const range = { start: this.#noted, end: this.prefixBytes }
     if (range.end <= range.start) return
     this.#noted = range.end
-    await this.#kept.resume.onFinished(range)
+    await this.#stored.resume.onFinished(range)
   }
 
-  /** For the rest of it, in any order. */
+  /** Resumes with the missing ranges, in any order. */
   resume(): Pick<DownloadResume, 'finished' | 'onFinished'> {
     return {
       finished: this.#ranges,
       onFinished: async range => {
         this.#ranges = merged([...this.#ranges, range])
-        await this.#kept.resume.onFinished(range)
+        await this.#stored.resume.onFinished(range)
       },
     }
   }
 
-  /** @throws damaged_media unless all of the padding is zeros, as in any item */
+  /** @throws damaged_media unless all padding bytes are zero */
   async checkPadding({ bytes, sealedBytes, chunkBytes }: MadeItem, signal: AbortSignal): Promise<void> {
     const padded = plainLength(sealedBytes, chunkBytes)
     for (let at = bytes; at < padded; at += READ_BYTES) {
-      const read = await this.#kept.store.read(at, Math.min(padded, at + READ_BYTES), signal)
+      const read = await this.#stored.store.read(at, Math.min(padded, at + READ_BYTES), signal)
       if (!isZeroFrom(read, 0)) throw damagedMedia()
     }
   }
 
-  /** Its chunks, once all of them are kept. */
+  /** Its chunks, when all of them are stored. */
   chunksOf(item: MediaReader): OwnChunks {
     return {
       take: async (wanted: readonly number[], take: TakeChunk, signal: AbortSignal): Promise<void> => {
         for (const chunk of wanted) {
-          take(chunk, await this.#kept.store.read(item.plainStart(chunk), item.plainStart(chunk + 1), signal))
+          take(chunk, await this.#stored.store.read(item.plainStart(chunk), item.plainStart(chunk + 1), signal))
         }
       },
     }
+  }
+}
+
+/**
+ * Stores the plaintext of a media item while it is being sent, from where the stored bytes end, until the upload has
+ * ended. The last chunk is left out: `resume` fetches it with all that is missing.
+ */
+export async function storeGrowing(
+  { film, moved, ...follow }: FollowOptions & { readonly film: StoredFilm; readonly moved: (bytes: number) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  const plainPerChunk = follow.facts.chunkBytes - TAG_BYTES
+  const first = Math.floor((film.prefixBytes + HEADER_BYTES) / plainPerChunk)
+  try {
+    for await (const { index, plain, last } of followChunks(follow, first, signal)) {
+      if (last) return
+      moved(plain.byteLength)
+      await film.append(plain, Math.max(0, index * plainPerChunk - HEADER_BYTES))
+    }
+  } finally {
+    await film.note()
   }
 }

@@ -12,14 +12,14 @@ import type { RandomSource } from '../api/source-and-sink.ts'
 import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
 import type { CompleteItem, ManifestItem } from '../manifest.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
-import { readAll } from '../wire/http.ts'
+import { readHeader } from './follow-media.ts'
 import { hasOriginal } from './download-context.ts'
-import type { DownloadContext, ItemDownload } from './item-download.ts'
+import type { DownloadContext, ItemDownload } from './download-context.ts'
 import { grantOf, MediaSource } from './media-source.ts'
-import { openOriginal } from './original-file.ts'
+import { withOriginal } from './original-file.ts'
 import { holdsOriginal } from './original-delivery.ts'
 
-export interface Comparison {
+interface Comparison {
   readonly item: CompleteItem
   readonly media: MediaSource
   readonly source: RandomSource
@@ -27,11 +27,11 @@ export interface Comparison {
 }
 
 /**
- * Whether a source holds the plaintext of an item: sealed again, it must give the bytes whose hash its sender wrote into
- * the manifest. Fetches the header alone. What is sealed here is hashed and goes nowhere, so that other bytes under the
- * same key tell nobody anything.
+ * Whether a source holds the plaintext of an item: sealed again under the same header, it must have the hash that is in
+ * the manifest. Only the header is fetched. The sealed bytes are hashed and dropped, since other bytes sealed under the
+ * same key must never leave.
  */
-export async function holdsItem({ item, media, source, suite }: Comparison, signal: AbortSignal): Promise<boolean> {
+async function holdsItem({ item, media, source, suite }: Comparison, signal: AbortSignal): Promise<boolean> {
   if (source.sizeBytes !== item.bytes) return false
   const header = await readHeader(media, signal)
   const sealer = await sealerOf(header, item, suite)
@@ -48,13 +48,6 @@ export async function holdsItem({ item, media, source, suite }: Comparison, sign
   return toBase64Url(whole.digest()) === item.sha256
 }
 
-function readHeader(media: MediaSource, signal: AbortSignal): Promise<Bytes> {
-  return media.server.retrier.run(signal, async () => {
-    const answer = await media.read(0, HEADER_BYTES, signal)
-    return readAll(answer, HEADER_BYTES)
-  })
-}
-
 /** A header is a byte, the salt and the nonce prefix. @throws damaged_media when it is none */
 async function sealerOf(header: Bytes, item: CompleteItem, suite: CryptoSuite): Promise<Sealer> {
   const key = fromBase64Url(item.key)
@@ -68,7 +61,7 @@ async function sealerOf(header: Bytes, item: CompleteItem, suite: CryptoSuite): 
   }
 }
 
-/** Whether `source` holds what an item is. */
+/** Whether `source` holds the bytes of an item, or its original file where it has one. */
 export async function compareItem(
   context: DownloadContext,
   { item, source, resume }: Pick<ItemDownload, 'item' | 'resume'> & { readonly source: RandomSource },
@@ -80,8 +73,9 @@ export async function compareItem(
   try {
     if (item.original) {
       if (!hasOriginal(item)) return false
-      await using opened = await openOriginal(context, { item, resume }, signal)
-      return await holdsOriginal({ file: opened.file, source, suite }, signal)
+      return await withOriginal(context, { item, resume }, signal, file =>
+        holdsOriginal({ file, source, suite }, signal),
+      )
     }
     const media = new MediaSource({ server, mediaId, sealedBytes, sending: false, ...grantOf(resume) })
     return await holdsItem({ item, media, source, suite }, signal)

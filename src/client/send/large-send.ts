@@ -68,7 +68,7 @@ export class LargeSend {
         const hashed = (await this.#whole).update(sealed)
         group.spawn(signal => this.#deliver({ ...plain, index, sealed, buffer, hashed }, signal))
       } catch (error) {
-        buffer[Symbol.dispose]()
+        buffer.release()
         throw error
       }
     }
@@ -76,8 +76,11 @@ export class LargeSend {
 
   /** Its buffer is free when it has arrived and is hashed. */
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
-    using _ = part.buffer
-    await Promise.all([this.#put(part, signal), part.hashed])
+    try {
+      await Promise.all([this.#put(part, signal), part.hashed])
+    } finally {
+      part.buffer.release()
+    }
     const readable = this.#readable.arrived(part.index, part.dataBytes)
     if (!part.last) this.#options.media.readable?.(readable)
   }

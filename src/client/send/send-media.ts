@@ -55,21 +55,22 @@ async function sendSmall(
 ): Promise<SealedMedia> {
   const parts = new PartSealer(sealer, ONE_REQUEST_BYTES)
   const size = parts.plainOffset(0) + (media.parts.paddedBytes ?? 0)
-  using _ = await context.smallBuffers.acquire(size, signal)
-  const buffer = new Uint8Array(size)
-  const plain = await media.parts.next(buffer.subarray(parts.plainOffset(0)), signal)
-  const sealed = await parts.seal(0, buffer, plain)
-  await media.parts.checkUnchanged()
-  const digest = await sha256(context.suite, sealed)
-  const { idempotencyKey } = media.journal.secrets
-  const request = { ...context.making, idempotencyKey, sealed, sha256: digest, onSent: media.moved }
-  const stored = await storeMedia(context.server, request, signal)
-  return remember(media, {
-    ...describeSealer(media, sealer),
-    media: stored.mediaId,
-    bytes: plain.dataBytes,
-    sealedBytes: sealed.byteLength,
-    sha256: toBase64Url(digest),
+  return context.smallBuffers.run(size, signal, async () => {
+    const buffer = new Uint8Array(size)
+    const plain = await media.parts.next(buffer.subarray(parts.plainOffset(0)), signal)
+    const sealed = await parts.seal(0, buffer, plain)
+    await media.parts.checkUnchanged()
+    const digest = await sha256(context.suite, sealed)
+    const { idempotencyKey } = media.journal.secrets
+    const request = { ...context.making, idempotencyKey, sealed, sha256: digest, onSent: media.moved }
+    const stored = await storeMedia(context.server, request, signal)
+    return remember(media, {
+      ...describeSealer(media, sealer),
+      media: stored.mediaId,
+      bytes: plain.dataBytes,
+      sealedBytes: sealed.byteLength,
+      sha256: toBase64Url(digest),
+    })
   })
 }
 

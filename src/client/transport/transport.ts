@@ -1,8 +1,7 @@
-/**
- * How requests travel: one method, no retries, no knowledge of Sealift. `fetch-transport.ts` works everywhere;
- * `node/undici-transport.ts` is faster in Node.
- */
-export interface Transport extends AsyncDisposable {
+import type { AsyncResource } from '../api/async-resource.ts'
+
+/** Sends requests, without retries and without knowledge of Sealift: `fetchTransport`, and `undiciTransport` in Node. */
+export interface Transport extends AsyncResource {
   /** Whether it knows where connections lead, and so heeds `noNearerThan`. `fetch` does not. */
   readonly judgesConnections?: boolean
   /**

@@ -11,7 +11,7 @@ import type { Server } from './http.ts'
 /** The answer waits for a slot, and for as long as the bytes take at the client's byte rate. */
 const ADDRESS_STALL_MS = 300_000
 /** An address that is granted when nobody wants it any more holds a slot: waited for a little, to give it back. */
-const LINGER_MS = 500
+const LINGER = { lingerMs: 500, isWorthWaiting: () => true }
 const END_MS = 2000
 
 export interface DirectPart {
@@ -28,17 +28,18 @@ export async function askPartAddress(
   { uploadId, index, ...part }: DirectPart,
   signal: AbortSignal,
 ): Promise<DirectAddress | null> {
-  using linger = lingering(signal, LINGER_MS, () => true)
-  const response = await server.attempt({
-    method: 'POST',
-    path: routePath('directPart', { uploadId, index }),
-    ...jsonBody(part),
-    signal: linger.signal,
-    stallTimeoutMs: ADDRESS_STALL_MS,
+  return lingering(signal, LINGER, async inner => {
+    const response = await server.attempt({
+      method: 'POST',
+      path: routePath('directPart', { uploadId, index }),
+      ...jsonBody(part),
+      signal: inner,
+      stallTimeoutMs: ADDRESS_STALL_MS,
+    })
+    if (response.status !== 204) return parseAnswer(response, directAddressReader)
+    await response.discard()
+    return null
   })
-  if (response.status !== 204) return parseAnswer(response, directAddressReader)
-  await response.discard()
-  return null
 }
 
 /** One attempt. False: the store does not have it, or has other bytes. @throws not_direct, part_conflict, … */
@@ -73,18 +74,19 @@ export async function askReadAddresses(
   { mediaId, start, end, headers: own, onAnswer }: AskAddresses,
   signal: AbortSignal,
 ): Promise<DirectRead> {
-  using linger = lingering(signal, LINGER_MS, () => true)
   const { body, headers } = jsonBody({ start, end })
-  const response = await server.attempt({
-    method: 'POST',
-    path: routePath('directRead', { mediaId }),
-    headers: { ...headers, ...own },
-    body,
-    signal: linger.signal,
-    stallTimeoutMs: ADDRESS_STALL_MS,
+  return lingering(signal, LINGER, async inner => {
+    const response = await server.attempt({
+      method: 'POST',
+      path: routePath('directRead', { mediaId }),
+      headers: { ...headers, ...own },
+      body,
+      signal: inner,
+      stallTimeoutMs: ADDRESS_STALL_MS,
+    })
+    await onAnswer(response)
+    return parseAnswer(response, directReadReader)
   })
-  await onAnswer(response)
-  return parseAnswer(response, directReadReader)
 }
 
 /** Frees the slot of a transfer that is over. It does so by itself, later: one attempt, and never rejects. */

@@ -119,9 +119,10 @@ export class Server {
         sent += bytes
         request.onSent?.(bytes)
       }
-      using linger = lingering(request.signal, LINGER_MS, () => request.method === 'POST' && sent >= whole)
-      const { signal } = linger
-      return parseAnswer(await this.attempt({ ...request, onSent, signal }), reader)
+      const isWorthWaiting = (): boolean => request.method === 'POST' && sent >= whole
+      return lingering(request.signal, { lingerMs: LINGER_MS, isWorthWaiting }, async signal =>
+        parseAnswer(await this.attempt({ ...request, onSent, signal }), reader),
+      )
     })
   }
 

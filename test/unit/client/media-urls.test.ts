@@ -101,11 +101,11 @@ test('what nobody uses is given back before more is asked for, what is used is k
   const made = scene()
   made.change = small
   const used = await made.addresses.of(0, NO_SIGNAL)
-  ;(await made.addresses.of(2 * PART, NO_SIGNAL))[Symbol.dispose]()
+  ;(await made.addresses.of(2 * PART, NO_SIGNAL)).release()
   await made.addresses.of(4 * PART, NO_SIGNAL)
   expect(made.ended).toEqual(['2'])
-  used[Symbol.dispose]()
-  await made.addresses[Symbol.asyncDispose]()
+  used.release()
+  await made.addresses.close()
   expect(made.ended.toSorted()).toEqual(['1', '2', '3'])
 })
 
@@ -153,6 +153,6 @@ test.each<[string, (read: DirectRead) => DirectRead, string]>([
   const made = scene()
   made.change = change
   await expect(made.addresses.of(0, NO_SIGNAL)).rejects.toMatchObject({ code })
-  await made.addresses[Symbol.asyncDispose]()
+  await made.addresses.close()
   expect(made.ended).toEqual(['1'])
 })

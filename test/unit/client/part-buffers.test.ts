@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest'
 
-import { PartBuffers } from '../../../src/client/bytes/buffers.ts'
+import { PartBuffers, type PartBuffer } from '../../../src/client/bytes/buffers.ts'
 import { eventually } from '../../support/eventually.ts'
 
 const MIB = 1024 * 1024
 const { signal } = new AbortController()
 
-/** Asks for `count` buffers of a size; `held` is how many came, `free` gives one back. */
+/** Asks for `count` buffers of a size; `held` is how many came, `free` releases one. */
 function askFor(buffers: PartBuffers, count: number, bytes: number) {
-  const held: Disposable[] = []
+  const held: PartBuffer[] = []
   for (let asked = 0; asked < count; asked += 1) void buffers.acquire(bytes, signal).then(buffer => held.push(buffer))
-  return { held, free: () => held.shift()?.[Symbol.dispose]() }
+  return { held, free: () => held.shift()?.release() }
 }
 
 /** Everything that can be granted by now has been. */
@@ -36,9 +36,9 @@ test('a buffer is used again, and those apart are others', async () => {
     made.push(size)
     return new Uint8Array(size)
   })
-  for (let round = 0; round < 3; round += 1) (await buffers.acquire(MIB, signal))[Symbol.dispose]()
+  for (let round = 0; round < 3; round += 1) (await buffers.acquire(MIB, signal)).release()
   expect(made).toEqual([MIB])
-  using _ = await buffers.acquire(MIB, signal)
+  await buffers.acquire(MIB, signal)
   const apart = askFor(buffers.apart(2), 9, MIB)
   await settled()
   expect(apart.held.length).toBe(3)

@@ -13,7 +13,7 @@ test('no more units are out than there are, first come, first served', async () 
   await Promise.resolve()
   expect(semaphore.free).toBe(4)
   expect(order).toEqual([])
-  first[Symbol.dispose]()
+  first.release()
   await Promise.all([large, small])
   expect(order).toEqual(['large', 'small'])
   expect(semaphore.free).toBe(0)
@@ -22,18 +22,18 @@ test('no more units are out than there are, first come, first served', async () 
 test('giving back twice gives back once', async () => {
   const semaphore = new Semaphore(2)
   const held = await semaphore.acquire(2, SIGNAL)
-  held[Symbol.dispose]()
-  held[Symbol.dispose]()
+  held.release()
+  held.release()
   expect(semaphore.free).toBe(2)
 })
 
-test('who asks for more than there is gets all of it, alone', async () => {
+test('a request for more than the capacity gets the whole capacity', async () => {
   const semaphore = new Semaphore(3)
-  using _ = await semaphore.acquire(100, SIGNAL)
+  await semaphore.acquire(100, SIGNAL)
   expect(semaphore.free).toBe(0)
 })
 
-test('who is aborted while waiting holds up nobody', async () => {
+test('an aborted request does not block those behind it', async () => {
   const semaphore = new Semaphore(2)
   const held = await semaphore.acquire(1, SIGNAL)
   const stop = new AbortController()
@@ -41,7 +41,7 @@ test('who is aborted while waiting holds up nobody', async () => {
   const behind = semaphore.acquire(1, SIGNAL)
   stop.abort()
   await expect(aborted).rejects.toMatchObject({ code: 'aborted' })
-  using _ = await behind
-  held[Symbol.dispose]()
+  await behind
+  held.release()
   expect(semaphore.free).toBe(1)
 })

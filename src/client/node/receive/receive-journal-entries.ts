@@ -1,7 +1,7 @@
 /** What the journal of an earlier process says of a receive: see `receive-journal.ts`. */
 import * as z from 'zod'
 
-import type { PlainRange } from '../../api/options.ts'
+import type { PlainRange } from '../../api/source-and-sink.ts'
 import { merged } from '../../receive/chunk-runs.ts'
 import { LineJournal } from '../state/line-journal.ts'
 import type { PartialIdentity } from './partial-file.ts'

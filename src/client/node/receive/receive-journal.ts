@@ -13,7 +13,7 @@ import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { PlainRange } from '../../api/options.ts'
+import type { PlainRange } from '../../api/source-and-sink.ts'
 import { parseLink } from '../../link.ts'
 import { LineJournal } from '../state/line-journal.ts'
 import { isRunning, ownIdentity } from '../state/process-identity.ts'
