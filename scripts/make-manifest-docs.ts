@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { z } from 'zod'
 
-import { BYTES_32_PATTERN, filmSchema, manifestSchema } from '../src/client/manifest-schema.ts'
+import { BYTES_32_PATTERN, filmSchema, manifestSchema } from '../src/client/manifest/manifest-schema.ts'
 import { ID_PATTERN } from '../src/protocol/ids.ts'
 import { FILM, HEAD, ITEMS, ORIGINAL, TRACK } from './manifest-prose.ts'
 

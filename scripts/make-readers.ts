@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 import { z } from 'zod'
 
-import * as manifest from '../src/client/manifest-schema.ts'
+import * as manifest from '../src/client/manifest/manifest-schema.ts'
 import * as protocol from '../src/protocol/schemas.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -45,9 +45,9 @@ const FILES: readonly ReadersFile[] = [
     ],
   },
   {
-    path: 'src/client/manifest-readers.ts',
+    path: 'src/client/manifest/manifest-readers.ts',
     doc: 'What a manifest holds. Written by `npm run docs` from manifest-schema.ts.',
-    reader: '../protocol/reader.ts',
+    reader: '../../protocol/reader.ts',
     declarations: [
       { name: 'SealedMedia', schema: manifest.sealedMediaSchema, doc: 'Where sealed bytes are, and what opens them.' },
       { name: 'Preview', schema: manifest.previewSchema, doc: 'What to show before the bytes are there.' },
@@ -59,9 +59,9 @@ const FILES: readonly ReadersFile[] = [
     ],
   },
   {
-    path: 'src/client/film-readers.ts',
+    path: 'src/client/manifest/film-readers.ts',
     doc: 'How a film is laid out. Written by `npm run docs` from manifest-schema.ts.',
-    reader: '../protocol/reader.ts',
+    reader: '../../protocol/reader.ts',
     declarations: [
       { name: 'CompleteTrackMedia', schema: manifest.completeTrackMedia, doc: 'All sealed bytes of a track.' },
       { name: 'SendingTrackMedia', schema: manifest.sendingTrackMedia, doc: 'A track that is still being sent.' },

@@ -7,7 +7,7 @@ export type { ErrorContext, SealiftErrorCode } from '../protocol/errors.ts'
 export type { Limits } from '../protocol/response-readers.ts'
 export { formatLink, parseLink } from './link.ts'
 export type { LinkParts } from './link.ts'
-export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './film-readers.ts'
+export type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from './manifest/film-readers.ts'
 export type { AsyncResource } from './api/async-resource.ts'
 export type {
   DownloadResume,
@@ -20,7 +20,7 @@ export type {
   Sink,
   Source,
 } from './api/source-and-sink.ts'
-export type { Preview } from './manifest-readers.ts'
+export type { Preview } from './manifest/manifest-readers.ts'
 export { chooseMediaType, detectMediaType, HEAD_BYTES } from './media-type.ts'
 export type {
   CallOptions,

@@ -30,7 +30,7 @@ export class ProgressMeter {
     this.#samples.push({ at: clock.now(), moved: 0 })
   }
 
-  /** Announces an item, before any is begun. `totalBytes` is `null` while nobody knows it. */
+  /** Announces an item, before any is begun. `totalBytes` is `null` while it is unknown. */
   add(item: { readonly index: number; readonly name: string; readonly totalBytes: number | null }): void {
     this.#tallies.set(item.index, { ...item, bytes: 0, done: false })
   }
@@ -140,7 +140,7 @@ export interface Progress {
   readonly items: number
   /** Mean of the last seconds; 0 before anything moved. */
   readonly bytesPerSecond: number
-  /** `null` when it cannot be told. */
+  /** `null` when it is not known. */
   readonly secondsLeft: number | null
   /** The items that are moving now, in the order they began. */
   readonly active: readonly ItemProgress[]

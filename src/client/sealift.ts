@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 
+import { BoundedMap } from '../common/bounded-map.ts'
 import { isSealiftError } from '../protocol/errors.ts'
 import type { Limits } from '../protocol/response-readers.ts'
 import { webSuite } from '../sealing/index.ts'
@@ -23,7 +24,6 @@ import type {
   Sent,
 } from './api/options.ts'
 import type { Parcel } from './api/parcel.ts'
-import { ChunkCache } from './receive/chunk-cache.ts'
 import { OpenedParcel } from './receive/opened-parcel.ts'
 import { ParcelFeed } from './receive/parcel-feed.ts'
 import { PartBuffers } from './bytes/buffers.ts'
@@ -43,10 +43,10 @@ import { endParcel, hasParcelEnded, noServer, readLimits } from './wire/parcels.
 const STALL_TIMEOUT_MS = 60_000
 /** Large items at once; their parts share the parts in flight. */
 const LARGE_AT_ONCE = 6
-/** Small items wait for their answers rather than for the wire: many fit into little memory. */
+/** Small items mostly wait for responses, and many fit into this memory. */
 const SMALL_BUFFER_BYTES = 32 * 1024 * 1024
 
-/** Opened chunks that a parcel's films keep: two for each of some tracks. */
+/** Opened chunks that a parcel's films cache: two for each of some tracks. */
 const CACHED_CHUNKS = 16
 
 /**
@@ -62,12 +62,12 @@ export class Sealift implements AsyncResource {
   readonly #parallelSmall: number
   readonly #stores = new Map<string, StoreConnection>()
   readonly #jsonOnly = new Set<string>()
-  /** Who seals. */
+  /** The cryptography that seals. */
   protected readonly suite: CryptoSuite
-  /** Who hashes large media. */
+  /** What hashes large media items. */
   protected readonly hashing: PartHashing
 
-  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for a bad `server` or `token` */
+  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for `server` or `token` */
   constructor(options: SealiftOptions = {}, hashing?: PartHashing) {
     if (options.server !== undefined) serverBase(options.server)
     this.#options =
@@ -119,14 +119,14 @@ export class Sealift implements AsyncResource {
     const feed = new ParcelFeed({ server, parcelId, key, suite, clock: monotonicClock })
     const version = await feed.read(options.signal ?? NO_SIGNAL)
     const context = { server, suite, feed, ranges: this.#ranges, parallel: this.#parallel }
-    const film = { context, chunks: new ChunkCache(CACHED_CHUNKS), media: new Map() }
+    const film = { context, chunks: new BoundedMap<string, Uint8Array<ArrayBuffer>>(CACHED_CHUNKS), media: new Map() }
     return new OpenedParcel({ context, film, clock: monotonicClock, parallelSmall: this.#parallelSmall }, version)
   }
 
   /**
    * Makes a new link to the same items: new leases, a new manifest under a new key, no bytes moved.
-   * All items must be complete. Items whose downloads are counted are forwarded with what is left of them, in downloads and
-   * in time, and end with what they were forwarded from; all others outlive it.
+   * All items must be complete. An item whose downloads are counted is forwarded with the downloads and the time that
+   * are left of it, and ends with its source; all others outlive it.
    * @throws as `open`; `upload_in_progress`, `downloads_exhausted`, `quota_exceeded`
    */
   async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
@@ -153,7 +153,7 @@ export class Sealift implements AsyncResource {
       await endParcel(server, { parcelId, owner }, signal)
       return true
     } catch (error) {
-      // Whoever has forgotten the secret with the parcel may still ask whether it ended.
+      // Without the secret, a caller may still learn whether the parcel has ended.
       const ended = isSealiftError(error, 'not_found') && (await hasParcelEnded(server, parcelId, signal))
       if (!ended) throw error
       return false
@@ -191,7 +191,7 @@ export class Sealift implements AsyncResource {
     return sendParcel({ context, clock: monotonicClock, journal, items, options, limits })
   }
 
-  /** Takes what was sent back from the server. Never rejects. */
+  /** Deletes what was sent from the server. Never rejects. */
   protected async undo(undoing: Undoing): Promise<void> {
     if (this.#options.server !== undefined) await undo(this.#ownServer(), undoing)
   }
@@ -201,7 +201,7 @@ export class Sealift implements AsyncResource {
     return this.#serverOf(this.#options.server)
   }
 
-  /** What proves to a server, by its base URL, who sends. */
+  /** The credential for a server, by its base URL. */
   protected credentialOf(server: string): Credential {
     return fixedCredential(this.tokenFor(server))
   }
@@ -230,13 +230,13 @@ export class Sealift implements AsyncResource {
     })
   }
 
-  /** A server that is not one's own may name any place as its store: that takes a wish, and a look at where it leads. */
+  /** Another server may name any URL as its store: that needs the option and a transport that checks connections. */
   #mayGoDirectly(isOwn: boolean): boolean {
     const { direct = isOwn } = this.#options
     return direct && (isOwn || this.#transport.judgesConnections === true)
   }
 
-  /** One for each server, so that what one send has found out of a store, the next one knows. */
+  /** One for each server, so that all transfers share what is known of its store. */
   #storeOf(server: string): StoreConnection {
     const { stallTimeoutMs = STALL_TIMEOUT_MS } = this.#options
     const store =

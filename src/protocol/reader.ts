@@ -1,7 +1,7 @@
 /**
  * Readers of JSON that nobody vouches for, for clients. They accept, refuse and return what the schemas they are written
  * from do, in a few hundred bytes and without `new Function`, which a page's content security policy may forbid.
- * `npm run docs` writes response-readers.ts and client/manifest-readers.ts from the schemas.
+ * `npm run docs` writes response-readers.ts and client/manifest/manifest-readers.ts from the schemas.
  */
 
 /** Returns a copy of the value. Where it is not what it should be, reports that; what is returned then has no meaning. */

@@ -7,13 +7,13 @@ import type { Aead, Bytes, CryptoSuite } from './suite.ts'
 const utf8 = new TextEncoder()
 const COMMIT_INFO = utf8.encode('sealift/1/commit')
 
-/** What a header tells: the salt of the key derivation and the first bytes of every nonce. */
+/** The fields of a header: the salt of the key derivation and the first bytes of every nonce. */
 export interface Header {
   readonly salt: Uint8Array
   readonly noncePrefix: Uint8Array
 }
 
-/** The 40 bytes a sealed media begins with: their own number, the salt, the nonce prefix. */
+/** The first 40 bytes of a sealed media item: their own number, the salt, the nonce prefix. */
 export function encodeHeader({ salt, noncePrefix }: Header): Bytes {
   if (salt.byteLength !== SALT_BYTES) throw invalidArgument('A salt has 32 bytes')
   if (noncePrefix.byteLength !== NONCE_PREFIX_BYTES) throw invalidArgument('A nonce prefix has 7 bytes')

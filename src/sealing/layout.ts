@@ -104,7 +104,7 @@ export function chunkOfPlain(position: number, chunkBytes: number): number {
 
 /**
  * The sealed bytes that cover a plaintext range, and no more; an empty range is covered by the chunk it lies in.
- * @param sealedBytes the whole length of header and ciphertext; `undefined` while nobody knows it yet
+ * @param sealedBytes the whole length of header and ciphertext; `undefined` while it is unknown
  * @throws {SealingError} `invalid_argument` when the range lies outside the plaintext; `damaged` as `plainLength`
  */
 export function sealedRangeFor(plain: ByteRange, sealedBytes: number | undefined, chunkBytes: number): SealedRange {

@@ -21,7 +21,8 @@ export interface OpenRangeOptions extends SealedSource {
 }
 
 /**
- * The plaintext of a range, piece by piece, with one call of `read` for exactly the chunks that cover it. Nothing
+ * The plaintext of a range, piece by piece, with one call of `read` for exactly the chunks that cover it. The SDK reads
+ * media items by its own `MediaReader`, which retries and resumes; this is for apps with their own storage. Nothing
  * leaves before its chunk is authenticated at its place; several chunks are opened at once, as `opener.suite` allows.
  *
  * A range that ends before the last chunk says nothing of the media's length: `sealedBytes` is then taken on trust,
@@ -73,7 +74,7 @@ async function* openedChunks(
   }
   const rest = slicer.end()
   if (rest.bytes.byteLength === 0) return
-  // Where the length is told, every chunk has its size: a shorter one is a cut, even if it would authenticate.
+  // With a known length, every chunk has its size: a shorter one was cut, even if it would authenticate.
   if (options.sealedBytes !== undefined || firstChunk + rest.index > lastChunk) throw damaged()
   yield begun(openPiece(firstChunk + rest.index, rest.bytes))
 }
@@ -94,7 +95,7 @@ function pieceOpener({
   }
   return (index, sealed) => {
     if (sealed.byteLength < plainCapacity(index, opener.chunkBytes) + TAG_BYTES) return openAs(index, sealed, true)
-    // A full chunk may be either; each answer is authenticated. The second try needs bytes of its own by then.
+    // A full chunk may be either; both results are authenticated. The second attempt needs a copy of the bytes.
     const kept = sealed.slice()
     return openAs(index, kept, false).catch(() => openAs(index, kept, true))
   }

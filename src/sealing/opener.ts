@@ -11,7 +11,7 @@ export interface OpeningKey {
   /** 32 bytes. */
   readonly key: Uint8Array
   readonly role: Role
-  /** Sealed bytes per chunk, 1 KiB to 4 MiB, as the manifest tells. */
+  /** Sealed bytes per chunk, 1 KiB to 4 MiB, from the manifest. */
   readonly chunkBytes: number
   /** The 32-byte commitment from the manifest. Leave it out only where there is none: for the manifest itself. */
   readonly commit?: Uint8Array | undefined

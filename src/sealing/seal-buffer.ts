@@ -8,7 +8,7 @@ import { createSealer } from './sealer.ts'
 import type { SealerOptions } from './sealer.ts'
 import type { Bytes } from './suite.ts'
 
-/** What to seal as a whole, and how. */
+/** Plaintext to seal at once, and how. */
 export interface SealBytesOptions extends Omit<SealerOptions, 'chunkBytes'> {
   readonly plain: Uint8Array
   /** Whether zeros are appended up to `paddedLength`; true unless said otherwise. */
@@ -17,7 +17,7 @@ export interface SealBytesOptions extends Omit<SealerOptions, 'chunkBytes'> {
   readonly chunkBytes?: number | undefined
 }
 
-/** What `sealBytes` gives. */
+/** What `sealBytes` returns. */
 export interface SealedBytes {
   /** Header and ciphertext. */
   readonly sealed: Bytes
@@ -41,20 +41,20 @@ export async function sealBytes(options: SealBytesOptions): Promise<SealedBytes>
   return { sealed, commit: sealer.commit }
 }
 
-/** What to open as a whole, and what the manifest tells of it. */
+/** Sealed bytes to open at once, and what the manifest says of them. */
 export interface OpenBytesOptions extends Omit<OpeningKey, 'chunkBytes'> {
   /** Header and ciphertext. */
   readonly sealed: Uint8Array
   /** 256 KiB unless said otherwise. */
   readonly chunkBytes?: number | undefined
-  /** The length of `sealed` that the manifest tells: another one is refused. */
+  /** The length of `sealed` in the manifest: another length is refused. */
   readonly sealedBytes?: number | undefined
   /** The true length: what is behind it must be zeros and is left out. Without it the padding stays on. */
   readonly plainBytes?: number | undefined
 }
 
 /**
- * Opens something small as a whole. The answer is authenticated from beginning to end.
+ * Opens something small at once. The result is authenticated from beginning to end.
  * @throws {SealingError} `damaged` for anything forged, cut or sealed with another key
  */
 export async function openBytes(options: OpenBytesOptions): Promise<Bytes> {

@@ -12,7 +12,7 @@ export interface SealedSource {
 }
 
 /**
- * An opener for a media that is read by ranges: fetches its header alone.
+ * An opener for a media item that is read by ranges: fetches only its header.
  * @throws {SealingError} as `createOpener`
  */
 export async function readOpener(options: OpeningKey & SealedSource): Promise<Opener> {
@@ -22,8 +22,8 @@ export async function readOpener(options: OpeningKey & SealedSource): Promise<Op
 }
 
 /**
- * The plaintext length of a media whose sealed length somebody only claims (a server, a file system): believed once
- * the last chunk, fetched alone, has been authenticated as the last at that place. Padding counts as plaintext.
+ * The plaintext length of a media item whose sealed length is only claimed, by a server or a file system: the last
+ * chunk is fetched and must authenticate as the last one at its position. Padding counts as plaintext.
  * @throws {SealingError} `damaged` when the media does not end there
  */
 export async function provePlainLength(

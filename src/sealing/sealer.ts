@@ -30,7 +30,7 @@ export interface Sealer {
   /** Plaintext bytes that chunk `index` must have unless it is the last. */
   plainCapacity(index: number): number
   /**
-   * Chunk `index` sealed: ciphertext and tag, without the header. Sealing the same bytes again gives the same answer.
+   * Chunk `index` sealed: ciphertext and tag, without the header. Sealing the same bytes again has the same result.
    * @param plain exactly `plainCapacity(index)` bytes; the last chunk 1 to that many, or none when it is also the first
    * @throws {SealingError} `source_changed` when other bytes were sealed under this index: nothing of the new ones
    *   leaves, and the key is spent; `invalid_argument` for a wrong length

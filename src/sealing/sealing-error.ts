@@ -1,6 +1,6 @@
 /**
  * - `damaged`: the bytes were altered, cut, reordered, or sealed with another key. One code and one message for all
- *   of these, so that the answer teaches a forger nothing.
+ *   of these, so that a forger learns nothing.
  * - `source_changed`: other bytes were sealed under this chunk index before. The key must not be used any more.
  * - `too_long`: more plaintext than one key may seal.
  * - `invalid_argument`: the caller's mistake, found before any cryptography.
@@ -18,7 +18,7 @@ export class SealingError extends Error {
   }
 }
 
-/** The uniform refusal. It carries no cause: which check failed is nobody's business. */
+/** The uniform refusal. It has no cause, since the failed check must not be revealed. */
 export function damaged(): SealingError {
   return new SealingError('damaged', 'The sealed bytes were altered, cut short, or sealed with another key')
 }

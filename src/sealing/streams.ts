@@ -26,7 +26,7 @@ export interface OpenStreamOptions extends OpeningKey {
  *
  * The stream closes only when the last chunk has been authenticated as the last, and nothing came behind it. Until
  * then the reader has a true beginning, not the whole: one that keeps it must be ready to discard it. Anything forged,
- * cut or surplus errors the stream with `damaged`. Memory as for `sealStream`.
+ * cut or extra errors the stream with `damaged`. Memory as for `sealStream`.
  * @throws {SealingError} `invalid_argument` for an impossible chunk size; `damaged` for an impossible `sealedBytes`
  */
 export function openStream(options: OpenStreamOptions): TransformStream<Uint8Array, Bytes> {
@@ -131,7 +131,7 @@ export class OrderedOutput<T> {
     this.#fail = fail
   }
 
-  /** Takes a result that may still be on its way. Resolves when there is room for another one. */
+  /** Takes a result that may still be pending. Resolves when another one can be added. */
   add(result: Awaitable<T>): Awaitable<void> {
     if (!(result instanceof Promise) && this.#waiting.length === 0) return this.#emit(result)
     const before = this.#waiting.at(-1)
@@ -159,9 +159,9 @@ function ignore(): void {}
 /**
  * Seals a stream of any length: plaintext in, in slices of any size; header and then one sealed chunk at a time out.
  *
- * Holds one chunk of plaintext and at most twice `sealer.suite.parallel` sealed ones; takes in no more while nobody
- * reads. A slice may be reused once its write has resolved. What is read before the stream closes is not a whole
- * sealed media: without its last chunk nobody opens it to the end.
+ * Holds one chunk of plaintext and at most twice `sealer.suite.parallel` sealed ones; takes in no more while it is not
+ * read. A slice may be reused once its write has resolved. What is read before the stream closes is not a whole
+ * sealed media item: without its last chunk it cannot be opened to its end.
  */
 export function sealStream(sealer: Sealer): TransformStream<Uint8Array, Bytes> {
   const { parallel } = sealer.suite

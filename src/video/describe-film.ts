@@ -1,5 +1,11 @@
 /** The manifest's description of a film that is being packaged and sent. */
-import type { FilmDescription, FilmStoryboard, FilmSubtitles, FilmTrack, TrackMedia } from '../client/film-readers.ts'
+import type {
+  FilmDescription,
+  FilmStoryboard,
+  FilmSubtitles,
+  FilmTrack,
+  TrackMedia,
+} from '../client/manifest/film-readers.ts'
 import type { TrackProgress } from '../client/api/outgoing-film.ts'
 import type { PackagedFilm, PackagedStoryboard, PackagedSubtitles, PackagedTrack, Segment } from './packager.ts'
 

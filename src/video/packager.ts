@@ -6,7 +6,7 @@
  * at key frames. What a stream has given out is held nowhere else, and back-pressure of a stream reaches the input. All
  * streams of a film must be read at the same time.
  */
-import type { Preview } from '../client/manifest.ts'
+import type { Preview } from '../client/manifest/manifest.ts'
 import type { RandomSource } from '../client/api/source-and-sink.ts'
 
 /** What a packager reads. */
@@ -62,7 +62,7 @@ export interface PackagedSubtitles {
   readonly text: Promise<Uint8Array<ArrayBuffer>>
 }
 
-/** Sheets of small pictures; see `storyboard` of `client/film-readers.ts`. */
+/** Sheets of small pictures; see `storyboard` of `client/manifest/film-readers.ts`. */
 export interface PackagedStoryboard {
   readonly everySeconds: number
   readonly columns: number

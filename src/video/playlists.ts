@@ -2,7 +2,7 @@
  * A film's description as HLS (RFC 8216): one master playlist, and a media playlist for each track, whose segments are
  * byte ranges of one file. Pure text: the caller names the URLs.
  */
-import type { FilmDescription, FilmSubtitles, FilmTrack } from '../client/film-readers.ts'
+import type { FilmDescription, FilmSubtitles, FilmTrack } from '../client/manifest/film-readers.ts'
 import { SealiftError } from '../protocol/errors.ts'
 
 /** Byte ranges need 4, EXT-X-MAP for ordinary segments 6; 7 is what fragmented MP4 is usually announced with. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 
 import { expect, test } from 'vitest'
 
-import { sealManifest } from '../../src/client/manifest-codec.ts'
+import { sealManifest } from '../../src/client/manifest/manifest-codec.ts'
 import { nodeSuite as suite } from '../../src/sealing/node-suite.ts'
 import { clientIn, content } from '../support/sdk.ts'
 import { tempDirectory } from '../support/temp-directory.ts'

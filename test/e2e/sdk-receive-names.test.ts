@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 
 import { journalPath } from '../../src/client/node/receive/receive-journal.ts'
-import type { ReceiveOptions } from '../../src/client/node/index.ts'
+import type { ReceiveOptions, SealiftError } from '../../src/client/node/index.ts'
 import { clientIn, content, digest, digests } from '../support/sdk.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFlakyProxy } from '../support/flaky-proxy.ts'
@@ -205,9 +205,10 @@ test('a state directory that cannot be written costs going on later, and nothing
   const link = await send(['a.txt'])
   const blocked = join(stage.home.path, 'blocked')
   await writeFile(blocked, '')
-  await using client = clientIn(blocked, { server: stage.server.url })
   const told: string[] = []
-  const received = await client.receive(link, { directory: into, onNoJournal: ({ code }) => told.push(code) })
+  const onStateFailure = ({ code }: SealiftError): void => void told.push(code)
+  await using client = clientIn(blocked, { server: stage.server.url, onStateFailure })
+  const received = await client.receive(link, { directory: into })
   expect([received.complete, told]).toEqual([true, ['local_file']])
   expect(await readdir(into)).toEqual(['a.txt'])
 })

@@ -24,10 +24,13 @@ export interface GetCommandOptions extends ServerOptions, OutputOptions {
 export async function get(io: CliIo, given: string | undefined, options: GetCommandOptions): Promise<number> {
   const link = await linkFrom(io, given)
   const retries = new RetryNotes()
-  await using sealift = openForLink(io, link, options, retries)
+  const output = new Output(io, options)
+  await using sealift = openForLink(io, link, options, {
+    onRetry: retries.onRetry,
+    onStateFailure: error => output.note(`${explain(error).message}. If this is interrupted, it begins anew.`),
+  })
   const only = options.only === undefined ? undefined : selectorOf(options.only)
   if (options.stdout) return await getToStdout(io, sealift, { link, only, retries, quiet: options.quiet ?? false })
-  const output = new Output(io, options)
   const startedAtMs = performance.now()
   const { output: directory, hidden = false, times } = options
   const received = await receive(io, sealift, { link, only, output, retries, directory, hidden, times })
@@ -64,7 +67,6 @@ async function receive(io: CliIo, sealift: NodeSealift, call: ReceiveCall): Prom
     signal: io.signal,
     keepOnAbort: true,
     hidden: call.hidden,
-    onNoJournal: error => call.output.note(`${explain(error).message}. If this is interrupted, it begins anew.`),
     times: call.times,
     onProgress: progress => view.update(progress),
     ...(call.only ? { only: call.only } : {}),

@@ -3,12 +3,12 @@ import type { CryptoSuite } from '../../sealing/index.ts'
 import type { DownloadResume, KeepPlace, Source } from './source-and-sink.ts'
 import type { FilmMaker } from './outgoing-film.ts'
 import type { Progress } from '../progress.ts'
-import type { Preview } from '../manifest.ts'
+import type { Preview } from '../manifest/manifest.ts'
 import type { Transport } from '../transport/transport.ts'
 
 /** How requests are repeated. There is no other layer of retries. */
 export interface RetryOptions {
-  /** How long one request may fail before its last error is given back; moving bytes begin it anew. Default 120 000 ms. */
+  /** How long one request may fail before its last error is thrown; a moved byte restarts it. Default 120 000 ms. */
   readonly patienceMs?: number
   /** Upper bound of the first pause; it doubles with each failure. Default 250 ms. */
   readonly baseMs?: number
@@ -31,8 +31,8 @@ export interface SealiftOptions {
   /** Base URL such as `https://media.example`. Needed to send; a link names its own server. */
   readonly server?: string
   /**
-   * Bearer token. Sent to `server` alone, never to the server of a foreign link. `sealift/node` needs none for a server on
-   * this machine that the same user runs.
+   * Bearer token. Sent to `server` alone, never to the server of a foreign link. `sealift/node` needs none for a
+   * server on this machine that the same user runs.
    */
   readonly token?: string
   /** How requests travel. Default: `fetch`. */
@@ -48,22 +48,22 @@ export interface SealiftOptions {
   readonly parallelSmall?: number
   readonly retry?: RetryOptions
   /**
-   * Told of every pause before a repeat, of each of the requests that are under way: something to show where progress
-   * stands still. It must not throw.
+   * Called for every pause before a retry, of any request in flight: something to show when progress stalls. It must
+   * not throw.
    */
   readonly onRetry?: (event: RetryEvent) => void
   /**
    * Whether the server compares every part with its digest as it arrives. Default: only where nothing else does, which
-   * is plain `http` to another machine; TLS protects parts on their way, and a loopback has no way. Costs both sides a
-   * SHA-256 of all bytes. What fits into one request carries its digest in any case.
+   * is plain `http` to another machine; TLS protects parts in transit, and loopback needs no protection. Costs both
+   * sides a SHA-256 of all bytes. What fits into one request always carries its digest.
    */
   readonly digests?: boolean
   /**
    * Whether parts of large items may go straight to and from the store behind the server, where the server offers it.
-   * A store that cannot be reached is left alone for five minutes, and everything goes through the server. Default: only
-   * where the server is the one given as `server`. A link to another server may name any place as its store, so `true`
-   * is heeded there only by transports that know where connections lead (Node's, without a proxy), which refuse a store
-   * in a more private network than its server.
+   * A store that cannot be reached is not tried for five minutes, and everything goes through the server. Default: only
+   * for the server given as `server`. Another server may name any URL as its store, so `true` has an effect there only
+   * with transports that check where connections lead (Node's, without a proxy) and refuse a store in a more private
+   * network than its server.
    */
   readonly direct?: boolean
   /** Longest silence of a server that is not taken for a broken connection. Default 60 000 ms. */
@@ -84,7 +84,7 @@ export interface TransferOptions extends CallOptions {
 
 /** One thing to send. */
 export interface SendItem {
-  /** As the receiver sees it; folders are written `folder/file`. At most 4096 characters. Sealed: the server never sees it. */
+  /** As the receiver sees it; folders are written `folder/file`. At most 4096 characters. Sealed. */
   readonly name: string
   /** Media type; sealed too. Default `application/octet-stream`. */
   readonly type?: string
@@ -93,11 +93,11 @@ export interface SendItem {
   readonly modifiedAt?: string
   /** What to show before the bytes are there. */
   readonly preview?: Preview
-  /** A small picture; sealed as a media of its own and sent first. At most one part. */
+  /** A small picture, sealed as its own media item and sent first. At most one part. */
   readonly thumbnail?: Uint8Array<ArrayBuffer>
   /**
    * Makes `preview` and `thumbnail` when there is time, beside what is being sent. Without them the item is sent all
-   * the same: what it rejects with is not told.
+   * anyway: a rejection is ignored.
    */
   readonly pictures?: (signal: AbortSignal) => Promise<ItemPictures | null>
   /** What can be played of it: `sealift/video` makes it. */
@@ -127,11 +127,11 @@ export interface SendOptions extends LeaseOptions, TransferOptions {
   readonly onPublished?: (published: Published) => void
   /**
    * Leaves out what the server refuses for its size (`too_large`) or for the quota (`quota_exceeded`), instead of
-   * failing as a whole: `refused` of the answer names it. Only when nothing else is left does it fail. Default false.
-   * Of no effect with `publishFirst`: receivers have been promised every item by then.
+   * failing as a whole: `refused` of the result names it. The send fails only when every item is refused. Default
+   * false. Of no effect with `publishFirst`, which announces every item before it is sent.
    */
   readonly leaveOutRefused?: boolean
-  /** Whether `sendFiles` tells when files were last changed. Sealed. Default true. */
+  /** Whether `sendFiles` sends the modification times of files, sealed. Default true. */
   readonly times?: boolean
   /** Pads every item so that its size says little; costs at most 5%. Default true. */
   readonly padding?: boolean
@@ -142,11 +142,11 @@ export interface RefusedItem {
   /** Position in the list that was given. */
   readonly index: number
   readonly name: string
-  /** Its `context` tells the limit: `limit`, `value`, `remaining`. */
+  /** Its `context` names the limit: `limit`, `value`, `remaining`. */
   readonly error: SealiftError
 }
 
-/** What the sender keeps. Both `link` and `ownerSecret` are secrets: whoever has them may read, or delete. */
+/** What the sender stores. Both `link` and `ownerSecret` are secrets: the first allows reading, the second deleting. */
 export interface Published {
   /** For the receivers; its fragment is the key. */
   readonly link: string
@@ -157,11 +157,11 @@ export interface Published {
   readonly expiresAt: string
 }
 
-/** What a forward is. Of an item whose downloads are counted it is never more than is left of it. */
+/** What `forward` returns. An item whose downloads are counted is forwarded with what is left of its count. */
 export interface Forwarded extends Published {
   /**
-   * True when downloads of an item are counted: those that begin by the new link are taken from the same count, and the
-   * new link gives nothing of that item once its sender ends it.
+   * True when downloads of an item are counted: downloads by the new link are taken from the same count, and the item
+   * ends with the media of its sender.
    */
   readonly endsWithSource: boolean
   /** How often every item can still be downloaded by the new link; `null`: not counted. */
@@ -172,11 +172,11 @@ export interface Forwarded extends Published {
 
 /** How `download` fetches. */
 export interface DownloadOptions extends TransferOptions {
-  /** Goes on with an earlier download of this item into the same sink. */
+  /** Resumes an earlier download of this item into the same sink. */
   readonly resume?: DownloadResume
   /**
-   * Room for a film that is still being sent: with it, its bytes are fetched as they come, else when all are sent. Used
-   * where the sink is written at offsets, for items that are delivered as the file their film was made of.
+   * Storage for a film that is still being sent: with it, the film's bytes are fetched while they are sent, else when
+   * all are sent. Used for sinks that are written at offsets, and items that are delivered as their original file.
    */
   readonly keep?: KeepPlace
 }

@@ -1,7 +1,7 @@
-import type { FilmDescription, TrackMedia } from '../film-readers.ts'
+import type { FilmDescription, TrackMedia } from '../manifest/film-readers.ts'
 import type { Source } from './source-and-sink.ts'
 
-/** How far a track has come. */
+/** How much of a track has been sent. */
 export interface TrackProgress {
   /** What opens it, to be put into the description as it is; `null` while its upload has not begun. */
   readonly media: TrackMedia | null
@@ -31,7 +31,7 @@ export interface OutgoingFilm {
   readonly original?: OutgoingOriginal
 }
 
-/** Makes the film of an item when its turn comes. */
+/** Makes the film of an item when its send begins. */
 export interface FilmMaker {
   /**
    * @returns the film; what has none, or `null`, is sent as the plain file it is
@@ -43,7 +43,7 @@ export interface FilmMaker {
 /** An item that is sent as the plain file it is. */
 export interface PlainFile {
   readonly film: null
-  /** Tells receivers why: `note` of the manifest's item. */
+  /** Why, for receivers: `note` of the manifest's item. */
   readonly note: string
 }
 
@@ -52,7 +52,7 @@ export interface BegunFilm {
   readonly film: OutgoingFilm
   /** The item's own bytes instead of those of its source: the same ones in another layout. */
   readonly own?: MadeBytes
-  /** Tells receivers how the film differs from its file: `note` of the manifest's item. */
+  /** How the film differs from its file, for receivers: `note` of the manifest's item. */
   readonly note?: string
   /** Whether an error says that this is no film after all: then the item is sent as the plain file it is. */
   readonly isUnfit?: (error: unknown) => boolean
@@ -62,11 +62,11 @@ export interface BegunFilm {
 
 /** Bytes that were made of a file and of nothing else. */
 export interface MadeBytes {
-  /** Its chunks become the sender's, who gives their memory back when they are sealed. */
+  /** The sender frees the memory of its chunks when they are sealed. */
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   /**
-   * Names the way they are made, with its version: the same way must make the same bytes of the same file each time,
-   * for an interrupted send goes on with them under the same key. At most 64 of `a-z 0-9 . -`.
+   * Names the method that makes them, with its version. The same method must make the same bytes of the same file each
+   * time, because an interrupted send resumes with them under the same key. At most 64 of `a-z 0-9 . -`.
    */
   readonly way: string
 }

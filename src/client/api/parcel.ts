@@ -1,13 +1,13 @@
 import type { CallOptions, DownloadOptions, RetryEvent, TransferOptions } from './options.ts'
-import type { FilmDescription, FilmTrack, TrackMedia } from '../film-readers.ts'
-import type { Preview } from '../manifest.ts'
+import type { FilmDescription, FilmTrack, TrackMedia } from '../manifest/film-readers.ts'
+import type { Preview } from '../manifest/manifest.ts'
 import type { PlainRange, RandomSource, Sink } from './source-and-sink.ts'
 
 /** One item of a parcel, as its sender describes it. Nothing of it can be trusted: `name` least of all. */
 export interface ParcelItem {
   /** Position in the parcel; the same in every version. */
   readonly index: number
-  /** Names these bytes, wherever they are: 32 hexadecimal digits. Another one once the item is sent anew. */
+  /** Identifies these bytes: 32 hexadecimal digits. It changes when the item is sent again. */
   readonly id: string
   /** Untrusted: may hold `..`, slashes and control characters. `assignPaths` of `sealift/node` makes paths of it. */
   readonly name: string
@@ -16,7 +16,7 @@ export interface ParcelItem {
   readonly bytes: number | null
   /** `sending`: can be downloaded already; the download follows the upload. */
   readonly state: 'sending' | 'complete'
-  /** When its file was last changed, as the sender says: RFC 3339, UTC. `null`: not told. */
+  /** When its file was last changed, as the sender says: RFC 3339, UTC. `null`: not given. */
   readonly modifiedAt: string | null
   readonly preview: Preview | null
   readonly hasThumbnail: boolean
@@ -79,8 +79,8 @@ export interface Parcel {
   stream(item: ParcelItem, options?: StreamOptions): ReadableStream<Uint8Array<ArrayBuffer>>
 
   /**
-   * Whether these bytes are the item's, all of them, without downloading it: they are sealed again and compared with the
-   * hash in the manifest. Fetches 40 bytes, which is a download like any other to one that is counted.
+   * Whether these bytes are the item's, all of them, without downloading it: they are sealed again and compared with
+   * the hash in the manifest. Fetches 40 bytes, which counts as a download where downloads are counted.
    * @returns false also for an item that is still being sent
    */
   matches(
@@ -104,28 +104,29 @@ export interface Parcel {
   /**
    * The next version, as soon as there is one.
    * @returns `null` when there was none within `waitSeconds` (default 30, at most 60)
-   * @throws `gone`, `not_found` when the parcel has ended; `sender_gone` when its sender has shown no life for too long
+   * @throws `gone`, `not_found` when the parcel has ended; `sender_gone` when its sender has published nothing for too
+   *   long
    */
   next(options?: CallOptions & { readonly waitSeconds?: number }): Promise<Parcel | null>
 }
 
-/** What a player wants to know of a read while it lasts. */
+/** What a player learns of a read while it runs. */
 export interface FilmReadOptions extends CallOptions {
   /**
-   * Told of plaintext as it comes over the network, chunk by chunk; of what was at hand it is told nothing. Whole chunks:
-   * somewhat more than the range. It must not throw.
+   * Called with the plaintext bytes that arrive over the network, chunk by chunk, and not for cached chunks. Chunks are
+   * complete, so the sum exceeds the range. It must not throw.
    */
   readonly onFetched?: (bytes: number) => void
   /**
-   * Given the bytes of the range from front to back, as soon as they are there and authenticated, once each; all of them
-   * before the read resolves. They are views of what it resolves to. It must not throw.
+   * Called with the bytes of the range from front to back, once each, as soon as they are authenticated; with all of
+   * them before the read resolves. They are views of what it resolves to. It must not throw.
    */
   readonly onBytes?: (bytes: Uint8Array<ArrayBuffer>) => void
-  /** Told of every pause before a repeat. It must not throw. */
+  /** Called for every pause before a retry. It must not throw. */
   readonly onRetry?: (event: RetryEvent) => void
 }
 
-/** What can be played of an item, as one version of its parcel tells it. `Parcel.next` tells of more segments. */
+/** What can be played of an item, as of one version of its parcel. `Parcel.next` returns more segments. */
 export interface Film {
   readonly item: ParcelItem
   readonly description: FilmDescription
@@ -138,7 +139,7 @@ export interface Film {
    * @throws damaged_media, gone, sender_gone, network, aborted; too_large
    */
   read(track: Pick<FilmTrack, 'media'>, range: PlainRange, options?: FilmReadOptions): Promise<Uint8Array<ArrayBuffer>>
-  /** A small media of the film, whole, such as subtitles. At most 8 MiB. @throws as `read` */
+  /** A complete small media item of the film, such as subtitles. At most 8 MiB. @throws as `read` */
   readWhole(media: TrackMedia, options?: FilmReadOptions): Promise<Uint8Array<ArrayBuffer>>
 }
 

@@ -1,8 +1,7 @@
 /**
- * Who goes when. Tiny items wait for answers, not for the wire: many of them at once take hardly any of it. Big ones
- * keep the wire busy meanwhile. Each kind has its lane, so that neither waits behind the other, and when one lane is
- * through, the others get its places. So the first pictures come at once, and the line is full from the beginning.
- * Large items move in parts, in a lane of their own.
+ * The order in which items are transferred. Tiny items wait for responses and use little bandwidth; big items use the
+ * bandwidth meanwhile. Each size has a lane, so that none waits behind another, and the slots of a finished lane go to
+ * the others. Large items are transferred in parts, in their own lane.
  */
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
@@ -13,7 +12,7 @@ const MIDDLING_BYTES = 1024 * 1024
 export type Lane = SmallLane | 'large'
 type SmallLane = keyof typeof SHARES
 
-/** How the places for items of one request are divided while every lane has some. */
+/** How the slots for items of one request are divided while every lane has items. */
 const SHARES = { tiny: 2, middling: 1, big: 1 }
 const SMALL_LANES = ['tiny', 'middling', 'big'] as const
 
@@ -36,7 +35,7 @@ export class ItemLanes {
     this.#limits = { tiny: pLimit(small), middling: pLimit(small), big: pLimit(small) }
   }
 
-  /** Says which jobs will come, so that every lane has its places from the first one on. */
+  /** Announces jobs, so that every lane has its slots when the first job runs. */
   announce(lanes: Iterable<Lane>): void {
     for (const lane of lanes) if (lane !== 'large') this.#waiting[lane] += 1
     this.#divide()
@@ -62,7 +61,7 @@ export class ItemLanes {
   }
 }
 
-/** @param bytes `null` while nobody knows; @param largeFromBytes what does not fit into one request */
+/** @param bytes `null` while unknown; @param largeFromBytes the first size that does not fit into one request */
 export function laneOf(bytes: number | null, largeFromBytes: number): Lane {
   if (bytes === null || bytes >= largeFromBytes) return 'large'
   if (bytes <= TINY_BYTES) return 'tiny'

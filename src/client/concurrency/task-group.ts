@@ -1,8 +1,8 @@
 import { abortReason, asError } from './abort.ts'
 
 /**
- * Tasks that stand or fall together: the first one that fails stops the others through `signal`. `join` resolves or
- * rejects (with that first error) only when all have ended, so that nothing runs on behind the caller's back.
+ * Tasks of which the first failure aborts the others through `signal`. `join` resolves, or rejects with that first
+ * error, when all of them have ended.
  */
 export class TaskGroup {
   /** Aborts when a task failed or when the caller's signal does. */

@@ -8,18 +8,18 @@ import { endDirect } from '../wire/direct.ts'
 import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
 
-/** As many addresses as a server gives at once. */
+/** Most presigned URLs of one response. */
 const MOST_PARTS = 64
 const FIRST_PARTS = 2
-/** Taken for the size of a part until the server has told it. */
+/** Assumed part size until the server has sent it. */
 const USUAL_PART_BYTES = 8 * 1024 * 1024
-/** The answer waits as long as the bytes take at the client's byte rate: who waits so long asks for less. */
+/** The server delays the response by the time that the bytes take at the client's byte rate: slow means fewer parts. */
 const QUICK_MS = 500
 const SLOW_MS = 2000
-/** No address is used in its last moments: the store goes by its own clock. */
+/** URLs are not used this long before they expire, since the store has its own clock. */
 const MARGIN_MS = 3000
 
-/** What one asking brought; holds a slot at the server until it is ended, or its addresses expire. */
+/** One response; it holds a slot at the server until it is ended or its URLs expire. */
 interface Given {
   readonly read: DirectRead
   /** By the clock of this client. */
@@ -41,7 +41,7 @@ export interface MediaUrlsOptions {
   readonly server: Server
   readonly clock: MonotonicClock
   readonly sealedBytes: number
-  /** One attempt: asks for the addresses of the parts that hold a range. */
+  /** One request for the URLs of the parts that hold a range. */
   readonly ask: (start: number, end: number, signal: AbortSignal) => Promise<DirectRead>
 }
 
@@ -59,12 +59,12 @@ export class MediaUrls {
     this.#options = options
   }
 
-  /** As the server has told it. */
+  /** `null` until the first response. */
   get partBytes(): number | null {
     return this.#partBytes
   }
 
-  /** The address of the part that holds byte `at`. @throws what the server refuses; damaged_media */
+  /** The URL of the part that holds byte `at`. @throws the server's refusal; damaged_media */
   async of(at: number, signal: AbortSignal): Promise<HeldMediaUrl> {
     const known = this.#find(at)
     if (known) return known
@@ -76,12 +76,12 @@ export class MediaUrls {
     })
   }
 
-  /** The store does not take them any more. */
+  /** The store refuses these URLs. */
   forget({ given }: HeldMediaUrl): void {
     this.#end(given)
   }
 
-  /** A piece has arrived. With the last one, the slot of these addresses is given back. */
+  /** A piece has arrived. The last piece of these URLs releases their slot. */
   done({ part, start, end }: PartPiece, { given }: HeldMediaUrl): void {
     const left = (given.left.get(part) ?? 0) - (end - start)
     if (left > 0) given.left.set(part, left)
@@ -107,7 +107,7 @@ export class MediaUrls {
 
   async #ask(at: number, signal: AbortSignal): Promise<HeldMediaUrl | null> {
     const { clock, sealedBytes, ask } = this.#options
-    // Those that nobody uses would hold the slot that is asked for, where there are few.
+    // Unused URLs hold slots, of which this request needs one.
     for (const given of this.#given) if (given.users === 0) this.#end(given)
     const askedAt = clock.now()
     const end = Math.min(sealedBytes, at + this.#parts * (this.#partBytes ?? USUAL_PART_BYTES))
@@ -148,7 +148,7 @@ function lend(given: Given, { url, headers }: PresignedUrl): HeldMediaUrl {
   }
 }
 
-/** By this client's clock, which may be wrong: then the store's refusal tells. */
+/** By this client's clock; if it is wrong, the store refuses the URL. */
 function usableMs({ expiresAt }: DirectRead): number {
   const lifetimeMs = Date.parse(expiresAt) - Date.now()
   return lifetimeMs > 0 ? lifetimeMs - Math.min(MARGIN_MS, lifetimeMs / 5) : Infinity

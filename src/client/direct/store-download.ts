@@ -5,29 +5,29 @@ import { askReadAddresses, type AskAddresses } from '../wire/direct.ts'
 import type { Server } from '../wire/http.ts'
 import { MediaUrls, piecesOf } from './media-urls.ts'
 import type { HeldMediaUrl, MediaUrlsOptions, PartPiece } from './media-urls.ts'
-import type { StoreConnection, StoreTrouble } from '../transport/store-connection.ts'
+import type { StoreConnection, StoreFailure } from '../transport/store-connection.ts'
 
 /** A part that failed so often at the store is fetched through the server. */
 const FAILURES_PER_PART = 2
-/** New addresses for one piece, where each is refused. */
+/** New presigned URLs for one piece, when the store refuses them. */
 const REFUSALS = 2
 
 export interface StoreDownloadOptions extends MediaUrlsOptions {
   readonly store: StoreConnection
 }
 
-/** A complete media, read from the store behind the server. */
+/** Reads a complete media item from the store behind the server. */
 export class StoreDownload {
   readonly #store: StoreConnection
   readonly #sealedBytes: number
-  readonly #addresses: MediaUrls
+  readonly #urls: MediaUrls
   readonly #failures = new Map<number, number>()
   #off = false
 
   constructor(options: StoreDownloadOptions) {
     this.#store = options.store
     this.#sealedBytes = options.sealedBytes
-    this.#addresses = new MediaUrls(options)
+    this.#urls = new MediaUrls(options)
   }
 
   /**
@@ -35,7 +35,7 @@ export class StoreDownload {
    * @throws `network` when the store failed where it has worked before: worth another try; what the server refuses
    */
   async read(start: number, end: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | null> {
-    const partBytes = this.#addresses.partBytes ?? (await this.#firstPartBytes(start, signal))
+    const partBytes = this.#urls.partBytes ?? (await this.#firstPartBytes(start, signal))
     if (partBytes === null) return null
     const [first, ...rest] = piecesOf({ start, end }, partBytes)
     const opened = first && (await this.#open(first, signal))
@@ -44,33 +44,33 @@ export class StoreDownload {
 
   /** Call it when nothing is being read any more. */
   async close(): Promise<void> {
-    await this.#addresses.close()
+    await this.#urls.close()
   }
 
   async #firstPartBytes(at: number, signal: AbortSignal): Promise<number | null> {
-    const address = await this.#address(at, signal)
-    address?.release()
-    return address?.partBytes ?? null
+    const url = await this.#url(at, signal)
+    url?.release()
+    return url?.partBytes ?? null
   }
 
   async *#body(first: OpenPiece, rest: readonly PartPiece[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
     yield* this.#bytesOf(first, signal)
     for (const piece of rest) {
       const opened = await this.#open(piece, signal)
-      // The next attempt begins there, and goes through the server.
+      // The next attempt starts at this piece, through the server.
       if (!opened) throw storeFailed()
       yield* this.#bytesOf(opened, signal)
     }
   }
 
   /** Exactly the bytes of the piece, whatever the store sends behind them. */
-  async *#bytesOf({ piece, address, response }: OpenPiece, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#bytesOf({ piece, url, response }: OpenPiece, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     let left = piece.end - piece.start
     try {
       for await (const bytes of response.body) {
         left -= bytes.byteLength
-        // Told first: whoever has the last bytes does not come again.
-        if (left <= 0) this.#arrived(piece, address)
+        // Before the last bytes are yielded, since the reader may stop after them.
+        if (left <= 0) this.#arrived(piece, url)
         yield left < 0 ? bytes.subarray(0, left) : bytes
         if (left < 0) return
       }
@@ -79,34 +79,34 @@ export class StoreDownload {
       if (!signal.aborted) this.#failed(piece)
       throw error
     } finally {
-      address.release()
+      url.release()
     }
   }
 
-  #arrived(piece: PartPiece, address: HeldMediaUrl): void {
+  #arrived(piece: PartPiece, url: HeldMediaUrl): void {
     this.#store.worked()
-    this.#addresses.done(piece, address)
+    this.#urls.done(piece, url)
   }
 
   async #open(piece: PartPiece, signal: AbortSignal): Promise<OpenPiece | null> {
     if ((this.#failures.get(piece.part) ?? 0) >= FAILURES_PER_PART) return null
     for (let refusals = 0; refusals <= REFUSALS; refusals += 1) {
-      const address = await this.#address(piece.at, signal)
-      if (!address) return null
-      const answer = await this.#get(piece, address, signal)
-      if (answer === 'absent') return null
-      if (answer === 'failed' || answer === 'taken') return this.#failed(piece)
-      if (answer !== 'refused') return { piece, address, response: answer }
-      this.#addresses.forget(address)
+      const url = await this.#url(piece.at, signal)
+      if (!url) return null
+      const response = await this.#get(piece, url, signal)
+      if (response === 'absent') return null
+      if (response === 'failed' || response === 'taken') return this.#failed(piece)
+      if (response !== 'refused') return { piece, url, response }
+      this.#urls.forget(url)
     }
     return this.#failed(piece)
   }
 
-  /** `null`: the server gives none, or the store is better left alone. */
-  async #address(at: number, signal: AbortSignal): Promise<HeldMediaUrl | null> {
+  /** `null`: the server has no presigned URLs, or the store is not to be tried. */
+  async #url(at: number, signal: AbortSignal): Promise<HeldMediaUrl | null> {
     if (this.#off || !this.#store.isOpen) return null
     try {
-      return await this.#addresses.of(at, signal)
+      return await this.#urls.of(at, signal)
     } catch (error) {
       if (!isSealiftError(error, 'not_direct', 'upload_in_progress')) throw error
       this.#off = true
@@ -114,26 +114,26 @@ export class StoreDownload {
     }
   }
 
-  /** With an answer to read, the address stays in use. */
-  async #get(piece: PartPiece, address: HeldMediaUrl, signal: AbortSignal): ReturnType<StoreConnection['request']> {
-    let answer: TransportResponse | StoreTrouble = 'failed'
+  /** The URL stays in use while there is a response to read. */
+  async #get(piece: PartPiece, url: HeldMediaUrl, signal: AbortSignal): ReturnType<StoreConnection['request']> {
+    let response: TransportResponse | StoreFailure = 'failed'
     try {
       const headers = { range: `bytes=${piece.start}-${piece.end - 1}` }
-      answer = await this.#store.request({ method: 'GET', address, headers, signal })
-      if (typeof answer === 'string' || this.#isWhatWasAsked(answer, piece, address)) return answer
-      await answer.discard()
-      return (answer = 'failed')
+      response = await this.#store.request({ method: 'GET', presigned: url, headers, signal })
+      if (typeof response === 'string' || this.#isRequestedRange(response, piece, url)) return response
+      await response.discard()
+      return (response = 'failed')
     } finally {
-      if (typeof answer === 'string') address.release()
+      if (typeof response === 'string') url.release()
     }
   }
 
-  /** A store behind something that knows no ranges sends the whole part. */
-  #isWhatWasAsked(response: TransportResponse, piece: PartPiece, { partBytes }: HeldMediaUrl): boolean {
+  /** A proxy before the store that ignores ranges sends the complete part. */
+  #isRequestedRange(response: TransportResponse, piece: PartPiece, { partBytes }: HeldMediaUrl): boolean {
     const partSize = Math.min(partBytes, this.#sealedBytes - piece.part * partBytes)
     if (response.status === 200) return piece.start === 0 && piece.end === partSize
     const range = response.status === 206 ? parseContentRange(response.header('content-range') ?? '') : null
-    // A page that the store does not admit to this header is told the bytes all the same.
+    // In browsers, CORS may hide this header although the bytes are right.
     if (!range) return response.status === 206 && response.header('content-range') === null
     return range.start === piece.start && range.end === piece.end - 1 && (range.size ?? partSize) === partSize
   }
@@ -168,7 +168,7 @@ export function readDirectly({ mediaId, headers, onAnswer, ...options }: DirectR
 
 interface OpenPiece {
   readonly piece: PartPiece
-  readonly address: HeldMediaUrl
+  readonly url: HeldMediaUrl
   readonly response: TransportResponse
 }
 

@@ -6,7 +6,7 @@ import type { Server } from '../wire/http.ts'
 import type { DirectAddress } from '../../protocol/response-readers.ts'
 import type { StoreConnection } from '../transport/store-connection.ts'
 
-/** Tries at the store for one part; after that it goes through the server. */
+/** Attempts at the store for one part; then it goes through the server. */
 const TRIES = 3
 
 export interface PartForStore {
@@ -18,7 +18,7 @@ export interface PartForStore {
 /** `sent`; `had`: the server had it, with these bytes; `refused`: it has to go through the server. */
 export type DirectOutcome = 'sent' | 'had' | 'refused'
 
-/** Puts one part into the store, past the server. @throws what the server refuses; the abort */
+/** Uploads one part directly to the store. @throws the server's refusal; the abort */
 export async function sendPartDirectly(
   server: Server,
   store: StoreConnection,
@@ -43,8 +43,8 @@ class StoreUpload {
   readonly #store: StoreConnection
   readonly #given: PartForStore
   readonly #sent: SentBytes
-  #address: DirectAddress | null = null
-  /** The store has taken it; it does not count yet. */
+  #presigned: DirectAddress | null = null
+  /** The store has the part; the server has not confirmed it. */
   #stored = false
   #slot: string | null = null
   #tries = 0
@@ -61,10 +61,10 @@ class StoreUpload {
     this.storeFailed = false
     if (!this.#stored) {
       if (!this.#store.isOpen || this.#tries === TRIES) return 'refused'
-      this.#address ??= await askPartAddress(this.#server, part, signal)
-      if (this.#address === null) return 'had'
-      this.#slot = this.#address.transferId
-      if (!(await this.#put(this.#address, signal))) return this.#again()
+      this.#presigned ??= await askPartAddress(this.#server, part, signal)
+      if (this.#presigned === null) return 'had'
+      this.#slot = this.#presigned.transferId
+      if (!(await this.#put(this.#presigned, signal))) return this.#again()
     }
     this.#stored = await confirmPart(this.#server, part, signal)
     if (!this.#stored) return this.#again()
@@ -73,24 +73,24 @@ class StoreUpload {
     return 'sent'
   }
 
-  async #put(address: DirectAddress, signal: AbortSignal): Promise<boolean> {
+  async #put(presigned: DirectAddress, signal: AbortSignal): Promise<boolean> {
     this.#tries += 1
     const onSent = (bytes: number): void => this.#sent.add(bytes)
-    const answer = await this.#store.request({ method: 'PUT', address, body: this.#given.sealed, onSent, signal })
-    if (answer === 'refused') this.#address = null
-    // What is there counts if it is this very part; else an address replaces nothing, and the server has to.
-    if (answer === 'taken') this.#tries = TRIES
-    else if (typeof answer === 'string') return false
-    else await answer.discard()
+    const response = await this.#store.request({ method: 'PUT', presigned, body: this.#given.sealed, onSent, signal })
+    if (response === 'refused') this.#presigned = null
+    // The stored object counts if it is this part. A presigned URL replaces nothing, so else the server has to.
+    if (response === 'taken') this.#tries = TRIES
+    else if (typeof response === 'string') return false
+    else await response.discard()
     this.#stored = true
     return true
   }
 
-  /** Another try is worth it with a new address, or at a store that has worked before. */
+  /** Retries with a new URL, or at a store that has worked before. */
   #again(): DirectOutcome {
     this.#sent.takeBack()
-    const expired = this.#address === null
-    // An address that came too late says nothing of the store.
+    const expired = this.#presigned === null
+    // An expired URL does not mean that the store has failed.
     if (!expired || this.#tries === TRIES) this.#store.failed()
     if (!expired && !this.#store.hasWorked) return 'refused'
     this.storeFailed = true

@@ -1,13 +1,13 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { isSealingError } from '../../sealing/index.ts'
 
-/** One message for everything that is not what it should be: which check failed is nobody's business. */
+/** The same message for every failed check, which must not be revealed. */
 export function damagedMedia(): SealiftError {
-  return new SealiftError('damaged_media', 'This item was altered on its way, or is not what its sender described')
+  return new SealiftError('damaged_media', 'This item was altered in transit, or is not what its sender described')
 }
 
 /**
- * What a failure means to whoever receives an item.
+ * What a failure means for the receiver of an item.
  * @param sending whether the item was still being sent
  */
 export function receiveError(error: unknown, sending: boolean): unknown {

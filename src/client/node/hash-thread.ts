@@ -1,12 +1,12 @@
-/** Hashes on a thread of its own, while the main one seals and sends: half of the work of sending is SHA-256. */
+/** Hashes on its own thread while the main thread seals and sends: half of the work of sending is SHA-256. */
 import { Worker } from 'node:worker_threads'
 
 import type { Bytes } from '../../sealing/index.ts'
 import type { PartHash, PartHashing } from '../send/part-hashing.ts'
 
-type Waiting = PromiseWithResolvers<HashAnswer['digest']>
+type Waiting = PromiseWithResolvers<HashResult['digest']>
 
-/** Starts with the first hash; keeps a process alive only while somebody waits for it. */
+/** Starts with the first hash, and keeps the process alive only while a result is awaited. */
 export class HashThread implements PartHashing, AsyncDisposable {
   readonly #otherwise: PartHashing
   #thread: Promise<Thread | null> | null = null
@@ -70,10 +70,10 @@ class Thread {
   constructor(worker: Worker) {
     this.#worker = worker
     this.ready = this.#wait(READY.id)
-    worker.on('message', ({ id, digest }: HashAnswer) => {
+    worker.on('message', ({ id, digest }: HashResult) => {
       this.#waiting.get(id)?.resolve(digest)
       this.#waiting.delete(id)
-      // Whoever waits for the end keeps the process alive until then.
+      // `end` keeps the process alive until the thread has ended.
       if (this.#waiting.size === 0 && !this.#isEnding) worker.unref()
     })
     worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
@@ -121,7 +121,7 @@ class Thread {
 
 /** What goes between a client and its hashing thread. Messages are worked on in the order they are sent. */
 export interface HashCall {
-  /** Numbers the answers. */
+  /** Numbers the results. */
   readonly id: number
   /** Which SHA-256 goes on; `md5`: the MD5 of this part alone is asked for. */
   readonly hash: number | 'md5'
@@ -129,10 +129,10 @@ export interface HashCall {
   readonly part: Uint8Array | null
 }
 
-export interface HashAnswer {
+export interface HashResult {
   readonly id: number
   readonly digest: Uint8Array<ArrayBuffer> | null
 }
 
 /** The first message of a thread that came up. */
-export const READY: HashAnswer = { id: 0, digest: null }
+export const READY: HashResult = { id: 0, digest: null }

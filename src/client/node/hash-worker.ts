@@ -2,14 +2,14 @@
 import { createHash, type Hash } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 
-import { type HashAnswer, type HashCall, READY } from './hash-thread.ts'
+import { type HashResult, type HashCall, READY } from './hash-thread.ts'
 
 const hashes = new Map<number, Hash>()
 
-parentPort?.on('message', ({ id, hash, part }: HashCall) => answer({ id, digest: work(hash, part) }))
-answer(READY)
+parentPort?.on('message', ({ id, hash, part }: HashCall) => post({ id, digest: work(hash, part) }))
+post(READY)
 
-function work(number: HashCall['hash'], part: Uint8Array | null): HashAnswer['digest'] {
+function work(number: HashCall['hash'], part: Uint8Array | null): HashResult['digest'] {
   if (number === 'md5') return part && new Uint8Array(createHash('md5').update(part).digest())
   const hash = hashes.get(number) ?? createHash('sha256')
   hashes.set(number, hash)
@@ -19,7 +19,7 @@ function work(number: HashCall['hash'], part: Uint8Array | null): HashAnswer['di
   return new Uint8Array(hash.digest())
 }
 
-function answer(message: HashAnswer): void {
+function post(message: HashResult): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
   parentPort?.postMessage(message)
 }

@@ -43,29 +43,29 @@ const STAT_AT_ONCE = 32
 /** As `SealiftOptions`, and where journals are kept. */
 export interface NodeSealiftOptions extends SealiftOptions {
   /**
-   * Where journals of unfinished sends and the owner secrets of sent parcels are kept, readable by this user alone.
-   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is kept, no send resumes. The token of
-   * a server on this machine is read from the default in any case.
+   * Where journals of unfinished sends and the owner secrets of sent parcels are stored, readable by this user alone.
+   * Default `$XDG_STATE_HOME/sealift`, else `~/.local/state/sealift`. `false`: nothing is stored, no send resumes. The
+   * token of a server on this machine is read from the default in any case.
    */
   readonly stateDirectory?: string | false
   /**
-   * Told that the state directory cannot be used. What is sent is sent all the same, but cannot be resumed, and its owner
-   * secret is only in what the call gives back. `context.path` says where.
+   * Called, once, when the state directory is not usable. Transfers go on, but cannot be resumed, and an owner secret is
+   * only in the result of the call. `context.path` is the path.
    */
   readonly onStateFailure?: (error: SealiftError) => void
 }
 
-/** What `sendFiles` gives back. */
+/** What `sendFiles` returns. */
 export interface SentFiles extends Sent {
-  /** True when an earlier, unfinished send of the same files was gone on with. */
+  /** True when an earlier, unfinished send of the same files was resumed. */
   readonly resumed: boolean
 }
 
 /** How `delete` of Node deletes. */
 export interface DeleteOptions extends CallOptions {
   /**
-   * The server that the parcel was sent to. Needed only for owner secrets that earlier versions kept without it: with it
-   * they are used, if the link is of that server.
+   * The server that the parcel was sent to. Needed only for owner secrets that earlier versions stored without their
+   * server: they are used if the link is of that server.
    */
   readonly server?: string
 }
@@ -77,7 +77,7 @@ export class NodeSealift extends Sealift {
   readonly #owned: OwnedParcels | null
   readonly #thread: HashThread | null
   readonly #onStateFailure: (error: SealiftError) => void
-  #toldStateFailure = false
+  #hasReportedStateFailure = false
   /** One for each server, so that its file is read once. */
   readonly #local = new Map<string, LocalCredential | null>()
 
@@ -96,7 +96,7 @@ export class NodeSealift extends Sealift {
     this.#owned = this.#stateDirectory === false ? null : new OwnedParcels(this.#stateDirectory)
   }
 
-  /** Without a token that was given: what a server on this machine left for the user that runs it, which is this one. */
+  /** Without a given token: the token that a server on this machine left for this user. */
   protected override credentialOf(server: string): Credential {
     if (this.tokenFor(server) !== null) return super.credentialOf(server)
     const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)
@@ -109,19 +109,19 @@ export class NodeSealift extends Sealift {
     await this.#thread?.[Symbol.asyncDispose]()
   }
 
-  /** As `Sealift.send`; keeps the owner secret, so that `delete` finds it. */
+  /** As `Sealift.send`; stores the owner secret, so that `delete` finds it. */
   override async send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
     return this.#remembered(await super.send(items, options))
   }
 
   /**
-   * Sends files (and streams), as `send` does; a file without a `type` has that of its content. When it was interrupted - by a crash, `kill -9` or an abort - calling it
-   * again with the same files goes on where it stopped: parts that the server has are not sent again. A file that
-   * changed in the meantime is sent anew. Streams cannot be gone on with, nor can anything after a restart of the
-   * machine, except whole files that were sent.
+   * Sends files (and streams), as `send` does; a file without a `type` has that of its content. When it was interrupted
+   * by a crash, `kill -9` or an abort, calling it again with the same files resumes it: parts that the server has are
+   * not sent again. A file that has changed since is sent again. Streams are not resumed, and after a restart of the
+   * machine only files that were sent completely are.
    *
-   * Unlike `send`, a failure leaves what was sent on the server, for going on, until the server drops it; but not one that
-   * would come again, such as a quota: then what was sent is deleted.
+   * Unlike `send`, a failure leaves what was sent on the server, to be resumed, until the server drops it. A failure that
+   * would repeat, such as a quota, deletes it.
    * @throws as `send`; `local_file`
    */
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {
@@ -148,8 +148,8 @@ export class NodeSealift extends Sealift {
   }
 
   /**
-   * Receives all items into a folder, under safe names. One that fails leaves the others alone: look at `items`.
-   * When it was interrupted, calling it again with the same folder goes on: what is there is not fetched again.
+   * Receives all items into a folder, under safe names. A failed item does not stop the others: look at `items`.
+   * When it was interrupted, calling it again with the same folder resumes it: stored bytes are not fetched again.
    * @throws as `open`; `aborted`; `local_file` when the folder cannot be used
    */
   async receive(link: string, options: ReceiveOptions): Promise<Received> {
@@ -157,7 +157,7 @@ export class NodeSealift extends Sealift {
     const stateDirectory = this.#stateDirectory
     try {
       const parcel = await this.open(link, { ...(signal && { signal }) })
-      return await receiveFiles(parcel, { link, stateDirectory }, options)
+      return await receiveFiles(parcel, { link, stateDirectory, onStateFailure: this.#stateFailed }, options)
     } catch (error) {
       if (stateDirectory !== false && isSealiftError(error, 'gone')) {
         await forgetReceive(stateDirectory, directory, link).catch(() => undefined)
@@ -167,9 +167,9 @@ export class NodeSealift extends Sealift {
   }
 
   /**
-   * As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here by itself. A secret goes
-   * to the server it belongs to and to no other, whatever the link says.
-   * @throws `forbidden` also when only a secret of another server, or of one that is not known, is kept for this id
+   * As `Sealift.delete`; finds the owner secret of parcels that were sent or forwarded from here. A secret is only sent
+   * to the server it belongs to, whatever the link says.
+   * @throws `forbidden` also when the only stored secret of this id is of another or an unknown server
    */
   override async delete(link: string, ownerSecret?: string, options: DeleteOptions = {}): Promise<boolean> {
     const { server, parcelId } = parseLink(link)
@@ -186,7 +186,7 @@ export class NodeSealift extends Sealift {
     }
   }
 
-  /** As `Sealift.forward`; keeps the owner secret, so that `delete` finds it. */
+  /** As `Sealift.forward`; stores the owner secret, so that `delete` finds it. */
   override async forward(link: string, options: ForwardOptions = {}): Promise<Forwarded> {
     return this.#remembered(await super.forward(link, options))
   }
@@ -217,21 +217,21 @@ export class NodeSealift extends Sealift {
     }
   }
 
-  /** What is published can be read: a secret that cannot be kept must not hide its link. */
+  /** The parcel is published: failing to store its secret must not hide its link. */
   async #remembered<T extends Published>(published: T): Promise<T> {
     await this.#owned?.remember(published).catch(this.#stateFailed)
     return published
   }
 
-  /** One message for one directory. */
+  /** Reports one failure for one directory. */
   readonly #stateFailed = (error: unknown): null => {
     if (!isSealiftError(error, 'local_file')) throw error
-    if (!this.#toldStateFailure) this.#onStateFailure(error)
-    this.#toldStateFailure = true
+    if (!this.#hasReportedStateFailure) this.#onStateFailure(error)
+    this.#hasReportedStateFailure = true
     return null
   }
 
-  /** `null` when nothing is to be kept, nothing could be gone on with, or another process sends the same. */
+  /** `null` when nothing is stored or could be resumed, or when another process sends the same files. */
   async #openJournal(prepared: readonly Prepared[], options: SendOptions): Promise<FileSendJournal | null> {
     if (this.#stateDirectory === false || this.#server === undefined) return null
     if (prepared.every(({ file }) => file === null)) return null
@@ -248,7 +248,7 @@ export function createSealift(options: NodeSealiftOptions = {}): NodeSealift {
   return new NodeSealift(options)
 }
 
-/** What is sent, and the file it is of, if it can be gone on with. */
+/** An item, and its file if the send of it can be resumed. */
 interface Prepared {
   readonly item: SendItem
   readonly file: FileSource | null
@@ -267,7 +267,7 @@ async function prepareItem(item: FileItem | SendItem, times: boolean): Promise<P
   if (!('path' in item)) return { item, file: null }
   const { path, listed, film, pictures, ...described } = await withType(item)
   const file = await fileSource(path, listed)
-  // What can only be read once, to its end, goes as the bytes it is.
+  // A file that can be read only once, to its end, is sent as a stream.
   if (!file.sizeIsTrue) return { item: { ...described, source: fileStream(file) }, file: null }
   const modifiedAt = times ? timeOf(file) : null
   const told = modifiedAt === null ? {} : { modifiedAt }

@@ -14,8 +14,8 @@ export interface RunListReaderOptions {
 type Expects = 'version' | 'bytes' | 'length' | 'offset' | 'sha256'
 
 /**
- * Reads a list as it comes, in pieces of any size. Whoever made it may have written anything: a run is told of only
- * when it lies within the file and, if it is copied, within what it is copied from. Holds nothing but counters.
+ * Reads a list as it arrives, in pieces of any size. The list is untrusted: a run is reported only when it lies within
+ * the file and, if it is copied, within what it is copied from. Memory is constant.
  */
 export class RunListReader {
   readonly #options: RunListReaderOptions

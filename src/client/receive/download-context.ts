@@ -2,8 +2,8 @@ import type { LimitFunction } from 'p-limit'
 
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { originalOf } from '../manifest.ts'
-import type { MadeItem, ManifestItem, SealedMedia } from '../manifest.ts'
+import { originalOf } from '../manifest/manifest.ts'
+import type { ItemWithOriginal, ManifestItem, SealedMedia } from '../manifest/manifest.ts'
 import type { DownloadResume } from '../api/source-and-sink.ts'
 import type { Server } from '../wire/http.ts'
 import type { ParcelFeed } from './parcel-feed.ts'
@@ -34,7 +34,7 @@ export function isReadable(item: ManifestItem): item is ReadableItem {
 }
 
 /** Whether everything that the original file is rebuilt from has been sent. */
-export function hasOriginal(item: ManifestItem): item is MadeItem {
+export function hasOriginal(item: ManifestItem): item is ItemWithOriginal {
   return originalOf(item) !== null
 }
 

@@ -1,7 +1,7 @@
 import type { PlainRange, KeepPlace, RandomSink, Sink } from '../api/source-and-sink.ts'
 import { unlessAborted } from '../concurrency/abort.ts'
-import { isBeingSent } from '../manifest.ts'
-import type { CompleteItem, MadeItem, ManifestItem } from '../manifest.ts'
+import { isBeingSent } from '../manifest/manifest.ts'
+import type { CompleteItem, ItemWithOriginal, ManifestItem } from '../manifest/manifest.ts'
 import { receiveError } from '../manifest/media-errors.ts'
 import { followPlain } from './follow-media.ts'
 import { grantOf, MediaSource } from './media-source.ts'
@@ -81,7 +81,7 @@ async function downloadReadable(
 
 function originalIntoStream(
   context: DownloadContext,
-  download: ItemDownload & { readonly item: MadeItem; readonly sink: WritableStream<Uint8Array> },
+  download: ItemDownload & { readonly item: ItemWithOriginal; readonly sink: WritableStream<Uint8Array> },
   signal: AbortSignal,
 ): Promise<number> {
   const { suite, parallel } = context
@@ -139,7 +139,7 @@ async function* readPlain(
 
 async function* readOriginal(
   context: DownloadContext,
-  download: RangeRead & { readonly item: MadeItem },
+  download: RangeRead & { readonly item: ItemWithOriginal },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { suite } = context

@@ -8,7 +8,7 @@ import { damagedMedia } from '../manifest/media-errors.ts'
 import type { Attempt } from '../wire/retrier.ts'
 import type { MediaSource } from './media-source.ts'
 
-/** What the manifest says of a media whose length is known. */
+/** What the manifest says of a media item whose length is known. */
 export interface SealedMediaInfo {
   readonly bytes: number
   readonly key: string
@@ -30,10 +30,10 @@ export interface ChunkRun {
   readonly last: number
 }
 
-/** Takes authentic plaintext without padding; `at` is where it stands. It may keep the bytes. */
+/** Takes authentic plaintext without padding, which is at `at` of the media item. It may keep the bytes. */
 export type TakePlain = (bytes: Uint8Array<ArrayBuffer>, at: number) => Promise<void> | void
 
-/** Opens runs of chunks of one media, as many runs at once as the caller likes. */
+/** Reads and opens runs of chunks of one media item; any number of runs at once. */
 export class MediaReader {
   readonly chunkBytes: number
   readonly chunks: number
@@ -60,8 +60,8 @@ export class MediaReader {
   }
 
   /**
-   * Fetches, authenticates and hands over the chunks of a run, in order. A broken connection is gone on with from the
-   * last chunk that was handed over.
+   * Fetches and authenticates the chunks of a run, and passes them to `take` in order. After a broken connection it
+   * resumes behind the last chunk that was taken.
    */
   async read(
     run: ChunkRun,
@@ -73,7 +73,7 @@ export class MediaReader {
       await this.opener(signal)
       return this.#readRun(run, take, signal, onRetry)
     }
-    // This run brings the header along; the others wait for it, and so for the grant of the first answer.
+    // This run includes the header. Other runs wait for it, and so for the grant of the first response.
     const header = Promise.withResolvers<Opener>()
     this.#header = header
     this.#opener = header.promise
@@ -114,7 +114,7 @@ export class MediaReader {
       try {
         return await this.#opener
       } catch (error) {
-        // Whoever was reading the header has been stopped, which is not what this caller wishes.
+        // The caller that was reading the header was aborted, and this one was not.
         if (!isSealiftError(error, 'aborted') || signal.aborted) throw error
       }
     }

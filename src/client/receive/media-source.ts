@@ -7,7 +7,7 @@ import { notUnderstood } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 
-/** A media that is still being sent may be silent for as long as its sender needs for a part. */
+/** A followed download may be silent for as long as the sender needs for a part. */
 const SENDING_STALL_MS = 180_000
 
 export interface MediaSourceOptions {
@@ -32,12 +32,12 @@ export interface MediaRange {
   readonly totalBytes: number | null
 }
 
-/** What of a download that is gone on with tells the server that it is no new one. */
+/** The grant by which the server recognizes a resumed download. */
 export function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOptions, 'grant' | 'onGrant'> {
   return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
-/** One media on the server: its ranges, all within one counted download. Close it when nothing is read any more. */
+/** Reads ranges of one media item on the server, all within one counted download. Close it when nothing is read any more. */
 export class MediaSource {
   readonly server: Server
   readonly sending: boolean
@@ -60,7 +60,7 @@ export class MediaSource {
 
   /**
    * One attempt at sealed bytes `start` to `end`; fewer may come while the length is not known.
-   * The first request of a media must have been answered before others are made: its answer names the download.
+   * The first request of a media item must be complete before others are sent: its response holds the grant.
    */
   async read(start: number, end: number, signal: AbortSignal): Promise<MediaRange> {
     this.#direct ??= this.#directMedia()
@@ -117,7 +117,7 @@ export class MediaSource {
   }
 
   #checked(response: TransportResponse, start: number, end: number): MediaRange {
-    const range = answeredRange(response)
+    const range = rangeOfResponse(response)
     if (!range || range.start !== start) throw notUnderstood()
     const expected = this.#options.sealedBytes
     if (expected !== null && range.totalBytes !== null && range.totalBytes !== expected) throw damagedMedia()
@@ -129,7 +129,7 @@ export class MediaSource {
   }
 }
 
-/** No more than was asked for: what comes is held before it can be authenticated. */
+/** No more than requested, because the bytes are held in memory before they can be authenticated. */
 async function* firstBytes(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
   let left = bytes
   for await (const piece of body) {
@@ -139,9 +139,9 @@ async function* firstBytes(body: AsyncIterable<Uint8Array>, bytes: number): Asyn
   }
 }
 
-type AnsweredRange = Omit<MediaRange, 'body'>
+type ResponseRange = Omit<MediaRange, 'body'>
 
-function answeredRange(response: TransportResponse): AnsweredRange | null {
+function rangeOfResponse(response: TransportResponse): ResponseRange | null {
   const length = Number(response.header('content-length') ?? Number.NaN)
   if (response.status === 200)
     return Number.isSafeInteger(length) ? { start: 0, end: length, totalBytes: length } : null

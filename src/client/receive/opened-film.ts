@@ -1,14 +1,14 @@
+import type { BoundedMap } from '../../common/bounded-map.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 import { chunkOfPlain } from '../../sealing/index.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { NO_SIGNAL } from '../concurrency/abort.ts'
-import type { FilmDescription, FilmTrack, TrackMedia } from '../film-readers.ts'
-import { trackMediaOf } from '../manifest.ts'
-import type { ManifestItem } from '../manifest.ts'
+import type { FilmDescription, FilmTrack, TrackMedia } from '../manifest/film-readers.ts'
+import { trackMediaOf } from '../manifest/manifest.ts'
+import type { ManifestItem } from '../manifest/manifest.ts'
 import type { PlainRange } from '../api/source-and-sink.ts'
 import type { Film, FilmReadOptions, ParcelItem } from '../api/parcel.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
-import type { ChunkCache } from './chunk-cache.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
 import type { DownloadContext } from './download-context.ts'
 import { MediaSource } from './media-source.ts'
@@ -19,13 +19,14 @@ import type { ChunkRun, SealedMediaInfo } from './media-reader.ts'
 const MIN_RUN_BYTES = 2 * 1024 * 1024
 const MAX_READ_BYTES = 256 * 1024 * 1024
 const MAX_WHOLE_BYTES = 8 * 1024 * 1024
-/** Stands for the length of a media that is still being sent: beyond whatever is read of it. */
+/** Used as the length of a media item that is still being sent: more than is ever read of it. */
 const ENDLESS_CHUNKS = 2 ** 32
 
 /** What the readers of all films of a client share. */
 export interface FilmReading {
   readonly context: DownloadContext
-  readonly chunks: ChunkCache
+  /** The opened chunks that were read last, by media item and chunk. */
+  readonly chunks: BoundedMap<string, Uint8Array<ArrayBuffer>>
   /** By the media's id, one for each state: what is sent is opened otherwise than what is complete. */
   readonly media: Map<string, MediaReader>
 }
@@ -126,7 +127,7 @@ async function readInto(
   const last = chunkOfPlain(range.end - 1, item.chunkBytes)
   const missing: number[] = []
   for (let chunk = first; chunk <= last; chunk += 1) {
-    const cached = chunks.get(key, chunk)
+    const cached = chunks.touch(`${key}/${chunk}`)
     if (cached) {
       copy(read, cached, item.plainStart(chunk))
       front?.came(chunk)
@@ -143,8 +144,8 @@ async function readInto(
             onFetched?.(bytes.byteLength)
             const chunk = chunkOfPlain(at, item.chunkBytes)
             front?.came(chunk)
-            // The neighbours of what is read next: segments share the chunks at their borders.
-            if (chunk === first || chunk === last) chunks.set(key, chunk, bytes)
+            // Segments share the chunks at their borders.
+            if (chunk === first || chunk === last) chunks.set(`${key}/${chunk}`, bytes)
           },
           inner,
           onRetry,
@@ -155,7 +156,7 @@ async function readInto(
   await group.join()
 }
 
-/** Gives away what lies before the first chunk that has not come. */
+/** Reports the bytes before the first chunk that has not arrived. */
 class Front {
   readonly #read: TrackRead
   readonly #give: (bytes: Uint8Array<ArrayBuffer>) => void

@@ -9,9 +9,9 @@ import { streamOf } from '../bytes/stream-of.ts'
 import { abortReason, asError, NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
-import { filmDescriptionReader } from '../film-readers.ts'
-import { isBeingSent, isSent } from '../manifest.ts'
-import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import { filmDescriptionReader } from '../manifest/film-readers.ts'
+import { isBeingSent, isSent } from '../manifest/manifest.ts'
+import type { ManifestItem, SealedMedia } from '../manifest/manifest.ts'
 import { receiveError } from '../manifest/media-errors.ts'
 import { ProgressMeter } from '../progress.ts'
 import { merged, RUN_BYTES } from './chunk-runs.ts'
@@ -164,11 +164,11 @@ export class OpenedParcel implements Parcel {
     let opened: OpenedSink | null = null
     try {
       throwIfAborted(run.signal)
-      const answer = await target.open(item)
-      if (answer === null) run.meter.leaveOut(item.index)
-      if (answer === 'have') run.meter.finish(item.index, item.bytes ?? 0)
-      if (answer === null || answer === 'have') return answer && { item, ok: true, bytes: item.bytes }
-      opened = answer
+      const sink = await target.open(item)
+      if (sink === null) run.meter.leaveOut(item.index)
+      if (sink === 'have') run.meter.finish(item.index, item.bytes ?? 0)
+      if (sink === null || sink === 'have') return sink && { item, ok: true, bytes: item.bytes }
+      opened = sink
       const bytes = await this.#download(item, opened, run)
       await opened.settle?.(null)
       return { item, ok: true, bytes }

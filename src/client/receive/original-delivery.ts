@@ -46,7 +46,7 @@ async function downloadPiece(
 ): Promise<void> {
   const bytes = await file.read(piece, moved, signal)
   await sink.write(bytes, piece.start)
-  // Who is told that the file is whole need not be told that its only piece is.
+  // The end of the download reports the only piece of a small file.
   if (piece.end - piece.start < file.bytes) await resume?.onFinished(piece)
 }
 
@@ -70,8 +70,8 @@ export interface OriginalRead {
 }
 
 /**
- * A range of a file, in order, while the next pieces are being fetched. The whole of it is hashed on its way: who has
- * come to its end has the file that its sender hashed.
+ * A range of a file, in order, while the next pieces are being fetched. A complete file is hashed meanwhile, and its
+ * end is reached only with the hash of its sender.
  */
 export async function* orderedOriginal(
   { file, range, pieceBytes, parallel, suite }: OriginalRead,

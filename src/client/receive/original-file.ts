@@ -1,7 +1,7 @@
 import { chunkOfPlain } from '../../sealing/index.ts'
 import type { IncrementalHash } from '../../sealing/index.ts'
 import type { DownloadResume, PlainRange } from '../api/source-and-sink.ts'
-import type { MadeItem, SealedMedia } from '../manifest.ts'
+import type { ItemWithOriginal, SealedMedia } from '../manifest/manifest.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 import { RunIndex } from '../original/run-index.ts'
 import { RunListReader } from '../original/run-list-reader.ts'
@@ -23,7 +23,7 @@ export type OwnChunks = Pick<ChunkStore, 'take'>
 export interface OriginalParts {
   /** Length of the file. */
   readonly bytes: number
-  /** What runs are copied from; nobody is told of bytes that move from here to here. */
+  /** What runs are copied from; with `isHere`, copied bytes do not count as progress. */
   readonly own: { readonly item: MediaReader; readonly chunks: OwnChunks; readonly isHere?: boolean }
   readonly list: { readonly item: MediaReader; readonly chunks: ChunkStore }
 }
@@ -134,7 +134,7 @@ class Gathering {
 }
 
 export interface OriginalOptions extends Pick<ItemDownload, 'resume'>, Pick<ChunkStoreOptions, 'keptBytes'> {
-  readonly item: MadeItem
+  readonly item: ItemWithOriginal
   readonly own?: OwnMedia
 }
 

@@ -1,9 +1,9 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
-import { isBeingSent } from '../manifest.ts'
-import type { Manifest, ManifestItem } from '../manifest.ts'
-import { openManifest } from '../manifest-codec.ts'
+import { isBeingSent } from '../manifest/manifest.ts'
+import type { Manifest, ManifestItem } from '../manifest/manifest.ts'
+import { openManifest } from '../manifest/manifest-codec.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
 import type { Server } from '../wire/http.ts'
 import { readParcel } from '../wire/parcels.ts'
@@ -12,13 +12,13 @@ import { readParcel } from '../wire/parcels.ts'
 const MAX_WAIT_SECONDS = 60
 const WAIT_SECONDS = 30
 const LOOK_EVERY_MS = 3000
-/** Polls that may come at once, and how soon another one may follow: a server can answer each of them immediately. */
+/** Polls at once, and the pause before another one, since a server can respond to each of them immediately. */
 const POLLS_AT_ONCE = 8
 const POLL_EVERY_MS = 250
-/** A sender that publishes nothing new for so long is taken for gone, unless it said how often it does. */
+/** A sender that publishes nothing for this long is considered gone, unless its manifest names an interval. */
 const SENDER_TIMEOUT_MS = 10 * 60_000
-/** What it said is missed so often: a phone may be without a network for a minute. */
-const MISSED = 6
+/** Missed announcements tolerated: a phone may be offline for a minute. */
+const MISSED_ANNOUNCEMENTS = 6
 
 export interface ParcelAddress {
   readonly server: Server
@@ -39,7 +39,7 @@ export interface ParcelFeedOptions extends ParcelAddress {
 /** The versions of one parcel, as they come. */
 export class ParcelFeed {
   readonly #options: ParcelFeedOptions
-  /** One long poll serves all who wait. */
+  /** One long poll serves all waiting callers. */
   readonly #polling = new Semaphore(1)
   #latest: ParcelVersion | null = null
   #direct = false
@@ -55,7 +55,7 @@ export class ParcelFeed {
     return this.#options.parcelId
   }
 
-  /** Whether media may be fetched from the store behind the server, as the last answer said. */
+  /** Whether media items may be fetched from the store behind the server, as of the last response. */
   get direct(): boolean {
     return this.#direct
   }
@@ -94,8 +94,8 @@ export class ParcelFeed {
   }
 
   /**
-   * As `waitForItem`, but looks only now and then: for those who have something else to do meanwhile. While a film is
-   * sent, versions come twice a second, and each one is the whole manifest.
+   * As `waitForItem`, but reads a version only every three seconds. While a film is being sent, there are two versions
+   * a second, and each is the complete manifest.
    * @throws sender_gone
    */
   async lookForItem<T extends ManifestItem>(
@@ -122,7 +122,7 @@ export class ParcelFeed {
 
   get #senderTimeoutMs(): number {
     const everySeconds = this.#latest?.manifest.everySeconds
-    return everySeconds === undefined ? SENDER_TIMEOUT_MS : everySeconds * 1000 * MISSED
+    return everySeconds === undefined ? SENDER_TIMEOUT_MS : everySeconds * 1000 * MISSED_ANNOUNCEMENTS
   }
 
   #isSenderGone(): boolean {
@@ -132,15 +132,15 @@ export class ParcelFeed {
 
   async #read(ask: { after?: number; waitSeconds?: number }, signal: AbortSignal): Promise<ParcelVersion | null> {
     const { server, parcelId, suite, key } = this.#options
-    const answer = await readParcel(server, { parcelId, ...ask }, signal)
-    if (!answer) return null
-    this.#direct = answer.direct
-    // Versions only grow: an older one is an answer that was overtaken, or a server that turns back time.
-    if (this.#latest && answer.version < this.#latest.version) return null
-    if (ask.after !== undefined && answer.version <= ask.after) return null
-    const manifest = await openManifest(answer.sealed, { suite, key })
-    if (this.#latest?.version !== answer.version) this.#newsAt = this.#options.clock.now()
-    this.#latest = { version: answer.version, manifest }
+    const response = await readParcel(server, { parcelId, ...ask }, signal)
+    if (!response) return null
+    this.#direct = response.direct
+    // Versions only grow: an older one is a late response, or a server that was restored from a backup.
+    if (this.#latest && response.version < this.#latest.version) return null
+    if (ask.after !== undefined && response.version <= ask.after) return null
+    const manifest = await openManifest(response.sealed, { suite, key })
+    if (this.#latest?.version !== response.version) this.#newsAt = this.#options.clock.now()
+    this.#latest = { version: response.version, manifest }
     return this.#latest
   }
 }

@@ -5,14 +5,14 @@ import { TaskGroup } from '../concurrency/task-group.ts'
 import { missingRuns, plainOfRun, RUN_BYTES } from './chunk-runs.ts'
 import type { ChunkRun, MediaReader } from './media-reader.ts'
 
-/** Writes of one run that may be on their way at once. */
+/** Writes in flight of one run. */
 const WRITES_AHEAD = 4
 
 export interface RandomDownload {
   readonly item: MediaReader
   readonly sink: RandomSink
   readonly resume: Pick<DownloadResume, 'finished' | 'onFinished'> | undefined
-  /** Shared by all large downloads of a client. What fits into one request is limited by whoever asks for many. */
+  /** Shared by all large downloads of a client. Items of one request are limited by `ItemLanes`. */
   readonly ranges: LimitFunction
   /** Ranges of this item at once. */
   readonly parallel: number
@@ -54,9 +54,9 @@ async function downloadRun(download: RandomDownload, run: ChunkRun, signal: Abor
       signal,
     )
   } finally {
-    // What a cut left behind counts too, once the sink has it.
+    // Bytes that arrived before the connection broke count too, when the sink has them.
     await writes.all()
-    // Who is told that the item is whole need not be told that its only run is.
+    // The end of the download reports the only run of a small item.
     if (end > start && end - start < item.bytes) await resume?.onFinished({ start, end })
   }
 }

@@ -6,7 +6,7 @@ import { isSealiftError } from '../../protocol/errors.ts'
 import { plainLength } from '../../sealing/index.ts'
 import { isStore } from '../api/source-and-sink.ts'
 import type { DownloadResume, KeepPlace, KeptBytes, RandomSink } from '../api/source-and-sink.ts'
-import type { MadeItem, ManifestItem } from '../manifest.ts'
+import type { ItemWithOriginal, ManifestItem } from '../manifest/manifest.ts'
 import type { DownloadContext, ItemDownload, ReadableItem } from './download-context.ts'
 import { itemId, isEnded, hasOriginal, isOther } from './download-context.ts'
 import { StoredFilm, storeGrowing } from './stored-film.ts'
@@ -67,7 +67,7 @@ export async function waitUntilComplete(
   { feed }: DownloadContext,
   { item, index }: { readonly item: ReadableItem; readonly index: number },
   signal: AbortSignal,
-): Promise<MadeItem | null> {
+): Promise<ItemWithOriginal | null> {
   const wanted = (now: ManifestItem): now is ManifestItem => hasOriginal(now) || isOther(now, item)
   const now = hasOriginal(item) ? item : await feed.waitForItem(index, wanted, signal)
   return hasOriginal(now) && !isOther(now, item) ? now : null
@@ -123,7 +123,7 @@ async function follow(
 
 function deliver(
   context: DownloadContext,
-  download: RebuildDownload & { readonly item: MadeItem; readonly own?: OwnMedia },
+  download: RebuildDownload & { readonly item: ItemWithOriginal; readonly own?: OwnMedia },
   signal: AbortSignal,
 ): Promise<number> {
   const { sink, resume, moved } = download
@@ -138,7 +138,7 @@ function deliver(
 /** Fetches what is not stored yet, then rebuilds the file from the stored bytes. */
 function deliverStored(
   context: DownloadContext,
-  download: Storing & { readonly item: MadeItem },
+  download: Storing & { readonly item: ItemWithOriginal },
   signal: AbortSignal,
 ): Promise<number> {
   const { suite, ranges, parallel } = context

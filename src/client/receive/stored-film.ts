@@ -1,6 +1,6 @@
 import { HEADER_BYTES, plainLength, TAG_BYTES } from '../../sealing/index.ts'
 import type { DownloadResume, KeptBytes, PlainRange } from '../api/source-and-sink.ts'
-import type { MadeItem } from '../manifest.ts'
+import type { ItemWithOriginal } from '../manifest/manifest.ts'
 import type { TakeChunk } from './chunk-store.ts'
 import { damagedMedia } from '../manifest/media-errors.ts'
 import { followChunks } from './follow-media.ts'
@@ -65,7 +65,7 @@ export class StoredFilm {
   }
 
   /** @throws damaged_media unless all padding bytes are zero */
-  async checkPadding({ bytes, sealedBytes, chunkBytes }: MadeItem, signal: AbortSignal): Promise<void> {
+  async checkPadding({ bytes, sealedBytes, chunkBytes }: ItemWithOriginal, signal: AbortSignal): Promise<void> {
     const padded = plainLength(sealedBytes, chunkBytes)
     for (let at = bytes; at < padded; at += READ_BYTES) {
       const read = await this.#stored.store.read(at, Math.min(padded, at + READ_BYTES), signal)

@@ -10,7 +10,7 @@ import {
 import type { Bytes, CryptoSuite, Sealer } from '../../sealing/index.ts'
 import type { RandomSource } from '../api/source-and-sink.ts'
 import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
-import type { CompleteItem, ManifestItem } from '../manifest.ts'
+import type { CompleteItem, ManifestItem } from '../manifest/manifest.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
 import { readHeader } from './follow-media.ts'
 import { hasOriginal } from './download-context.ts'

@@ -1,19 +1,19 @@
 import pLimit from 'p-limit'
 
-/** Two keep a slow line busy: one travels while the answer for the other is on its way. */
+/** Two keep a slow connection busy: one is sent while the response to the other is in flight. */
 const FIRST_IN_FLIGHT = 2
 const MOST_IN_FLIGHT = 64
-/** A line on which a part arrives sooner than this has room for one more. */
+/** A connection on which a part takes less than this has bandwidth for one more. */
 const QUICK_MS = 400
 
 /**
- * How many parts of a media that is being watched travel at once. All that travel share the line, so each one more
- * delays the one that receivers wait for; yet on a fast line with a long delay, few of them would leave it idle.
+ * Limits the parts in flight of a media item that receivers watch while it is sent. Parts in flight share the bandwidth,
+ * so each one delays the part that receivers wait for; yet too few leave a fast connection with a long delay idle.
  */
 export class AdaptiveConcurrency {
   readonly #limit = pLimit(FIRST_IN_FLIGHT)
 
-  /** Waits for its turn, then does `work`, which sends one part. */
+  /** Waits for a slot, then runs `work`, which sends one part. */
   send<T>(work: () => Promise<T>): Promise<T> {
     return this.#limit(async () => {
       const beganMs = performance.now()

@@ -1,6 +1,6 @@
-import type { FilmDescription } from '../film-readers.ts'
-import { trackMediaOf } from '../manifest.ts'
-import type { ManifestItem, SealedMedia } from '../manifest.ts'
+import type { FilmDescription } from '../manifest/film-readers.ts'
+import { trackMediaOf } from '../manifest/manifest.ts'
+import type { ManifestItem, SealedMedia } from '../manifest/manifest.ts'
 import type { OutgoingFilm, TrackProgress } from '../api/outgoing-film.ts'
 import type { Begun } from './outgoing-media.ts'
 
@@ -31,7 +31,7 @@ export class FilmProgress {
     this.#ownBytes = readableBytes
   }
 
-  /** What the manifest says of it now, beside an item that it says is so. */
+  /** The fields that the film adds to `item` in the manifest now. */
   describe(item: ManifestItem): FilmFields {
     const readableBytes = item.state === 'complete' ? item.bytes : this.#ownBytes
     const video = this.#film.describe({ media: trackMediaOf(item), readableBytes }, this.#tracks)
@@ -39,7 +39,7 @@ export class FilmProgress {
     return { ...(video && { video }), ...(original && { original }) }
   }
 
-  /** Told of from the first version on, so that nobody takes the item's own bytes for what they will get. */
+  /** In the manifest from the first version on, so that receivers do not take the item's own bytes for the file. */
   #original(): FilmFields['original'] {
     const { original } = this.#film
     const runs = original && this.#tracks[original.runs]?.media
@@ -52,7 +52,7 @@ export class FilmProgress {
   }
 }
 
-/** The fields of an item in the manifest that tell of its film. */
+/** The fields of an item in the manifest that describe its film. */
 export interface FilmFields {
   readonly video?: FilmDescription
   readonly original?: { readonly bytes: number; readonly runs?: SealedMedia }

@@ -3,7 +3,7 @@ import type { CryptoSuite, Sealer } from '../../sealing/index.ts'
 import { toBase64, toBase64Url } from '../bytes/base64url.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import type { DirectOutcome } from '../direct/store-upload.ts'
-import type { SealedMedia } from '../manifest.ts'
+import type { SealedMedia } from '../manifest/manifest.ts'
 import type { Server } from '../wire/http.ts'
 import { putPart } from '../wire/uploads.ts'
 import type { PartRequest } from '../wire/uploads.ts'
@@ -26,23 +26,23 @@ export interface LargeSendOptions {
 }
 
 /**
- * Reads and seals part after part, for the hash over all of them, while earlier ones travel in parallel. A part is
- * begun only when there is room for it in memory.
+ * Reads and seals part after part, for the hash over all of them, while earlier parts are in flight. A part is begun
+ * only when there is a buffer for it.
  */
 export class LargeSend {
   readonly #options: LargeSendOptions
   readonly #parts: PartSealer
   readonly #whole: Promise<PartHash>
   readonly #readable = new ReadablePrefix()
-  /** Where receivers watch: what they wait for first is to arrive first. */
-  readonly #flight: AdaptiveConcurrency | null
+  /** For a watched media item, whose parts should arrive in order. */
+  readonly #concurrency: AdaptiveConcurrency | null
   #sealedBytes = 0
   #dataBytes = 0
 
   constructor(options: LargeSendOptions) {
     this.#options = options
     this.#parts = new PartSealer(options.sealer, options.upload.partBytes)
-    this.#flight = options.media.partBytes === undefined ? null : new AdaptiveConcurrency()
+    this.#concurrency = options.media.isWatched ? new AdaptiveConcurrency() : null
     this.#whole = options.context.hashing.start()
     this.#whole.catch(() => undefined)
   }
@@ -74,7 +74,6 @@ export class LargeSend {
     }
   }
 
-  /** Its buffer is free when it has arrived and is hashed. */
   async #deliver(part: SealedPart, signal: AbortSignal): Promise<void> {
     try {
       await Promise.all([this.#put(part, signal), part.hashed])
@@ -98,7 +97,7 @@ export class LargeSend {
     const { context, media, upload, direct } = this.#options
     const outgoing = { uploadId: upload.uploadId, index, sealed, onSent: media.moved }
     const deliver = (): Promise<boolean> => deliverPart({ ...context, direct }, outgoing, signal)
-    const had = await (this.#flight ? this.#flight.send(deliver) : deliver())
+    const had = await (this.#concurrency ? this.#concurrency.send(deliver) : deliver())
     if (had) media.found(dataBytes)
   }
 
@@ -109,13 +108,13 @@ export class LargeSend {
   }
 
   /**
-   * A part whose answer an earlier process did not live to see is sent again even when the server has it: the server
-   * compares it, and nobody else can.
+   * A part whose response an earlier process did not receive is sent again even when the server has it, because only the
+   * server can compare it.
    */
   async #refused(part: SealedPart, error: unknown): Promise<void> {
     if (!this.#options.durable(part.index)) throw error
     if (isSealiftError(error, 'part_conflict')) return this.#begunWithOtherBytes(error)
-    // The earlier process completed the upload, and did not live to see that either.
+    // The earlier process completed the upload, and did not receive that response either.
     if (!isSealiftError(error, 'upload_complete')) throw error
     this.#options.media.found(part.dataBytes)
   }
@@ -130,7 +129,7 @@ export class LargeSend {
 interface SealedPart extends PlainPart {
   readonly index: number
   readonly sealed: Uint8Array<ArrayBuffer>
-  /** Where it is, given back when it is sent. */
+  /** The buffer that holds it, released when it is sent and hashed. */
   readonly buffer: PartBuffer
   /** Resolves when it is part of the hash of the whole. */
   readonly hashed: Promise<void>

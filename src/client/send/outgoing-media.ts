@@ -1,5 +1,5 @@
 import type { CryptoSuite, Role } from '../../sealing/index.ts'
-import type { SealedMedia } from '../manifest.ts'
+import type { SealedMedia } from '../manifest/manifest.ts'
 import type { PartBuffers } from '../bytes/buffers.ts'
 import type { PartHashing } from './part-hashing.ts'
 import type { Semaphore } from '../concurrency/semaphore.ts'
@@ -8,21 +8,21 @@ import type { Making } from '../wire/uploads.ts'
 import type { PlainParts } from './plain-parts.ts'
 import type { ItemJournal } from './send-journal.ts'
 
-/** What all media of one send share. */
+/** What all media items of one send share. */
 export interface SendContext {
   readonly server: Server
   readonly suite: CryptoSuite
   readonly making: Making
-  /** Whether the server is to compare each part with its digest: where nothing else protects it on its way. */
+  /** Whether the server compares each part with its digest: where nothing else protects it in transit. */
   readonly digests: boolean
-  /** Bytes of parts in memory, of large and of small media: neither waits behind the other. */
+  /** Memory of parts of large media items; small ones use `smallBuffers`, so that neither waits for the other. */
   readonly partBuffers: PartBuffers
   /** Hashes what lies in those buffers. */
   readonly hashing: PartHashing
   readonly smallBuffers: Semaphore
 }
 
-/** One media to send: an item's bytes, or a thumbnail. */
+/** One media item to send: an item's bytes, a track, or a thumbnail. */
 export interface OutgoingMedia {
   readonly role: Role
   readonly parts: PlainParts
@@ -36,17 +36,17 @@ export interface OutgoingMedia {
   /** Called when receivers could begin to follow. */
   readonly begun: (media: Begun) => void
   /**
-   * Receivers can read so many plaintext bytes from the first on, while others are still on their way. The last part is
-   * not told of: until the media is complete, its last chunk cannot be told from one in the middle.
+   * Called with the number of plaintext bytes that receivers can read from the first on, while others are in flight. The
+   * last part is not reported, because its last chunk opens only when the media item is complete.
    */
   readonly readable?: (bytes: number) => void
-  /** Size of parts that is wished for; the server may give another. */
-  readonly partBytes?: number
+  /** Whether receivers watch it while it is sent: it goes in small parts, few at once. */
+  readonly isWatched: boolean
   /** Size of chunks, of which the default is a multiple. */
   readonly chunkBytes?: number
 }
 
-/** What is known of a media that is only beginning. */
+/** What is known of a media item whose upload has begun. */
 export type Begun = Pick<SealedMedia, 'media' | 'key' | 'chunkBytes' | 'commit'> & {
   readonly sealedBytes: number | null
 }

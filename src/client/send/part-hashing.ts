@@ -9,12 +9,12 @@ export interface PartHash {
   digest(): Promise<Bytes>
 }
 
-/** Who hashes the parts of large media, and in what memory those must lie. */
+/** Hashes the parts of large media items, and allocates the memory that they must lie in. */
 export interface PartHashing {
   /** Memory for a part. */
   allocate(bytes: number): Bytes
   start(): Promise<PartHash>
-  /** MD5 of one part: what stores compare bytes with. It protects nobody against intent; that is what sealing is for. */
+  /** MD5 of one part, by which stores detect accidental damage; sealing detects intentional changes. */
   md5(part: Bytes): Promise<Uint8Array>
 }
 
@@ -45,8 +45,8 @@ function hashHere(suite: CryptoSuite): PartHash {
 }
 
 /**
- * SHA-256 of bytes that are in memory as a whole. A suite that works at once is asked itself; elsewhere WebCrypto does
- * it, beside the main thread. (In Node, WebCrypto copies the bytes first, which takes half as long as hashing them.)
+ * SHA-256 of bytes in memory, by a synchronous suite itself, else by WebCrypto, off the main thread. (In Node, WebCrypto
+ * copies the bytes first, which takes half as long as hashing them.)
  */
 export async function sha256(suite: CryptoSuite, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   if (suite.parallel === 1) return suite.sha256().update(bytes).digest()
@@ -54,8 +54,8 @@ export async function sha256(suite: CryptoSuite, bytes: Uint8Array<ArrayBuffer>)
 }
 
 /**
- * Tells one sealed part from every other that was sealed in its place: the hash of the tags of its chunks, which vouch
- * for their bytes. A thousandth of the work of hashing the part.
+ * Identifies the bytes of a sealed part by the hash of the tags of its chunks: a thousandth of the work of hashing the
+ * part.
  */
 export function partFingerprint(
   suite: CryptoSuite,

@@ -4,9 +4,9 @@ import type { Bytes, Sealer } from '../../sealing/index.ts'
 import { release } from '../bytes/buffers.ts'
 
 /**
- * Seals plaintext part by part; a part is a whole number of chunks, the first one with the header. A part is sealed
- * where it lies: its plaintext stands so far behind the beginning of the buffer that what is sealed, which is longer,
- * never reaches what is not.
+ * Seals plaintext part by part; a part is a whole number of chunks, the first one with the header. A part is sealed in
+ * place: its plaintext is so far behind the beginning of the buffer that the sealed bytes, which are longer, never
+ * overwrite it.
  */
 export class PartSealer {
   readonly #sealer: Sealer
@@ -34,7 +34,7 @@ export class PartSealer {
   }
 
   /**
-   * Seals the plaintext that stands at `plainOffset`; the answer is the beginning of `buffer`.
+   * Seals the plaintext at `plainOffset`; the result is the beginning of `buffer`.
    * @throws file_changed when other bytes were sealed as this part before
    */
   async seal(index: number, buffer: Bytes, plain: { readonly bytes: number; readonly last: boolean }): Promise<Bytes> {

@@ -35,7 +35,7 @@ export function plainParts(source: Source, padding: boolean): PlainParts {
     : new KnownParts(randomSource(source), padFor(padding))
 }
 
-/** @param stream whose chunks are ours; their memory is given back as soon as it has been copied */
+/** @param stream the memory of its chunks is freed when they have been copied */
 export function madeParts(stream: ReadableStream<Uint8Array<ArrayBuffer>>, padding: boolean): PlainParts {
   return new StreamedParts(stream, padding, release)
 }

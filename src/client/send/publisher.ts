@@ -5,10 +5,9 @@ import { throwIfAborted } from '../concurrency/abort.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import { formatLink } from '../link.ts'
-import { mediaOfItem } from '../item-media.ts'
-import { isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest.ts'
-import type { Manifest, ManifestItem, Preview, SealedMedia } from '../manifest.ts'
-import { openManifest, sealManifest } from '../manifest-codec.ts'
+import { mediaOfItem, isBeingSent, MANIFEST_VERSION, MAX_NOTE_CHARACTERS } from '../manifest/manifest.ts'
+import type { Manifest, ManifestItem, Preview, SealedMedia } from '../manifest/manifest.ts'
+import { openManifest, sealManifest } from '../manifest/manifest-codec.ts'
 import type { Published, SendItem } from '../api/options.ts'
 import type { OutgoingFilm } from '../api/outgoing-film.ts'
 import type { TaskGroup } from '../concurrency/task-group.ts'
@@ -18,13 +17,13 @@ import { FilmProgress } from './film-progress.ts'
 import type { Begun } from './outgoing-media.ts'
 import type { SendJournal } from './send-journal.ts'
 
-/** Versions that only tell of more finished items come no faster than this. */
+/** Least time between versions. */
 const UPDATE_EVERY_MS = 500
-/** Whether there is something new is looked at no more often: a manifest can be long. */
+/** Least time between comparisons with the last version, since a manifest can be long. */
 const LOOK_EVERY_MS = 50
-/** While items are being sent, a version comes at least this often, so that receivers know that the sender is there. */
-const SIGN_OF_LIFE_SECONDS = 15
-/** How often a version may turn out to be overtaken by one that an earlier process had on its way. */
+/** While items are being sent, a version is published at least this often: a heartbeat for receivers. */
+const HEARTBEAT_SECONDS = 15
+/** How often a version may be preceded by one that an earlier process had in flight. */
 const MAX_OVERTAKEN = 5
 
 export interface PublisherOptions {
@@ -44,18 +43,18 @@ export interface TrackPosition {
   readonly track: number
 }
 
-/** Keeps the manifest of one send and puts its versions on the server, one at a time. */
+/** Builds the manifest of one send and publishes its versions, one at a time. */
 export class Publisher {
   readonly #options: PublisherOptions
-  /** By their place in what is sent; `null`: left out. */
+  /** By their position; `null`: left out. */
   readonly #items: (ManifestItem | null)[]
   readonly #films = new Map<number, FilmProgress>()
   readonly #media = new Set<string>()
   #version: number | null = null
   #published: Published | null = null
   #changed = false
-  /** What the last version says; `null`: the next one comes whatever it says. */
-  #told: string | null = null
+  /** The content of the last version; `null`: the next version is published in any case. */
+  #publishedContent: string | null = null
   #updating: Promise<void> = Promise.resolve()
   #updateDue = false
   #updatedAtMs = Number.NEGATIVE_INFINITY
@@ -108,7 +107,7 @@ export class Publisher {
     this.#films.set(index, new FilmProgress(film))
   }
 
-  /** It is a plain file after all. The film's bytes were those of the item: nobody must take them for the file. */
+  /** The item is a plain file: receivers must not take the film's bytes for it. */
   filmDropped(index: number): void {
     this.#films.delete(index)
     const item = this.#items[index]
@@ -122,11 +121,11 @@ export class Publisher {
   }
 
   /**
-   * Names media no more that no version covers yet, so that they can be deleted.
+   * Removes media items that no version covers yet, so that they can be deleted.
    * @returns those of `media` that may be deleted
    */
   async uncover(media: readonly string[]): Promise<readonly string[]> {
-    // A version on its way may name them.
+    // A version in flight may name them.
     for (let updating = null; updating !== this.#updating;) {
       updating = this.#updating
       await updating
@@ -155,14 +154,14 @@ export class Publisher {
     this.#changed = true
   }
 
-  /** It will not be sent. Only before anything is published: the place of an item never changes. */
+  /** The item will not be sent. Only before anything is published, since the position of an item never changes. */
   itemLeftOut(index: number): void {
     const thumbnail = this.#items[index]?.thumbnail?.media
     if (thumbnail !== undefined) this.#media.delete(thumbnail)
     this.#items[index] = null
   }
 
-  /** Puts the parcel where receivers find it, in the state it is in now. */
+  /** Publishes the parcel in its current state. */
   async publish(signal: AbortSignal): Promise<Published> {
     const { journal, server } = this.#options
     if (journal.published && (await this.#resume(journal.published.parcelId, signal))) {
@@ -187,7 +186,7 @@ export class Publisher {
     return this.#announce({ parcelId, expiresAt })
   }
 
-  /** Lets followers know of news: at once, or half a second after the last version, with what came until then. */
+  /** Publishes a version at once, or half a second after the last one. */
   updateSoon(group: TaskGroup): void {
     if (this.#version === null || this.#updateDue) return
     this.#updateDue = true
@@ -198,22 +197,22 @@ export class Publisher {
     })
   }
 
-  /** Publishes a version now and then for as long as something is being sent, though nothing may have changed. */
-  async showLife(signal: AbortSignal): Promise<void> {
+  /** Publishes heartbeats while something is being sent, even without changes. */
+  async sendHeartbeats(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
     const done = AbortSignal.any([signal, this.#hurried.signal])
     while (!done.aborted) {
       const version = this.#version
-      await clock.sleep(SIGN_OF_LIFE_SECONDS * 1000, done).catch(() => undefined)
+      await clock.sleep(HEARTBEAT_SECONDS * 1000, done).catch(() => undefined)
       if (done.aborted || this.#version !== version) continue
       this.#changed = true
-      this.#told = null
+      this.#publishedContent = null
       await this.update(signal)
     }
     throwIfAborted(signal)
   }
 
-  /** Nothing more will change: what `updateSoon` still waits with, it does now. */
+  /** Nothing more will change: a delayed `updateSoon` runs now. */
   hurry(): void {
     this.#hurried.abort()
   }
@@ -226,8 +225,8 @@ export class Publisher {
 
   async #replace(signal: AbortSignal): Promise<void> {
     if (!this.#changed || this.#version === null || !this.#published) return
-    // A version without news would only keep the next one waiting.
-    if (this.#told !== null && this.#manifest().content === this.#told) {
+    // A version without changes would only delay the next one.
+    if (this.#publishedContent !== null && this.#manifest().content === this.#publishedContent) {
       this.#lookedAtMs = this.#options.clock.now()
       return
     }
@@ -237,7 +236,7 @@ export class Publisher {
       try {
         return await this.#replaceOnce(parcelId, this.#version, signal)
       } catch (error) {
-        // Only this send writes this parcel: what came between was on its way when an earlier process ended.
+        // Only this send writes this parcel: a version in between was in flight when an earlier process ended.
         if (!isSealiftError(error, 'version_mismatch') || overtaken === MAX_OVERTAKEN) throw error
         if (!(await this.#resume(parcelId, signal))) throw error
       }
@@ -265,11 +264,11 @@ export class Publisher {
   }
 
   /**
-   * Goes on with the parcel as it stands on the server; false when the server has it no more.
+   * Resumes with the parcel as it is on the server; false when the server does not have it any more.
    *
-   * [Note: what a parcel covers] A parcel never drops a media it covers, not even one that was begun anew since, so
-   * every version must name them all. What a version adds stands in its manifest, and is noted in the journal before
-   * the next one is made: manifest and journal together are all.
+   * [Note: what a parcel covers] A parcel never drops a media item it covers, not even a restarted one, so every version
+   * must name them all. What a version adds is in its manifest, and is written to the journal before the next version
+   * is made: manifest and journal together name all.
    */
   async #resume(parcelId: string, signal: AbortSignal): Promise<boolean> {
     const { server, suite, journal } = this.#options
@@ -283,18 +282,18 @@ export class Publisher {
     for (const media of journal.coveredMedia) this.#media.add(media)
     this.#version = standing.version
     this.#changed = true
-    this.#told = null
+    this.#publishedContent = null
     return true
   }
 
   async #sealed(): Promise<{ sealed: Uint8Array<ArrayBuffer>; media: string[] }> {
     const { suite, journal } = this.#options
     const { manifest, media, content } = this.#manifest()
-    this.#told = content
+    this.#publishedContent = content
     return { sealed: await sealManifest(manifest, { suite, key: journal.parcel.manifestKey }), media }
   }
 
-  /** As it is now, with the media that it names: items may be finished while it is being sealed. */
+  /** The current manifest with the media items that it names: items may be finished while it is being sealed. */
   #manifest(): { readonly manifest: Manifest; readonly media: string[]; readonly content: string } {
     this.#changed = false
     const items = this.#items.flatMap(
@@ -303,7 +302,7 @@ export class Publisher {
     const manifest = {
       v: MANIFEST_VERSION,
       createdAt: this.#options.createdAt.toISOString(),
-      ...(items.some(isBeingSent) && { everySeconds: SIGN_OF_LIFE_SECONDS }),
+      ...(items.some(isBeingSent) && { everySeconds: HEARTBEAT_SECONDS }),
       items,
     } as const
     const media = Array.from(this.#media)

@@ -11,9 +11,7 @@ import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 import type { SealedThing, SendJournal } from './send-journal.ts'
 import { undo } from './undo.ts'
 
-/** What is watched while it is sent goes in small parts: a receiver can read no sooner than a part has arrived. */
-const WATCHED_PART_BYTES = 256 * 1024
-/** Nothing of a chunk can be shown before all of it has come: over 10 Mbit/s, these take a twentieth of a second. */
+/** A chunk is shown only when all of it has arrived: over 10 Mbit/s, this size takes a twentieth of a second. */
 const FILM_CHUNK_BYTES = 64 * 1024
 
 export interface Outgoing {
@@ -30,7 +28,7 @@ export interface ItemSendOptions {
   readonly padding: boolean
   /** Receivers may read it while it is being sent. */
   readonly followable: boolean
-  /** Called when a new version of the manifest would tell something new. */
+  /** Called when a new version of the manifest would differ. */
   readonly changed: () => void
 }
 
@@ -74,7 +72,7 @@ export class ItemSend {
   async #sendFilm({ film, own }: BegunFilm, signal: AbortSignal): Promise<number> {
     const { publisher, context, followable, padding } = this.#options
     publisher.filmBegun(this.#outgoing.index, film)
-    // The streams of a film are made together: all are read at once, and none waits for a buffer that another one holds.
+    // The streams of a film are made together: all are read at once, and none waits for a buffer of another.
     const apart = { ...context, partBuffers: context.partBuffers.apart(film.tracks.length + 1) }
     const group = new TaskGroup(signal)
     for (const [track, source] of film.tracks.entries())
@@ -83,9 +81,9 @@ export class ItemSend {
     group.spawn(async inner => {
       const parts = own ? madeParts(own.bytes, padding) : this.#outgoing.parts
       const thing: SealedThing = own ? `made/${own.way}` : 'item'
-      const partBytes = own && followable ? { partBytes: WATCHED_PART_BYTES } : {}
+      const isWatched = own !== undefined && followable
       const chunkBytes = own ? { chunkBytes: FILM_CHUNK_BYTES } : {}
-      bytes = await this.#sendOwn({ context: apart, parts, thing, ...partBytes, ...chunkBytes }, inner)
+      bytes = await this.#sendOwn({ context: apart, parts, thing, isWatched, ...chunkBytes }, inner)
     })
     await group.join()
     return bytes
@@ -119,7 +117,7 @@ export class ItemSend {
       parts: plainParts(source, padding),
       journal: journal.item(place.index, `track/${track}`),
       followable,
-      ...(followable && { partBytes: WATCHED_PART_BYTES }),
+      isWatched: followable,
       chunkBytes: FILM_CHUNK_BYTES,
       moved: () => undefined,
       found: () => undefined,
@@ -135,7 +133,7 @@ export class ItemSend {
     this.#options.changed()
   }
 
-  /** Takes back what was sent of a film that is not to be. */
+  /** Deletes what was sent of a film that turned out to be a plain file. */
   async #forget({ film, own }: BegunFilm): Promise<void> {
     const { journal, publisher, context } = this.#options
     const { index } = this.#outgoing
@@ -151,7 +149,7 @@ export class ItemSend {
   }
 
   #plain(parts: PlainParts): OwnBytes {
-    return { context: this.#options.context, parts, thing: 'item' }
+    return { context: this.#options.context, parts, thing: 'item', isWatched: false }
   }
 }
 
@@ -165,7 +163,7 @@ interface OwnBytes {
   readonly context: SendContext
   readonly parts: PlainParts
   readonly thing: SealedThing
-  readonly partBytes?: number
+  readonly isWatched: boolean
   readonly chunkBytes?: number
 }
 

@@ -1,15 +1,15 @@
 /**
- * What a send remembers of itself. In memory for a plain send; on disk in Node, so that a later process goes on.
+ * What a send records to be resumed: in memory for a plain send; on disk in Node, for a later process.
  *
  * [Note: one key, one plaintext] AES-GCM gives both plaintexts away when two of them are sealed under the same key and
  * nonce. The key, salt and nonce prefix of an item are therefore written down with what identifies its bytes, and are
- * only ever used again for the same bytes: whoever recalls them proves first that the source has not changed, and
- * draws fresh ones otherwise.
+ * only reused for the same bytes: a process that recalls them first proves that the source has not changed, and draws
+ * fresh ones otherwise.
  */
 import { KEY_BYTES, NONCE_PREFIX_BYTES, SALT_BYTES } from '../../sealing/index.ts'
 import type { CryptoSuite } from '../../sealing/index.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
-import type { SealedMedia } from '../manifest.ts'
+import type { SealedMedia } from '../manifest/manifest.ts'
 
 /** What seals one item, and only its bytes as they were when this was drawn. */
 export interface SealingSecrets {
@@ -36,7 +36,7 @@ export interface ItemJournal {
   readonly finishedParts: ReadonlyMap<number, string>
   /** All of it is stored. */
   readonly stored: SealedMedia | null
-  /** Before an upload is asked for: whoever goes on without having seen the answer asks for the same one. */
+  /** Called before an upload is requested: a process that resumes without the response requests the same upload. */
   beginning(): Promise<void>
   begun(upload: JournaledUpload): Promise<void>
   partFinished(index: number, fingerprint: string): Promise<void>
@@ -62,7 +62,7 @@ export interface SendJournal {
   /** The parcel, when an earlier process has published it. */
   readonly published: { readonly parcelId: string; readonly expiresAt: string } | null
   parcelPublished(parcel: { readonly parcelId: string; readonly expiresAt: string }): Promise<void>
-  /** Every media that a readable version of the parcel named, in whichever process: see [Note: what a parcel covers]. */
+  /** All media items that a readable version of the parcel named, in any process: see [Note: what a parcel covers]. */
   readonly coveredMedia: ReadonlySet<string>
   mediaCovered(media: readonly string[]): Promise<void>
   item(index: number, thing: SealedThing): ItemJournal

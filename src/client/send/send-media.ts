@@ -6,7 +6,7 @@ import type { Sealer } from '../../sealing/index.ts'
 import { throwIfAborted } from '../concurrency/abort.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
 import { sha256 } from './part-hashing.ts'
-import type { SealedMedia } from '../manifest.ts'
+import type { SealedMedia } from '../manifest/manifest.ts'
 import { notUnderstood } from '../wire/http.ts'
 import { beginUpload, completeUpload, readUploadStatus, storeMedia } from '../wire/uploads.ts'
 import { LargeSend } from './large-send.ts'
@@ -14,8 +14,10 @@ import type { OutgoingMedia, SendContext } from './outgoing-media.ts'
 import { PartSealer } from './part-sealer.ts'
 import type { JournaledUpload } from './send-journal.ts'
 
-/** What fits into one request goes in one; also the size of a part for as long as the server has not told its own. */
+/** What fits into one request is sent in one; also the part size until the server has sent its own. */
 export const ONE_REQUEST_BYTES = 8 * 1024 * 1024
+/** Parts of a watched media item are small, since receivers can read a part only when it has arrived. */
+const WATCHED_PART_BYTES = 256 * 1024
 
 /** Seals and sends one media. @throws file_changed; what the server refuses; the abort */
 export async function sendMedia(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<SealedMedia> {
@@ -120,7 +122,7 @@ async function resume(
 async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<OpenUpload> {
   await media.journal.beginning()
   const { uploadId, mediaId, partBytes, transfer } = await ask(context, media, signal).catch(async (error: unknown) => {
-    // Begun on other terms by an earlier process, which did not live to see the answer.
+    // An earlier process began it with other terms, and did not receive the response.
     if (!isSealiftError(error, 'idempotency_conflict')) throw error
     await media.journal.restart()
     return ask(context, media, signal)
@@ -132,8 +134,8 @@ async function begin(context: SendContext, media: OutgoingMedia, signal: AbortSi
 }
 
 function ask(context: SendContext, media: OutgoingMedia, signal: AbortSignal): Promise<UploadBegun> {
-  const { partBytes, journal } = media
-  const { idempotencyKey } = journal.secrets
+  const { idempotencyKey } = media.journal.secrets
+  const partBytes = media.isWatched ? WATCHED_PART_BYTES : undefined
   const sealedBytes = sealedBytesOf(media, chunkBytesOf(media))
   return beginUpload(context.server, { ...context.making, idempotencyKey, sealedBytes, partBytes }, signal)
 }

@@ -4,7 +4,7 @@ import pLimit from 'p-limit'
 
 import { NO_SIGNAL, throwIfAborted } from '../concurrency/abort.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
-import { manifestItemReader, previewReader } from '../manifest-readers.ts'
+import { manifestItemReader, previewReader } from '../manifest/manifest-readers.ts'
 import type { RefusedItem, SendItem, SendOptions, Sent } from '../api/options.ts'
 import { laneOf, ItemLanes } from '../concurrency/item-lanes.ts'
 import type { Lane } from '../concurrency/item-lanes.ts'
@@ -79,7 +79,7 @@ class SendRun {
     const early = options.publishFirst === true
     if (early) await this.#publish(group.signal)
     this.#spawnAll(group, early)
-    if (early && this.#left > 0) group.spawn(inner => this.#publisher.showLife(inner))
+    if (early && this.#left > 0) group.spawn(inner => this.#publisher.sendHeartbeats(inner))
     await group.join()
     this.#assertSomethingSent()
     const published = early ? await this.#finish(signal) : await this.#publish(signal)
@@ -152,6 +152,7 @@ class SendRun {
         parts: plainParts(bytes, true),
         journal: this.#send.journal.item(index, 'thumbnail'),
         followable: false,
+        isWatched: false,
         moved: () => undefined,
         found: () => undefined,
         begun: () => undefined,
@@ -189,7 +190,7 @@ class SendRun {
   }
 }
 
-/** Says which item an error is about; in its context alone, for messages may end up in logs. */
+/** Names the item of an error in its context alone, since messages may be logged. */
 function aboutItem(error: unknown, { index, name }: { index: number; name: string }): unknown {
   if (!isSealiftError(error) || error.code === 'aborted' || isPassing(error)) return error
   const context = { ...error.context, item: name, index }

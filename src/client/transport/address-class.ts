@@ -1,6 +1,6 @@
 /**
- * How near an IP address is. A server may send its clients to a store by a URL; whoever runs such a server must not reach
- * through a client what only the client can reach: its own machine, its network, the metadata service of its cloud.
+ * How private the network of an IP address is. A server names the URL of its store, and must not reach through a client
+ * what only the client can reach: its own machine, its network, the metadata service of its cloud.
  */
 export type AddressClass = 'loopback' | 'private' | 'public'
 
@@ -17,7 +17,7 @@ const LOOPBACK_4: readonly Block[] = [
   ['127.0.0.0', 8],
 ]
 
-/** Everything that is not routed on the internet (IANA special-purpose registry), and a cloud's own service. */
+/** Addresses that are not routed on the internet (IANA special-purpose registry), and a cloud's metadata service. */
 const PRIVATE_4: readonly Block[] = [
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
@@ -41,7 +41,7 @@ const EMBEDDING: readonly (readonly [prefix: readonly number[], at: number])[] =
   [[0x2002], 1],
 ]
 
-/** @param address as sockets and `URL` tell it: brackets and a zone do not matter. `null`: it is no address */
+/** @param address as of sockets and `URL`: brackets and a zone are ignored. @returns `null` for what is no address */
 export function addressClass(address: string): AddressClass | null {
   const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '')
   const number = ipv4Number(bare)

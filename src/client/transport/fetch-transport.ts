@@ -2,13 +2,13 @@ import { SealiftError } from '../../protocol/errors.ts'
 import { abortReason } from '../concurrency/abort.ts'
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts'
 
-/** Slowest upload that is not taken for a stalled one: `fetch` does not tell how far a body has come. */
+/** The slowest upload that does not count as stalled, since `fetch` does not report upload progress. */
 const SLOWEST_BYTES_PER_MS = 16
 
-/** Stands for whichever it is. */
+/** Browsers hide the status of a redirect. */
 const HIDDEN_REDIRECT = 302
 
-/** A body that is as good as sent when the request is. */
+/** A body of at most this size is reported as sent with its request. */
 const SMALL_BYTES = 256 * 1024
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -25,7 +25,7 @@ async function send(fetch: Fetch, request: TransportRequest): Promise<TransportR
   const watchdog = new Watchdog(request)
   try {
     watchdog.feed((request.body?.byteLength ?? 0) / SLOWEST_BYTES_PER_MS)
-    const answered = fetch(request.url, {
+    const responding = fetch(request.url, {
       method: request.method,
       headers: request.headers,
       ...(request.body && { body: request.body }),
@@ -37,14 +37,14 @@ async function send(fetch: Fetch, request: TransportRequest): Promise<TransportR
       referrerPolicy: 'no-referrer',
     })
     if (request.body && request.body.byteLength <= SMALL_BYTES) request.onSent?.(request.body.byteLength)
-    return answer(await answered, watchdog)
+    return transportResponse(await responding, watchdog)
   } catch (error) {
     watchdog.stop()
     throw translated(error, request.signal)
   }
 }
 
-function answer(response: Response, watchdog: Watchdog): TransportResponse {
+function transportResponse(response: Response, watchdog: Watchdog): TransportResponse {
   const body = response.body
   if (!body) watchdog.stop()
   return {
@@ -83,7 +83,7 @@ function translated(error: unknown, signal: AbortSignal): Error {
   return new SealiftError('network', 'The server could not be reached, or the connection broke', { cause: error })
 }
 
-/** Aborts a request that has been silent for too long. */
+/** Aborts a request when nothing arrives for longer than its timeout. */
 class Watchdog {
   readonly signal: AbortSignal
   readonly callerSignal: AbortSignal

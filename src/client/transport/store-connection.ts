@@ -5,22 +5,22 @@ import { isLoopback } from '../link.ts'
 import { addressClass } from './address-class.ts'
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts'
 
-/** So many failures in a row, of whichever parts, and the store is left alone. */
+/** After this many failures in a row, of any parts, the store is not tried for some minutes. */
 const FAILURES = 3
-/** What fails at once, as when the connections to a store that works are cut together, is one failure. */
+/** Failures within this time count as one: connections often break together. */
 const BURST_MS = 1000
-const LEFT_ALONE_MS = 5 * 60_000
-/** A store that cannot be reached is found out sooner than a server: there is another way. */
+const PAUSE_MS = 5 * 60_000
+/** Shorter than for a server, through which everything can go instead. */
 const STALL_TIMEOUT_MS = 15_000
 
 /**
- * How a request to the store ended, when it brought no answer to work with.
- * - `refused`: the address has expired, or the store does not take it; another one may work
- * - `absent`: there is no such object, which the server can tell more about
- * - `taken`: something is stored there already, most often by an earlier try whose answer was lost
- * - `failed`: the store was not reached, or could not do it
+ * How a request to the store failed.
+ * - `refused`: the presigned URL has expired or is invalid; another URL may work
+ * - `absent`: there is no such object
+ * - `taken`: an object is stored there already, most often by an earlier attempt whose response was lost
+ * - `failed`: the store was not reached, or had an error
  */
-export type StoreTrouble = 'refused' | 'absent' | 'taken' | 'failed'
+export type StoreFailure = 'refused' | 'absent' | 'taken' | 'failed'
 
 export interface StoreConnectionOptions {
   readonly transport: Transport
@@ -31,17 +31,17 @@ export interface StoreConnectionOptions {
 }
 
 export type StoreRequest = Pick<TransportRequest, 'method' | 'body' | 'onSent' | 'signal'> & {
-  readonly address: PresignedUrl
+  readonly presigned: PresignedUrl
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** The way from this client to the store of one server, past the server; and whether it is worth trying. */
+/** Requests from this client to the store of one server, and whether direct transfer is worth trying. */
 export class StoreConnection {
   readonly #options: StoreConnectionOptions
   #failures = 0
   #worked = false
   #failedAt = -Infinity
-  #leftAloneUntil = -Infinity
+  #pausedUntil = -Infinity
 
   constructor(options: StoreConnectionOptions) {
     this.#options = options
@@ -51,12 +51,12 @@ export class StoreConnection {
     return this.#options.clock
   }
 
-  /** False when it failed so often, not long ago, that everything goes through the server. */
+  /** False for some minutes after repeated failures: everything goes through the server. */
   get isOpen(): boolean {
-    return this.#options.clock.now() >= this.#leftAloneUntil
+    return this.#options.clock.now() >= this.#pausedUntil
   }
 
-  /** Whether a failure may be passing: it has worked before. */
+  /** Whether the store has worked before, so that a failure may be temporary. */
   get hasWorked(): boolean {
     return this.#worked
   }
@@ -71,68 +71,67 @@ export class StoreConnection {
     if (this.#worked && now - this.#failedAt < BURST_MS) return
     this.#failedAt = now
     this.#failures += 1
-    if (this.#failures >= FAILURES) this.leave()
+    if (this.#failures >= FAILURES) this.pause()
   }
 
-  /** Leaves the store alone for some minutes. */
-  leave(): void {
+  /** Closes direct transfer for some minutes. */
+  pause(): void {
     this.#failures = 0
-    this.#leftAloneUntil = this.#options.clock.now() + LEFT_ALONE_MS
+    this.#pausedUntil = this.#options.clock.now() + PAUSE_MS
   }
 
   /**
-   * One request, with the headers of the address and no secret of ours.
+   * One request with the headers of the presigned URL, and without our credential.
    * @throws the abort alone
    */
-  async request({ address, headers, ...request }: StoreRequest): Promise<TransportResponse | StoreTrouble> {
-    if (!isUsableUrl(address, this.#options.server)) {
-      this.leave()
+  async request({ presigned, headers, ...request }: StoreRequest): Promise<TransportResponse | StoreFailure> {
+    if (!isUsableUrl(presigned, this.#options.server)) {
+      this.pause()
       return 'failed'
     }
     try {
       const response = await this.#options.transport.request({
         ...request,
-        url: address.url,
-        headers: { ...withoutLength(address.headers), ...headers },
+        url: presigned.url,
+        headers: { ...withoutLength(presigned.headers), ...headers },
         noNearerThan: this.#options.server,
         stallTimeoutMs: Math.min(STALL_TIMEOUT_MS, this.#options.stallTimeoutMs),
       })
       if (response.status >= 200 && response.status < 300) return response
       await response.discard()
-      return troubleOf(response.status)
+      return failureOf(response.status)
     } catch (error) {
       if (request.signal.aborted) throw abortReason(request.signal)
-      if (isSealiftError(error, 'not_direct')) this.leave()
+      if (isSealiftError(error, 'not_direct')) this.pause()
       return 'failed'
     }
   }
 }
 
-function troubleOf(status: number): StoreTrouble {
+function failureOf(status: number): StoreFailure {
   if (status === 404) return 'absent'
   if (status === 412) return 'taken'
   return status === 400 || status === 401 || status === 403 ? 'refused' : 'failed'
 }
 
-/** Transports tell the length of a body themselves; `fetch` refuses to be told. */
+/** Transports send the length of a body themselves, and `fetch` accepts no other. */
 function withoutLength(headers: PresignedUrl['headers']): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'content-length'))
 }
 
-/** Where the store takes or gives the bytes of a part. Its URL is a secret. */
+/** A presigned URL of a part in the store. It is a secret. */
 export interface PresignedUrl {
   readonly url: string
-  /** Sent exactly so. */
+  /** Sent unchanged. */
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** What stores want to be told; nothing by which a server could make a client speak to something else. */
+/** Headers that stores need; none by which a server could make a client address another service. */
 const STORE_HEADER = /^(content-(length|md5|type)|if-none-match|x-amz-[a-z0-9-]+)$/i
 
 /**
- * Whether a presigned URL may be used, as far as its text tells: a server on the network must not send its clients to
- * services of their own machine, nor one with TLS to a store without. Where the connection leads is judged by the
- * transport, if it can.
+ * Whether the text of a presigned URL is acceptable: a server on the network must not send its clients to services of
+ * their own machine, nor from TLS to a store without TLS. Transports that can also check where the connection leads.
  */
 export function isUsableUrl({ url: text, headers }: PresignedUrl, server: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : null

@@ -25,7 +25,7 @@ export function fixedCredential(token: string | null): Credential {
   return { current: () => sent }
 }
 
-/** What every transport and server takes as the value of a header (RFC 9110, 5.5): visible ASCII and blanks inside. */
+/** A header value that every transport and server accepts (RFC 9110, 5.5): visible ASCII, and blanks inside. */
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?$/
 /** A token, and every other secret of ours, has no blank inside either. */
 const CREDENTIAL = /^[\x21-\x7e]+$/

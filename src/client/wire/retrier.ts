@@ -8,7 +8,7 @@ import { asError, throwIfAborted } from '../concurrency/abort.ts'
 import type { MonotonicClock } from '../concurrency/monotonic-clock.ts'
 import type { RetryEvent, RetryOptions } from '../api/options.ts'
 
-/** Worth another try: the same request may succeed later. */
+/** Temporary failures: the same request may succeed later. */
 const PASSING: readonly SealiftErrorCode[] = [
   'network',
   'rate_limited',
@@ -22,13 +22,13 @@ const PASSING: readonly SealiftErrorCode[] = [
   'digest_mismatch',
 ]
 
-/** However slow they were, so many attempts are made. */
+/** At least this many attempts are made, however long they take. */
 const MIN_ATTEMPTS = 3
 
-/** Patience with a server that has never answered: its address is likely wrong. */
-const STRANGER_PATIENCE_MS = 5000
+/** Retry timeout for a server that has never responded: its address is likely wrong. */
+const NEVER_REACHED_TIMEOUT_MS = 5000
 
-/** Repeats that may come at once, and how they come back. One budget serves all requests of a client. */
+/** Retries at once, and how the budget refills. One budget serves all requests of a client. */
 const BUDGET_REPEATS = 400
 const BUDGET_PER_SECOND = 5
 const BUDGET_PER_SUCCESS = 0.2
@@ -45,25 +45,25 @@ export interface RetrierOptions {
 export interface Attempt {
   /** 0 for the first one. */
   readonly number: number
-  /** Says that bytes moved: patience and pauses begin anew. */
+  /** Reports that bytes moved: retry timeout and pauses restart. */
   moved(): void
 }
 
 export class Retrier {
   readonly #clock: MonotonicClock
   readonly #random: () => number
-  readonly #patienceMs: number
+  readonly #timeoutMs: number
   readonly #baseMs: number
   readonly #capMs: number
   readonly #onRetry: RetrierOptions['onRetry']
   #budget = BUDGET_REPEATS
   #budgetAt: number
-  #answered = false
+  #hasResponded = false
 
   constructor(options: RetrierOptions) {
     this.#clock = options.clock
     this.#random = options.random
-    this.#patienceMs = options.retry?.patienceMs ?? 120_000
+    this.#timeoutMs = options.retry?.patienceMs ?? 120_000
     this.#baseMs = options.retry?.baseMs ?? 250
     this.#capMs = options.retry?.capMs ?? 10_000
     this.#budgetAt = options.clock.now()
@@ -86,12 +86,12 @@ export class Retrier {
       throwIfAborted(signal)
       try {
         const result = await operation({ number, moved })
-        this.#answered = true
+        this.#hasResponded = true
         this.#budget = Math.min(BUDGET_REPEATS, this.#budget + BUDGET_PER_SUCCESS)
         return result
       } catch (error) {
         throwIfAborted(signal)
-        this.#answered ||= !isSealiftError(error, 'network')
+        this.#hasResponded ||= !isSealiftError(error, 'network')
         failingSince ??= this.#clock.now()
         const pauseMs = this.#pauseMs(error, failures)
         failures += 1
@@ -105,9 +105,9 @@ export class Retrier {
   }
 
   #isLate(failingSince: number, pauseMs: number, failures: number): boolean {
-    const patienceMs = this.#answered ? this.#patienceMs : Math.min(this.#patienceMs, STRANGER_PATIENCE_MS)
-    if (pauseMs > patienceMs) return true
-    return failures >= MIN_ATTEMPTS && this.#clock.now() + pauseMs - failingSince > patienceMs
+    const timeoutMs = this.#hasResponded ? this.#timeoutMs : Math.min(this.#timeoutMs, NEVER_REACHED_TIMEOUT_MS)
+    if (pauseMs > timeoutMs) return true
+    return failures >= MIN_ATTEMPTS && this.#clock.now() + pauseMs - failingSince > timeoutMs
   }
 
   /** Full jitter under a doubling, capped bound; never sooner than the server asked for. */

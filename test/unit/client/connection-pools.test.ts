@@ -118,7 +118,7 @@ describe('threat: the store of a server on the internet', () => {
     await using transport = transportWith(resolver(NAMES))
     const store = new StoreConnection({ transport, clock: monotonicClock, server: SERVER, stallTimeoutMs: 5000 })
     const address = { url: `http://both.nip.io:${port}/`, headers: {} }
-    expect(await store.request({ method: 'GET', address, signal: NEVER })).toBe('failed')
+    expect(await store.request({ method: 'GET', presigned: address, signal: NEVER })).toBe('failed')
     expect(store.isOpen).toBe(false)
   })
 })

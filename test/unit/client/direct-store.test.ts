@@ -58,7 +58,7 @@ describe('an address that a server gives', () => {
   ])('is not used when it is or has %s', async (_, url, headers) => {
     expect(isUsableUrl({ url, headers }, SERVER)).toBe(false)
     const path = storePath(() => 200)
-    expect(await path.request({ method: 'GET', address: { url, headers }, signal })).toBe('failed')
+    expect(await path.request({ method: 'GET', presigned: { url, headers }, signal })).toBe('failed')
     expect(requests).toEqual([])
     expect(path.isOpen).toBe(false)
   })
@@ -67,7 +67,7 @@ describe('an address that a server gives', () => {
 describe('a store', () => {
   test('gets the headers of the address, and the length from the transport alone', async () => {
     const headers = { 'content-length': '3', 'content-md5': 'abc' }
-    await storePath(() => 200).request({ method: 'PUT', address: { ...address, headers }, signal })
+    await storePath(() => 200).request({ method: 'PUT', presigned: { ...address, headers }, signal })
     expect(requests[0]?.headers).toEqual({ 'content-md5': 'abc' })
   })
 
@@ -79,7 +79,7 @@ describe('a store', () => {
     [307, 'failed'],
     [new Error('broken'), 'failed'],
   ])('that answers %s has %s', async (status, trouble) => {
-    expect(await storePath(() => status).request({ method: 'GET', address, signal })).toBe(trouble)
+    expect(await storePath(() => status).request({ method: 'GET', presigned: address, signal })).toBe(trouble)
   })
 
   test('that fails a few times is left alone for minutes; one success in between begins anew', () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 
 import { generatedFiles, manifestSections, renderManifestPage } from '../../../scripts/make-manifest-docs.ts'
-import { parseManifest } from '../../../src/client/manifest-codec.ts'
+import { parseManifest } from '../../../src/client/manifest/manifest-codec.ts'
 
 test('docs/manifest.md is current', async () => {
   for (const { path, content } of await generatedFiles()) {

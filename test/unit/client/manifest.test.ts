@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { openManifest, parseManifest, sealManifest } from '../../../src/client/manifest-codec.ts'
+import { openManifest, parseManifest, sealManifest } from '../../../src/client/manifest/manifest-codec.ts'
 import { isSealiftError } from '../../../src/protocol/errors.ts'
 import { nodeSuite as suite } from '../../../src/sealing/node-suite.ts'
 

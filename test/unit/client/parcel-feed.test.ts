@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import type { MonotonicClock } from '../../../src/client/concurrency/monotonic-clock.ts'
-import { sealManifest } from '../../../src/client/manifest-codec.ts'
+import { sealManifest } from '../../../src/client/manifest/manifest-codec.ts'
 import { ParcelFeed } from '../../../src/client/receive/parcel-feed.ts'
 import { Retrier } from '../../../src/client/wire/retrier.ts'
 import type { TransportResponse } from '../../../src/client/transport/transport.ts'

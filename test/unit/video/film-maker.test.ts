@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
-import type { TrackMedia } from '../../../src/client/film-readers.ts'
-import { filmSchema } from '../../../src/client/manifest-schema.ts'
+import type { TrackMedia } from '../../../src/client/manifest/film-readers.ts'
+import { filmSchema } from '../../../src/client/manifest/manifest-schema.ts'
 import type { BegunFilm } from '../../../src/client/api/outgoing-film.ts'
 import { filmMaker, type FilmMakerOptions } from '../../../src/video/film-maker.ts'
 import { CannotPackage, type PackagedFilm, type PackagedTrack, type Segment } from '../../../src/video/packager.ts'

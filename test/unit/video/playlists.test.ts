@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { FilmDescription } from '../../../src/client/film-readers.ts'
-import { filmSchema } from '../../../src/client/manifest-schema.ts'
+import type { FilmDescription } from '../../../src/client/manifest/film-readers.ts'
+import { filmSchema } from '../../../src/client/manifest/manifest-schema.ts'
 import { masterPlaylist, mediaPlaylist, subtitlesPlaylist, type PlaylistNames } from '../../../src/video/index.ts'
 import { checkGrowth, checkMaster, checkMedia } from '../../support/rfc8216.ts'
 

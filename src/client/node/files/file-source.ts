@@ -9,22 +9,22 @@ import { openListed, READ_ONLY, realPath } from './held-folder.ts'
 import type { ListedFile } from './held-folder.ts'
 import { localError } from './local-error.ts'
 
-/** A file changed this shortly before it was looked at may change again without its times telling. */
+/** A file that changed this shortly before its stamp was read may change again without a change of its times. */
 const CLOCK_GRAIN_MS = 100
 const STREAM_BYTES = 64 * 1024
 
-/** What tells one state of a file from another. As decimal text, for a journal. */
+/** Identifies one state of a file. As decimal text, for a journal. */
 export interface FileStamp {
   readonly size: number
   readonly mtimeNs: string
   readonly ctimeNs: string
   readonly ino: string
   readonly dev: string
-  /** False when the file had changed so shortly before that its times prove nothing. */
+  /** False when the file changed too shortly before for its times to prove anything. */
   readonly settled: boolean
 }
 
-/** A file as it was when it was first looked at; reading it in another state fails with `file_changed`. */
+/** A file as it was when its stamp was read; reading it in another state fails with `file_changed`. */
 export interface FileSource extends RandomSource {
   readonly path: string
   readonly stamp: FileStamp
@@ -41,7 +41,7 @@ export interface FileSource extends RandomSource {
 }
 
 /**
- * @param listed which file has to stand there, as `listFiles` tells
+ * @param listed the file that must be at the path, from `listFiles`
  * @throws local_file when there is no such file, or it is no regular one; file_changed when it is not the listed one
  */
 export async function fileSource(path: string, listed?: ListedFile): Promise<FileSource> {
@@ -52,7 +52,7 @@ export async function fileSource(path: string, listed?: ListedFile): Promise<Fil
 /** What a source is made of. Plain data: it can be sent to a thread. */
 export type KnownFile = Pick<FileSource, 'path' | 'stamp' | 'listed' | 'sizeIsTrue'>
 
-/** A source of a file that was looked at before. */
+/** A source of a file whose stamp is known. */
 export function knownFileSource(known: KnownFile): FileSource {
   const { path, stamp } = known
   return {
@@ -108,7 +108,7 @@ export function sameStamp(left: FileStamp, right: FileStamp): boolean {
   )
 }
 
-/** WhereFile a file is, and which one has to stand there if it was listed. */
+/** The path of a file, and the file that must be there if it was listed. */
 export type WhereFile = Pick<FileSource, 'path'> & { readonly listed?: ListedFile | undefined }
 
 async function look(where: WhereFile): Promise<{ stamp: FileStamp; sizeIsTrue: boolean }> {
@@ -138,7 +138,7 @@ export function openForReading({ path, listed }: WhereFile): Promise<FileHandle>
 async function holdsWhatItSays(handle: FileHandle, size: number): Promise<boolean> {
   const { bytesRead } = await handle.read(new Uint8Array(2), 0, 2, Math.max(0, size - 1))
   if (bytesRead === Math.min(size, 1)) return true
-  // A file that is being written has another size by now; its stamp tells.
+  // A file that is being written has another size already, which its stamp shows.
   return Number((await handle.stat({ bigint: true })).size) !== size
 }
 
@@ -158,7 +158,7 @@ function assertSame(before: FileStamp, now: FileStamp): void {
   if (!sameStamp(before, now)) throw new SealiftError('file_changed', 'A file changed while it was being sent')
 }
 
-/** The path may name another file by now. */
+/** The path may name another file since the stamp was read. */
 async function openSame({ path, stamp, listed }: KnownFile): Promise<FileHandle> {
   try {
     const handle = await openForReading({ path, listed })

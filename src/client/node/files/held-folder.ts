@@ -6,9 +6,9 @@
  * file is the one that was listed (device and inode).
  *
  * Node has no `openat`. On Linux, `/proc/self/fd/N/name` is the same: the kernel starts at the open folder, whatever its
- * path names by then, so both listing and opening are free of races. Elsewhere paths are all there is: after each step
- * the folders above are compared with what they were when they were opened. To deceive that takes a folder that is
- * swapped and swapped back in time, twice: while it is listed and while the file is opened.
+ * path names meanwhile, so both listing and opening are free of races. Other systems have only paths: after each step
+ * the folders above are compared with what they were when they were opened. To defeat that, a folder must be swapped
+ * and swapped back in time, twice: while it is listed and while the file is opened.
  */
 import { constants, existsSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
@@ -19,7 +19,7 @@ import { join, sep } from 'node:path'
 import { systemCode } from '../../../files/system-failure.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 
-/** What tells a file from every other one of this machine. As decimal text, for messages to threads. */
+/** Identifies a file on this machine. As decimal text, for messages to threads. */
 export interface FileIdentity {
   readonly dev: string
   readonly ino: string
@@ -203,11 +203,10 @@ function replaced(path: string): SealiftError {
   return new SealiftError('file_changed', message, { context: { path } })
 }
 
-/** Names of files as the system has them: bytes, which need not be UTF-8. */
-/** The text where there is one, the bytes otherwise. Plain data. */
+/** The name of a file: text, or the bytes of a name that is not UTF-8. Plain data. */
 export type FileName = string | Uint8Array
 
-/** Well-formed UTF-8, sequence by sequence (Unicode, table 3-7), each byte as a character; alone: what belongs to none. */
+/** Well-formed UTF-8 sequences (Unicode, table 3-7), each byte as a character; captured: a byte that belongs to none. */
 const SEQUENCES =
   /[\0-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|([\x80-\xff])/g
 

@@ -13,39 +13,39 @@ import { HeldFolder, identityOf, readableName } from './held-folder.ts'
 import type { FileIdentity, FileName, FolderEntry, ListedFile } from './held-folder.ts'
 import { localError } from './local-error.ts'
 
-/** Files whose beginning is read at once. */
-const LOOKED_AT_ONCE = 32
+/** Files whose beginning is read concurrently. */
+const READ_AT_ONCE = 32
 
 /** A file to send. */
 export interface FileItem extends Omit<SendItem, 'source'> {
   readonly path: string
   /**
-   * Which file it was when its folder was listed: `listFiles` tells. With it, another file or a symbolic link in its
-   * place, or in that of a folder above it, is refused (`file_changed`).
+   * The file as `listFiles` found it. With it, another file or a symbolic link at its path, or at that of a folder above
+   * it, is refused (`file_changed`).
    */
   readonly listed?: ListedFile
 }
 
 /** Options of `listFiles`. */
 export interface ListFilesOptions extends CallOptions {
-  /** Told the path of everything inside a folder that is left out. */
+  /** Called with the path of everything inside a folder that is left out. */
   readonly onLeftOut?: (path: string) => void
-  /** Told of every file whose name is not UTF-8, and is sent in the form that `name` and `path` show. */
+  /** Called for every file whose name is not UTF-8, and is sent in the form of `name` and `path`. */
   readonly onRenamed?: (item: FileItem) => void
 }
 
 /**
  * The files behind paths, in order: a folder stands for everything in it, named `folder/…`. Symbolic links given by
- * name are followed; those met inside a folder are left out, as is everything that is no regular file. Types are told
- * by content and name.
+ * name are followed; those inside a folder are left out, as is everything that is no regular file. Types are detected
+ * from content and name.
  * @throws local_file when a path is not there, or is neither file nor folder
  */
 export async function listFiles(paths: readonly string[], options: ListFilesOptions = {}): Promise<FileItem[]> {
   const found = await findFiles(paths, options)
   const typed: FileItem[] = []
-  for (let at = 0; at < found.length; at += LOOKED_AT_ONCE) {
+  for (let at = 0; at < found.length; at += READ_AT_ONCE) {
     throwIfAborted(options.signal ?? NO_SIGNAL)
-    typed.push(...(await Promise.all(found.slice(at, at + LOOKED_AT_ONCE).map(withType))))
+    typed.push(...(await Promise.all(found.slice(at, at + READ_AT_ONCE).map(withType))))
   }
   return typed
 }
@@ -138,7 +138,7 @@ function leftOutWhenReplaced(error: unknown): null {
 /** Where the common table knows another name than the one in use. */
 const USUAL_NAMES: Readonly<Record<string, string>> = { 'audio/x-flac': 'audio/flac', 'video/x-m4v': 'video/mp4' }
 
-/** The media type that a file's ending stands for; only a hint for whoever shows it. */
+/** The media type of a file's extension; only a hint. */
 export function mediaType(name: string): string {
   return typeByName(name) ?? 'application/octet-stream'
 }

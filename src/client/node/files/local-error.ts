@@ -2,8 +2,8 @@ import { systemCode, systemReason } from '../../../files/system-failure.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 
 /**
- * A failure of a local file as an error of ours. The path is in `context.path` alone, for whoever asked: a message may
- * end up in a log, and names are not for logs.
+ * A failure of a local file as a `SealiftError`. The path is only in `context.path`, because a message may be logged,
+ * and names must not be.
  */
 export function localError(what: string, path: string, error: unknown): SealiftError {
   if (error instanceof SealiftError) return error
@@ -12,7 +12,7 @@ export function localError(what: string, path: string, error: unknown): SealiftE
   return new SealiftError('local_file', `${what}: ${why}`, { context: { path, errno: code }, cause: error })
 }
 
-/** What `promise` gives, or `null` when the file system answers with one of `codes`. */
+/** What `promise` resolves to, or `null` when it fails with one of `codes`. */
 export async function unless<T>(promise: Promise<T>, ...codes: string[]): Promise<T | null> {
   try {
     return await promise

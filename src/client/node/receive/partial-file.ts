@@ -37,7 +37,7 @@ export function isPartialPath(path: string): boolean {
   return /^\.[0-9a-f]{32}(\.film)?\.sealift-part$/.test(basename(path))
 }
 
-/** What tells a file from every other one of this machine. */
+/** Identifies a file on this machine. */
 export interface PartialIdentity {
   readonly ino: string
   readonly dev: string

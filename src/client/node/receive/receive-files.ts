@@ -24,7 +24,7 @@ export interface ReceiveOptions extends TransferOptions {
   readonly only?: (item: ParcelItem) => boolean
   /** Keeps partial files when the signal aborts, to go on later. Default false: nothing is left behind. */
   readonly keepOnAbort?: boolean
-  /** Whether files get the time of their last change that the sender tells. Default true. */
+  /** Whether files get the modification time that the sender gives. Default true. */
   readonly times?: boolean
   /**
    * Waits until everything is on the disk before it is given its name, so that no power cut can lose it. Default false:
@@ -36,8 +36,6 @@ export interface ReceiveOptions extends TransferOptions {
    * that no link can put hidden files, which programs obey, into the folder.
    */
   readonly hidden?: boolean
-  /** Told when no journal can be kept, and why: after an interruption all begins anew. It must not throw. */
-  readonly onNoJournal?: (error: SealiftError) => void
 }
 
 /** How one item of `receive` ended. Of a failed one nothing stays on disk, unless it can be gone on with. */
@@ -52,7 +50,7 @@ export interface ReceivedItem {
   readonly error: Error | null
 }
 
-/** What `receive` gives back: every item, delivered or not. */
+/** What `receive` returns: every item, received or not. */
 export interface Received {
   readonly parcel: Parcel
   /** The folder, absolute, without symbolic links. */
@@ -63,7 +61,7 @@ export interface Received {
   readonly complete: boolean
 }
 
-/** Trying again later changes nothing. */
+/** A later attempt fails in the same way. */
 const FOR_GOOD = [
   'damaged_media',
   'damaged',
@@ -74,14 +72,20 @@ const FOR_GOOD = [
   'invalid_response',
 ] as const
 
-/** @param stateDirectory where the journal is kept; `false`: nowhere */
+interface ReceiveState {
+  readonly link: string
+  /** Where the journal is stored; `false`: nowhere. */
+  readonly stateDirectory: string | false
+  readonly onStateFailure: (error: SealiftError) => void
+}
+
 export async function receiveFiles(
   parcel: Parcel,
-  { link, stateDirectory }: { readonly link: string; readonly stateDirectory: string | false },
+  { link, stateDirectory, onStateFailure }: ReceiveState,
   options: ReceiveOptions,
 ): Promise<Received> {
   const folders = await ReceiveFolders.open(resolve(options.directory), stateDirectory)
-  await using journal = await openJournal({ stateDirectory, directory: folders.root, link }, options)
+  await using journal = await openJournal({ link, stateDirectory, onStateFailure }, folders.root)
   const receiver = new FileReceiver({ parcel, folders, journal, options })
   const { signal, onProgress } = options
   let results: readonly ItemResult[] = []
@@ -98,16 +102,10 @@ export async function receiveFiles(
   return { parcel, directory: folders.root, items, complete }
 }
 
-interface JournalPlace {
-  readonly stateDirectory: string | false
-  readonly directory: string
-  readonly link: string
-}
-
-/** A state directory that cannot be used costs going on later, not the receive. */
+/** Without a usable state directory, a receive cannot be resumed, but goes on. */
 async function openJournal(
-  { stateDirectory, directory, link }: JournalPlace,
-  { onNoJournal }: ReceiveOptions,
+  { link, stateDirectory, onStateFailure }: ReceiveState,
+  directory: string,
 ): Promise<ReceiveJournal> {
   if (stateDirectory === false) return ReceiveJournal.inMemory(directory)
   try {
@@ -115,7 +113,7 @@ async function openJournal(
     return await ReceiveJournal.open(stateDirectory, directory, link)
   } catch (error) {
     if (!isSealiftError(error, 'local_file') || error.context['path'] === directory) throw error
-    onNoJournal?.(error)
+    onStateFailure(error)
     return ReceiveJournal.inMemory(directory)
   }
 }

@@ -160,10 +160,10 @@ export async function removePartials(directory: string, partials: Iterable<strin
   }
 }
 
-/** A receive that was not gone on with for so long is given up. */
+/** A receive that was not resumed for this long is abandoned. */
 const MAX_AGE_MS = 30 * 86_400_000
 
-/** Deletes what receives that were given up have left: their partial files, in whatever folder, and their journals. */
+/** Deletes the partial files of abandoned receives, in any folder, and their journals. */
 export async function removeOldReceives(stateDirectory: string, nowMs: number): Promise<void> {
   const folder = await stateFolder(stateDirectory, RECEIVES)
   for (const name of await readdir(folder)) {
@@ -173,7 +173,7 @@ export async function removeOldReceives(stateDirectory: string, nowMs: number): 
   }
 }
 
-/** Deletes what an earlier receive of a link has left in a folder: the link ended, and nothing can be gone on with. */
+/** Deletes the partial files of an earlier receive of a link that has ended, which cannot be resumed. */
 export async function forgetReceive(stateDirectory: string, directory: string, link: string): Promise<void> {
   const root = await realpath(resolve(directory)).catch(() => null)
   if (root !== null) await removeReceive(await journalPath(stateDirectory, root, link))

@@ -1,8 +1,7 @@
 /**
  * Makes file names out of what a manifest says. The sender chose the names, so nothing in them is trusted: every result
  * is a relative path that stays inside the folder it is joined to, whatever went in. What the receiving system can hold
- * is kept; each change has a reason. Pure: `assign-paths.ts` numbers equal names, `receive-folders.ts` and
- * `partial-file.ts` deal with what is on the disk already.
+ * is kept; each change has a reason. Pure: `receive-folders.ts` and `partial-file.ts` handle what is on the disk.
  */
 
 /** What nearly every file system takes, in bytes of UTF-8. */
@@ -15,7 +14,7 @@ const MAX_DEPTH = 32
 const MAX_EXTENSION_BYTES = 32
 const FALLBACK = 'unnamed'
 
-/** C0, DEL, C1; marks that turn the reading direction, which make `exe.jpg` of `gpj.exe`; zero-width characters; line ends. */
+/** C0, DEL, C1; marks that turn the reading direction (`gpj.exe` reads `exe.jpg`); zero-width characters; line ends. */
 const INVISIBLE = /[\p{Cc}\u200b\u200e\u200f\u061c\u2028-\u202e\u2060\u2066-\u2069\ufeff]/gu
 /** HFS+ leaves ignorable characters out when it compares names: U+200D before `.ssh` is `.ssh` there. */
 const LEADING_DOT = /^\p{Default_Ignorable_Code_Point}*\./u
@@ -26,13 +25,13 @@ const WINDOWS_DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i
 /** The Explorer obeys these in any folder it shows. */
 const WINDOWS_OBEYED = /^(?:desktop\.ini|autorun\.inf)$/i
-/** The Explorer loads the icon that these name as soon as it shows their folder, from any server, with the user's login. */
+/** The Explorer loads the icon that these name, from any server and with the user's login, when it shows their folder. */
 const WINDOWS_LOADED = /\.(?:scf|url|lnk|library-ms|searchconnector-ms)$/i
 
 /**
  * Why a file is not called what its sender called it. `hidden`: the name would be hidden or obeyed by the system.
- * `invisible`: it holds control characters or marks that nobody sees. `outside`: it leads out of the folder, or is no
- * name. `system`: this system cannot hold it. `length`: it is too long or too deep. `taken`: something else has the name.
+ * `invisible`: it holds control characters or invisible marks. `outside`: it leads out of the folder, or is no name.
+ * `system`: this system cannot hold it. `length`: it is too long or too deep. `taken`: something else has the name.
  */
 export type NameChange = 'hidden' | 'invisible' | 'outside' | 'system' | 'length' | 'taken'
 

@@ -2,7 +2,7 @@
  * The journal of one `sendFiles`, on disk: what a later process needs to go on. It holds keys, so only its owner reads
  * it, and it is deleted when the send is done.
  *
- * What a recalled key may seal: see [Note: one key, one plaintext] in `../send/send-journal.ts`. Here the proof that a
+ * What a recalled key may seal: see [Note: one key, one plaintext] in `../../send/send-journal.ts`. Here the proof that a
  * file is what it was is its stamp - size, times, inode - and that the machine has not been started anew since: after
  * a power cut a file may hold older bytes under newer times. A file that had changed just before it was looked at
  * proves nothing either. In all these cases the item draws fresh secrets and begins anew.
@@ -24,7 +24,7 @@ import type {
   SealingSecrets,
   SendJournal,
 } from '../../send/send-journal.ts'
-import type { SealedMedia } from '../../manifest.ts'
+import type { SealedMedia } from '../../manifest/manifest.ts'
 import type { FileSource, FileStamp } from '../files/file-source.ts'
 import { sameStamp } from '../files/file-source.ts'
 import { LineJournal } from '../state/line-journal.ts'
@@ -42,7 +42,7 @@ export interface SendIdentity {
 }
 
 interface JournalOptions {
-  /** Told, once, that the journal cannot be written any more: the send cannot be gone on with. */
+  /** Called, once, when the journal cannot be written any more, so that the send cannot be resumed. */
   readonly onFailure: (error: SealiftError) => void
 }
 
@@ -111,7 +111,7 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     return [...this.#items.values(), ...this.#memory.items]
   }
 
-  /** Streams, thumbnails and tracks are not gone on with: nobody can tell whether their bytes are what they were. */
+  /** Streams, thumbnails and tracks are not resumed, since their bytes may differ. */
   item(index: number, thing: SealedThing): ItemJournal {
     const known = this.#items.get(keyOf(index, thing))
     if (known) return known
@@ -129,7 +129,7 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
     return this.#lines.remove()
   }
 
-  /** Leaves it to whoever sends the same again. */
+  /** Leaves it to a later send of the same files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#lines.append({ process: null }).catch(() => undefined)
     await this.#lines[Symbol.asyncDispose]()
@@ -146,8 +146,8 @@ export class FileSendJournal implements SendJournal, AsyncDisposable {
   }
 
   /**
-   * The send goes on without its journal. Nothing more is written then: what a later process reads has to be whole up to
-   * its end.
+   * The send goes on without its journal. Nothing more is written, since a journal that a later process reads must be
+   * complete up to its end.
    */
   async #append(entry: object): Promise<void> {
     if (this.#failed) return
@@ -264,7 +264,7 @@ function headEntry(parcel: ParcelSecrets): object {
   return { send: 1, createdAt: Date.now(), owner: parcel.owner, manifestKey: toBase64Url(parcel.manifestKey) }
 }
 
-/** Tells this send from others; the files' state is not in it, for a changed file must be noticed, not missed. */
+/** Identifies this send. The state of the files is not in it, so that a changed file is noticed. */
 function nameOf({ server, files, terms }: SendIdentity): string {
   const listed = files.map(file => file && [file.name, resolve(file.source.path)])
   return createHash('sha256')

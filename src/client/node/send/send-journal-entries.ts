@@ -2,8 +2,8 @@
 import * as z from 'zod'
 
 import { fromBase64Url } from '../../bytes/base64url.ts'
-import { sealedMediaSchema } from '../../manifest-schema.ts'
-import type { SealedMedia } from '../../manifest.ts'
+import { sealedMediaSchema } from '../../manifest/manifest-schema.ts'
+import type { SealedMedia } from '../../manifest/manifest.ts'
 import type {
   JournaledUpload,
   ParcelSecrets,

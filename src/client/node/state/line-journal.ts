@@ -7,8 +7,8 @@ import { localError, unless } from '../files/local-error.ts'
  * A file of JSON lines that only grows, readable by its owner alone. A line is written whole or, after a crash, cut:
  * what is cut is left out when it is read.
  *
- * Lines are handed to the operating system, not synced: they survive the death of the process, and after the death of
- * the machine the journal may lack its end, or be gone. Whoever reads it must be right in all these cases.
+ * Lines are written but not synced: they survive the death of the process. After a power loss the journal may lack its
+ * end, or be gone; readers must handle all these cases.
  */
 export class LineJournal implements AsyncDisposable {
   readonly path: string

@@ -53,8 +53,8 @@ export class LocalCredential implements Credential {
 }
 
 /**
- * `localhost` may be 127.0.0.1 or ::1, and another user may listen on the other one: a token is sent to the very address
- * that its file is named after.
+ * `localhost` may be 127.0.0.1 or ::1, and another user may listen on the other one: a token is sent only to the
+ * address that its file is named after.
  */
 function literalBases(server: string): string[] {
   const url = new URL(server)

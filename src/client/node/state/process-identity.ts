@@ -3,7 +3,7 @@ import { uptime } from 'node:os'
 
 import * as z from 'zod'
 
-/** Tells a process from every other one, also from a later one with the same number. */
+/** Identifies a process, also among later processes with the same number. */
 export interface ProcessIdentity {
   /** One run of the operating system: files written in it and not yet synced are still there while it lasts. */
   readonly boot: string

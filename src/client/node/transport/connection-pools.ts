@@ -88,9 +88,9 @@ function proxiesOf(environment: NonNullable<ConnectionPoolsOptions['environment'
 }
 
 /**
- * Connections that are judged by where they lead, not by the name that led there: a name may resolve to anything, and to
- * something else the next time (DNS rebinding). A store's connection is refused before a byte is sent where it leads to
- * a nearer place than the connections to its server. See `../address-class.ts`.
+ * Connections are checked by the IP address that they lead to, since a name may resolve to anything, and to something
+ * else the next time (DNS rebinding). The connection to a store is refused, before a byte is sent, when it leads to a
+ * more private network than the connections to its server. See `../../transport/address-class.ts`.
  */
 type Connect = buildConnector.connector
 
@@ -100,7 +100,7 @@ export interface ConnectionOptions {
   readonly lookup?: LookupFunction | undefined
 }
 
-/** The farthest place that connections to each server have led to. */
+/** The most public network that connections to each server have led to. */
 export class ServerNetworks {
   readonly #networks = new Map<string, AddressClass>()
 
@@ -109,13 +109,13 @@ export class ServerNetworks {
     if (known === undefined || isNearer(known, place)) this.#networks.set(origin, place)
   }
 
-  /** Of a server that was reached through a proxy nothing is known, which counts as far. */
+  /** A server that was reached through a proxy counts as public. */
   of(origin: string): AddressClass {
     return this.#networks.get(origin) ?? 'public'
   }
 }
 
-/** Connects anywhere, and notes where that is. */
+/** Connects to any address, and records its class. */
 export function recordingConnect(networks: ServerNetworks, options: ConnectionOptions): Connect {
   const connect = connector(options)
   return (to, done) =>
@@ -126,7 +126,7 @@ export function recordingConnect(networks: ServerNetworks, options: ConnectionOp
     })
 }
 
-/** Connects to nothing nearer than `nearest`. */
+/** Refuses addresses in a more private network than `nearest`. */
 export function guardedConnect(nearest: AddressClass, options: ConnectionOptions): Connect {
   const connect = connector({ ...options, lookup: judgingLookup(nearest, options.lookup ?? systemLookup) })
   return (to, done) => {
@@ -145,7 +145,7 @@ function connector({ timeoutMs, lookup }: ConnectionOptions): Connect {
   return buildConnector({ timeout: timeoutMs, allowH2: false, ...(lookup && { lookup }) })
 }
 
-/** Leaves out what is too near before it is connected to. */
+/** Leaves out addresses that are too private. */
 function judgingLookup(nearest: AddressClass, lookup: LookupFunction): LookupFunction {
   return (hostname, options, done) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
@@ -160,7 +160,7 @@ function judgingLookup(nearest: AddressClass, lookup: LookupFunction): LookupFun
   }
 }
 
-/** A machine that reaches itself by its address in the network is as near as by its loopback. */
+/** A connection of a machine to its own network address counts as loopback. */
 function networkOf({ remoteAddress = '', localAddress }: Socket): AddressClass {
   return remoteAddress === localAddress ? 'loopback' : (addressClass(remoteAddress) ?? 'loopback')
 }

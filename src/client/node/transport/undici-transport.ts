@@ -9,7 +9,7 @@ import { abortReason } from '../../concurrency/abort.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../../transport/transport.ts'
 import { ConnectionPools } from './connection-pools.ts'
 
-/** Large bodies are handed to the socket in slices, so that progress and stalls show while they travel. */
+/** Large bodies are written to the socket in slices, so that progress and stalls are seen. */
 const SLICE_BYTES = 256 * 1024
 
 /** How the transport of Node connects. */
@@ -35,7 +35,7 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
 
 async function send(pools: ConnectionPools, request: TransportRequest): Promise<TransportResponse> {
   try {
-    const answered = pools.dispatcherFor(request).request({
+    const responding = pools.dispatcherFor(request).request({
       ...target(request.url),
       method: request.method,
       headers: requestHeaders(request),
@@ -45,7 +45,7 @@ async function send(pools: ConnectionPools, request: TransportRequest): Promise<
       bodyTimeout: request.stallTimeoutMs,
     })
     if (request.body && request.body.byteLength <= SLICE_BYTES) request.onSent?.(request.body.byteLength)
-    return answer(await answered, request.signal)
+    return transportResponse(await responding, request.signal)
   } catch (error) {
     throw translated(error, request.signal)
   }
@@ -74,7 +74,7 @@ async function* slices(body: Uint8Array, onSent?: (bytes: number) => void): Asyn
   }
 }
 
-function answer(response: Dispatcher.ResponseData, signal: AbortSignal): TransportResponse {
+function transportResponse(response: Dispatcher.ResponseData, signal: AbortSignal): TransportResponse {
   return {
     status: response.statusCode,
     header: name => first(response.headers[name]),
@@ -102,7 +102,6 @@ function translated(error: unknown, signal: AbortSignal): Error {
   return signal.aborted ? abortReason(signal) : connectionError(error)
 }
 
-/** What went wrong below HTTP, in words. */
 const CERTIFICATE_CODES =
   /^(CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH)/
 
@@ -132,7 +131,7 @@ function certificateTrouble(code: string): string {
 }
 
 function describe(error: unknown, code: string): string {
-  if (code === 'ECONNREFUSED') return 'Nothing answers at the address of the server'
+  if (code === 'ECONNREFUSED') return 'Nothing listens at the address of the server'
   if (code === 'ENOTFOUND') return 'The name of the server cannot be found'
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
     return 'The server does not speak TLS there: its address may begin with http:// rather than https://'

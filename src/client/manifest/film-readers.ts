@@ -11,7 +11,7 @@ import {
   tuple,
   variants,
   type Reader,
-} from '../protocol/reader.ts'
+} from '../../protocol/reader.ts'
 
 /** All sealed bytes of a track. */
 export interface CompleteTrackMedia {

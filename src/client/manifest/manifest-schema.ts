@@ -5,7 +5,7 @@
  */
 import * as z from 'zod'
 
-import { ID_PATTERN } from '../protocol/ids.ts'
+import { ID_PATTERN } from '../../protocol/ids.ts'
 import { MANIFEST_VERSION, MAX_ITEMS, MAX_NOTE_CHARACTERS } from './manifest.ts'
 
 /** A chunk is held in memory whole: this bounds what a manifest can make a receiver allocate. */

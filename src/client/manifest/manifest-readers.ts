@@ -10,7 +10,7 @@ import {
   time,
   variants,
   type Reader,
-} from '../protocol/reader.ts'
+} from '../../protocol/reader.ts'
 
 /** Where sealed bytes are, and what opens them. */
 export interface SealedMedia {
