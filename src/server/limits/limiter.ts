@@ -24,6 +24,8 @@ export interface SlotRequest {
   readonly queue: number
   /** Longest time in the queue, then the request is refused. */
   readonly queueWaitMs: number
+  /** Called when the request joins the queue of a cluster. */
+  readonly onQueued?: () => void
 }
 
 export interface SlotLimiter {

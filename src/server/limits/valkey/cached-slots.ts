@@ -18,8 +18,6 @@ const SWEEP_MS = 100
 const BUSY_RELEASES = 4
 /** An older slot is released rather than cached, so that requests queued at other nodes get it. */
 const MAX_AGE_MS = 1000
-/** A request that is not granted after this long counts as queued: it reclaims. */
-const QUEUED_AFTER_MS = 25
 
 export interface CachedSlotLimiter extends NodeSlotLimiter, GrantsAtOnce, AsyncDisposable {}
 
@@ -151,27 +149,19 @@ class CachedSlots implements CachedSlotLimiter {
     await this.#slots[Symbol.asyncDispose]()
   }
 
-  /** Reclaims when the request is queued, or refused without having been queued. */
+  /** Reclaims when the request is queued, or refused without being queued. */
   async #acquire({ key }: ClientCache, request: SlotRequest, signal: AbortSignal): Promise<TransferSlot> {
     let hasReclaimed = false
-    let immediate: NodeJS.Immediate | undefined
     const onQueued = () => {
       hasReclaimed = true
       void this.#reclaim.reclaim(key)
     }
-    // After a long turn of the event loop, a reply that has arrived is read before `onQueued` runs.
-    const timer = setTimeout(() => {
-      immediate = setImmediate(onQueued)
-    }, QUEUED_AFTER_MS)
     try {
-      return await this.#slots.acquire(request, signal)
+      return await this.#slots.acquire({ ...request, onQueued }, signal)
     } catch (error) {
       if (hasReclaimed || !isSealiftError(error, 'too_many_uploads', 'too_many_downloads')) throw error
       if (!(await raceAbort(this.#reclaim.reclaim(key), signal))) throw error
       return await this.#slots.acquire(request, signal)
-    } finally {
-      clearTimeout(timer)
-      clearImmediate(immediate)
     }
   }
 

@@ -176,6 +176,7 @@ class SlotLimiterInValkey implements ValkeySlotLimiter {
     else if (hold.state === 'asking') {
       hold.state = 'waiting'
       hold.arrival = value
+      hold.request.onQueued?.()
     }
   }
 
