@@ -30,8 +30,8 @@ const AT_ONCE = { queue: 0, queueWaitMs: 0 }
 
 /**
  * @param commandTimeoutMs how long a link may be silent before a node is partitioned: long where it must not be
- * @param leaseTtlMs long where no slot may expire, however busy the machine is: a node that is blocked for a lease loses
- *   its slots, but this test counts them until it runs again
+ * @param leaseTtlMs long where no slot may expire, however busy the machine is: a node that is blocked for a lease
+ *   loses its slots, but this test counts them until it runs again
  */
 async function twoLimiters(commandTimeoutMs = 10_000, leaseTtlMs = LEASE_MS) {
   const resources = new AsyncDisposableStack()

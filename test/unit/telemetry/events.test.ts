@@ -242,7 +242,7 @@ describe('threat 65, threat 74: what must never be told', () => {
 
   test('what is harmless stays readable', () => {
     const text =
-      'ENOSPC: no space left on device, write (at SlotLine.#grantFree file:///app/src/server/limits/memory/slot-queue.ts:61:5)'
+      'ENOSPC: no space left on device, write (at SlotQueue.#grantFree file:///app/src/server/limits/memory/slot-limiter.ts:61:5)'
     expect(scrub(text)).toBe(text)
     expect(describeError(new SealiftError('storage_full', 'The disk is full'), { stack: false })).toEqual({
       type: 'SealiftError',

@@ -1,6 +1,6 @@
 /**
- * Decorates the slot limiter of a cluster with a cache: a slot whose transfer has ended stays held for up to 200 ms, and
- * the next transfer of the same client takes it without a round trip to Valkey (decision 27).
+ * Decorates the slot limiter of a cluster with a cache: a slot whose transfer has ended stays held for up to 200 ms,
+ * and the next transfer of the same client takes it without a round trip to Valkey (decision 27).
  *
  * A cached slot counts as held in Valkey, so the cap stays exact. A request that finds no free slot reclaims what other
  * nodes cache before it is refused, and so does a count: see slot-reclaim.ts.
