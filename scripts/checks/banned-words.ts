@@ -43,6 +43,6 @@ export const BANNED_WORDS: readonly BannedWord[] = [
   },
   { pattern: /\bmedias\b/, instead: 'media items' },
   { pattern: /\bfor a (?:moment|while)\b/, instead: 'the number and its unit' },
-  { pattern: /\bleftovers?\b|\bsurplus\b/, instead: 'unused, unreferenced' },
+  { pattern: /\bleftovers?\b/, instead: 'unused, unreferenced' },
   { pattern: /\bthose who\b|\bhe who\b|\bone who\b/, instead: THING },
 ]

@@ -21,7 +21,7 @@ export function serverOf(io: Pick<CliIo, 'env'>, options: ServerOptions): string
   return (options.server ?? (io.env['SEALIFT_SERVER'] || DEFAULT_SERVER)).trim()
 }
 
-/** Whom the client tells what happens on its way. */
+/** Callbacks for events of the client. */
 export type ClientEvents = Pick<NodeSealiftOptions, 'onRetry' | 'onStateFailure'>
 
 /** A client of that server. */

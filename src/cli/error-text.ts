@@ -1,4 +1,4 @@
-/** The one place that turns an error into words for people: what happened, and what to do about it. */
+/** Turns errors into text for people: what happened, and what to do about it. */
 import { systemReason } from '../files/system-failure.ts'
 import { isSealiftError, type SealiftError, type SealiftErrorCode } from '../protocol/errors.ts'
 import { formatSize } from '../protocol/units.ts'
@@ -22,41 +22,41 @@ export interface Explanation {
 const HINTS: Partial<Record<SealiftErrorCode, string>> = {
   network: 'Check that the server runs and that its address is right; `sealift doctor` looks closer.',
   untrusted_server:
-    'Ask whoever runs the server for a valid certificate. One of an authority of your own is trusted with NODE_EXTRA_CA_CERTS=FILE.',
+    'Ask the operator of the server for a valid certificate. NODE_EXTRA_CA_CERTS=FILE adds an authority of your own.',
   unauthorized:
     'Give a token with --token or SEALIFT_TOKEN. A server on this machine takes the user that runs it without one, if XDG_STATE_HOME is the same for both.',
-  forbidden: 'The server does not allow this to you; ask whoever runs it.',
+  forbidden: 'The server does not allow you to do this; ask its operator.',
   not_found: 'Check that the link is complete. It may also have been deleted long ago.',
   gone: 'It has expired or its sender deleted it; ask for a new link.',
   downloads_exhausted: 'It could be downloaded only so many times; ask its sender for a new link.',
   damaged_media:
-    'Nothing of it was kept. The link may be incomplete or wrong, or the bytes were altered on the way or on the server; ask its sender to send it again.',
+    'Nothing of it was stored. The link may be incomplete or wrong, or the bytes were altered in transit or on the server; ask its sender to send it again.',
   damaged:
     "The server lost some of its bytes: ask its sender to send it again, or the server's operator to restore a backup.",
   unsupported_version: 'Install a newer version of Sealift.',
   invalid_link: 'Put the whole link between quotes: the part behind # is its key.',
   sender_gone: 'Ask its sender to send it again.',
-  storage_full: "The server's disk is full: ask whoever runs it, or try again later.",
-  unavailable: 'Try again in a moment.',
-  shutting_down: 'Try again in a moment.',
+  storage_full: "The server's disk is full: ask its operator, or try again later.",
+  unavailable: 'Try again in a few seconds.',
+  shutting_down: 'Try again in a few seconds.',
   rate_limited: 'Try again later, or with a smaller --parallel.',
   too_many_uploads: 'Try again later, or with a smaller --parallel.',
   too_many_downloads: 'Try again later, or with a smaller --parallel.',
-  too_many_pending: 'Too many sends were begun and not finished; the server drops them after a while.',
-  quota_exceeded: 'Delete something with `sealift rm LINK`, or ask whoever runs the server for more room.',
+  too_many_pending: 'Too many unfinished sends; the server deletes them after transfer.uploadExpiry.',
+  quota_exceeded: 'Delete something with `sealift rm LINK`, or ask the operator of the server for a larger quota.',
   file_changed: 'Send it again once it no longer changes.',
   upload_in_progress: 'Its sender has not finished yet; try again later.',
 }
 
 const PROXY_413 =
-  'That is not a response of Sealift: a proxy before the server limits the size of a request. Whoever runs it raises ' +
+  'That is not a response of Sealift: a proxy before the server limits the size of a request. Its operator raises ' +
   'that limit to the size of a part and more (nginx: client_max_body_size 0), or lowers transfer.partBytes.'
 
 /** Explains any error. Never holds a key, a token or a stack. */
 export function explain(error: unknown): Explanation {
   if (error instanceof UsageError) return { code: 'usage', message: error.message }
   if (error instanceof OutputClosed)
-    return { code: 'output_closed', message: 'Stopped, because nobody reads the output any more.' }
+    return { code: 'output_closed', message: 'Stopped, because the output was closed.' }
   if (isSealiftError(error)) return explainSealiftError(error)
   const local = explainSystemError(error)
   if (local) return local
@@ -70,7 +70,7 @@ export function explain(error: unknown): Explanation {
 
 function explainSealiftError(error: SealiftError): Explanation {
   const { limit, value, remaining, retryAfterSeconds, path, item } = error.context
-  // Messages may end up in logs, so they name no file; here is whoever asked.
+  // Messages may end up in logs, so they name no file; this output goes to the user.
   const about = path ?? item
   const place = typeof about === 'string' ? `${printable(about)}: ` : ''
   const hint = hintFor(error)
@@ -91,7 +91,7 @@ function hintFor(error: SealiftError): string | undefined {
     return 'Send them with several links, or as one archive: tar c FOLDER | sealift send - --name FOLDER.tar'
   if (error.code === 'too_large' && limit === undefined && error.context['status'] === 413) return PROXY_413
   if (error.code === 'too_large' && value !== undefined)
-    return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask whoever runs the server for more.`
+    return `That is ${formatSize(value)}${limit ? ` (the limit ${limit})` : ''}; ask the operator of the server for more.`
   if (error.code === 'quota_exceeded' && value !== undefined)
     return `The quota is ${formatSize(value)}${leftOf(error)}. ${HINTS.quota_exceeded}`
   if (error.context['ownedBy'] !== undefined)

@@ -1,4 +1,4 @@
-/** What the command answers to the shell. 0 only if all of it worked. */
+/** Exit codes. 0 only if everything worked. */
 export const EXIT = {
   ok: 0,
   /** Something failed, or only a part of it worked. */
@@ -11,7 +11,7 @@ export const EXIT = {
   terminated: 143,
 } as const
 
-/** Why a command was told to stop; the reason of its signal. */
+/** Why a command stops; the reason of its abort signal. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted'
   readonly exitCode: number
@@ -22,7 +22,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Whoever read our output has gone (`| head`): there is nobody left to tell. */
+/** The reader of the output has closed it (`| head`). */
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed'
 }

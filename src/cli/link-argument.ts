@@ -1,4 +1,6 @@
-/** Where a command's link comes from: other users of the machine see the arguments of a command, and a link is a secret. */
+/**
+ * Where a command's link comes from: other users of the machine see the arguments of a command, and a link is a secret.
+ */
 import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=50
 /**
  * The `sealift` command. Looks at the Node it runs on before anything else is loaded: an older one would fail on the
- * first thing it does not know, in words that help nobody. So this file uses nothing that is new.
+ * first thing it does not know, with a message that does not help. So this file uses nothing that is new.
  *
  * The first line keeps the heap small: what streams through dies soon, so a larger young generation, or an old one that
  * may grow to four times its size before it is looked at, only holds a hundred megabytes more of what is garbage.

@@ -69,7 +69,7 @@ function addServe(program: Command, io: CliIo, run: Runner): void {
     .addOption(configOption())
     .option('--host <host>', 'address to listen on; 0.0.0.0 for all', listenHost)
     .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
-    .option('--data <directory>', 'where everything is kept', nonEmpty)
+    .option('--data <directory>', 'folder of all data', nonEmpty)
     .action(options => run({}, async () => (await import('./commands/serve.ts')).serve(io, options)))
 }
 
@@ -81,11 +81,11 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
     .addOption(ttlOption())
     .addOption(maxDownloadsOption())
     .addOption(parallelOption())
-    .option('--name <name>', 'the name of what comes from standard input', nonEmpty)
-    .option('--live', 'print the link at once: whoever opens it receives while the rest is still being sent')
+    .option('--name <name>', 'the item name of standard input', nonEmpty)
+    .option('--live', 'print the link first, so that receivers download during the upload')
     .addOption(filmOption('copy'))
-    .option('--no-times', 'do not tell when files were last changed')
-    .option('--no-previews', 'make no small pictures of photos and films, which takes ffmpeg')
+    .option('--no-times', 'do not send modification times')
+    .option('--no-previews', 'make no thumbnails of photos and films (they need ffmpeg)')
   addOutputOptions(command).action((paths, options) =>
     run({ ...options, resumes: !paths.includes('-') }, async () =>
       (await import('./commands/send.ts')).send(io, paths, options),
@@ -95,12 +95,12 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
 
 function addPublish(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('publish'), help.publish)
-    .argument('<folder>', 'what lands in it is published, each file under a link of its own')
-    .option('--watch', 'go on with what lands there later, until Ctrl-C')
+    .argument('<folder>', 'each file in it is published under its own link')
+    .option('--watch', 'also publish files that appear later, until Ctrl-C')
     .addOption(filmOption('ladder'))
-    .addOption(new Option('--at-once <n>', 'files at once, 1 to 32').argParser(wholeNumber(1, 32)).default(2, '2'))
+    .addOption(new Option('--at-once <n>', 'concurrent files, 1 to 32').argParser(wholeNumber(1, 32)).default(2, '2'))
     .addOption(
-      new Option('--settle <seconds>', 'how long a file must stand still to be taken for whole')
+      new Option('--settle <seconds>', 'seconds without changes before a file is considered complete')
         .argParser(wholeNumber(0, 3600))
         .default(2, '2'),
     )
@@ -125,8 +125,8 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
       'only items whose name matches, such as "*.jpg" or "holiday/**"; may be repeated',
       collect,
     )
-    .option('--hidden', 'keep names that begin with a dot; without it .ssh becomes _.ssh')
-    .option('--no-times', 'leave the times of files as they come, instead of what the sender tells')
+    .option('--hidden', 'preserve names that begin with a dot; without it .ssh becomes _.ssh')
+    .option('--no-times', 'do not restore modification times')
     .addOption(new Option('--stdout', 'write the bytes of one item to standard output').conflicts('json'))
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -143,7 +143,7 @@ function addPlay(program: Command, io: CliIo, run: Runner): void {
   const command = describe(program.command('play'), help.play)
     .argument('[link]', LINK_ABOUT)
     .argument('[item]', 'its number, from 1, or a pattern for its name (default: the first film)')
-    .option('--open <program>', 'start this player with the address, and end with it', nonEmpty)
+    .option('--open <program>', 'start this player with the URL, and end with it', nonEmpty)
     .option('--port <port>', 'port to listen on, on this machine alone (default: any free one)', wholeNumber(0, 65_535))
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -188,7 +188,7 @@ function addConfig(program: Command, io: CliIo, run: Runner): void {
     run(options, async () => (await import('./commands/config.ts')).configPrint(io, file, options)),
   )
   const token = describe(config.command('token'), help.configToken)
-    .requiredOption('--subject <name>', 'whom limits and charges are counted under', nonEmpty)
+    .requiredOption('--subject <name>', 'the client for limits and charges', nonEmpty)
     .option('--tier <tier>', 'the tier whose limits apply', nonEmpty)
     .option('--device <device>', 'the device that uses this token', nonEmpty)
   addJsonOption(token).action(options =>
@@ -208,7 +208,7 @@ function addCare(program: Command, io: CliIo, run: Runner): void {
   )
   const fsck = describe(program.command('fsck'), help.fsck)
     .addOption(configOption())
-    .option('--data <directory>', 'where everything is kept', nonEmpty)
+    .option('--data <directory>', 'folder of all data', nonEmpty)
     .option('--repair', 'repair what can be: delete what no record knows, end media whose bytes are gone')
     .option('--force', 'with --repair: even when that is most of what there is')
   addJsonOption(fsck).action(options =>

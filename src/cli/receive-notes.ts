@@ -22,7 +22,7 @@ export function noted({ note }: Pick<ParcelItem, 'note'>): { readonly note?: str
   return note === null ? {} : { note }
 }
 
-/** More lines than these nobody reads; `--json` has all of them. */
+/** Longest list on standard error; `--json` has all entries. */
 const SHOWN = 20
 
 const REASONS: Readonly<Record<NameChange, string>> = {
@@ -51,7 +51,7 @@ function lineOf({ item, path, changes }: ReceivedItem, directory: string): strin
 /** What is over sooner is not worth a word. */
 const WORTH_A_WORD_MS = 1000
 
-/** Says where the progress is shown that something is tried again, so that nobody looks at bars that stand still. */
+/** Reports retries beside the progress, so that idle bars have an explanation. */
 export class RetryNotes {
   #view: ProgressView | null = null
 

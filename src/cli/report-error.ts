@@ -15,7 +15,7 @@ const RESUME_HINT = 'The same command goes on where this one stopped.'
 /** After these it is worth giving the same command again. */
 const PASSING = ['network', 'unavailable', 'shutting_down', 'stalled', 'storage_full'] as const
 
-/** Tells what went wrong and returns the exit code that says so. Never rejects. */
+/** Prints an error and returns its exit code. Never rejects. */
 export async function reportError(error: unknown, io: CliIo, options: ReportOptions): Promise<number> {
   const reason: unknown = io.signal.aborted ? io.signal.reason : null
   const closed = [reason, error].find(each => each instanceof OutputClosed)
@@ -51,6 +51,6 @@ async function writeJson(io: CliIo, error: Explanation): Promise<void> {
   try {
     await printJson(io.stdout, { ok: false, error })
   } catch {
-    // Whoever read the output has gone; the exit code still says it.
+    // The output was closed; the exit code still reports the error.
   }
 }

@@ -9,7 +9,7 @@ export function runProcess(): Promise<number> {
   const stop = new AbortController()
   const interrupt = (signal: 'SIGINT' | 'SIGTERM'): void => {
     const reason = new Interrupted(signal)
-    // The second one is from somebody who does not want to wait.
+    // A second signal stops without waiting.
     if (stop.signal.aborted) process.exit(reason.exitCode)
     stop.abort(reason)
   }
@@ -18,7 +18,7 @@ export function runProcess(): Promise<number> {
   process.stdout.on('error', error => {
     if (isBrokenPipe(error)) stop.abort(new OutputClosed('stdout was closed'))
   })
-  // A message that nobody can read must not hide the exit code.
+  // A message that cannot be written must not hide the exit code.
   process.stderr.on('error', () => {})
   const io = processIo(stop.signal)
   keepLibrariesQuiet(io)

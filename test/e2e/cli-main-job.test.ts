@@ -267,7 +267,7 @@ describe('streams', () => {
     reader.child.stdout.destroy()
     const { code, stderr } = await reader.result
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^sealift: Stopped, because nobody reads the output any more\.\n$/m)
+    expect(stderr).toMatch(/^sealift: Stopped, because the output was closed\.\n$/m)
     expect(stderr).not.toMatch(/EPIPE|    at /)
   })
 })

@@ -26,7 +26,7 @@ it('tells of one that is set up right', async () => {
   const { ok, checks, said } = await diagnose(home, limits())
   expect(ok, said).toBe(true)
   expect(checks).toMatchObject({
-    valkey: expect.stringMatching(/Valkey at 127\.0\.0\.1:\d+ answers/),
+    valkey: expect.stringMatching(/Valkey at 127\.0\.0\.1:\d+ responds/),
     'valkey clock': 'ok: agrees with this machine',
     'valkey version': expect.stringMatching(/^ok: (Redis|Valkey) \d+/),
     'valkey memory': expect.stringMatching(/^ok: without a limit/),

@@ -31,7 +31,7 @@ export interface PublishOptions extends ServerOptions, OutputOptions {
   readonly film: FilmMode
   /** Files at once. */
   readonly atOnce: number
-  /** Seconds that a file must stand still. */
+  /** Seconds without changes before a file is considered complete. */
   readonly settle: number
 }
 

@@ -13,7 +13,9 @@ interface Removal {
   readonly error?: Explanation
 }
 
-/** `sealift rm`: deletes what each link holds; one that fails leaves the others alone, one that is gone is no failure. */
+/**
+ * `sealift rm`: deletes what each link holds; one that fails leaves the others alone, one that is gone is no failure.
+ */
 export async function rm(io: CliIo, given: readonly string[], options: ServerOptions & OutputOptions): Promise<number> {
   const output = new Output(io, options)
   const links = await linksFrom(io, given)

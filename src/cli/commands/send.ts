@@ -37,7 +37,7 @@ export async function send(io: CliIo, paths: readonly string[], options: SendCom
   const elapsedMs = performance.now() - startedAtMs
   tellRefused(output, sent)
   output.note(`Sent ${summary({ ...sent, elapsedMs })}${sent.resumed ? ', going on with an earlier send' : ''}.`)
-  output.note(`Whoever has the link can read it until ${localTime(sent.expiresAt)}:`)
+  output.note(`Anyone with the link can read it until ${localTime(sent.expiresAt)}:`)
   const result = resultOf(sent, { items, leftOut, renamed, elapsedMs, notes })
   if (options.live) await output.result(result)
   else await output.link(sent.link, result)
@@ -64,7 +64,7 @@ async function transfer(
   const printed: Promise<void>[] = []
   const print = ({ link }: Published): void => {
     const printing = output.link(link)
-    // It is heeded when all is sent: whoever reads standard error has the link.
+    // Reported after the send: standard error has the link.
     printing.catch(() => undefined)
     printed.push(printing)
   }
@@ -90,7 +90,7 @@ export function tellNotKept(output: Output): (error: SealiftError) => void {
     )
 }
 
-/** What stays behind is said, so that nobody counts on it. */
+/** Lists what is skipped. */
 function tellLeftOut(output: Output, leftOut: readonly string[]): void {
   const [first] = leftOut
   if (first === undefined) return

@@ -99,7 +99,7 @@ async function announce(
     await output.line(`Metrics and health are on ${server.adminUrl}${movedNote(server.adminUrl, config)}`)
 }
 
-/** An admin port that nobody set gives way to another server's. */
+/** An admin port that is not set gives way to another server's. */
 function movedNote(adminUrl: string, { admin }: ServerConfig): string {
   const hasMoved = admin.port === null && Number(new URL(adminUrl).port) !== DEFAULT_ADMIN_PORT
   return hasMoved ? ` (${DEFAULT_ADMIN_PORT} is in use; admin.port chooses another)` : ''

@@ -22,11 +22,11 @@ export interface ClientCheckOptions {
   readonly signal: AbortSignal
 }
 
-const ANSWER_WITHIN_MS = 10_000
+const RESPONSE_TIMEOUT_MS = 10_000
 /** Tokens are refused when clocks differ by more than seconds; expiries look odd by more than a minute. */
 const CLOCK_TOLERANCE_MS = 60_000
 const ROUND_TRIP_BYTES = 70_000
-const MAX_ANSWER_BYTES = 8 * 1024 * 1024
+const MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
 /** Stops at the first step without which the others mean nothing. */
 export async function* checkClient(options: ClientCheckOptions): AsyncGenerator<Check> {
@@ -54,13 +54,13 @@ async function reach(options: ClientCheckOptions): Promise<Reached> {
   const { server, signal } = options
   const startedAtMs = performance.now()
   try {
-    const answer = await request(options, routePath('health', {}))
+    const response = await request(options, routePath('health', {}))
     const elapsed = formatDuration(performance.now() - startedAtMs)
-    const body = health.safeParse(answer.json)
-    const date = Date.parse(answer.date)
+    const body = health.safeParse(response.json)
+    const date = Date.parse(response.date)
     const check = body.success
-      ? ok('server', `${server} answers (${elapsed})`)
-      : fail('server', `${server} answers, but not as a Sealift server does: check the address, or the proxy before it`)
+      ? ok('server', `${server} responds (${elapsed})`)
+      : fail('server', `${server} responds, but not like a Sealift server: check the address, or the proxy before it`)
     return { check, serverTimeMs: Number.isNaN(date) ? null : date, nowMs: Date.now() }
   } catch (error) {
     signal.throwIfAborted()
@@ -80,9 +80,9 @@ function checkClock({ serverTimeMs, nowMs }: Reached): Check {
 async function checkReady(options: ClientCheckOptions): Promise<Check> {
   const { signal } = options
   try {
-    const answer = await request(options, routePath('ready', {}))
-    if (answer.status < 300) return ok('ready', 'storage and records work')
-    const body = health.safeParse(answer.json)
+    const response = await request(options, routePath('ready', {}))
+    if (response.status < 300) return ok('ready', 'storage and records work')
+    const body = health.safeParse(response.json)
     const failing = Object.entries(body.data?.checks ?? {}).filter(([, status]) => status === 'failing')
     const names = failing.map(([name]) => name).join(', ') || 'stopping'
     return fail('ready', `the server is not ready (${names}): look at its log`)
@@ -97,8 +97,8 @@ const openApi = z.looseObject({ info: z.looseObject({ version: z.string().max(64
 async function checkVersion(options: ClientCheckOptions): Promise<Check> {
   const { version, signal } = options
   try {
-    const answer = await request(options, routePath('openapi', {}))
-    const document = openApi.safeParse(answer.json)
+    const response = await request(options, routePath('openapi', {}))
+    const document = openApi.safeParse(response.json)
     if (!document.success) return warn('version', `the server does not tell its version (this is ${version})`)
     const theirs = document.data.info.version
     if (theirs.split('.')[0] === version.split('.')[0]) return ok('version', `server ${theirs}, here ${version}`)
@@ -182,23 +182,23 @@ function sentencesOf(error: unknown): string {
   return [message, hint].join(' ').trim()
 }
 
-interface Answer {
+interface ReadResponse {
   readonly status: number
   readonly date: string
   /** `null` when it is none. */
   readonly json: unknown
 }
 
-async function request({ server, transport, signal }: ClientCheckOptions, path: string): Promise<Answer> {
+async function request({ server, transport, signal }: ClientCheckOptions, path: string): Promise<ReadResponse> {
   const response = await transport.request({
     method: 'GET',
     url: server + path,
     headers: {},
-    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
-    stallTimeoutMs: ANSWER_WITHIN_MS,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(RESPONSE_TIMEOUT_MS)]),
+    stallTimeoutMs: RESPONSE_TIMEOUT_MS,
   })
   if (response.status >= 300 && response.status < 400) throw await redirection(response, server)
-  const text = new TextDecoder().decode(await readAll(response, MAX_ANSWER_BYTES))
+  const text = new TextDecoder().decode(await readAll(response, MAX_RESPONSE_BYTES))
   return { status: response.status, date: response.header('date') ?? '', json: parsed(text) }
 }
 
@@ -215,10 +215,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no host of that name',
   EAI_AGAIN: 'the name could not be looked up; is the network up?',
   ECONNRESET: 'the connection was cut',
-  ETIMEDOUT: 'the host does not answer',
+  ETIMEDOUT: 'the host does not respond',
   EHOSTUNREACH: 'there is no way to that host',
   ENETUNREACH: 'there is no way to that network',
-  UND_ERR_CONNECT_TIMEOUT: 'the host does not answer',
+  UND_ERR_CONNECT_TIMEOUT: 'the host does not respond',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; is it http:// instead of https://?',
@@ -229,7 +229,7 @@ function isTimeout(error: unknown): boolean {
 }
 
 function reasonOf(error: unknown): string {
-  if (isTimeout(error) || (error instanceof Error && isTimeout(error.cause))) return 'no answer within 10 seconds'
+  if (isTimeout(error) || (error instanceof Error && isTimeout(error.cause))) return 'no response within 10 seconds'
   const cause = error instanceof Error ? error.cause : undefined
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return REASONS[code] ?? explain(isSealiftError(error) ? error : (cause ?? error)).message

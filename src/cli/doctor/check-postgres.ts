@@ -1,4 +1,4 @@
-/** The record database of a cluster: whether it can be used, keeps what it confirms, and has connections for all nodes. */
+/** The record database of a cluster: it is usable, commits durably, and has connections for all nodes. */
 import { Client } from 'pg'
 
 import { isSealiftError } from '../../protocol/errors.ts'
@@ -23,7 +23,7 @@ async function* checkConnected(client: Client, { postgres, processes }: Postgres
   const { cut, placeOf } = await loadProbes()
   try {
     const facts = await ask(client)
-    yield ok('postgres', `PostgreSQL ${facts.version} at ${placeOf(postgres.url).address} answers`)
+    yield ok('postgres', `PostgreSQL ${facts.version} at ${placeOf(postgres.url).address} responds`)
     yield writable(facts)
     yield await schema(postgres)
     yield durability(facts)
@@ -88,7 +88,7 @@ async function ask(client: Client): Promise<Facts> {
   const { rows } = await client.query<Omit<Facts, 'aheadMs' | 'withinMs'>>(QUESTION)
   const after = Date.now()
   const [row] = rows
-  if (!row) throw new Error('the database answered with nothing')
+  if (!row) throw new Error('the database returned nothing')
   return { ...row, aheadMs: (before + after) / 2 - row.now, withinMs: after - before }
 }
 
@@ -126,7 +126,7 @@ function durability({ fsync, full_page_writes, synchronous_commit }: Facts): Che
   return ok('pg durability', `${text} (Sealift turns it on for its own connections)`)
 }
 
-/** Each process has its pool, and for a moment at start one connection more. */
+/** Each process has its pool, and one more connection while it starts. */
 function connections(facts: Facts, { poolSize }: PostgresConfig, processes: number): Check {
   const limits = [facts.max_connections - facts.reserved, facts.role_limit, facts.database_limit]
   const available = Math.min(...limits.filter(limit => limit >= 0))

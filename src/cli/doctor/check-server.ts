@@ -127,14 +127,14 @@ async function checkSpace({ storage }: ServerConfig): Promise<Check> {
   return freeBytes < LOW_SPACE_BYTES ? warn('disk', `${text}: that is little`) : ok('disk', text)
 }
 
-/** A port that is taken is fine when it is taken by the server itself, or when nobody insists on it. */
+/** A port that is taken is fine when it is taken by the server itself, or when the port is not set. */
 async function checkPort(name: string, { host, port, mayMove = false }: PortToCheck): Promise<Check> {
   const error = await listenOnce(host, port)
   const address = `${host}:${port}`
   if (error === null) return ok(name, `${address} is free`)
   if (error.code !== 'EADDRINUSE') return fail(name, `${address} cannot be used (${error.code ?? error.message})`)
   const ours = await isSealift(host, port)
-  if (ours) return ok(name, `${address} is taken by a Sealift server, which answers`)
+  if (ours) return ok(name, `${address} is taken by a Sealift server, which responds`)
   if (mayMove) return ok(name, `${address} is taken by another program; any free port is taken instead`)
   return fail(name, `${address} is taken by another program`)
 }
@@ -156,8 +156,8 @@ function listenOnce(host: string, port: number): Promise<NodeJS.ErrnoException |
 async function isSealift(host: string, port: number): Promise<boolean> {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
   try {
-    const answer = await fetch(`http://${reachable}:${port}/healthz`, { signal: AbortSignal.timeout(3000) })
-    const body: unknown = await answer.json()
+    const response = await fetch(`http://${reachable}:${port}/healthz`, { signal: AbortSignal.timeout(3000) })
+    const body: unknown = await response.json()
     return typeof body === 'object' && body !== null && 'status' in body
   } catch {
     return false

@@ -29,7 +29,7 @@ export async function* checkStorageService(options: StorageCheckOptions): AsyncG
   }
 }
 
-/** A rule that nobody needs (the bytes pass this server) is a mere note. */
+/** A missing rule that is not needed (the bytes pass this server) is only a note. */
 function isMissingRule({ check, level }: S3Finding): boolean {
   return check === 'cors' && level === 'problem'
 }

@@ -6,7 +6,7 @@ import { CLOCK_NOTE_MS, type Check, fail, ok, warn } from './check.ts'
 
 export interface ValkeyLook {
   readonly checks: readonly Check[]
-  /** Serving processes that were heard of lately; `null` when nobody can tell. */
+  /** Server processes with a recent heartbeat; `null`: unknown. */
   readonly processes: number | null
 }
 
@@ -14,7 +14,7 @@ export async function checkValkey(valkey: ValkeyConfig): Promise<ValkeyLook> {
   try {
     const { openValkeyLink, nodesKey } = await loadProbes()
     await using link = await openValkeyLink(valkey)
-    const checks = [await answers(link, valkey), await clock(link)]
+    const checks = [await responds(link, valkey), await clock(link)]
     const processes = Number(await link.send(['ZCARD', nodesKey(valkey.prefix)]))
     // Last: where a user may not ask for it, the link ends.
     return { checks: [...checks, ...(await memory(link))], processes }
@@ -23,22 +23,22 @@ export async function checkValkey(valkey: ValkeyConfig): Promise<ValkeyLook> {
   }
 }
 
-async function answers(link: ValkeyLink, { url, commandTimeoutMs }: ValkeyConfig): Promise<Check> {
+async function responds(link: ValkeyLink, { url, commandTimeoutMs }: ValkeyConfig): Promise<Check> {
   const { addressOf } = await loadProbes()
   const startedAtMs = performance.now()
   await link.send(['PING'])
   const elapsedMs = performance.now() - startedAtMs
-  const text = `Valkey at ${addressOf(url)} answers (${formatDuration(elapsedMs)})`
+  const text = `Valkey at ${addressOf(url)} responds (${formatDuration(elapsedMs)})`
   if (elapsedMs < commandTimeoutMs / 10) return ok('valkey', text)
   return warn('valkey', `${text}: that is slow; each transfer waits for it, and limits.valkey.commandTimeout ends it`)
 }
 
 async function clock(link: ValkeyLink): Promise<Check> {
   const before = Date.now()
-  const answer = await link.send(['TIME'])
+  const reply = await link.send(['TIME'])
   const after = Date.now()
-  const seconds = Array.isArray(answer) ? Number(answer[0]) : Number.NaN
-  // It tells whole seconds and micros; the seconds are enough.
+  const seconds = Array.isArray(reply) ? Number(reply[0]) : Number.NaN
+  // TIME returns seconds and microseconds; the seconds are enough.
   const differenceMs = Math.max(0, seconds * 1000 - after, before - seconds * 1000 - 1000)
   if (differenceMs < CLOCK_NOTE_MS) return ok('valkey clock', 'agrees with this machine')
   const text = `this machine and Valkey differ by ${formatDuration(differenceMs)}`

@@ -6,7 +6,9 @@ import type { Resource, TextResource } from './resource.ts'
 import { checkTrackStart, trackResource, type TrackPlace } from './track-resource.ts'
 
 const HLS = 'application/vnd.apple.mpegurl'
-/** Longest wait for the first segment of a film whose sending has just begun: players take a playlist without any ill. */
+/**
+ * Longest wait for the first segment of a film whose sending has just begun: players take a playlist without any ill.
+ */
 const FIRST_SEGMENT_MS = 30_000
 /** Later segments may be longer than those that the target duration is chosen by. */
 const TARGET_ROOM = 2

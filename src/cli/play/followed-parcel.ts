@@ -1,12 +1,12 @@
 import { isSealiftError, type Film, type Parcel, type ParcelItem } from '../../client/node/index.ts'
 
-/** A sender that publishes nothing new for so long is taken for gone. */
+/** A sender without a new version for this long counts as gone. */
 const SENDER_PATIENCE_MS = 10 * 60_000
 const WAIT_SECONDS = 30
 /** Between looks at a server that cannot be asked just now. */
 const PAUSE_MS = 5000
 
-/** What a followed parcel tells about itself. Called once for each thing that happens. */
+/** Events of a followed parcel, each reported once. */
 export interface FollowEvents {
   /** More will never come, though it was promised. */
   onSenderGone(): void
@@ -42,7 +42,7 @@ export class FollowedParcel implements Disposable {
     return this.#parcel.items[index]
   }
 
-  /** As the newest version tells it. A description of many segments is read once for each version. */
+  /** The film in the newest version. A description of many segments is read once per version. */
   film(index: number): Film | null {
     const known = this.#films.get(index)
     if (known !== undefined) return known
@@ -52,7 +52,7 @@ export class FollowedParcel implements Disposable {
     return film
   }
 
-  /** Nothing more will come; said by whoever reads what is being sent and finds it gone. */
+  /** The sender has gone; reported by a reader of the growing media. */
   senderIsGone(): void {
     if (this.ended) return
     this.#senderGone = true

@@ -1,8 +1,8 @@
 /**
- * Plays sealed films in any player: a server on loopback that gives it HLS and plain files, opened on the way. Whoever
- * knows an address can read the item, so all addresses begin with a secret, and a page that a browser shows learns
- * nothing: it cannot guess the secret, gets no CORS, and cannot come by another name of this machine. Other users of the
- * machine, who may see the secret among the arguments of a player, get nothing either.
+ * Plays sealed films in any player: a server on loopback that decrypts and serves HLS and plain files. A URL permits
+ * reading the item, so all URLs begin with a secret. A web page in a browser gets nothing: it cannot guess the secret,
+ * gets no CORS, and cannot use another name of this machine. Other users of the machine, who may see the secret among
+ * the arguments of a player, get nothing either.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -41,7 +41,7 @@ export class Gateway implements AsyncDisposable {
   /** Whether a connection is this user's. */
   readonly #own = new WeakMap<Socket, Promise<boolean>>()
   readonly #server: Server
-  #answering = 0
+  #inFlight = 0
 
   private constructor({ parcel, events }: GatewayOptions) {
     this.#events = events
@@ -71,9 +71,9 @@ export class Gateway implements AsyncDisposable {
     return `http://${HOST}:${this.#port}/${this.#prefix}/${index}/${path}`
   }
 
-  /** Requests that are being answered. */
+  /** Requests in flight. */
   connections(): number {
-    return this.#answering
+    return this.#inFlight
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,7 +95,7 @@ export class Gateway implements AsyncDisposable {
     const signal = AbortSignal.any([gone.signal, this.#stop.signal])
     const place = this.#placeOf(req)
     if (!place || !(await this.#isOwn(req.socket))) return respondNotFound(res)
-    this.#answering += 1
+    this.#inFlight += 1
     try {
       const resource = await this.#find(place, signal)
       if (resource) await respond(req, res, { resource, signal })
@@ -106,7 +106,7 @@ export class Gateway implements AsyncDisposable {
       if (isSealiftError(error, 'sender_gone')) this.followed.senderIsGone()
       else this.#events.onReadError(error, place.index)
     } finally {
-      this.#answering -= 1
+      this.#inFlight -= 1
     }
   }
 
@@ -116,7 +116,7 @@ export class Gateway implements AsyncDisposable {
     return own
   }
 
-  /** `null` for whoever must find nothing here. */
+  /** `null`: the request gets 404. */
   #placeOf({ method, url = '', headers }: IncomingMessage): Place | null {
     const [path = ''] = url.split('?', 1)
     const [root, prefix = '', index = '', ...rest] = path.split('/')

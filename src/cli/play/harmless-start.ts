@@ -39,7 +39,7 @@ export function isHarmlessStart(start: Uint8Array, name: string): boolean {
 
 /**
  * Reads a range, and refuses the file before its first byte is given out if it begins like a playlist or an archive. A
- * range far behind the start needs no look: a player knows the format by then.
+ * range far behind the start needs no look: a player has recognised the format before it reads there.
  */
 export async function* readHarmless(
   { read, name }: { readonly read: Read; readonly name: string },
@@ -77,7 +77,7 @@ class HeldStart {
   start: Uint8Array = new Uint8Array()
   bytes = 0
 
-  /** How much of the file tells what it is. */
+  /** How many bytes of the file identify its format. */
   get needed(): number {
     return tagBytes(this.start) + START_BYTES
   }

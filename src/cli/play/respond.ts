@@ -1,4 +1,4 @@
-/** Answers of the gateway. What cannot be answered whole is cut, never ended. */
+/** Responses of the gateway. A response that cannot be completed is cut, never ended. */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -42,7 +42,7 @@ async function respondBytes(
   const { type, totalBytes, readableBytes } = resource
   // There is no validator to compare with, so a condition never holds: section 13.1.5 of RFC 9110.
   const spec = req.headers['if-range'] === undefined ? parseRange(req.headers.range) : null
-  // What the end will be is not known yet, so neither is what a suffix means; the whole is the answer then.
+  // The end is not known yet, so a suffix range has no meaning: the response has all bytes.
   const asked = spec !== null && (totalBytes !== null || (readableBytes > 0 && !('suffixBytes' in spec))) ? spec : null
   const range = asked && resolveRange(asked, readableBytes)
   const common = { ...HEADERS, 'Content-Type': type, 'Accept-Ranges': 'bytes' }

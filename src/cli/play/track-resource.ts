@@ -63,7 +63,7 @@ async function* readGrowing(
 ): AsyncGenerator<Uint8Array> {
   for (let start = 0; ;) {
     const now = trackNow(followed, index, place)
-    if (!now) throw new SealiftError('damaged_media', 'A track is not told of any more')
+    if (!now) throw new SealiftError('damaged_media', 'A track is no longer in the manifest')
     const range = { start, end: Math.max(start, trackBytes(now.track)) }
     yield* readAhead(now.film, { track: now.track, range }, signal)
     start = range.end
@@ -85,7 +85,7 @@ async function* readAhead(
   const fetchAt = (start: number): Promise<Uint8Array> | null => {
     if (start >= range.end) return null
     const piece = film.read(track, { start, end: Math.min(range.end, start + PIECE_BYTES) }, { signal })
-    // Its failure is met when its turn comes; until then nobody looks at it.
+    // Its failure is handled when its turn comes.
     piece.catch(() => undefined)
     return piece
   }

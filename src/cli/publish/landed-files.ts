@@ -7,10 +7,10 @@ import { realPath } from '../../client/node/files/held-folder.ts'
 import { findFiles, withType } from '../../client/node/files/list-files.ts'
 import { PassedOver, type PassedOverReason } from './passed-over.ts'
 
-/** A file that nobody has written to for a while. */
+/** A file without changes for `settleMs`. */
 export interface LandedFile {
   readonly item: FileItem
-  /** Tells one state of the file from another. */
+  /** Identifies one state of the file. */
   readonly state: string
 }
 
@@ -26,15 +26,16 @@ export interface LandingOptions {
   readonly onRenamed: (name: string) => void
 }
 
-/** Between two looks at a folder at least, however short a file must stand still. */
+/** Shortest time between two listings of a folder, however small `settleMs` is. */
 const MIN_LOOK_MS = 100
 
 /** Hidden files, and names that programs give to what they have not finished writing. */
 const UNFINISHED = /(^|\/)\.|\.(part|partial|tmp|temp|crdownload|download|filepart)$|~$/i
 
 /**
- * The files of a folder, each once for each state in which it has stood still. What is still being written, or was
- * renamed away, is waited for. Looks again when the system tells of a change, and every `settleMs` (100 ms at least) in any case.
+ * The files of a folder, each once for each state without changes for `settleMs`. What is still being written, or was
+ * renamed away, is waited for. Lists the folder again when the system reports a change, and at least every `settleMs`
+ * (100 ms at least).
  * @throws local_file when the folder cannot be read at the beginning
  */
 export async function* landedFiles(folder: string, options: LandingOptions): AsyncGenerator<LandedFile, void> {
@@ -103,7 +104,7 @@ async function stateOf(item: FileItem): Promise<string | null> {
   }
 }
 
-/** Wakes whoever waits when something changes in a folder. A hint: not every system tells, nor tells everything. */
+/** Resolves when something changes in a folder. A hint: not every system reports changes, or all of them. */
 class Changes implements Disposable {
   #wake: () => void = () => undefined
   readonly #watcher: ReturnType<typeof watch> | null

@@ -1,6 +1,8 @@
 import { isSealiftError } from '../../client/node/index.ts'
 
-/** `unfinished`: a hidden or temporary name. `special`: a symbolic link or no file. `unreadable`: it cannot be listed. */
+/**
+ * `unfinished`: a hidden or temporary name. `special`: a symbolic link or no file. `unreadable`: it cannot be listed.
+ */
 export type PassedOverReason = 'unfinished' | 'special' | 'unreadable'
 
 export interface PassedOverEvents {

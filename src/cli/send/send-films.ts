@@ -15,7 +15,9 @@ export interface FilmOptions {
   readonly notes: Pick<FilmNotes, 'tell' | 'about' | 'packaged'>
 }
 
-/** The same items, films among them with their makers. Programs are looked for only when a film or picture needs them. */
+/**
+ * The same items, films among them with their makers. Programs are looked for only when a film or picture needs them.
+ */
 export async function withFilms<T extends FileItem | SendItem>(
   io: Pick<CliIo, 'env' | 'signal'>,
   items: readonly T[],
@@ -132,12 +134,13 @@ function isShown(item: FileItem | SendItem): item is FileItem {
   return 'path' in item && /^(video|image)\/(?!svg)/.test(item.type ?? '')
 }
 
-/** `copy`: pictures and sound as they are; `ladder`: several qualities, by ffmpeg; `file`: no film, the bytes alone. */
+/** `copy`: video and audio unchanged; `ladder`: several qualities, by ffmpeg; `file`: a plain file. */
 export const FILM_MODES = ['copy', 'ladder', 'file'] as const
+
 export type FilmMode = (typeof FILM_MODES)[number]
 
-/** A ladder takes longer than the bytes of its file: who waits is told this often how far it is. */
-const TELL_EVERY_MS = 10_000
+/** A ladder takes longer than the bytes of its file: time between two progress lines. */
+const PROGRESS_EVERY_MS = 10_000
 
 export interface FilmNotesOptions {
   /** Says a line; above the bars, while there are any. */
@@ -174,7 +177,7 @@ export class FilmNotes {
     const nowMs = this.#options.now()
     const toldAtMs = this.#toldAtMs.get(name) ?? nowMs
     this.#toldAtMs.set(name, toldAtMs)
-    if (nowMs - toldAtMs < TELL_EVERY_MS) return
+    if (nowMs - toldAtMs < PROGRESS_EVERY_MS) return
     this.#toldAtMs.set(name, nowMs)
     const of = total === null ? '' : ` of ${Math.ceil(total)}`
     this.#options.say(`${quoted(name)}: ${Math.floor(seconds)}${of} s of film are packaged.`)

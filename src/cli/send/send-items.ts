@@ -25,7 +25,7 @@ export interface ItemsToSend {
 }
 
 /**
- * Nothing is ever sent in part: whatever cannot be read is told, all of it at once.
+ * All or nothing: unreadable files are reported together.
  * @param stdinName the name of what comes from standard input
  * @throws UsageError when there is no file at all; local_file
  */
@@ -77,7 +77,7 @@ function notAllReadable(problems: readonly string[]): SealiftError {
   return new SealiftError('local_file', message)
 }
 
-/** Such as `<(command)`: it can be read once, and nobody knows when it ends. */
+/** Such as `<(command)`: it can be read once, and has no known end. */
 async function isPipe(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isFIFO() ?? false
 }

@@ -52,7 +52,7 @@ const ALL_BITS = 0o777
 
 /**
  * Makes the token of one run of a server, and keeps its file while the open mode is `loopback`. A new token with each
- * start: one that a killed server left in a file opens nothing, whoever listens on that port next.
+ * start: a token in the file of a killed server gives no access, whichever program listens on that port next.
  */
 export class LocalTokenWriter implements AsyncDisposable {
   /** SHA-256 (hex): all that the server needs. */
@@ -118,7 +118,9 @@ async function ensurePrivateFolder(folder: string): Promise<void> {
   }
 }
 
-/** The file has its mode before it has its content, and its name after both: no other user can read it at any moment. */
+/**
+ * The file has its mode before it has its content, and its name after both: no other user can read it at any moment.
+ */
 async function replaceFile(path: string, content: string): Promise<void> {
   const draft = `${path}.${randomUUID()}`
   try {

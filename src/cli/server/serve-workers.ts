@@ -26,7 +26,9 @@ export interface WorkersOptions {
   readonly reread: () => Promise<ServerConfig>
 }
 
-/** Serves with several processes until a signal stops them. `announce` is told the addresses once all of them serve. */
+/**
+ * Serves with several processes until a signal stops them. Calls `announce` with the addresses once all of them serve.
+ */
 export async function serveWorkers(
   io: CliIo,
   { live, reloadSignal, access, reread }: WorkersOptions,

@@ -5,7 +5,7 @@ import type { ServerConfig } from '../../server/index.ts'
 /** Puts what keeps a server from starting in plain words; anything else stays as it is. */
 export function explainStart(error: unknown, config: ServerConfig): unknown {
   const found = systemError(error)
-  // Trying again in a moment, which clients are told to do, helps no operator: the message says what would.
+  // The hint for clients to retry does not help an operator: the message says what does.
   const message = (found && messageFor(found, config)) ?? (isSealiftError(error, 'unavailable') ? error.message : null)
   return message === null ? error : new SealiftError('invalid_request', message, { cause: error })
 }

@@ -1,4 +1,4 @@
-/** How numbers and times are told to people. */
+/** Numbers and times as text for people. */
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import { countOf } from './progress-frame.ts'
 

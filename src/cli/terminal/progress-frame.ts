@@ -17,7 +17,10 @@ export interface FrameStyle {
 const MAX_BARS = 8
 const SIZES_COLUMNS = 23
 
-/** Lines for a terminal: one bar for each moving item (at most eight), and a total line. None is wider than the terminal. */
+/**
+ * Lines for a terminal: one bar for each moving item (at most eight), and a total line. None is wider than the
+ * terminal.
+ */
 export function progressFrame(progress: Progress, style: FrameStyle): StyledLine[] {
   const room = Math.max(0, Math.min(MAX_BARS, style.rows - 3))
   const shown = progress.active.slice(0, room)

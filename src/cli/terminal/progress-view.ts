@@ -45,7 +45,10 @@ function silentView(stream: TerminalStream): ProgressView {
   return { update() {}, trouble() {}, note: line => say(stream, line), [Symbol.dispose]() {} }
 }
 
-/** Rewrites its lines in place, and takes them away when disposed. The cursor is never hidden, so nothing can leave it so. */
+/**
+ * Rewrites its lines in place, and takes them away when disposed. The cursor is never hidden, so nothing can leave it
+ * so.
+ */
 class BarsView implements ProgressView {
   readonly #options: ProgressViewOptions
   #latest: Progress | null = null

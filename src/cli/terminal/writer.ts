@@ -13,6 +13,7 @@ export interface TextStream {
 
 /** A piece of a line; `colour` is a parameter of "select graphic rendition". */
 export type Piece = string | { readonly text: string; readonly colour: '1' | '2' | '33' | '36' }
+
 export type StyledLine = readonly Piece[]
 
 /**
@@ -80,7 +81,7 @@ function eraser(lines: number): string {
   return `\r${lines > 1 ? `\x1b[${lines - 1}A` : ''}\x1b[J`
 }
 
-/** @throws OutputClosed when nobody reads it any more */
+/** @throws OutputClosed if the reader has closed it */
 function writeAll(stream: NodeJS.WritableStream, chunk: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(chunk, error => {

@@ -111,7 +111,7 @@ describe('reportError', () => {
   it('says in one line that nobody reads its output any more', async () => {
     const io = fakeIo()
     expect(await reportError(new OutputClosed('gone'), io, options)).toBe(EXIT.failed)
-    expect(io.err()).toBe('sealift: Stopped, because nobody reads the output any more.\n')
+    expect(io.err()).toBe('sealift: Stopped, because the output was closed.\n')
     expect(io.out()).toBe('')
   })
 
