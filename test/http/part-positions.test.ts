@@ -7,6 +7,7 @@ import { MAX_PART_INDEX } from '../../src/protocol/ids.ts'
 import { KINDS, type Kind } from '../../src/protocol/schemas.ts'
 import { createApi, type Api } from '../support/api.ts'
 import { onCluster } from '../support/cluster-stores.ts'
+import { replaceMethods } from '../support/replace-methods.ts'
 import { storedMedia } from '../support/stored-bytes.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -101,9 +102,11 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
   })
 
   test('parts are large enough for the last one to have an index', async () => {
-    await using large = await startTestServer({
-      tiers: { default: { maxBytes: { other: '100TiB' }, pendingBytes: '100TiB', storedBytes: '100TiB' } },
-    })
+    const freeSpace = () => Promise.resolve({ freeBytes: 200 * 2 ** 40, totalBytes: 400 * 2 ** 40 })
+    await using large = await startTestServer(
+      { tiers: { default: { maxBytes: { other: '100TiB' }, pendingBytes: '100TiB', storedBytes: '100TiB' } } },
+      { wrap: stores => ({ ...stores, blobs: replaceMethods(stores.blobs, { freeSpace }) }) },
+    )
     const begin = (sizeBytes: number) => createApi(large.url).begin({ json: { sizeBytes, partBytes: PART } })
     expect((await begin(PART * (MAX_PART_INDEX + 1))).partBytes).toBe(PART)
     expect((await begin(PART * (MAX_PART_INDEX + 1) + 1)).partBytes).toBe(2 * PART)
