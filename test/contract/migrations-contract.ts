@@ -56,7 +56,10 @@ export function migrationsContract(name: string, create: () => Promise<EmptyData
           expect(await records.findParcel(ended)).toMatchObject({ ...facts, manifestBytes: 0, endedAt: NOW })
           expect(await records.readManifest(ended, 7)).toBeNull()
           const next = { ifVersion: 7, manifest: Buffer.from('next'), media: [], caps: PLENTY }
-          expect(await records.replaceManifest(live, next, ALICE, NOW)).toMatchObject({ version: 8, manifestBytes: 4 })
+          expect(await records.replaceManifest(live, { ...next, now: NOW }, ALICE)).toMatchObject({
+            version: 8,
+            manifestBytes: 4,
+          })
         },
       )
     })
@@ -100,7 +103,12 @@ export function migrationsContract(name: string, create: () => Promise<EmptyData
           expect(await records.usage('carol')).toMatchObject({ storedBytes: 0, storedRows: 1 })
           expect(await records.usage('dave')).toMatchObject({ storedBytes: 0, storedRows: 1 })
           expect(await records.auditUsage(false)).toEqual([])
-          const forward = await records.addLease(counted, newLease({ clientId: 'eve' }), PLENTY, null)
+          const forward = await records.addLease({
+            fromMediaId: counted,
+            lease: newLease({ clientId: 'eve' }),
+            caps: PLENTY,
+            idempotency: null,
+          })
           expect(forward).toMatchObject({ maxDownloads: 4, downloadsUsed: 0 })
           await records.takeDownload(forward.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW)
           expect(await records.findMedia(counted)).toMatchObject({ maxDownloads: 5, downloadsUsed: 2 })

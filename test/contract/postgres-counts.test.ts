@@ -37,7 +37,7 @@ it('nodes forward, download and end counted media without ever waiting in a circ
     const lease = newLease({ clientId: `client ${index % 3}`, maxDownloads })
     const claim = { clientId: lease.clientId, ownerHash: null }
     await unlessOver(async () => {
-      await node.addLease(pick(), lease, PLENTY, null)
+      await node.addLease({ fromMediaId: pick(), lease, caps: PLENTY, idempotency: null })
       made.push(lease.mediaId)
     })
     for (const mediaId of [pick(), pick()]) {

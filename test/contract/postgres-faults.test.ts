@@ -60,7 +60,7 @@ describe('records on PostgreSQL, when the database fails', () => {
         while (!stop.signal.aborted) {
           try {
             const upload = await records.beginUpload(newUpload({ declaredBytes: 10, lease: { clientId } }))
-            const media = await records.finishInOneStep(upload.uploadId, 10, PLENTY, NOW)
+            const media = await records.finishInOneStep(upload.uploadId, { sizeBytes: 10, caps: PLENTY, now: NOW })
             acknowledged.push(media.mediaId)
           } catch (error) {
             refusals.push(error)
@@ -132,13 +132,17 @@ describe('records on PostgreSQL, when the database fails', () => {
     const blocker = await database.connect()
     await blocker.query('begin')
     await blocker.query('select * from blobs for update')
-    await expect(records.finishInOneStep(upload.uploadId, 10, PLENTY, NOW)).rejects.toMatchObject({
+    await expect(
+      records.finishInOneStep(upload.uploadId, { sizeBytes: 10, caps: PLENTY, now: NOW }),
+    ).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('records.postgres.statementTimeout'),
     })
     await blocker.query('rollback')
     await blocker.end()
-    expect(await records.finishInOneStep(upload.uploadId, 10, PLENTY, NOW)).toMatchObject({ state: 'complete' })
+    expect(await records.finishInOneStep(upload.uploadId, { sizeBytes: 10, caps: PLENTY, now: NOW })).toMatchObject({
+      state: 'complete',
+    })
   })
 
   it('frees the locks of a node that stands still in the middle of a change', async () => {
@@ -147,7 +151,9 @@ describe('records on PostgreSQL, when the database fails', () => {
     await sleeper.query('set idle_in_transaction_session_timeout = 500')
     await sleeper.query('begin')
     await sleeper.query('select * from blobs for update')
-    expect(await records.finishInOneStep(upload.uploadId, 10, PLENTY, NOW)).toMatchObject({ state: 'complete' })
+    expect(await records.finishInOneStep(upload.uploadId, { sizeBytes: 10, caps: PLENTY, now: NOW })).toMatchObject({
+      state: 'complete',
+    })
     await sleeper.end().catch(() => undefined)
   })
 

@@ -102,7 +102,12 @@ describe('with many rows, PostgreSQL reads few', () => {
       async records => {
         for (let index = 0; index < 5; index += 1) {
           const clientId = freshId()
-          const lease = await records.addLease(mediaId, newLease({ clientId }), PLENTY, null)
+          const lease = await records.addLease({
+            fromMediaId: mediaId,
+            lease: newLease({ clientId }),
+            caps: PLENTY,
+            idempotency: null,
+          })
           expect(await records.usage(clientId)).toMatchObject({ storedBytes: 10 })
           await records.endLease(lease.mediaId, { clientId, ownerHash: null }, NOW)
           expect(await records.usage(clientId)).toMatchObject({ storedBytes: 0 })

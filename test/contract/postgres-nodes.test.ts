@@ -43,7 +43,7 @@ describe('two nodes on one PostgreSQL', () => {
     const sizes = Array.from({ length: 64 }, (_, index) => 100 + index * 7)
     const tries = sizes.map(async (sizeBytes, index) => {
       const upload = await nodeOf(index).beginUpload(newUpload({ declaredBytes: sizeBytes, caps, lease: { clientId } }))
-      await nodeOf(index + 1).finishInOneStep(upload.uploadId, sizeBytes, caps, NOW)
+      await nodeOf(index + 1).finishInOneStep(upload.uploadId, { sizeBytes, caps, now: NOW })
       return sizeBytes
     })
     const stored = (await Promise.allSettled(tries)).flatMap(each => (each.status === 'fulfilled' ? each.value : []))
@@ -64,7 +64,7 @@ describe('two nodes on one PostgreSQL', () => {
       nodeOf(index).takeDownload(media.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW),
     )
     const devices = Array.from({ length: 20 }, (_, index) =>
-      nodeOf(index).noteDevice(clientId, `device ${index}`, 3, NOW, 0),
+      nodeOf(index).noteDevice({ clientId, deviceId: `device ${index}`, cap: 3, now: NOW, forgetBefore: 0 }),
     )
     const idempotency = { clientId, key: 'k', fingerprint: 'f', expiresAt: LATER }
     const begun = Array.from({ length: 10 }, (_, index) =>
@@ -84,7 +84,7 @@ describe('two nodes on one PostgreSQL', () => {
     const { uploadId, blobId } = await nodes[0].beginUpload(newUpload({ declaredBytes: 40 * PART }))
     const parts = Array.from({ length: 40 }, (_, index) => ({ index, sizeBytes: PART }))
     await Promise.all(parts.map(part => nodeOf(part.index).recordPart(uploadId, part, LATER)))
-    expect(await nodes[1].durablePrefix(blobId, PART)).toBe(40 * PART)
+    expect(await nodes[1].durablePrefix(blobId)).toBe(40 * PART)
     const sealed = nodes.map(node => node.finalizeUpload(uploadId, 40 * PART))
     expect(await Promise.all(sealed)).toMatchObject([{ state: 'completing' }, { state: 'completing' }])
     const finished = nodes.map(node => node.finishUpload(uploadId, NOW))
@@ -120,7 +120,7 @@ describe('two nodes on one PostgreSQL', () => {
       const clientId = clients[index % 3] ?? ''
       const from = media[(index + 1) % 3]?.mediaId ?? ''
       const lease = { ...newUpload().lease, mediaId: freshId(), clientId }
-      await node.addLease(from, lease, PLENTY, null)
+      await node.addLease({ fromMediaId: from, lease, caps: PLENTY, idempotency: null })
       const parcelId = freshId()
       const parcel = newParcel([lease.mediaId], { parcelId, clientId })
       await node.publishParcel(parcel, { clientId, ownerHash: null })
@@ -142,12 +142,14 @@ describe('two nodes on one PostgreSQL', () => {
     const forward = (clientId: string, expiresAt = LATER) => newLease({ clientId, expiresAt })
     const stop = new AbortController()
     const lanes = Array.from({ length: 10 }, async () => {
-      while (!stop.signal.aborted) await busy.addLease(media.mediaId, forward('eve'), PLENTY, null)
+      while (!stop.signal.aborted)
+        await busy.addLease({ fromMediaId: media.mediaId, lease: forward('eve'), caps: PLENTY, idempotency: null })
     })
     try {
-      const short = await calm.addLease(media.mediaId, forward('bob', NOW + 1), PLENTY, null)
+      const terms = { fromMediaId: media.mediaId, caps: PLENTY, idempotency: null }
+      const short = await calm.addLease({ ...terms, lease: forward('bob', NOW + 1) })
       const other = await completeMedia(calm, 10, { lease: { expiresAt: NOW + 1 } })
-      const lease = await calm.addLease(media.mediaId, forward('bob'), PLENTY, null)
+      const lease = await calm.addLease({ ...terms, lease: forward('bob') })
       await calm.endLease(lease.mediaId, { clientId: 'bob', ownerHash: null }, NOW)
       await calm.endExpiredLeases(NOW + 1, 200)
       for (const { mediaId } of [short, other]) {
@@ -214,7 +216,9 @@ describe('two nodes on one PostgreSQL', () => {
   })
 
   it('keep a text that PostgreSQL cannot hold out of it', async () => {
-    await expect(nodes[0].noteDevice('alice', 'a \0 device', 5, NOW, 0)).rejects.toMatchObject({
+    await expect(
+      nodes[0].noteDevice({ clientId: 'alice', deviceId: 'a \0 device', cap: 5, now: NOW, forgetBefore: 0 }),
+    ).rejects.toMatchObject({
       code: 'invalid_request',
     })
   })

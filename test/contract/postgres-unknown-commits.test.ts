@@ -82,7 +82,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const clientId = freshId()
       const whole = await records.beginUpload(newUpload({ declaredBytes: 70, lease: { clientId } }))
       const other = await records.beginUpload(newUpload({ declaredBytes: 50, lease: { clientId } }))
-      await lose(() => records.finishInOneStep(whole.uploadId, 70, PLENTY, NOW))
+      await lose(() => records.finishInOneStep(whole.uploadId, { sizeBytes: 70, caps: PLENTY, now: NOW }))
       await lose(() => records.abortUpload(other.uploadId, NOW))
       expect(await records.usage(clientId)).toMatchObject({ storedBytes: 70, reservedBytes: 0, pendingUploads: 0 })
       await expectClean()
@@ -92,7 +92,9 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const media = await completeMedia(records, 40)
       const lease = newLease({ clientId: freshId() })
       const caps = { ...PLENTY, storedBytes: 40 }
-      expect(await lose(() => records.addLease(media.mediaId, lease, caps, null))).toMatchObject(lease)
+      expect(
+        await lose(() => records.addLease({ fromMediaId: media.mediaId, lease, caps, idempotency: null })),
+      ).toMatchObject(lease)
       expect(await records.usage(lease.clientId)).toMatchObject({ storedBytes: 40 })
       await lose(() => records.endLease(lease.mediaId, { clientId: lease.clientId, ownerHash: null }, NOW))
       expect(await records.usage(lease.clientId)).toMatchObject({ storedBytes: 0 })
@@ -119,7 +121,9 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
       const parcel = newParcel([media.mediaId])
       expect(await lose(() => records.publishParcel(parcel, ALICE))).toMatchObject({ version: 1 })
       const next = { ifVersion: 1, manifest: Buffer.from('the next one'), media: [media.mediaId], caps: PLENTY }
-      expect(await lose(() => records.replaceManifest(parcel.parcelId, next, ALICE, NOW))).toMatchObject({ version: 2 })
+      expect(await lose(() => records.replaceManifest(parcel.parcelId, { ...next, now: NOW }, ALICE))).toMatchObject({
+        version: 2,
+      })
       await lose(() => records.endParcel(parcel.parcelId, ALICE, NOW))
       expect(await records.findMedia(media.mediaId)).toMatchObject({ endedAt: NOW })
       await expectClean()
@@ -127,7 +131,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
 
     it('notes a device once, and keeps a lease by name', async () => {
       const clientId = freshId()
-      await lose(() => records.noteDevice(clientId, 'phone', 1, NOW, 0))
+      await lose(() => records.noteDevice({ clientId, deviceId: 'phone', cap: 1, now: NOW, forgetBefore: 0 }))
       expect(await records.countDevices(clientId, 0)).toBe(1)
       const name = freshId()
       const lease = await lose(() => records.acquireLock(name, 'a', 60_000))
@@ -143,7 +147,7 @@ describe('records on PostgreSQL, when nobody knows whether a commit went through
     proxy.fault = () => (random.chance(1 / 3) ? random.pick(FAULTS) : null)
     const stored = Array.from({ length: 32 }, async () => {
       const upload = await records.beginUpload(newUpload({ declaredBytes: 100, caps, lease: { clientId } }))
-      await records.finishInOneStep(upload.uploadId, 100, caps, NOW)
+      await records.finishInOneStep(upload.uploadId, { sizeBytes: 100, caps, now: NOW })
     })
     const taken = Array.from({ length: 32 }, () =>
       records.takeDownload(popular.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW),

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
 
 import type { RecordStore } from '../../src/server/records/record-store.ts'
-import { presignedContract } from './records/presigned-contract.ts'
+import { abortContract } from './records/abort-contract.ts'
 import { chargingContract } from './records/charging-contract.ts'
 import { clientsContract } from './records/clients-contract.ts'
 import { downloadsContract } from './records/downloads-contract.ts'
@@ -11,6 +11,7 @@ import { leasesContract } from './records/leases-contract.ts'
 import { namedLocksContract } from './records/named-locks-contract.ts'
 import { parcelsContract } from './records/parcels-contract.ts'
 import { partsContract } from './records/parts-contract.ts'
+import { presignedContract } from './records/presigned-contract.ts'
 import { rowsContract } from './records/rows-contract.ts'
 import { upkeepContract } from './records/upkeep-contract.ts'
 import { uploadsContract } from './records/uploads-contract.ts'
@@ -52,5 +53,6 @@ export function recordStoreContract(name: string, open: () => Promise<OpenedReco
     chargingContract(records)
     rowsContract(records)
     namedLocksContract(records)
+    abortContract(records)
   })
 }

@@ -7,7 +7,7 @@ import type {
   NewUpload,
   QuotaCaps,
   UploadRecord,
-} from '../../src/server/records/record-store.ts'
+} from '../../src/server/records/record-types.ts'
 import { freshId } from './blob-bytes.ts'
 
 export const NOW = 1_800_000_000_000
@@ -89,5 +89,5 @@ export async function completeMedia(
   options: UploadOptions = {},
 ): Promise<MediaRecord> {
   const upload = await records.beginUpload(newUpload({ declaredBytes: sizeBytes, ...options }))
-  return records.finishInOneStep(upload.uploadId, sizeBytes, PLENTY, NOW)
+  return records.finishInOneStep(upload.uploadId, { sizeBytes, caps: PLENTY, now: NOW })
 }

@@ -7,7 +7,7 @@ import { expect } from 'vitest'
 
 import type { RecordStore } from '../../src/server/index.ts'
 import type { FileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
-import type { MediaRecord } from '../../src/server/records/record-store.ts'
+import type { MediaRecord } from '../../src/server/records/record-types.ts'
 import { recover } from '../../src/server/upkeep/finish-uploads.ts'
 import { createSweeper, type Sweeper } from '../../src/server/upkeep/sweeper.ts'
 import type { UpkeepEvents } from '../../src/server/upkeep/upkeep-events.ts'
@@ -43,7 +43,12 @@ export async function liveOnce(storage: Storage, promises: Promises): Promise<vo
   const inParts = await uploadInParts(storage, promises)
   await uploadWhole(storage, promises)
   await giveUpOne(storage)
-  const forwarded = await storage.records.addLease(inParts.mediaId, newLease({ clientId: 'bob' }), PLENTY, null)
+  const forwarded = await storage.records.addLease({
+    fromMediaId: inParts.mediaId,
+    lease: newLease({ clientId: 'bob' }),
+    caps: PLENTY,
+    idempotency: null,
+  })
   promises.complete.set(forwarded.mediaId, 'in parts')
   promises.complete.set(inParts.mediaId, null)
   await storage.records.endLease(inParts.mediaId, ALICE, NOW)
@@ -77,7 +82,7 @@ async function uploadWhole({ blobs, records }: Storage, promises: Promises): Pro
   const upload = await records.beginUpload(newUpload({ partBytes: PART_BYTES, declaredBytes: WHOLE.length }))
   await blobs.putPart({ ...upload, index: 0, sizeBytes: WHOLE.length }, piecesOf(WHOLE), steady())
   await blobs.complete(upload, WHOLE.length)
-  const media = await records.finishInOneStep(upload.uploadId, WHOLE.length, PLENTY, NOW)
+  const media = await records.finishInOneStep(upload.uploadId, { sizeBytes: WHOLE.length, caps: PLENTY, now: NOW })
   promises.complete.set(media.mediaId, 'in one piece')
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { RecordStore } from '../../src/server/index.ts'
 import { type FileBlobStore, openFileBlobStore } from '../../src/server/blobs/file/blob-store.ts'
 import { createKyselyRecordStore } from '../../src/server/records/queries/kysely-record-store.ts'
-import type { MediaRecord, UploadRecord } from '../../src/server/records/record-store.ts'
+import type { MediaRecord, UploadRecord } from '../../src/server/records/record-types.ts'
 import { openSqliteDatabase } from '../../src/server/records/sqlite/database.ts'
 import { piecesOf, steady } from './blob-bytes.ts'
 import { bytesFor } from './random.ts'
@@ -43,7 +43,7 @@ export async function tempStorage(): Promise<TempStorage> {
       const bytes = bytesFor(upload.blobId, sizeBytes)
       await blobs.putPart({ ...upload, index: 0, sizeBytes }, piecesOf(bytes), steady())
       await blobs.complete(upload, sizeBytes)
-      return records.finishInOneStep(upload.uploadId, sizeBytes, PLENTY, NOW)
+      return records.finishInOneStep(upload.uploadId, { sizeBytes, caps: PLENTY, now: NOW })
     },
     async storeParts(sizes, options) {
       const upload = await records.beginUpload(newUpload(options))

@@ -4,7 +4,7 @@ import type { Kind, TierLimits } from '../../protocol/schemas.ts'
 import { formatSpan } from '../../protocol/units.ts'
 import type { ServerConfig } from '../config/schema.ts'
 import type { SlotRequest, TransferDirection } from '../limits/limiter.ts'
-import type { OwnershipProof, Idempotency, QuotaCaps, StorageCaps } from '../records/record-store.ts'
+import type { OwnershipProof, Idempotency, QuotaCaps, StorageCaps } from '../records/record-types.ts'
 
 export interface Caller {
   readonly client: Client

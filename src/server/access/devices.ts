@@ -46,7 +46,13 @@ export class DeviceGate {
     const now = clock()
     const { forgetDevicesAfterMs } = live.current.access
     const cap = seen.cap === 0 ? Number.MAX_SAFE_INTEGER : seen.cap
-    const outcome = records.noteDevice(seen.clientId, seen.device, cap, now, now - forgetDevicesAfterMs)
+    const outcome = records.noteDevice({
+      clientId: seen.clientId,
+      deviceId: seen.device,
+      cap,
+      now,
+      forgetBefore: now - forgetDevicesAfterMs,
+    })
     const known: Known = { outcome, until: now + Math.min(SEEN_MS, forgetDevicesAfterMs / 2) }
     this.#known.set(key, known)
     outcome.catch((error: unknown) => {

@@ -11,7 +11,7 @@ import { firstProblem, type S3Finding } from '../blobs/s3/probe-findings.ts'
 import type { S3Config, ServerConfig } from '../config/schema.ts'
 import type { MarksChanges, MeasuresRecordSpace, RecordStore } from '../records/record-store.ts'
 import { openSqliteRecordStore } from '../records/sqlite/index.ts'
-import { openSpaceReserve, withSpaceReserve } from '../records/sqlite/space-reserve.ts'
+import { openSpaceReserve, SpaceReserveRecords } from '../records/sqlite/space-reserve.ts'
 import { cacheMedia } from '../transfers/download/media-cache.ts'
 
 /** A store of bytes, with what else it may be able to do. */
@@ -81,7 +81,7 @@ async function openRecords(
   if (!reserved) return resources.use(await openSqliteRecordStore({ file: records.file }))
   await makeFolder(dirname(records.file))
   const reserve = resources.use(await openSpaceReserve(`${records.file}.reserve`))
-  return withSpaceReserve(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
+  return new SpaceReserveRecords(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
 }
 
 /** The configuration is checked for it; this is for the compiler. */

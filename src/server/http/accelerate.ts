@@ -2,7 +2,7 @@
 import type { LocatesFiles } from '../blobs/blob-store.ts'
 import type { ServerConfig } from '../config/schema.ts'
 import type { TierLimits } from '../../protocol/schemas.ts'
-import type { MediaRecord } from '../records/record-store.ts'
+import type { MediaRecord } from '../records/record-types.ts'
 import { OPAQUE_HEADERS } from './responses.ts'
 import type { Exchange } from './exchange.ts'
 

@@ -4,7 +4,7 @@ import { formatContentRange, HEADER } from '../../protocol/headers.ts'
 import { parseRange } from '../../protocol/ranges.ts'
 import type { Caller } from '../access/caller.ts'
 import type { BlobRange } from '../blobs/blob-store.ts'
-import type { MediaRecord } from '../records/record-store.ts'
+import type { MediaRecord } from '../records/record-types.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import {
   downloadMedia,

@@ -3,7 +3,8 @@ import { isId } from '../../protocol/ids.ts'
 import { type Caller, type Charging, chargedTier, ownershipProof, storageCaps } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
 import { type ChangeFeed, parcelTopic } from '../change-feed/change-feed.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecord } from '../records/record-types.ts'
 import { assertManifestFits } from './publish-parcel.ts'
 import { owns } from '../records/ownership.ts'
 
@@ -39,7 +40,7 @@ export async function replaceManifest(
   assertManifestFits(manifest, caller.tier)
   const next = { ifVersion, manifest, media, caps: storageCaps(chargedTier({ openTier }, caller, chargedTo)) }
   await admitGrowth({ records, admitNewBytes }, parcelId, manifest.length)
-  const parcel = await records.replaceManifest(parcelId, next, ownershipProof(caller), clock())
+  const parcel = await records.replaceManifest(parcelId, { ...next, now: clock() }, ownershipProof(caller))
   feed.announce(parcelTopic(parcelId))
   return parcel
 }

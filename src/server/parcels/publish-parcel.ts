@@ -1,7 +1,8 @@
 import { newId } from '../../protocol/ids.ts'
 import { type IdempotentCaller, type Tier, ownershipProof, expiryOf, storageCaps } from '../access/caller.ts'
 import type { Clock } from '../clock.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecord } from '../records/record-types.ts'
 import { SealiftError } from '../../protocol/errors.ts'
 
 export interface PublishParcel {

@@ -1,6 +1,7 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecord } from '../records/record-types.ts'
 import type { Parcel } from '../../protocol/schemas.ts'
 import type { Clock } from '../clock.ts'
 import type { HeldManifest, StoredManifests } from './stored-manifests.ts'

@@ -1,4 +1,5 @@
-import type { ParcelRecord, ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecords } from '../records/record-store.ts'
+import type { ParcelRecord } from '../records/record-types.ts'
 
 /** Manifests that nobody reads right now are kept up to this, for whoever comes next. */
 const CACHE_BYTES = 16 * 2 ** 20

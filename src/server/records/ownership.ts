@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 
-import type { OwnershipProof, ClientId } from './record-store.ts'
+import type { OwnershipProof, ClientId } from './record-types.ts'
 
 /** True when `claim` may change what `made` owns: the same client by name, or the holder of the owner secret. */
 export function owns(claim: OwnershipProof, made: { client_id: ClientId; owner_hash: string | null }): boolean {

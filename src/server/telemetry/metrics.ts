@@ -6,7 +6,7 @@ import type { SealiftErrorCode } from '../../protocol/errors.ts'
 import type { RouteName } from '../../protocol/routes.ts'
 import { tierLimits } from '../../protocol/schemas.ts'
 import type { TransferDirection } from '../limits/limiter.ts'
-import type { StorageTotals } from '../records/record-store.ts'
+import type { StorageTotals } from '../records/record-types.ts'
 
 const DIRECTIONS = ['upload', 'download'] as const
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]

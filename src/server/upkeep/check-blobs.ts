@@ -1,5 +1,6 @@
 import type { BlobStore, ChecksBlobs, StoredBlob } from '../blobs/blob-store.ts'
-import type { LiveBlob, UpkeepRecords, UploadRecords } from '../records/record-store.ts'
+import type { UpkeepRecords, UploadRecords } from '../records/record-store.ts'
+import type { LiveBlob } from '../records/record-types.ts'
 
 /** Blobs read from the records in one step. */
 const PAGE = 500

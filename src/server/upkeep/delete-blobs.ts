@@ -1,6 +1,7 @@
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { Clock } from '../clock.ts'
-import type { PresignedCharge, RecordStore, UpkeepRecords } from '../records/record-store.ts'
+import type { RecordStore, UpkeepRecords } from '../records/record-store.ts'
+import type { PresignedCharge } from '../records/record-types.ts'
 import { BATCH } from './expire.ts'
 import { canCheck, checkBlob, deleteSurplus, surplusOf } from './check-blobs.ts'
 

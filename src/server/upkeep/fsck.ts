@@ -10,7 +10,8 @@
  */
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
-import type { ClientId, RecordStore, Usage } from '../records/record-store.ts'
+import type { RecordStore } from '../records/record-store.ts'
+import type { ClientId, Usage } from '../records/record-types.ts'
 import {
   type CheckedBlob,
   checkBlob,

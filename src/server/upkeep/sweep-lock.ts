@@ -8,7 +8,8 @@
  * transaction, bytes are deleted only of a blob whose tombstone is final or which no record knows, and ids of blobs are
  * never used twice.
  */
-import type { NamedLock, NamedLocks } from '../records/record-store.ts'
+import type { NamedLocks } from '../records/record-store.ts'
+import type { NamedLock } from '../records/record-types.ts'
 
 const NAME = 'sweep'
 /** After this share of its time a lease is asked for again before anything is done in its name. */

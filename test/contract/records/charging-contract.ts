@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import type { Idempotency, QuotaCaps, RecordStore, UploadRecord } from '../../../src/server/records/record-store.ts'
+import type { RecordStore } from '../../../src/server/records/record-store.ts'
+import type { Idempotency, QuotaCaps, UploadRecord } from '../../../src/server/records/record-types.ts'
 import { freshId } from '../../support/blob-bytes.ts'
 import { LATER, newLease, newParcel, newUpload, NOW, PART, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
@@ -105,7 +106,7 @@ export function chargingContract(records: Records): void {
       const sizes = Array.from({ length: 64 }, (_, index) => 100 + index * 7)
       const tries = sizes.map(async sizeBytes => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: sizeBytes, caps }))
-        await records().finishInOneStep(upload.uploadId, sizeBytes, caps, NOW)
+        await records().finishInOneStep(upload.uploadId, { sizeBytes, caps, now: NOW })
         return sizeBytes
       })
       const stored = (await Promise.allSettled(tries)).flatMap(answer =>
@@ -230,13 +231,17 @@ class World {
       if (step.pick % 3 > 0) await this.#records.recordPart(uploadId, part, NOW + step.pick)
     } else if (step.do === 'address') {
       const until = step.pick % 3 > 0 ? NOW + ADDRESS_MS : NOW
-      await this.#records.reservePresignedPart(uploadId, { index: step.index, sizeBytes: step.sizeBytes }, CAPS, until)
+      await this.#records.reservePresignedPart(uploadId, { index: step.index, sizeBytes: step.sizeBytes, until }, CAPS)
     } else if (step.do === 'release') {
       await this.#release(2)
     } else if (step.do === 'complete') {
       await this.#complete(upload, step.pick)
     } else if (step.do === 'whole') {
-      await this.#records.finishInOneStep(uploadId, upload.declaredBytes ?? step.sizeBytes, CAPS, NOW)
+      await this.#records.finishInOneStep(uploadId, {
+        sizeBytes: upload.declaredBytes ?? step.sizeBytes,
+        caps: CAPS,
+        now: NOW,
+      })
     } else if (step.do === 'abort') {
       await this.#records.abortUpload(uploadId, NOW)
     } else {
@@ -252,7 +257,7 @@ class World {
   }
 
   async #complete({ uploadId, blobId }: UploadRecord, pick: number): Promise<void> {
-    await this.#records.finalizeUpload(uploadId, await this.#records.durablePrefix(blobId, PART))
+    await this.#records.finalizeUpload(uploadId, await this.#records.durablePrefix(blobId))
     if (pick % 4 > 0) await this.#records.finishUpload(uploadId, NOW)
   }
 
@@ -260,7 +265,12 @@ class World {
     const from = this.#leases[pick % Math.max(1, this.#leases.length)]
     if (!from) return
     const mediaId = freshId()
-    await this.#records.addLease(from.mediaId, newLease({ mediaId, clientId, maxDownloads }), CAPS, keyOf(clientId))
+    await this.#records.addLease({
+      fromMediaId: from.mediaId,
+      lease: newLease({ mediaId, clientId, maxDownloads }),
+      caps: CAPS,
+      idempotency: keyOf(clientId),
+    })
     this.#leases.push({ mediaId, clientId })
   }
 
@@ -280,7 +290,7 @@ class World {
     const more = this.#leases.filter(lease => lease.clientId === clientId).map(lease => lease.mediaId)
     const media = [...new Set([...parcel.media, ...more.slice(-1)])]
     const next = { ifVersion: facts.version, manifest: Buffer.alloc(sizeBytes), media, caps: CAPS }
-    await this.#records.replaceManifest(parcelId, next, { clientId, ownerHash: null }, NOW)
+    await this.#records.replaceManifest(parcelId, { ...next, now: NOW }, { clientId, ownerHash: null })
     parcel.media.splice(0, Infinity, ...media)
   }
 

@@ -9,7 +9,7 @@ const FORGET_BEFORE = NOW - 24 * HOUR
 export function clientsContract(records: Records): void {
   describe('clients', () => {
     const see = (device: string, now = NOW, client = 'alice') =>
-      records().noteDevice(client, device, 2, now, now - 24 * HOUR)
+      records().noteDevice({ clientId: client, deviceId: device, cap: 2, now, forgetBefore: now - 24 * HOUR })
 
     it('use nothing before they come', async () => {
       expect(await records().usage('nobody')).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })

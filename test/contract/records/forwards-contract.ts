@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import type { MediaRecord, NewLease } from '../../../src/server/records/record-store.ts'
+import type { MediaRecord, NewLease } from '../../../src/server/records/record-types.ts'
 import { freshId } from '../../support/blob-bytes.ts'
 import { completeMedia, LATER, newLease, newParcel, NOW, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
@@ -12,7 +12,12 @@ export function forwardsContract(records: Records): void {
   const counted = (maxDownloads: number, expiresAt = LATER) =>
     completeMedia(records(), 10, { lease: { maxDownloads, expiresAt } })
   const forward = (from: string, lease: Partial<NewLease> = {}) =>
-    records().addLease(from, newLease({ clientId: 'bob', ...lease }), PLENTY, null)
+    records().addLease({
+      fromMediaId: from,
+      lease: newLease({ clientId: 'bob', ...lease }),
+      caps: PLENTY,
+      idempotency: null,
+    })
   const take = async (mediaId: string, now = NOW) => {
     const grantId = freshId()
     await records().takeDownload(mediaId, { grantId, expiresAt: LATER }, now)
@@ -136,7 +141,13 @@ export function forwardsContract(records: Records): void {
     it('are one when they are repeated with their key', async () => {
       const source = await counted(2)
       const idempotency = { clientId: 'bob', key: 'k', fingerprint: 'f', expiresAt: LATER }
-      const again = () => records().addLease(source.mediaId, newLease({ clientId: 'bob' }), PLENTY, idempotency)
+      const again = () =>
+        records().addLease({
+          fromMediaId: source.mediaId,
+          lease: newLease({ clientId: 'bob' }),
+          caps: PLENTY,
+          idempotency,
+        })
       const [first, second] = await Promise.all([again(), again()])
       expect(second.mediaId).toBe(first.mediaId)
       await take(first.mediaId)

@@ -10,7 +10,7 @@ const BOB = { clientId: 'bob', ownerHash: null }
 export function leasesContract(records: Records): void {
   describe('leases', () => {
     const forward = (from: string, lease: Parameters<typeof newLease>[0] = { clientId: 'bob' }) =>
-      records().addLease(from, newLease(lease), PLENTY, null)
+      records().addLease({ fromMediaId: from, lease: newLease(lease), caps: PLENTY, idempotency: null })
 
     it('forwarded share the bytes, and have their own id, owner and end', async () => {
       const media = await completeMedia(records(), 100)
@@ -45,11 +45,23 @@ export function leasesContract(records: Records): void {
     it('are refused when the quota has no room, unless the client holds the bytes already', async () => {
       const media = await completeMedia(records(), 100)
       const full = { ...PLENTY, storedBytes: 99 }
-      await expect(records().addLease(media.mediaId, newLease({ clientId: 'bob' }), full, null)).rejects.toMatchObject({
+      await expect(
+        records().addLease({
+          fromMediaId: media.mediaId,
+          lease: newLease({ clientId: 'bob' }),
+          caps: full,
+          idempotency: null,
+        }),
+      ).rejects.toMatchObject({
         code: 'quota_exceeded',
       })
       expect(await records().usage('bob')).toMatchObject({ storedBytes: 0 })
-      await records().addLease(media.mediaId, newLease({ clientId: 'alice' }), full, null)
+      await records().addLease({
+        fromMediaId: media.mediaId,
+        lease: newLease({ clientId: 'alice' }),
+        caps: full,
+        idempotency: null,
+      })
     })
 
     it('come from a living, complete media only', async () => {
@@ -70,7 +82,12 @@ export function leasesContract(records: Records): void {
       const media = await completeMedia(records(), 10)
       const key = { clientId: 'bob', key: 'k', fingerprint: 'f', expiresAt: LATER }
       const add = (fingerprint: string) =>
-        records().addLease(media.mediaId, newLease({ clientId: 'bob' }), PLENTY, { ...key, fingerprint })
+        records().addLease({
+          fromMediaId: media.mediaId,
+          lease: newLease({ clientId: 'bob' }),
+          caps: PLENTY,
+          idempotency: { ...key, fingerprint },
+        })
       const [first, second] = await Promise.all([add('f'), add('f')])
       expect(second).toEqual(first)
       await expect(add('g')).rejects.toMatchObject({ code: 'idempotency_conflict' })

@@ -74,20 +74,24 @@ export function parcelsContract(records: Records): void {
     it('grow by versions', async () => {
       const [first, second] = await mediaIds(2)
       const { parcelId } = await records().publishParcel(newParcel([first ?? '']), ALICE)
-      const grown = await records().replaceManifest(parcelId, next(1, [first ?? '', second ?? '']), ALICE, NOW)
+      const grown = await records().replaceManifest(
+        parcelId,
+        { ...next(1, [first ?? '', second ?? '']), now: NOW },
+        ALICE,
+      )
       expect(grown).toMatchObject({ version: 2, parcelId })
       expect(await manifestOf(parcelId, 2)).toBe('next')
       expect(await records().readManifest(parcelId, 1)).toBeNull()
       expect(await records().readManifest(parcelId, 3)).toBeNull()
       expect(await records().findParcel(parcelId)).toMatchObject({ version: 2, manifestBytes: 4 })
-      await records().replaceManifest(parcelId, next(2, [second ?? '', first ?? '']), ALICE, NOW)
+      await records().replaceManifest(parcelId, { ...next(2, [second ?? '', first ?? '']), now: NOW }, ALICE)
       expect(await records().findParcel(parcelId)).toMatchObject({ version: 3 })
     })
 
     it('let exactly one of many writers of the same version through', async () => {
       const { parcelId } = await records().publishParcel(newParcel([]), ALICE)
       const writers = Array.from({ length: 20 }, (_, index) =>
-        records().replaceManifest(parcelId, next(1, [], `writer ${index}`), ALICE, NOW),
+        records().replaceManifest(parcelId, { ...next(1, [], `writer ${index}`), now: NOW }, ALICE),
       )
       const answers = await Promise.allSettled(writers)
       expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(1)
@@ -102,24 +106,24 @@ export function parcelsContract(records: Records): void {
       const theirs = await completeMedia(records(), 10, { lease: { clientId: 'bob' } })
       const { parcelId } = await records().publishParcel(newParcel([first ?? '']), ALICE)
       await records().endLease(first ?? '', ALICE, NOW)
-      await expect(records().replaceManifest(parcelId, next(1, []), ALICE, NOW)).rejects.toMatchObject({
+      await expect(records().replaceManifest(parcelId, { ...next(1, []), now: NOW }, ALICE)).rejects.toMatchObject({
         code: 'invalid_request',
       })
       await expect(
-        records().replaceManifest(parcelId, next(1, [first ?? '', theirs.mediaId]), ALICE, NOW),
+        records().replaceManifest(parcelId, { ...next(1, [first ?? '', theirs.mediaId]), now: NOW }, ALICE),
       ).rejects.toMatchObject({ code: 'not_found' })
-      await records().replaceManifest(parcelId, next(1, [first ?? '']), ALICE, NOW)
+      await records().replaceManifest(parcelId, { ...next(1, [first ?? '']), now: NOW }, ALICE)
     })
 
     it('are changed and ended by their owner alone', async () => {
       const { parcelId } = await records().publishParcel(newParcel([], { ownerHash: 'ab' }), ALICE)
       for (const claim of [BOB, { clientId: null, ownerHash: null }, { clientId: null, ownerHash: 'ac' }]) {
-        await expect(records().replaceManifest(parcelId, next(1, []), claim, NOW)).rejects.toMatchObject({
+        await expect(records().replaceManifest(parcelId, { ...next(1, []), now: NOW }, claim)).rejects.toMatchObject({
           code: 'not_found',
         })
         await expect(records().endParcel(parcelId, claim, NOW)).rejects.toMatchObject({ code: 'not_found' })
       }
-      await records().replaceManifest(parcelId, next(1, []), { clientId: null, ownerHash: 'ab' }, NOW)
+      await records().replaceManifest(parcelId, { ...next(1, []), now: NOW }, { clientId: null, ownerHash: 'ab' })
     })
 
     it('end with the leases they cover, and keep nothing of the manifest; repeating it is no error', async () => {
@@ -133,15 +137,17 @@ export function parcelsContract(records: Records): void {
       for (const mediaId of covered) expect(await records().findMedia(mediaId)).toMatchObject({ endedAt: NOW })
       expect(await records().findMedia(free ?? '')).toMatchObject({ endedAt: null })
       expect(await records().usage('alice')).toMatchObject({ storedBytes: 10 })
-      await expect(records().replaceManifest(parcelId, next(1, covered), ALICE, NOW)).rejects.toMatchObject({
-        code: 'gone',
-      })
+      await expect(records().replaceManifest(parcelId, { ...next(1, covered), now: NOW }, ALICE)).rejects.toMatchObject(
+        {
+          code: 'gone',
+        },
+      )
       await expect(records().endParcel(freshId(), ALICE, NOW)).rejects.toMatchObject({ code: 'not_found' })
     })
 
     it('take no version once they have expired', async () => {
       const { parcelId } = await records().publishParcel(newParcel([]), ALICE)
-      await expect(records().replaceManifest(parcelId, next(1, []), ALICE, LATER)).rejects.toMatchObject({
+      await expect(records().replaceManifest(parcelId, { ...next(1, []), now: LATER }, ALICE)).rejects.toMatchObject({
         code: 'gone',
       })
     })
@@ -150,12 +156,12 @@ export function parcelsContract(records: Records): void {
       const { blobId, mediaId } = await completeMedia(records(), 10)
       const leases = await Promise.all(
         Array.from({ length: 1200 }, () =>
-          records().addLease(
-            mediaId,
-            { ...newParcelLease(), mediaId: freshId() },
-            { ...PLENTY, storedBytes: 2000 },
-            null,
-          ),
+          records().addLease({
+            fromMediaId: mediaId,
+            lease: { ...newParcelLease(), mediaId: freshId() },
+            caps: { ...PLENTY, storedBytes: 2000 },
+            idempotency: null,
+          }),
         ),
       )
       const covered = leases.map(lease => lease.mediaId)

@@ -69,7 +69,7 @@ export function partsContract(records: Records): void {
           const within = at * PART + sizeBytes <= Math.min(limits.maxBytes, limits.pendingBytes, limits.storedBytes)
           for (const reserve of [
             () => records().reservePart(uploadId, part, quota),
-            () => records().reservePresignedPart(uploadId, part, quota, LATER),
+            () => records().reservePresignedPart(uploadId, { ...part, until: LATER }, quota),
           ]) {
             const refusedBy = await reserve().then(
               () => null,
@@ -186,7 +186,7 @@ export function partsContract(records: Records): void {
         let prefix = 0
         while (stored.has(prefix)) prefix += 1
         const expected = prefix === 150 ? 150 * PART - 1 : prefix * PART
-        expect(await records().durablePrefix(upload.blobId, PART)).toBe(expected)
+        expect(await records().durablePrefix(upload.blobId)).toBe(expected)
       }
     })
 
@@ -194,7 +194,7 @@ export function partsContract(records: Records): void {
       const upload = await records().beginUpload(newUpload({ declaredBytes: 64 * PART }))
       const indices = Array.from({ length: 64 }, (_, index) => index)
       await Promise.all(indices.map(index => records().recordPart(upload.uploadId, { index, sizeBytes: PART }, LATER)))
-      expect(await records().durablePrefix(upload.blobId, PART)).toBe(64 * PART)
+      expect(await records().durablePrefix(upload.blobId)).toBe(64 * PART)
       await records().finalizeUpload(upload.uploadId, 64 * PART)
     })
   })

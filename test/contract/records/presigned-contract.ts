@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import type { UploadRecord } from '../../../src/server/records/record-store.ts'
+import type { UploadRecord } from '../../../src/server/records/record-types.ts'
 import { newLease, newUpload, NOW, PART, PLENTY } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
 
@@ -11,7 +11,7 @@ const WHOLE = { index: 0, sizeBytes: PART }
 export function presignedContract(records: Records): void {
   const begin = (declaredBytes: number | null) => records().beginUpload(newUpload({ declaredBytes }))
   const address = ({ uploadId }: UploadRecord, part = WHOLE, until = UNTIL) =>
-    records().reservePresignedPart(uploadId, part, PLENTY, until)
+    records().reservePresignedPart(uploadId, { ...part, until }, PLENTY)
   const put = async ({ uploadId, expiresAt }: UploadRecord, part = WHOLE) => {
     await records().reservePart(uploadId, part, PLENTY)
     await records().recordPart(uploadId, part, expiresAt)
@@ -90,7 +90,7 @@ export function presignedContract(records: Records): void {
       const media = await complete(upload, PART)
       expect(await usage()).toMatchObject([PART, 0, 0])
       const bob = newLease({ clientId: 'bob' })
-      await records().addLease(media.mediaId, bob, PLENTY, null)
+      await records().addLease({ fromMediaId: media.mediaId, lease: bob, caps: PLENTY, idempotency: null })
       await records().endLease(media.mediaId, ALICE, NOW)
       // Alice holds nothing now, and is forgotten.
       await records().purgeEnded(NOW, NOW, 10)

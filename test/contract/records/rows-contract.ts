@@ -70,7 +70,13 @@ export function rowsContract(records: Records): void {
       rows: 1,
       prepare: async () => {
         const { mediaId } = await completeMedia(records(), 1, { lease: { clientId: 'bob' } })
-        return storedRows => records().addLease(mediaId, newLease(), { ...PLENTY, storedRows }, null)
+        return storedRows =>
+          records().addLease({
+            fromMediaId: mediaId,
+            lease: newLease(),
+            caps: { ...PLENTY, storedRows },
+            idempotency: null,
+          })
       },
     },
     {
@@ -79,7 +85,13 @@ export function rowsContract(records: Records): void {
       prepare: async () => {
         const { mediaId } = await completeMedia(records(), 1, { lease: { clientId: 'bob' } })
         const lease = () => newLease({ maxDownloads: 3 })
-        return storedRows => records().addLease(mediaId, lease(), { ...PLENTY, storedRows }, key())
+        return storedRows =>
+          records().addLease({
+            fromMediaId: mediaId,
+            lease: lease(),
+            caps: { ...PLENTY, storedRows },
+            idempotency: key(),
+          })
       },
     },
   ]
@@ -110,11 +122,13 @@ export function rowsContract(records: Records): void {
         media,
         caps: { ...PLENTY, storedRows },
       })
-      await expect(records().replaceManifest(parcelId, next(before + 1), ALICE, NOW)).rejects.toMatchObject({
-        code: 'quota_exceeded',
-        context: { limit: 'storedRows', value: before + 1, remaining: 1 },
-      })
-      await records().replaceManifest(parcelId, next(before + 2), ALICE, NOW)
+      await expect(records().replaceManifest(parcelId, { ...next(before + 1), now: NOW }, ALICE)).rejects.toMatchObject(
+        {
+          code: 'quota_exceeded',
+          context: { limit: 'storedRows', value: before + 1, remaining: 1 },
+        },
+      )
+      await records().replaceManifest(parcelId, { ...next(before + 2), now: NOW }, ALICE)
       expect(await usage()).toMatchObject({ storedRows: before + 2 })
     })
 
@@ -123,7 +137,8 @@ export function rowsContract(records: Records): void {
       const parcel = () => records().publishParcel(newParcel([], { idempotency }), ALICE)
       const lease = { ...key(), key: freshId() }
       const { mediaId } = await completeMedia(records(), 1)
-      const forward = () => records().addLease(mediaId, newLease(), PLENTY, lease)
+      const forward = () =>
+        records().addLease({ fromMediaId: mediaId, lease: newLease(), caps: PLENTY, idempotency: lease })
       const upload = { ...key(), key: freshId() }
       const start = () => begin(PLENTY.storedRows, { idempotency: upload })
       for (let round = 0; round < 3; round += 1) await Promise.all([parcel(), parcel(), forward(), forward(), start()])
@@ -141,7 +156,12 @@ export function rowsContract(records: Records): void {
     it('of what has ended are counted until they are purged, and then none is', async () => {
       const counted = await completeMedia(records(), 10, { lease: { maxDownloads: 2 }, idempotency: key() })
       await records().takeDownload(counted.mediaId, { grantId: freshId(), expiresAt: LATER }, NOW)
-      const forward = await records().addLease(counted.mediaId, newLease({ clientId: 'bob' }), PLENTY, key('bob'))
+      const forward = await records().addLease({
+        fromMediaId: counted.mediaId,
+        lease: newLease({ clientId: 'bob' }),
+        caps: PLENTY,
+        idempotency: key('bob'),
+      })
       const unfinished = await begin(PLENTY.storedRows)
       await records().reservePart(unfinished.uploadId, { index: 0, sizeBytes: PART }, PLENTY)
       const { parcelId } = await publish(PLENTY.storedRows, [counted.mediaId], true)
@@ -184,7 +204,7 @@ export function rowsContract(records: Records): void {
       const replace = (ifVersion: number, bytes: number, claim: typeof ALICE | typeof SECRET = ALICE) => {
         const caps = { ...PLENTY, storedBytes: 1000 }
         const next = { ifVersion, manifest: Buffer.alloc(bytes), media: [], caps }
-        return records().replaceManifest(made.parcelId, next, claim, NOW)
+        return records().replaceManifest(made.parcelId, { ...next, now: NOW }, claim)
       }
       await expect(replace(1, 501)).rejects.toMatchObject({
         code: 'quota_exceeded',
@@ -205,7 +225,7 @@ export function rowsContract(records: Records): void {
     it('are charged to the client that published, whoever replaces them', async () => {
       const { parcelId } = await records().publishParcel({ ...parcel(10, 1000), ownerHash: 'ab' }, ALICE)
       const next = { ifVersion: 1, manifest: Buffer.alloc(70), media: [], caps: PLENTY }
-      await records().replaceManifest(parcelId, next, SECRET, NOW)
+      await records().replaceManifest(parcelId, { ...next, now: NOW }, SECRET)
       expect(await usage()).toMatchObject({ storedBytes: 70 })
       expect(await usage('bob')).toMatchObject({ storedBytes: 0, storedRows: 0 })
       expect(await records().auditUsage(false)).toEqual([])

@@ -69,7 +69,7 @@ export function upkeepContract(records: Records): void {
     it('ends all that refers to a blob whose bytes are gone, and nothing else', async () => {
       const media = await completeMedia(records(), 10)
       const forward = newLease({ clientId: 'bob' })
-      await records().addLease(media.mediaId, forward, PLENTY, null)
+      await records().addLease({ fromMediaId: media.mediaId, lease: forward, caps: PLENTY, idempotency: null })
       const other = await completeMedia(records(), 20)
       const upload = await records().beginUpload(newUpload({ declaredBytes: 30 }))
       expect(await records().endBlob(media.blobId, NOW)).toBe(2)
@@ -126,7 +126,7 @@ export function upkeepContract(records: Records): void {
     it('forgets lapsed grants, keys and devices', async () => {
       const media = await completeMedia(records(), 10, { lease: { maxDownloads: 9 } })
       await records().takeDownload(media.mediaId, { grantId: 'a', expiresAt: NOW + 10 }, NOW)
-      await records().noteDevice('alice', 'phone', 5, NOW, NOW - 1000)
+      await records().noteDevice({ clientId: 'alice', deviceId: 'phone', cap: 5, now: NOW, forgetBefore: NOW - 1000 })
       const key = { clientId: 'alice', key: 'k', fingerprint: 'f', expiresAt: NOW + 10 }
       await records().beginUpload(newUpload({ idempotency: key }))
       while ((await records().purgeEnded(NOW + 50, NOW + 50, 10)) > 0);
@@ -161,7 +161,12 @@ export function upkeepContract(records: Records): void {
 
     it('counts what there is', async () => {
       const media = await completeMedia(records(), 10)
-      await records().addLease(media.mediaId, newLease({ clientId: 'bob' }), PLENTY, null)
+      await records().addLease({
+        fromMediaId: media.mediaId,
+        lease: newLease({ clientId: 'bob' }),
+        caps: PLENTY,
+        idempotency: null,
+      })
       await records().beginUpload(newUpload({ declaredBytes: 33, lease: { createdAt: NOW - 5 } }))
       await records().publishParcel(newParcel([]), ALICE)
       const gone = await completeMedia(records(), 77)

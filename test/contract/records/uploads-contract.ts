@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import type { Idempotency } from '../../../src/server/records/record-store.ts'
+import type { Idempotency } from '../../../src/server/records/record-types.ts'
 import { freshId } from '../../support/blob-bytes.ts'
 import { completeMedia, LATER, newUpload, NOW, PART, PLENTY, putParts } from '../../support/record-fixtures.ts'
 import type { Records } from '../record-store-contract.ts'
@@ -47,7 +47,7 @@ export function uploadsContract(records: Records): void {
       expect(await records().findUpload(freshId())).toBeNull()
       expect(await records().findMedia(freshId())).toBeNull()
       expect(await records().listParts(freshId())).toEqual([])
-      expect(await records().durablePrefix(freshId(), PART)).toBe(0)
+      expect(await records().durablePrefix(freshId())).toBe(0)
       await expect(records().finalizeUpload(freshId(), 1)).rejects.toMatchObject({ code: 'not_found' })
     })
 
@@ -125,7 +125,7 @@ export function uploadsContract(records: Records): void {
         expect(await records().findUpload(upload.uploadId)).toMatchObject({ state: 'complete', sizeBytes: 207 })
         expect(await records().finalizeUpload(upload.uploadId, 207)).toMatchObject({ state: 'complete' })
         expect(await records().usage('alice')).toMatchObject({ storedBytes: 207, reservedBytes: 0, pendingUploads: 0 })
-        expect(await records().durablePrefix(upload.blobId, PART)).toBe(207)
+        expect(await records().durablePrefix(upload.blobId)).toBe(207)
       })
 
       it('tells which parts are missing, as runs', async () => {
@@ -195,9 +195,11 @@ export function uploadsContract(records: Records): void {
         const upload = await records().beginUpload(newUpload())
         await records().reservePart(upload.uploadId, { index: 0, sizeBytes: 100 }, PLENTY)
         await records().reservePart(upload.uploadId, { index: 1, sizeBytes: 100 }, PLENTY)
-        const media = await records().finishInOneStep(upload.uploadId, 130, PLENTY, NOW)
+        const media = await records().finishInOneStep(upload.uploadId, { sizeBytes: 130, caps: PLENTY, now: NOW })
         expect(media).toMatchObject({ state: 'complete', sizeBytes: 130, mediaId: upload.mediaId })
-        expect(await records().finishInOneStep(upload.uploadId, 130, PLENTY, NOW)).toEqual(media)
+        expect(await records().finishInOneStep(upload.uploadId, { sizeBytes: 130, caps: PLENTY, now: NOW })).toEqual(
+          media,
+        )
         expect(await records().usage('alice')).toMatchObject({ storedBytes: 130, reservedBytes: 0, pendingUploads: 0 })
         expect(await records().listParts(upload.blobId)).toEqual([
           { index: 0, sizeBytes: 100, durable: true },
@@ -208,7 +210,7 @@ export function uploadsContract(records: Records): void {
       it('may exceed what was reserved only as far as the quota goes', async () => {
         const upload = await records().beginUpload(newUpload({ caps: { maxBytes: 500 } }))
         const finish = (sizeBytes: number, storedBytes: number) =>
-          records().finishInOneStep(upload.uploadId, sizeBytes, { ...PLENTY, storedBytes }, NOW)
+          records().finishInOneStep(upload.uploadId, { sizeBytes, caps: { ...PLENTY, storedBytes }, now: NOW })
         await expect(finish(101, 100)).rejects.toMatchObject({ code: 'quota_exceeded' })
         await expect(finish(501, 1000)).rejects.toMatchObject({ code: 'too_large' })
         expect(await finish(100, 100)).toMatchObject({ sizeBytes: 100 })
@@ -216,7 +218,9 @@ export function uploadsContract(records: Records): void {
 
       it('keep to the declared size', async () => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: 100 }))
-        await expect(records().finishInOneStep(upload.uploadId, 99, PLENTY, NOW)).rejects.toMatchObject({
+        await expect(
+          records().finishInOneStep(upload.uploadId, { sizeBytes: 99, caps: PLENTY, now: NOW }),
+        ).rejects.toMatchObject({
           code: 'size_mismatch',
         })
       })
@@ -243,7 +247,7 @@ export function uploadsContract(records: Records): void {
           records().recordPart(uploadId, part, LATER),
           records().finalizeUpload(uploadId, 1),
           records().finishUpload(uploadId, NOW),
-          records().finishInOneStep(uploadId, 1, PLENTY, NOW),
+          records().finishInOneStep(uploadId, { sizeBytes: 1, caps: PLENTY, now: NOW }),
         ]
         for (const answer of await Promise.allSettled(late)) {
           expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'gone' } })

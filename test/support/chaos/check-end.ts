@@ -3,7 +3,7 @@ import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 
 import { createS3Client } from '../../../src/server/blobs/s3/s3-client.ts'
 import type { BlobId } from '../../../src/server/blobs/blob-store.ts'
-import type { LiveBlob } from '../../../src/server/records/record-store.ts'
+import type { LiveBlob } from '../../../src/server/records/record-types.ts'
 import { eventually } from '../eventually.ts'
 import type { Actor } from './actor.ts'
 import { type ChaosCluster, CLIENTS, DIRECT_MS, HELD_KEYS, LEASE_MS } from './cluster.ts'

@@ -9,6 +9,7 @@ import { hashToken, newToken } from '../../../src/server/access/tokens.ts'
 import { WrongTokens } from '../../../src/server/limits/wrong-tokens.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
+import type { SeenDevice } from '../../../src/server/records/record-types.ts'
 import { MemoryRateLimiter } from '../../../src/server/limits/memory/rate-limiter.ts'
 
 /** Devices as the record store keeps them, in memory. */
@@ -18,7 +19,7 @@ function deviceRecords() {
   return {
     calls,
     known,
-    async noteDevice(clientId: string, deviceId: string, cap: number, _now: number, forgetBefore: number) {
+    async noteDevice({ clientId, deviceId, cap, forgetBefore }: SeenDevice) {
       calls.push({ clientId, deviceId, cap, forgetBefore })
       const devices = known.get(clientId) ?? new Set()
       known.set(clientId, devices)

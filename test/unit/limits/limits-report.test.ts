@@ -6,7 +6,7 @@ import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
 import { reportLimits } from '../../../src/server/limits/limits-report.ts'
 import { createMemorySlotLimiter } from '../../../src/server/limits/memory/slot-limiter.ts'
-import type { Usage } from '../../../src/server/records/record-store.ts'
+import type { Usage } from '../../../src/server/records/record-types.ts'
 
 const config = parseConfig({
   tiers: { pro: { storedBytes: '10kB', storedRows: 100, pendingBytes: '2kB', pendingUploads: 3 } },

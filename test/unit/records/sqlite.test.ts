@@ -149,7 +149,8 @@ describe('records on SQLite', () => {
 
   it('notes a device that was noted a moment ago without writing', async () => {
     await using records = await open()
-    const see = (now: number) => records.noteDevice('alice', 'phone', 1, now, now - 1_000_000)
+    const see = (now: number) =>
+      records.noteDevice({ clientId: 'alice', deviceId: 'phone', cap: 1, now, forgetBefore: now - 1_000_000 })
     await see(NOW)
     const other = new BetterSqlite3(file)
     other.exec('begin immediate')

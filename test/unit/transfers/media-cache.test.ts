@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
 import { cacheMedia } from '../../../src/server/transfers/download/media-cache.ts'
-import type { MediaRecord, RecordStore } from '../../../src/server/records/record-store.ts'
+import type { RecordStore } from '../../../src/server/records/record-store.ts'
+import type { MediaRecord } from '../../../src/server/records/record-types.ts'
 
 const MEDIA: MediaRecord = {
   mediaId: 'a'.repeat(26),

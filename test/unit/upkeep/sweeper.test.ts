@@ -76,7 +76,12 @@ describe('the sweeper', () => {
 
   it('keeps a media that was forwarded, until the last lease ends', async () => {
     const media = await storage.storeMedia(1000, { lease: { expiresAt: NOW + 10 } })
-    await storage.records.addLease(media.mediaId, newLease({ clientId: 'bob', expiresAt: NOW + 20 }), PLENTY, null)
+    await storage.records.addLease({
+      fromMediaId: media.mediaId,
+      lease: newLease({ clientId: 'bob', expiresAt: NOW + 20 }),
+      caps: PLENTY,
+      idempotency: null,
+    })
     now = NOW + 10
     await newSweeper().sweep()
     expect(await stored()).toEqual([media.blobId])
@@ -307,12 +312,12 @@ describe('the sweeper', () => {
   it('one that slept for an hour finds the world as it is, not as it was', async () => {
     const media = await storage.storeMedia(100, { lease: { expiresAt: NOW + 10 } })
     now = NOW + 10
-    const forwarded = await storage.records.addLease(
-      media.mediaId,
-      newLease({ clientId: 'bob', createdAt: NOW, expiresAt: LATER }),
-      PLENTY,
-      null,
-    )
+    const forwarded = await storage.records.addLease({
+      fromMediaId: media.mediaId,
+      lease: newLease({ clientId: 'bob', createdAt: NOW, expiresAt: LATER }),
+      caps: PLENTY,
+      idempotency: null,
+    })
     await newSweeper().sweep()
     expect(await storage.records.findMedia(forwarded.mediaId)).toMatchObject({ endedAt: null })
     expect((await readBytes(storage.blobs, forwarded, { start: 0, end: 100 })).length).toBe(100)

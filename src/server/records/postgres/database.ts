@@ -11,19 +11,19 @@ import { connectFailure, isWorthRetrying, PostgresFailure, translatePostgresFail
 import { clientConfig, ConnectionPool, PooledClient, type PostgresSettings } from './pool.ts'
 import type { Schema } from '../schema.ts'
 
-/** Tries after the first that lost a race. */
+/** Retries of a change that lost a race. */
 const RETRIES = 3
 const RETRY_MS = 20
-/** How long the fate of a commit is asked after, and the longest pause between two questions. */
+/** How long a commit of unknown outcome is retried, and the longest pause between two retries. */
 const SETTLE_MS = 5000
 const SETTLE_PAUSE_MS = 500
-/** Questions keep their own connections: a crowd of changes that wait for one client's row cannot stop downloads. */
+/** Reads have their own connections: many changes that wait for one client's row cannot stop downloads. */
 const READING_SHARE = 0.25
 
-/** What a statement that reads a whole table may take: a database that is silent for longer stands still. */
+/** Timeout of a statement that reads an entire table. */
 const AUDIT_STATEMENT_MS = 60 * 60_000
 
-/** A number that means the schema of Sealift, to all that take such locks in this database. */
+/** The advisory lock of the schema. */
 const MIGRATION_LOCK = 7_325_001
 const MIGRATION_WAIT_MS = 5 * 60_000
 const MIGRATION_POLL_MS = 200
@@ -49,34 +49,39 @@ class PostgresDatabase implements RecordDatabase {
     this.#changes = new Kysely<Schema>({ dialect: ownConnectionDialect(this.#writers) })
   }
 
-  async write<T>(work: (db: Db, again: boolean) => Promise<T>): Promise<T> {
-    const tries = new Tries()
+  async write<T>(work: (db: Db, again: boolean) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const retries = new Retries()
     for (;;) {
       try {
-        return await this.#try(work, tries.again)
+        return await (retries.again
+          ? this.#try(work, true)
+          : abortUntilBegun(begin => this.#try(work, false, begin), signal))
       } catch (error) {
-        if (!tries.shallRepeat(error)) throw translatePostgresFailure(error)
-        await pause(tries.pauseMs())
+        if (!retries.shouldRetry(error)) throw translatePostgresFailure(error)
+        await pause(retries.pauseMs())
       }
     }
   }
 
-  snapshot<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#onItsOwn(AUDIT_STATEMENT_MS, connection => {
+  snapshot<T>(work: (db: Db) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted()
+    return this.#onOwnConnection(AUDIT_STATEMENT_MS, connection => {
+      signal?.throwIfAborted()
       const db = new Kysely<Schema>({ dialect: singleConnectionDialect(connection) })
       return db.transaction().setAccessMode('read only').execute(work)
     })
   }
 
-  exclusively<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#onItsOwn(null, async connection => {
-      await waitForLock(connection)
+  exclusively<T>(work: (db: Db) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted()
+    return this.#onOwnConnection(null, async connection => {
+      await waitForLock(connection, signal)
       return work(new Kysely<Schema>({ dialect: singleConnectionDialect(connection) }))
     })
   }
 
-  /** A connection of its own, on which the server limits nothing: an index of a large table takes its time. */
-  async #onItsOwn<T>(limitMs: number | null, work: (connection: PooledClient) => Promise<T>): Promise<T> {
+  /** A new connection without the server's time limits: creating an index on a large table may take long. */
+  async #onOwnConnection<T>(limitMs: number | null, work: (connection: PooledClient) => Promise<T>): Promise<T> {
     const client = new Client(clientConfig(this.#settings))
     client.on('error', () => undefined)
     const connection = new PooledClient(client, limitMs)
@@ -89,7 +94,7 @@ class PostgresDatabase implements RecordDatabase {
     } catch (error) {
       throw translatePostgresFailure(error)
     } finally {
-      // The lock ends with its connection.
+      // Closing the connection releases its advisory lock.
       connection.release({ spoilt: true })
     }
   }
@@ -99,28 +104,46 @@ class PostgresDatabase implements RecordDatabase {
   }
 
   /**
-   * When an earlier try may have been committed, this one writes even if it finds everything done: its own commit is
-   * confirmed only when all earlier ones are as safe as it is.
+   * When an earlier try may have been committed, this one writes even if nothing is left to do: the confirmation of its
+   * commit then proves that the earlier one is durable too.
    */
-  #try<T>(work: (db: Db, again: boolean) => Promise<T>, again: boolean): Promise<T> {
+  #try<T>(work: (db: Db, again: boolean) => Promise<T>, again: boolean, begin = () => {}): Promise<T> {
     return this.#changes.transaction().execute(async db => {
+      begin()
       if (again) await probe(db)
       return work(db, again)
     })
   }
 }
 
-/** Which failures of one change are worth another try ([Note: lost answers] in database.ts). */
-class Tries {
-  /** True once one of them may have been committed. */
+/** Rejects when `signal` aborts before `begin` is called, also while the work waits for a connection. */
+function abortUntilBegun<T>(work: (begin: () => void) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work(() => undefined)
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    const begin = () => {
+      signal.throwIfAborted()
+      signal.removeEventListener('abort', abort)
+    }
+    signal.throwIfAborted()
+    signal.addEventListener('abort', abort, { once: true })
+    void work(begin)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** Which failures of one change are worth a retry ([Note: unknown commits] in queries/database.ts). */
+class Retries {
+  /** True once a try may have been committed. */
   again = false
   #count = 0
   #settleUntilMs = 0
 
-  shallRepeat(error: unknown): boolean {
+  shouldRetry(error: unknown): boolean {
     if (!(error instanceof PostgresFailure)) return false
     this.#count += 1
-    if (error.kind === 'unsettled' && !this.again) {
+    if (error.kind === 'unknown-commit' && !this.again) {
       this.again = true
       this.#settleUntilMs = performance.now() + SETTLE_MS
     }
@@ -128,16 +151,17 @@ class Tries {
     return this.#count <= RETRIES && isWorthRetrying(error)
   }
 
-  /** Longer each time, and different for each of those who meet. */
+  /** Longer each time, with jitter. */
   pauseMs(): number {
     return Math.min(SETTLE_PAUSE_MS, RETRY_MS * 2 ** this.#count) * (0.5 + Math.random() / 2)
   }
 }
 
 /** Of nodes that start together, one changes the schema at a time. @throws unavailable when another takes too long */
-async function waitForLock(connection: PooledClient): Promise<void> {
+async function waitForLock(connection: PooledClient, signal: AbortSignal | undefined): Promise<void> {
   const deadline = performance.now() + MIGRATION_WAIT_MS
   for (;;) {
+    signal?.throwIfAborted()
     const { rows } = await connection.query({ text: `select pg_try_advisory_lock(${MIGRATION_LOCK}) as taken` })
     if ((rows as readonly { taken: boolean }[])[0]?.taken) return
     if (performance.now() > deadline) {

@@ -13,12 +13,12 @@ import {
   type TableMetadata,
   type TransactionSettings,
 } from 'kysely'
-import type { QueryConfig, QueryResult as Answer } from 'pg'
+import type { QueryConfig, QueryResult as PgResult } from 'pg'
 
 import { isWorthRetrying, PostgresFailure, spoilsConnection, translatePostgresFailure } from './errors.ts'
 import type { ConnectionPool, PooledClient } from './pool.ts'
 
-/** Kysely over connections that `acquire` gives. */
+/** Kysely over the connections that `acquire` returns. */
 function dialect(acquire: () => Promise<DatabaseConnection>): Dialect {
   return {
     createAdapter: () => new PostgresAdapter(),
@@ -28,25 +28,25 @@ function dialect(acquire: () => Promise<DatabaseConnection>): Dialect {
   }
 }
 
-/** Each question goes to any free connection: none of them belongs to a transaction. Rejects as the port says. */
+/** Each query uses any free connection, outside a transaction. Rejects as the port says. */
 export function readingDialect(pool: ConnectionPool): Dialect {
   return dialect(async () => new AnyConnection(pool))
 }
 
-/** A connection of one's own, for a transaction. Rejects with `PostgresFailure`. */
+/** Each transaction has its own connection. Rejects with `PostgresFailure`. */
 export function ownConnectionDialect(pool: ConnectionPool): Dialect {
   return dialect(async () => new ClientConnection(await pool.connect()))
 }
 
-/** The same connection for everyone. */
+/** All queries use `client`. */
 export function singleConnectionDialect(client: PooledClient): Dialect {
   const connection = new ClientConnection(client)
   return dialect(async () => connection)
 }
 
 /**
- * The tables that a plain name means here. Another program, or another Sealift, may keep its own in another schema of the
- * same database, under the same names.
+ * The tables that an unqualified name finds. Another program, or another Sealift, may have tables of the same names in
+ * another schema of the same database.
  */
 class OwnTables extends PostgresIntrospector {
   readonly #db: Kysely<unknown>
@@ -98,13 +98,13 @@ function ownConnection(connection: DatabaseConnection): ClientConnection {
 }
 
 /**
- * Whatever the database is set to: each statement of a transaction sees what is committed by then, and a commit is
- * confirmed only once it is on the disk (and, where there are synchronous standbys, on theirs). One message, one answer.
+ * Regardless of the database's settings: each statement of a transaction sees what was committed before it, and a commit is
+ * confirmed only once it is on the disk (and on those of synchronous standbys). One round trip.
  */
 const BEGIN = `begin isolation level read committed; select set_config('synchronous_commit', 'on', true)
   where current_setting('synchronous_commit') in ('off', 'local')`
 
-/** Every statement sees what the first one saw. */
+/** All statements see the snapshot of the first one. */
 const BEGIN_SNAPSHOT = 'begin isolation level repeatable read read only'
 
 class ClientConnection implements DatabaseConnection {
@@ -116,7 +116,7 @@ class ClientConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return rowsOf<R>(await this.#tell(() => this.#client.query(named(query))))
+    return rowsOf<R>(await this.#send(() => this.#client.query(named(query))))
   }
 
   // oxlint-disable-next-line require-yield -- the interface asks for it; nothing here streams rows
@@ -125,25 +125,25 @@ class ClientConnection implements DatabaseConnection {
   }
 
   async begin(text: string): Promise<void> {
-    await this.#tell(() => this.#client.query({ text }))
+    await this.#send(() => this.#client.query({ text }))
   }
 
   async commit(): Promise<void> {
-    await this.#tell(() => this.#client.commit())
+    await this.#send(() => this.#client.commit())
   }
 
-  /** A connection that is broken has rolled back by that. */
+  /** A broken connection has rolled back already. */
   async rollback(): Promise<void> {
-    if (!this.#spoilt) await this.#tell(() => this.#client.query({ text: 'rollback' })).catch(() => undefined)
+    if (!this.#spoilt) await this.#send(() => this.#client.query({ text: 'rollback' })).catch(() => undefined)
   }
 
   release(): void {
     this.#client.release({ spoilt: this.#spoilt })
   }
 
-  async #tell<T>(ask: () => Promise<T>): Promise<T> {
+  async #send<T>(run: () => Promise<T>): Promise<T> {
     try {
-      return await ask()
+      return await run()
     } catch (error) {
       this.#spoilt ||= !(error instanceof PostgresFailure) || spoilsConnection(error)
       throw error
@@ -158,7 +158,7 @@ class AnyConnection implements DatabaseConnection {
     this.#pool = pool
   }
 
-  /** A connection may have died in the pool unnoticed: another one is tried before anyone is told. */
+  /** An idle connection of the pool may be broken: a query that has not begun is retried once on another one. */
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     try {
       return await this.#once<R>(query).catch((error: unknown) => {
@@ -185,26 +185,26 @@ class AnyConnection implements DatabaseConnection {
   }
 }
 
-/** Texts whose plans each connection keeps. */
+/** Prepared statements per connection. */
 const NAMED_TEXTS = 200
-/** A list of changing length makes many texts. */
+/** Lists of changing length have many texts, which are not prepared. */
 const NAMED_PARAMETERS = 16
 const names = new Map<string, string>()
 
-/** A statement with a name is parsed and planned once for each connection. */
+/** A named statement is parsed and planned once per connection. */
 function named({ sql: text, parameters }: CompiledQuery): QueryConfig {
   const values = [...parameters]
-  const name = names.get(text) ?? (worthAName(values) ? `s${names.size + 1}` : undefined)
+  const name = names.get(text) ?? (isWorthPreparing(values) ? `s${names.size + 1}` : undefined)
   if (name === undefined) return { text, values }
   names.set(text, name)
   return { text, values, name }
 }
 
-function worthAName(values: readonly unknown[]): boolean {
+function isWorthPreparing(values: readonly unknown[]): boolean {
   return values.length > 0 && values.length <= NAMED_PARAMETERS && names.size < NAMED_TEXTS
 }
 
-function rowsOf<R>({ command, rowCount, rows }: Answer): QueryResult<R> {
+function rowsOf<R>({ command, rowCount, rows }: PgResult): QueryResult<R> {
   const changes = ['INSERT', 'UPDATE', 'DELETE'].includes(command)
   return { rows: rows as R[], ...(changes ? { numAffectedRows: BigInt(rowCount ?? 0) } : {}) }
 }

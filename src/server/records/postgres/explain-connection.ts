@@ -1,8 +1,8 @@
-/** What is wrong with `records.postgres.url`, in one line for a person. Its password is in none of them. */
+/** Why `records.postgres.url` does not work, in one line for a person, without its password. */
 import { SealiftError } from '../../../protocol/errors.ts'
 
-/** What an address names, without its secret. */
-export interface PostgresPlace {
+/** The server and database of a connection URL, without its password. */
+export interface PostgresServer {
   readonly user: string
   readonly database: string
   /** `host:port` */
@@ -11,8 +11,8 @@ export interface PostgresPlace {
 
 const DEFAULT_PORT = '5432'
 
-/** @throws unavailable when it is no such address */
-export function placeOf(url: string): PostgresPlace {
+/** @throws unavailable when it is no PostgreSQL URL */
+export function serverOf(url: string): PostgresServer {
   const parsed = URL.parse(url)
   if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol)) {
     throw new SealiftError('unavailable', 'records.postgres.url is not postgres://user:password@host:port/database')
@@ -26,16 +26,16 @@ export function placeOf(url: string): PostgresPlace {
   }
 }
 
-export function explainPostgres(error: unknown, place: PostgresPlace): string {
-  return `records.postgres.url: ${reason(error, place)}`
+export function explainPostgres(error: unknown, server: PostgresServer): string {
+  return `records.postgres.url: ${reason(error, server)}`
 }
 
-function reason(error: unknown, { user, database, address }: PostgresPlace): string {
+function reason(error: unknown, { user, database, address }: PostgresServer): string {
   const code = codeOf(error) ?? ''
   const message = error instanceof Error ? error.message : ''
   switch (code) {
     case 'ECONNREFUSED':
-      return `nobody listens at ${address}. Is the database running, and is that its port?`
+      return `no server listens at ${address}. Is the database running, and is that its port?`
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `${address} is no known host`
@@ -48,25 +48,26 @@ function reason(error: unknown, { user, database, address }: PostgresPlace): str
     case '28P01':
       return `the database at ${address} refuses the password of "${user}"`
     case '28000':
-      return `the database at ${address} does not let "${user}" in from here (see its pg_hba.conf)`
+      return `the database at ${address} refuses "${user}" from this host (see its pg_hba.conf)`
     case '3D000':
-      return `there is no database "${database}" at ${address}: make it with "createdb ${database}"`
+      return `there is no database "${database}" at ${address}: create it with "createdb ${database}"`
     case '42501':
       return `"${user}" may not use database "${database}" at ${address}`
     case '53300':
-      return `the database at ${address} has no connection left (its max_connections)`
+      return `the database at ${address} has no free connection (its max_connections)`
     case '57P03':
       return `the database at ${address} is still starting, or recovering`
     default:
       break
   }
-  if (message.startsWith('SASL')) return `the database at ${address} asks "${user}" for a password, and none is given`
-  if (/timeout|timed out/i.test(message) || code === 'ETIMEDOUT') return `${address} does not answer`
-  if (/SSL|certificate|self.signed/i.test(message)) return `no safe connection to ${address}: ${message}`
+  if (message.startsWith('SASL'))
+    return `the database at ${address} requires a password for "${user}", and the URL has none`
+  if (/timeout|timed out/i.test(message) || code === 'ETIMEDOUT') return `${address} does not respond`
+  if (/SSL|certificate|self.signed/i.test(message)) return `no secure connection to ${address}: ${message}`
   return `the database at ${address} cannot be used (${code || 'the connection broke'})`
 }
 
-/** One address may stand for several (IPv4 and IPv6); each has failed then. */
+/** A host name may have several IP addresses: then each has failed. */
 function codeOf(error: unknown): string | null {
   if (error instanceof AggregateError) return codeOf(error.errors[0])
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null

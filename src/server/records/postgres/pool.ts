@@ -1,4 +1,4 @@
-/** Connections to PostgreSQL: how they are set up, how long anything on them may take, and how they end. */
+/** Connections to PostgreSQL: their settings, timeouts and end. */
 import { type Client, type ClientConfig, Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg'
 
 import { commitFailure, connectFailure, isStale, queryFailure } from './errors.ts'
@@ -8,15 +8,15 @@ export interface PostgresSettings {
   readonly url: string
   /** Connections of this process at most. At least two. */
   readonly poolSize: number
-  /** How long a free connection, or a new one, is waited for. */
+  /** How long a call waits for a free or a new connection. */
   readonly connectTimeoutMs: number
-  /** What a single statement may take, with the time it waits for locks. */
+  /** Timeout of a statement, with the time it waits for locks. */
   readonly statementTimeoutMs: number
 }
 
-/** The server gives up first, and says so; a server that stands still says nothing. */
+/** The server times a statement out first, with an error; after this, the server hangs and the connection is cut. */
 const GRACE_MS = 500
-/** A node that stands still within a transaction holds locks that others wait for. */
+/** A node that hangs within a transaction holds locks that others wait for. */
 const IDLE_IN_TRANSACTION_FACTOR = 2
 const IDLE_MS = 30_000
 const CLOSE_MS = 2000
@@ -40,14 +40,14 @@ export function clientConfig({ url, connectTimeoutMs }: PostgresSettings): Clien
   }
 }
 
-/** The driver takes these for `verify-full` as well, and says so in seven lines on standard error. */
+/** The driver treats these modes as `verify-full` as well, with a warning of seven lines on standard error. */
 function withPlainTls(url: string): string {
   return url.includes('uselibpqcompat')
     ? url
     : url.replace(/([?&]sslmode=)(prefer|require|verify-ca)(?=&|$)/, '$1verify-full')
 }
 
-/** A pool whose connections may fail at any time without anyone listening, and which can be closed at any time. */
+/** A pool whose idle connections may fail silently, and which can be closed at any time. */
 export class ConnectionPool implements AsyncDisposable {
   readonly #settings: PostgresSettings
   readonly #pool: Pool
@@ -67,7 +67,7 @@ export class ConnectionPool implements AsyncDisposable {
     })
     this.#pool.on('connect', client => {
       this.#clients.set(client, this.#generation)
-      // What was asked for is told of it; nobody else needs to know.
+      // A query in flight rejects by itself; an idle connection is replaced.
       client.on('error', () => undefined)
     })
     this.#pool.on('remove', client => this.#clients.delete(client))
@@ -88,12 +88,12 @@ export class ConnectionPool implements AsyncDisposable {
     }
   }
 
-  /** A newer node changed the schema: what connections of this age have prepared is of no use any more. */
+  /** A newer node changed the schema: statements that connections of this generation have prepared are stale. */
   #retire(generation: number): void {
     this.#generation = Math.max(this.#generation, generation + 1)
   }
 
-  /** Waits for what runs; a server that does not answer is not waited for. */
+  /** Waits at most `CLOSE_MS` for running queries, then cuts their connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -105,7 +105,7 @@ export class ConnectionPool implements AsyncDisposable {
   }
 }
 
-/** One connection, taken from the pool or on its own. */
+/** One connection, of the pool or its own. */
 export class PooledClient {
   readonly #client: Client & Partial<Pick<PoolClient, 'release'>>
   readonly #limitMs: number | null
@@ -113,7 +113,7 @@ export class PooledClient {
   #warnings = 0
 
   /**
-   * `limitMs`: what a statement may take before the connection is cut; `null`: for ever. `onStale`: a prepared statement
+   * `limitMs`: after this time within a statement the connection is cut; `null`: never. `onStale`: a prepared statement
    * does not fit the schema any more.
    */
   constructor(client: Client | PoolClient, limitMs: number | null, onStale: () => void = () => undefined) {
@@ -125,9 +125,9 @@ export class PooledClient {
 
   /** @throws PostgresFailure */
   async query(query: QueryConfig): Promise<QueryResult> {
-    const { answer, isLate } = this.#ask(query)
+    const { result, isLate } = this.#send(query)
     try {
-      return await answer
+      return await result
     } catch (error) {
       const failure = queryFailure(error, { late: isLate() })
       if (isStale(failure)) this.#onStale()
@@ -136,13 +136,13 @@ export class PooledClient {
   }
 
   /**
-   * A commit with a warning is one whose standby was not waited for: it may yet be lost.
-   * @throws PostgresFailure, `unsettled` unless it surely failed
+   * A commit with a warning was not confirmed by the standby: it may still be lost.
+   * @throws PostgresFailure, `unknown-commit` unless it certainly failed
    */
   async commit(): Promise<void> {
     const warningsBefore = this.#warnings
-    const { answer, isLate } = this.#ask({ text: 'commit' })
-    const result = await answer.catch((error: unknown) => {
+    const { result: committed, isLate } = this.#send({ text: 'commit' })
+    const result = await committed.catch((error: unknown) => {
       throw commitFailure(error, { late: isLate() })
     })
     if (result.command !== 'COMMIT') throw new Error('The transaction was rolled back by an error that was swallowed')
@@ -151,7 +151,7 @@ export class PooledClient {
     }
   }
 
-  /** `spoilt`: nobody uses this connection again. */
+  /** `spoilt`: the connection is closed, not reused. */
   release({ spoilt }: { spoilt: boolean }): void {
     this.#client.off('notice', this.#onNotice)
     if (spoilt) cut(this.#client)
@@ -162,7 +162,7 @@ export class PooledClient {
     if (severity === 'WARNING') this.#warnings += 1
   }
 
-  #ask(query: QueryConfig): { readonly answer: Promise<QueryResult>; readonly isLate: () => boolean } {
+  #send(query: QueryConfig): { readonly result: Promise<QueryResult>; readonly isLate: () => boolean } {
     let late = false
     const timer =
       this.#limitMs === null
@@ -171,14 +171,14 @@ export class PooledClient {
             late = true
             cut(this.#client)
           }, this.#limitMs)
-    const answer = this.#client.query(query).finally(() => {
+    const result = this.#client.query(query).finally(() => {
       if (timer) clearTimeout(timer)
     })
-    return { answer, isLate: () => late }
+    return { result, isLate: () => late }
   }
 }
 
-/** Ends a connection without a word: whatever was asked on it fails at once. */
+/** Closes a connection at once: its queries in flight fail. */
 export function cut(client: Client): void {
   client.connection.stream.destroy()
 }

@@ -2,23 +2,21 @@
 import { sql } from 'kysely'
 
 import type { Db, RecordDatabase } from './database.ts'
-import { NOTHING } from './presigned-charges.ts'
+import { ZERO } from './presigned-charges.ts'
 import { adjustUsage, lockUsage, NO_USAGE, toUsage } from './quota-usage.ts'
-import type { ClientId, Usage } from '../record-store.ts'
+import type { ClientId, Usage, WrongCharge } from '../record-types.ts'
 
-export interface WrongCharge {
-  readonly clientId: ClientId
-  readonly charged: Usage
-  readonly actual: Usage
-}
-
-/** Each wrong charge is looked at again under the lock of its client before it is repaired: others go on meanwhile. */
-export async function auditUsage(database: RecordDatabase, repair: boolean): Promise<readonly WrongCharge[]> {
-  const wrong = await database.snapshot(wrongCharges)
+/** Each wrong charge is computed again under the lock of its client before it is repaired: the server keeps running. */
+export async function auditUsage(
+  database: RecordDatabase,
+  repair: boolean,
+  signal?: AbortSignal,
+): Promise<readonly WrongCharge[]> {
+  const wrong = await database.snapshot(wrongCharges, signal)
   if (!repair) return wrong
   const repaired: WrongCharge[] = []
   for (const { clientId } of wrong) {
-    const charge = await database.write(db => repairCharge(db, clientId))
+    const charge = await database.write(db => repairCharge(db, clientId), signal)
     if (charge) repaired.push(charge)
   }
   return repaired
@@ -37,7 +35,7 @@ async function wrongCharges(db: Db): Promise<readonly WrongCharge[]> {
     .filter(({ charged, actual }) => !sameUsage(charged, actual))
 }
 
-/** Whoever changes what a client holds changes its charge in the same transaction, so under its lock both are told right. */
+/** What a client holds and its charge change in one transaction, so under the lock of the client both are consistent. */
 async function repairCharge(db: Db, clientId: ClientId): Promise<WrongCharge | null> {
   const charged = await lockUsage(db, clientId)
   const actual = (await actualUsage(db, clientId)).get(clientId) ?? NO_USAGE
@@ -68,16 +66,17 @@ async function chargedUsage(db: Db): Promise<Map<ClientId, Usage>> {
 async function actualUsage(db: Db, only: ClientId | null): Promise<Map<ClientId, Usage>> {
   const usage = new Map<ClientId, Usage>()
   const add = (clientId: ClientId, more: Partial<Usage>) => {
-    const so = usage.get(clientId) ?? NO_USAGE
+    const current = usage.get(clientId) ?? NO_USAGE
     usage.set(clientId, {
-      storedBytes: so.storedBytes + (more.storedBytes ?? 0),
-      storedRows: so.storedRows + (more.storedRows ?? 0),
-      reservedBytes: so.reservedBytes + (more.reservedBytes ?? 0),
-      pendingUploads: so.pendingUploads + (more.pendingUploads ?? 0),
+      storedBytes: current.storedBytes + (more.storedBytes ?? 0),
+      storedRows: current.storedRows + (more.storedRows ?? 0),
+      reservedBytes: current.reservedBytes + (more.reservedBytes ?? 0),
+      pendingUploads: current.pendingUploads + (more.pendingUploads ?? 0),
     })
   }
   for (const { client_id, bytes } of await storedByClient(db, only)) add(client_id, { storedBytes: Number(bytes ?? 0) })
-  for (const { client_id, bytes } of await heldByClient(db, only)) add(client_id, { storedBytes: Number(bytes ?? 0) })
+  for (const { client_id, bytes } of await presignedByClient(db, only))
+    add(client_id, { storedBytes: Number(bytes ?? 0) })
   for (const { client_id, bytes, count } of await reservedByClient(db, only)) {
     add(client_id, { reservedBytes: Number(bytes ?? 0), pendingUploads: count })
   }
@@ -137,13 +136,13 @@ function partRowsByClient(db: Db, only: ClientId | null) {
     .execute()
 }
 
-/** What addresses may still bring to uploads that are over. */
-function heldByClient(db: Db, only: ClientId | null) {
+/** What presigned URLs may still bring to finished or aborted uploads. */
+function presignedByClient(db: Db, only: ClientId | null) {
   return db
     .selectFrom('uploads')
     .select(eb => ['client_id' as const, eb.fn.sum<number | string | null>('reserved_bytes').as('bytes')])
     .where('finished_at', 'is not', null)
-    .where('reserved_bytes', '>', NOTHING)
+    .where('reserved_bytes', '>', ZERO)
     .$if(only !== null, all => all.where('client_id', '=', only))
     .groupBy('client_id')
     .execute()

@@ -1,15 +1,8 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
 import { lockUsage, NO_USAGE, toUsage, type UsageRow } from './quota-usage.ts'
-import type { ClientId, ClientRecords } from '../record-store.ts'
-
-interface SeenDevice {
-  readonly clientId: ClientId
-  readonly deviceId: string
-  readonly cap: number
-  readonly now: number
-  readonly forgetBefore: number
-}
+import type { ClientRecords } from '../record-store.ts'
+import type { ClientId, SeenDevice } from '../record-types.ts'
 
 export function createClientRecords(database: RecordDatabase): ClientRecords {
   const { read } = database
@@ -20,20 +13,18 @@ export function createClientRecords(database: RecordDatabase): ClientRecords {
       .where('client_id', '=', ''),
   )
   return {
-    async usage(clientId) {
-      const [row] = await usageOf(clientId)
+    async usage(clientId, signal) {
+      const [row] = await abandonable(usageOf(clientId), signal)
       return row ? toUsage(row) : NO_USAGE
     },
-    // oxlint-disable-next-line eslint/max-params -- the port's signature
-    noteDevice: (clientId, deviceId, cap, now, forgetBefore) =>
-      database.write(db => noteDevice(db, { clientId, deviceId, cap, now, forgetBefore })),
-    countDevices: (clientId, forgetBefore) => countDevices(read, clientId, forgetBefore),
+    noteDevice: (device, signal) => database.write(db => noteDevice(db, device), signal),
+    countDevices: (clientId, forgetBefore, signal) => abandonable(countDevices(read, clientId, forgetBefore), signal),
   }
 }
 
 async function noteDevice(db: Db, device: SeenDevice): Promise<void> {
   const { clientId, deviceId, cap, now, forgetBefore } = device
-  // Two new devices of one client at once must count one after the other.
+  // Two concurrent new devices of one client are counted one after the other.
   await lockUsage(db, clientId)
   const known = await db
     .selectFrom('devices')

@@ -1,20 +1,20 @@
 /**
- * [Note: counts] A counted lease has a count of downloads, and so has each forward of it that asked for fewer than were
- * left; all other forwards of it share the count of what they were forwarded from. A download takes one from the nearest
- * count and from every count above it, so that what is forwarded, however often, never gives more than its source. The
- * grant is kept with each of these counts. Links between leases never change.
+ * [Note: counts] A counted lease has a count of downloads, and so has each forward of it that requested fewer than were
+ * left; other forwards share the count of their source. A download takes one from the nearest count and from every count
+ * above it, so that forwards never allow more downloads than their source. Each of these counts stores the grant. Links
+ * between leases never change.
  */
 import type { Selectable } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import type { MediaRecord, NewLease } from '../record-store.ts'
+import type { MediaRecord, NewLease } from '../record-types.ts'
 import type { LeasesTable } from '../schema.ts'
 
 type LeaseRow = Selectable<LeasesTable>
 type Counted = Pick<LeaseRow, 'media_id' | 'counter_id' | 'above_id'>
 
-/** Counts below each other that one download may draw on: bounds what it costs. */
+/** Most counts below each other: bounds the cost of a download. */
 const MAX_COUNTS = 8
 
 /** The counts that a download of this lease takes from, the nearest first. */
@@ -41,14 +41,14 @@ export async function downloadsLeft(db: Db, lease: Counted): Promise<number> {
   return Math.max(0, Math.min(...rows.map(row => row.downloads_left ?? 0)))
 }
 
-/** Whether its own columns tell what is left of it: it is the only count that its downloads take from, or has none. */
-export function isOwnCount({ media_id, counter_id, above_id }: Counted): boolean {
+/** True when the lease is not counted, or its downloads take from its own count alone. */
+export function hasOnlyOwnCount({ media_id, counter_id, above_id }: Counted): boolean {
   return counter_id === null || (counter_id === media_id && above_id === null)
 }
 
 type Terms = Pick<LeaseRow, 'expires_at' | 'max_downloads' | 'downloads_left' | 'counter_id' | 'above_id' | 'source_id'>
 
-/** What a forward of a counted lease may have: never more than is left of `source`. @throws invalid_request */
+/** Expiry and downloads of a forward of a counted lease: never more than is left of `source`. @throws invalid_request */
 export async function termsOfForward(db: Db, source: MediaRecord, lease: NewLease): Promise<Terms | null> {
   if (source.maxDownloads === null) return null
   const row = await db
@@ -80,34 +80,34 @@ export async function termsOfForward(db: Db, source: MediaRecord, lease: NewLeas
 function tooManyCounts(): SealiftError {
   return new SealiftError(
     'invalid_request',
-    `This media was forwarded with ever fewer downloads ${MAX_COUNTS} times: forward it without maxDownloads`,
+    `This media item was forwarded with ever fewer downloads ${MAX_COUNTS} times: forward it without maxDownloads`,
   )
 }
 
-/** Every lease that ends with these, since it was forwarded from one of them; `atMost` of them, the nearest first. */
+/** Leases that were forwarded from these and end with them; at most `atMost`, the nearest first. */
 export async function forwardsOf(db: Db, mediaIds: readonly string[], atMost: number): Promise<readonly string[]> {
-  const found: string[] = []
+  const all: string[] = []
   let sources = mediaIds
-  while (sources.length > 0 && found.length < atMost) {
+  while (sources.length > 0 && all.length < atMost) {
     const rows = await db
       .selectFrom('leases')
       .select('media_id')
       .where('source_id', 'in', sources.slice(0, STEP))
       .where('ended_at', 'is', null)
-      .limit(atMost - found.length)
+      .limit(atMost - all.length)
       .execute()
     const forwards = rows.map(row => row.media_id)
-    found.push(...forwards)
+    all.push(...forwards)
     sources = [...sources.slice(STEP), ...forwards]
   }
-  return found
+  return all
 }
 
-/** Forwards named in one statement. */
+/** Most sources in one statement. */
 const STEP = 500
 
-/** Lets live forwards of ended leases lapse now: they give nothing any more, and the sweep ends them. */
-export async function lapseForwards(db: Db, mediaIds: readonly string[], now: number): Promise<void> {
+/** Live forwards of ended leases expire now; the sweep ends them. */
+export async function expireForwards(db: Db, mediaIds: readonly string[], now: number): Promise<void> {
   await db
     .updateTable('leases')
     .set({ expires_at: now })
@@ -116,8 +116,6 @@ export async function lapseForwards(db: Db, mediaIds: readonly string[], now: nu
     .where('expires_at', '>', now)
     .execute()
 }
-
-/** Takes downloads off counted leases, and gives them back ([Note: counts] in download-counts.ts). */
 
 export interface NewGrant {
   readonly grantId: string
@@ -139,7 +137,7 @@ export async function takeDownload(db: Db, mediaId: string, grant: NewGrant, now
   else await takeFromCounts(db, mediaId, grant, now)
 }
 
-/** Nothing was taken: it counts nothing, has nothing left, or takes from the counts of others as well. */
+/** The lease is not counted, has no downloads left, or takes from the counts of other leases too. */
 async function takeFromCounts(db: Db, mediaId: string, grant: NewGrant, now: number): Promise<void> {
   const lease = await findLease(db, mediaId)
   assertLive(lease, now)
@@ -153,7 +151,7 @@ async function takeFromCounts(db: Db, mediaId: string, grant: NewGrant, now: num
   await addGrants(db, counts, grant)
 }
 
-/** Whether this very call took it when its answer was lost ([Note: lost answers] in database.ts). */
+/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in database.ts). */
 export async function wasTaken(db: Db, mediaId: string, grantId: string): Promise<boolean> {
   const [lease] = await lockLeases(db, [mediaId])
   if (!lease?.counter_id) return false
@@ -181,7 +179,7 @@ export async function returnDownload(db: Db, mediaId: string, grantId: string): 
   if (returned.length > 0) await addToCounts(db, returned, 1)
 }
 
-/** Ascending, as all who lock several ([Note: row locks] in database.ts). */
+/** Ascending ([Note: row locks] in database.ts). */
 function lockLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LeaseRow[]> {
   return db.selectFrom('leases').selectAll().where('media_id', 'in', mediaIds).orderBy('media_id').forUpdate().execute()
 }
@@ -206,7 +204,7 @@ async function addGrants(db: Db, counts: readonly string[], { grantId, expiresAt
 /** @throws gone */
 function assertLive(lease: LeaseRow | undefined, now: number): asserts lease is LeaseRow {
   if (lease && lease.ended_at === null && lease.expires_at > now) return
-  throw new SealiftError('gone', 'This media has expired or was deleted')
+  throw new SealiftError('gone', 'This media item has expired or was deleted')
 }
 
 export function exhausted(): SealiftError {

@@ -1,19 +1,19 @@
 /**
- * The one way by which leases end: deleted, expired, used up, or with their parcel. What a client no longer holds is no
- * longer charged; a blob that nobody holds becomes a tombstone; an upload that loses its lease is given up.
+ * Ends leases: deleted, expired, used up, or with their parcel. A client is no longer charged for a blob that it holds no
+ * lease of; a blob without a lease becomes a tombstone; an upload without its lease is aborted.
  */
 import type { Db } from './database.ts'
-import { forwardsOf, lapseForwards } from './download-counts.ts'
-import { heldAfter, holdBlob } from './presigned-charges.ts'
+import { forwardsOf, expireForwards } from './download-counts.ts'
+import { chargePresignedBlob, presignedBytes } from './presigned-charges.ts'
 import { adjustUsage, lockUsage, NO_USAGE } from './quota-usage.ts'
-import { lockKeptBlobs } from './locks.ts'
-import type { ClientId, Usage } from '../record-store.ts'
+import { lockBlobsExclusively } from './locks.ts'
+import type { ClientId, Usage } from '../record-types.ts'
 import { dropParts } from './upload-parts.ts'
 
-/** Rows named in one statement; bounds its length. */
+/** Most rows in one statement. */
 const STEP = 500
-/** Forwards that end in the same transaction as what they were forwarded from; of more, the sweep ends the rest. */
-const MOST_FORWARDS = 10_000
+/** Most forwards that end in the transaction of their source; the sweep ends the rest. */
+const MAX_FORWARDS = 10_000
 
 interface LiveLease {
   readonly media_id: string
@@ -26,17 +26,17 @@ interface LiveLease {
   readonly counter_id: string | null
 }
 
-/** What each client is charged less. */
+/** How much the usage of each client decreases. */
 export type Freed = Map<ClientId, Usage>
 
-/** Whether a lease that is alive under the lock is still to end. */
+/** Which of these leases, now locked, still have to end. */
 export type StillDue = (mediaIds: readonly string[]) => Promise<ReadonlySet<string>>
 
 /**
- * Ends those of `mediaIds` that are alive, and, when it is given, `stillDue` once their blobs are locked; and the forwards
- * of those that are counted. Call it once in a transaction, with all else that it frees: all blobs are locked first, then
+ * Ends those of `mediaIds` that are alive and, if `stillDue` is given, still due once their blobs are locked; and the
+ * forwards of counted ones. Call it once per transaction, with everything else that it frees: all blobs are locked before
  * all clients ([Note: row locks] in database.ts).
- * @returns how many of `mediaIds` were
+ * @returns how many of `mediaIds` ended
  */
 export async function endLeases(
   db: Db,
@@ -45,7 +45,7 @@ export async function endLeases(
   { stillDue, freed = new Map() }: { readonly stillDue?: StillDue; readonly freed?: Freed } = {},
 ): Promise<number> {
   const seen = await inSteps(mediaIds, step => liveLeases(db, step))
-  await lockKeptBlobs(
+  await lockBlobsExclusively(
     db,
     seen.map(lease => lease.blob_id),
   )
@@ -56,22 +56,22 @@ export async function endLeases(
   )
   await endForwards(db, ended, now, freed)
   for (const [clientId, usage] of [...freed].sort(byClient)) {
-    // Who is charged more may have been charged nothing, and be forgotten.
+    // A client whose usage was 0 may have been purged; locking it inserts its row again.
     if (usage.storedBytes > 0) await lockUsage(db, clientId)
     await adjustUsage(db, clientId, usage)
   }
   return ended.length
 }
 
-/** They hold the same blobs, so no other is to be locked; under that lock nobody forwards anew. */
+/** Forwards have the same blobs, which are locked: no other blob needs a lock, and no new forward can appear. */
 async function endForwards(db: Db, ended: readonly LiveLease[], now: number, freed: Freed): Promise<void> {
   const sources = ended.filter(lease => lease.counter_id !== null).map(lease => lease.media_id)
   if (sources.length === 0) return
-  const forwards = await forwardsOf(db, sources, MOST_FORWARDS)
+  const forwards = await forwardsOf(db, sources, MAX_FORWARDS)
   await inSteps(forwards, step => endStep(db, step, now, freed))
-  if (forwards.length < MOST_FORWARDS) return
+  if (forwards.length < MAX_FORWARDS) return
   await inSteps([...sources, ...forwards], async step => {
-    await lapseForwards(db, step, now)
+    await expireForwards(db, step, now)
     return []
   })
 }
@@ -131,51 +131,56 @@ function liveLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LiveL
 async function releaseComplete(db: Db, ended: readonly LiveLease[], now: number, freed: Freed): Promise<void> {
   if (ended.length === 0) return
   const sizes = new Map(ended.map(lease => [lease.blob_id, lease.size_bytes ?? 0]))
-  const holdings = await whatIsStillHeld(
+  const holdings = await remainingHolders(
     db,
     ended.map(lease => lease.media_id),
   )
   for (const { blob_id, client_id, by_client } of holdings) {
     if (!by_client) free(freed, client_id, { ...NO_USAGE, storedBytes: sizes.get(blob_id) ?? 0 })
   }
-  const unheld = new Set(holdings.filter(holding => !holding.by_anyone).map(holding => holding.blob_id))
+  const unheld = new Set(holdings.filter(holding => !holding.by_any_client).map(holding => holding.blob_id))
   const gone = new Map(ended.filter(lease => unheld.has(lease.blob_id)).map(lease => [lease.blob_id, lease]))
   await tombstone(db, [...gone.keys()], now)
   for (const { blob_id, size_bytes, addresses_until } of gone.values()) {
-    const bytes = heldAfter(now, addresses_until, size_bytes ?? 0)
-    const clientId = bytes > 0 ? await holdBlob(db, blob_id, bytes) : null
+    const bytes = presignedBytes(now, addresses_until, size_bytes ?? 0)
+    const clientId = bytes > 0 ? await chargePresignedBlob(db, blob_id, bytes) : null
     if (clientId !== null) free(freed, clientId, { ...NO_USAGE, storedBytes: -bytes })
   }
 }
 
 /**
- * For each client and blob of ended leases, once: whether other leases of that blob are alive. Each is one look into an
- * index: a blob may have a million of them.
+ * For each client and blob of ended leases: whether other leases of that blob are alive. One index lookup each, since a
+ * blob may have a million leases.
  */
-function whatIsStillHeld(db: Db, mediaIds: readonly string[]) {
+function remainingHolders(db: Db, mediaIds: readonly string[]) {
   return db
-    .selectFrom('leases as over')
+    .selectFrom('leases as ended')
     .select(eb => {
       const alive = eb
         .selectFrom('leases as other')
         .select('other.media_id')
-        .whereRef('other.blob_id', '=', 'over.blob_id')
+        .whereRef('other.blob_id', '=', 'ended.blob_id')
         .where('other.ended_at', 'is', null)
-      const ofClient = alive.whereRef('other.client_id', '=', 'over.client_id')
-      return ['over.blob_id', 'over.client_id', eb.exists(alive).as('by_anyone'), eb.exists(ofClient).as('by_client')]
+      const ofClient = alive.whereRef('other.client_id', '=', 'ended.client_id')
+      return [
+        'ended.blob_id',
+        'ended.client_id',
+        eb.exists(alive).as('by_any_client'),
+        eb.exists(ofClient).as('by_client'),
+      ]
     })
     .distinct()
-    .where('over.media_id', 'in', mediaIds)
+    .where('ended.media_id', 'in', mediaIds)
     .execute()
 }
 
 export function free(freed: Freed, clientId: ClientId, less: Usage): void {
-  const so = freed.get(clientId) ?? NO_USAGE
+  const before = freed.get(clientId) ?? NO_USAGE
   freed.set(clientId, {
-    storedBytes: so.storedBytes - less.storedBytes,
-    storedRows: so.storedRows - less.storedRows,
-    reservedBytes: so.reservedBytes - less.reservedBytes,
-    pendingUploads: so.pendingUploads - less.pendingUploads,
+    storedBytes: before.storedBytes - less.storedBytes,
+    storedRows: before.storedRows - less.storedRows,
+    reservedBytes: before.reservedBytes - less.reservedBytes,
+    pendingUploads: before.pendingUploads - less.pendingUploads,
   })
 }
 
@@ -194,8 +199,8 @@ async function tombstone(db: Db, blobIds: readonly string[], now: number): Promi
 }
 
 /**
- * Gives up the unfinished upload of a blob whose row is locked: its bytes are to go, and nothing of it stays charged but
- * what addresses may still bring.
+ * Aborts the unfinished upload of a blob whose row is locked: its bytes will be deleted, and only what presigned URLs may
+ * still bring stays charged.
  */
 async function dropUpload(
   db: Db,
@@ -212,12 +217,12 @@ async function dropUpload(
     .where('finished_at', 'is', null)
     .executeTakeFirst()
   if (!upload) return
-  const heldBytes = heldAfter(now, addresses_until, upload.reserved_bytes)
+  const laterBytes = presignedBytes(now, addresses_until, upload.reserved_bytes)
   const { client_id, reserved_bytes: reservedBytes } = upload
-  free(freed, client_id, { storedBytes: -heldBytes, storedRows, reservedBytes, pendingUploads: 1 })
+  free(freed, client_id, { storedBytes: -laterBytes, storedRows, reservedBytes, pendingUploads: 1 })
   await db
     .updateTable('uploads')
-    .set({ reserved_bytes: heldBytes, finished_at: now })
+    .set({ reserved_bytes: laterBytes, finished_at: now })
     .where('upload_id', '=', upload.upload_id)
     .execute()
 }

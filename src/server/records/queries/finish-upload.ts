@@ -2,14 +2,14 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import { adjustUsage, checkMediaSize, checkStored, lockUsage } from './quota-usage.ts'
-import { heldAfter } from './presigned-charges.ts'
+import { presignedBytes } from './presigned-charges.ts'
 import { assertNotAborted, type LockedUpload, lockUpload } from './locks.ts'
-import type { MediaRecord, QuotaCaps, UploadRecord } from '../record-store.ts'
+import type { MediaRecord, QuotaCaps, UploadRecord } from '../record-types.ts'
 import { findMedia } from './rows.ts'
 import { dropParts } from './upload-parts.ts'
 
 /** Runs of missing parts that an error names. */
-const MISSING_RUNS_TOLD = 100
+const MISSING_RUNS_LISTED = 100
 
 export async function finalizeUpload(db: Db, uploadId: string, sizeBytes: number): Promise<UploadRecord> {
   const upload = await lockUpload(db, uploadId)
@@ -17,7 +17,7 @@ export async function finalizeUpload(db: Db, uploadId: string, sizeBytes: number
   checkAgreed(upload, sizeBytes)
   if (upload.state !== 'uploading') return upload
   checkMediaSize(sizeBytes, upload.maxBytes)
-  await checkAllThere(db, upload, sizeBytes)
+  await checkComplete(db, upload, sizeBytes)
   await db
     .updateTable('blobs')
     .set({ state: 'completing', size_bytes: sizeBytes })
@@ -30,17 +30,16 @@ export async function finishUpload(db: Db, uploadId: string, now: number): Promi
   const upload = await lockUpload(db, uploadId)
   assertNotAborted(upload)
   if (upload.state === 'uploading') {
-    throw new SealiftError('upload_in_progress', 'The upload was not sealed yet: its size is not fixed')
+    throw new SealiftError('upload_in_progress', 'The upload was not finalized yet: its size is not fixed')
   }
-  if (upload.state === 'completing') await settle(db, upload, upload.sizeBytes ?? 0, now)
+  if (upload.state === 'completing') await complete(db, upload, upload.sizeBytes ?? 0, now)
   return mediaOf(db, upload)
 }
 
 export async function finishInOneStep(
   db: Db,
   uploadId: string,
-  sizeBytes: number,
-  { caps, now }: { caps: QuotaCaps; now: number },
+  { sizeBytes, caps, now }: { readonly sizeBytes: number; readonly caps: QuotaCaps; readonly now: number },
 ): Promise<MediaRecord> {
   const upload = await lockUpload(db, uploadId)
   assertNotAborted(upload)
@@ -49,7 +48,7 @@ export async function finishInOneStep(
   checkMediaSize(sizeBytes, upload.maxBytes)
   const moreBytes = sizeBytes - upload.reservedBytes
   if (moreBytes > 0) checkStored(await lockUsage(db, upload.clientId), moreBytes, caps)
-  await settle(db, upload, sizeBytes, now)
+  await complete(db, upload, sizeBytes, now)
   return mediaOf(db, upload)
 }
 
@@ -63,7 +62,7 @@ function checkAgreed({ sizeBytes, declaredBytes }: UploadRecord, claimedBytes: n
 }
 
 /** @throws parts_missing, size_mismatch */
-async function checkAllThere(db: Db, upload: LockedUpload, sizeBytes: number): Promise<void> {
+async function checkComplete(db: Db, upload: LockedUpload, sizeBytes: number): Promise<void> {
   const partCount = Math.ceil(sizeBytes / upload.partBytes)
   if (upload.prefixBytes === sizeBytes && upload.endParts === partCount) return
   const missing = upload.prefixParts >= partCount ? [] : await missingRuns(db, upload, partCount)
@@ -91,25 +90,25 @@ async function missingRuns(db: Db, { blobId, prefixParts }: LockedUpload, partCo
   const runs: [number, number][] = []
   let expected = prefixParts
   for (const { part_index: index } of [...rows, { part_index: partCount }]) {
-    if (index > expected && runs.length < MISSING_RUNS_TOLD) runs.push([expected, index - 1])
+    if (index > expected && runs.length < MISSING_RUNS_LISTED) runs.push([expected, index - 1])
     expected = index + 1
   }
   return runs
 }
 
-async function settle(db: Db, upload: LockedUpload, sizeBytes: number, now: number): Promise<void> {
+async function complete(db: Db, upload: LockedUpload, sizeBytes: number, now: number): Promise<void> {
   const { uploadId, blobId, clientId, reservedBytes } = upload
   await db.updateTable('blobs').set(completeBlob(upload, sizeBytes)).where('blob_id', '=', blobId).execute()
-  // Parts past the end that addresses may still bring.
-  const heldBytes = heldAfter(now, upload.presignedUntil, Math.max(0, reservedBytes - sizeBytes))
+  // Parts past the end that presigned URLs may still bring.
+  const laterBytes = presignedBytes(now, upload.presignedUntil, Math.max(0, reservedBytes - sizeBytes))
   await db
     .updateTable('uploads')
-    .set({ reserved_bytes: heldBytes, finished_at: now })
+    .set({ reserved_bytes: laterBytes, finished_at: now })
     .where('upload_id', '=', uploadId)
     .execute()
   const partRows = await dropParts(db, blobId, upload.declaredBytes)
   await adjustUsage(db, clientId, {
-    storedBytes: sizeBytes + heldBytes,
+    storedBytes: sizeBytes + laterBytes,
     storedRows: -partRows,
     reservedBytes: -reservedBytes,
     pendingUploads: -1,
@@ -129,6 +128,6 @@ function completeBlob({ partBytes }: UploadRecord, sizeBytes: number) {
 
 async function mediaOf(db: Db, { mediaId }: UploadRecord): Promise<MediaRecord> {
   const media = await findMedia(db, mediaId)
-  if (!media) throw new SealiftError('gone', 'The media has expired or was deleted')
+  if (!media) throw new SealiftError('gone', 'The media item has expired or was deleted')
   return media
 }

@@ -1,49 +1,49 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import type { Idempotency } from '../record-store.ts'
+import type { Idempotency } from '../record-types.ts'
 
-export interface ClaimedKey {
-  /** `null` when the key was free (or had lapsed), else the id that the first request made. */
-  readonly madeId: string | null
-  /** Rows that this claim added. */
+interface InsertedKey {
+  /** The id that the first request created; `null` when the key was free or had expired. */
+  readonly createdId: string | null
+  /** Rows added. */
   readonly rows: number
 }
 
-/** Claims a key for what is about to be made. @throws idempotency_conflict when the key belongs to another request */
-export async function claimKey(
+/** Binds a key to the id about to be created. @throws idempotency_conflict when the key belongs to another request */
+export async function insertKey(
   db: Db,
   idempotency: Idempotency | null,
-  madeId: string,
+  createdId: string,
   now: number,
-): Promise<ClaimedKey> {
-  if (!idempotency) return { madeId: null, rows: 0 }
+): Promise<InsertedKey> {
+  if (!idempotency) return { createdId: null, rows: 0 }
   const { clientId, key, fingerprint, expiresAt } = idempotency
-  const mine = { fingerprint, made_id: madeId, expires_at: expiresAt }
+  const values = { fingerprint, made_id: createdId, expires_at: expiresAt }
   for (;;) {
     const added = await db
       .insertInto('idempotency')
-      .values({ client_id: clientId, key, ...mine })
+      .values({ client_id: clientId, key, ...values })
       .onConflict(conflict => conflict.columns(['client_id', 'key']).doNothing())
       .returning('made_id')
       .executeTakeFirst()
-    if (added) return { madeId: null, rows: 1 }
-    const lapsed = await db
+    if (added) return { createdId: null, rows: 1 }
+    const expired = await db
       .updateTable('idempotency')
-      .set(mine)
+      .set(values)
       .where('client_id', '=', clientId)
       .where('key', '=', key)
       .where('expires_at', '<=', now)
       .returning('made_id')
       .executeTakeFirst()
-    if (lapsed) return { madeId: null, rows: 0 }
-    const first = await firstMade(db, idempotency)
-    // Purged in between: then it is free.
-    if (first !== null) return { madeId: first, rows: 0 }
+    if (expired) return { createdId: null, rows: 0 }
+    const first = await firstCreated(db, idempotency)
+    // Purged between the two statements: then the key is free.
+    if (first !== null) return { createdId: first, rows: 0 }
   }
 }
 
-/** Locks the key, so that of two repeats only one replaces what the first request left unfinished. */
-async function firstMade(db: Db, { clientId, key, fingerprint }: Idempotency): Promise<string | null> {
+/** Locks the key: of two concurrent repeats only one replaces an aborted upload of the first request. */
+async function firstCreated(db: Db, { clientId, key, fingerprint }: Idempotency): Promise<string | null> {
   const first = await db
     .selectFrom('idempotency')
     .select(['fingerprint', 'made_id'])
@@ -56,11 +56,11 @@ async function firstMade(db: Db, { clientId, key, fingerprint }: Idempotency): P
   throw new SealiftError('idempotency_conflict', 'This Idempotency-Key was used with another request: choose a new one')
 }
 
-/** Lets a key stand for something new: what it made is gone. */
-export async function moveKey(db: Db, { clientId, key }: Idempotency, madeId: string): Promise<void> {
+/** Binds a key to a new id, when the upload it created is gone. */
+export async function reassignKey(db: Db, { clientId, key }: Idempotency, createdId: string): Promise<void> {
   await db
     .updateTable('idempotency')
-    .set({ made_id: madeId })
+    .set({ made_id: createdId })
     .where('client_id', '=', clientId)
     .where('key', '=', key)
     .execute()

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 
 import { createClientRecords } from './client-records.ts'
-import type { Db, RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './database.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createNamedLocks } from './named-locks.ts'
 import { createParcelRecords } from './parcel-records.ts'
@@ -14,8 +14,8 @@ import { type SqlDialect, migrationsFor } from '../migrations.ts'
 import type { Schema } from '../schema.ts'
 
 /**
- * Rows that probes of several nodes rewrite: with one, each would wait for the others' commits, and all of them for a node
- * that stands still. By chance, since in containers every process has the same number.
+ * Rows that probes of several nodes rewrite: on one row, each would wait for the commits of the others, and all of them
+ * for a node that hangs. Chosen at random, since in containers every process has the same id.
  */
 const PROBE_ROWS = 256
 
@@ -28,14 +28,14 @@ export function createKyselyRecordStore(database: RecordDatabase): RecordStore {
     ...createClientRecords(database),
     ...createUpkeepRecords(database),
     ...createNamedLocks(database),
-    migrate: () => database.exclusively(db => migrate(db, database.dialect)),
-    checkSchema: () => checkSchema(database.read, database.dialect),
-    probe: () => database.write(probe),
+    migrate: signal => database.exclusively(db => migrate(db, database.dialect), signal),
+    checkSchema: signal => abandonable(checkSchema(database.read, database.dialect), signal),
+    probe: signal => database.write(probe, signal),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   }
 }
 
-/** Changes a row that means nothing: proof that a commit goes through. */
+/** Changes a row without meaning: proof that the database can commit. */
 export async function probe(db: Db): Promise<void> {
   await db
     .insertInto('probes')
@@ -44,7 +44,7 @@ export async function probe(db: Db): Promise<void> {
     .execute()
 }
 
-/** Brings the schema up to date. The caller keeps others out. @throws unavailable when it is newer than is known here */
+/** Brings the schema up to date. The caller holds the schema lock. @throws unavailable when the schema is newer */
 export async function migrate(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   const migrations = migrationsFor(dialect)
   refuseNewer(await appliedSteps(db), dialect)
@@ -53,7 +53,7 @@ export async function migrate(db: Kysely<Schema>, dialect: SqlDialect): Promise<
   if (error !== undefined) throw error
 }
 
-/** @throws unavailable when the schema is newer than is known here, or not up to date */
+/** @throws unavailable when the schema is newer than this program knows, or not up to date */
 export async function checkSchema(db: Kysely<Schema>, dialect: SqlDialect): Promise<void> {
   const applied = await appliedSteps(db)
   refuseNewer(applied, dialect)
@@ -77,12 +77,12 @@ async function appliedSteps(db: Kysely<Schema>): Promise<readonly string[]> {
   return applied.map(({ name }) => name)
 }
 
-/** A newer program has been here: its rows may mean what this one cannot know. */
+/** Rows of a newer program may mean what this one cannot know. */
 function refuseNewer(applied: readonly string[], dialect: SqlDialect): void {
   const known = migrationsFor(dialect)
   const unknown = applied.filter(name => !Object.hasOwn(known, name))
   if (unknown.length === 0) return
-  throw new SealiftError('unavailable', 'The records were written by a newer version of Sealift: start that one', {
+  throw new SealiftError('unavailable', 'The records were written by a newer version of Sealift: start that version', {
     context: { unknown },
   })
 }

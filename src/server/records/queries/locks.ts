@@ -2,7 +2,7 @@ import { SqliteAdapter, sql } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import type { UploadRecord } from '../record-store.ts'
+import type { UploadRecord } from '../record-types.ts'
 import { selectUpload, toUpload } from './rows.ts'
 
 /** An upload with its blob's row locked, whatever its state. */
@@ -16,33 +16,33 @@ export interface LockedUpload extends UploadRecord {
   readonly shortPart: number | null
 }
 
-/** Blobs named in one statement. */
+/** Most blobs in one statement. */
 const STEP = 500
 
-/** Locks blobs' rows ([Note: row locks] in database.ts); everything about their uploads and leases hangs on them. */
+/** Locks blobs' rows ([Note: row locks] in database.ts), which guard their uploads and leases. */
 export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
   for (const step of stepsOf(blobIds)) await selectToLock(db, step).execute()
 }
 
-/** The same for blobs that may be kept, by forwards that never cease ([Note: turnstile]). The caller has locked no other. */
-export async function lockKeptBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
-  if (!hasTurnstiles(db)) return
-  const kept = await lockFreeBlobs(db, blobIds)
-  if (kept.length === 0) return
-  await closeTurnstiles(db, kept)
+/** The same for blobs that concurrent forwards may lock ([Note: forward advisory lock]). The caller holds no other blob. */
+export async function lockBlobsExclusively(db: Db, blobIds: readonly string[]): Promise<void> {
+  if (!hasRowLocks(db)) return
+  const locked = await lockFreeBlobs(db, blobIds)
+  if (locked.length === 0) return
+  await lockForwardsOut(db, locked)
   await lockBlobs(db, blobIds)
 }
 
-/** Locks all of them, or none. @returns those that others have */
+/** Locks all of them, or none. @returns blobs that other transactions have locked */
 async function lockFreeBlobs(db: Db, blobIds: readonly string[]): Promise<readonly string[]> {
   const isSeveral = blobIds.length > 1
   if (isSeveral) await sql`savepoint before_blobs`.execute(db)
-  const kept = new Set(blobIds)
+  const locked = new Set(blobIds)
   for (const step of stepsOf(blobIds)) {
-    for (const { blob_id } of await selectToLock(db, step).skipLocked().execute()) kept.delete(blob_id)
+    for (const { blob_id } of await selectToLock(db, step).skipLocked().execute()) locked.delete(blob_id)
   }
-  if (isSeveral && kept.size > 0) await sql`rollback to savepoint before_blobs`.execute(db)
-  return [...kept]
+  if (isSeveral && locked.size > 0) await sql`rollback to savepoint before_blobs`.execute(db)
+  return [...locked]
 }
 
 function selectToLock(db: Db, blobIds: readonly string[]) {
@@ -57,9 +57,9 @@ function stepsOf(blobIds: readonly string[]): readonly (readonly string[])[] {
   )
 }
 
-/** Many may keep a blob from being ended at once, as forwards of it do; whoever changes it waits for all of them. */
-export async function keepBlob(db: Db, blobId: string): Promise<void> {
-  await passTurnstile(db, blobId)
+/** A shared lock on a blob: forwards of it run concurrently, and a change of the blob waits for all of them. */
+export async function lockForForward(db: Db, blobId: string): Promise<void> {
+  await lockForwardShared(db, blobId)
   await db.selectFrom('blobs').select('blob_id').where('blob_id', '=', blobId).forShare().execute()
 }
 
@@ -93,46 +93,47 @@ function selectWithPrefix(db: Db, uploadId: string) {
 
 /** @throws gone */
 export function assertNotAborted(upload: UploadRecord): void {
-  if (upload.state === 'aborted') throw new SealiftError('gone', 'The upload was given up, expired or deleted')
+  if (upload.state === 'aborted') throw new SealiftError('gone', 'The upload was aborted, expired or deleted')
 }
 
 /** @throws gone, upload_complete */
 export function assertTakesParts(upload: UploadRecord): void {
   assertNotAborted(upload)
   if (upload.state !== 'uploading')
-    throw new SealiftError('upload_complete', 'The upload is complete; it takes no part')
+    throw new SealiftError('upload_complete', 'The upload is complete; it accepts no more parts')
 }
 
 /**
- * [Note: turnstile] Many forwards may keep a blob at once, and PostgreSQL lets one more in for as long as any of them has
- * it: whoever wants it alone could wait for ever. So each forward passes a turnstile before the blob, beside others; who
- * finds a blob kept stands in the turnstile alone, and those who come later queue up behind. It is free again with the
- * end of the transaction. Whoever waits at it holds no blob, lease or client ([Note: row locks] in database.ts).
+ * [Note: forward advisory lock] Many forwards may hold the shared lock of a blob's row, and PostgreSQL admits further ones
+ * while any of them holds it: a transaction that needs the row exclusively could wait for ever. So each forward first takes
+ * an advisory lock, shared. A transaction that finds the row locked takes the advisory lock exclusively; later forwards queue
+ * behind it. The lock ends with its transaction. A transaction that waits for it holds no blob, lease or client
+ * ([Note: row locks] in database.ts).
  *
- * On SQLite changes run one after the other, and there is none.
+ * On SQLite changes run one after the other, without any lock.
  */
 
-/** A number that means turnstiles of Sealift, to all that take such locks in this database. */
-const TURNSTILES = 7_325_002
+/** The class of these advisory locks in the database. */
+const FORWARD_LOCKS = 7_325_002
 
-export function hasTurnstiles(db: Db): boolean {
+function hasRowLocks(db: Db): boolean {
   return !(db.getExecutor().adapter instanceof SqliteAdapter)
 }
 
-export async function passTurnstile(db: Db, blobId: string): Promise<void> {
-  if (!hasTurnstiles(db)) return
-  await sql`select pg_advisory_xact_lock_shared(${sql.lit(TURNSTILES)}, ${turnstileOf(blobId)}::int)`.execute(db)
+async function lockForwardShared(db: Db, blobId: string): Promise<void> {
+  if (!hasRowLocks(db)) return
+  await sql`select pg_advisory_xact_lock_shared(${sql.lit(FORWARD_LOCKS)}, ${forwardLockKey(blobId)}::int)`.execute(db)
 }
 
-/** Ascending, so that nobody waits in a circle. */
-export async function closeTurnstiles(db: Db, blobIds: readonly string[]): Promise<void> {
-  const turnstiles = [...new Set(blobIds.map(turnstileOf))].sort((left, right) => left - right)
-  for (const turnstile of turnstiles) {
-    await sql`select pg_advisory_xact_lock(${sql.lit(TURNSTILES)}, ${turnstile}::int)`.execute(db)
+/** Ascending, which excludes deadlocks. */
+async function lockForwardsOut(db: Db, blobIds: readonly string[]): Promise<void> {
+  const keys = [...new Set(blobIds.map(forwardLockKey))].sort((left, right) => left - right)
+  for (const key of keys) {
+    await sql`select pg_advisory_xact_lock(${sql.lit(FORWARD_LOCKS)}, ${key}::int)`.execute(db)
   }
 }
 
-/** Ids are random: a few dozen turnstiles for all blobs, so that many blobs need few. */
-function turnstileOf(blobId: string): number {
+/** Ids are random: a few dozen locks for all blobs, so that many blobs need few. */
+function forwardLockKey(blobId: string): number {
   return blobId.charCodeAt(0)
 }

@@ -2,23 +2,17 @@ import type { Selectable } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { owns } from '../ownership.ts'
-import { type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
 import { endLeases } from './end-leases.ts'
-import { claimKey } from './idempotency.ts'
+import { insertKey } from './idempotency.ts'
 import { exhausted, returnDownload, takeDownload, termsOfForward, wasTaken } from './download-counts.ts'
-import { adjustUsage, checkRows, checkStored, lockUsage, rowsOfLease, type Addition } from './quota-usage.ts'
-import { keepBlob } from './locks.ts'
-import type { OwnershipProof, Idempotency, MediaRecord, MediaRecords, NewLease, StorageCaps } from '../record-store.ts'
+import { adjustUsage, checkRows, checkStored, lockUsage, rowsOfLease, type AddedUsage } from './quota-usage.ts'
+import { lockForForward } from './locks.ts'
+import type { MediaRecords } from '../record-store.ts'
+import type { MediaRecord, NewForward, OwnershipProof, StorageCaps } from '../record-types.ts'
 import { findMedia, type MediaRow, mediaFromRow, selectMedia } from './rows.ts'
 import type { LeasesTable } from '../schema.ts'
 import { newLease } from './upload-records.ts'
-
-interface Forward {
-  readonly fromMediaId: string
-  readonly lease: NewLease
-  readonly caps: StorageCaps
-  readonly idempotency: Idempotency | null
-}
 
 export function createMediaRecords(database: RecordDatabase): MediaRecords {
   const { read } = database
@@ -35,42 +29,41 @@ export function createMediaRecords(database: RecordDatabase): MediaRecords {
       .where('expires_at', '>', 0),
   )
   return {
-    async findMedia(mediaId) {
-      const [row] = await mediaById(mediaId)
-      return row ? mediaFromRow(read, row) : null
+    async findMedia(mediaId, signal) {
+      const [row] = await abandonable(mediaById(mediaId), signal)
+      return row ? abandonable(mediaFromRow(read, row), signal) : null
     },
-    async durablePrefix(blobId) {
-      const [row] = await prefixOf(blobId)
+    async durablePrefix(blobId, signal) {
+      const [row] = await abandonable(prefixOf(blobId), signal)
       return row?.prefix_bytes ?? 0
     },
-    addLease: (fromMediaId, lease, caps, idempotency) =>
-      database.write((db, again) => addLease(db, { fromMediaId, lease, caps, idempotency }, again)),
-    endLease: (mediaId, claim, now) => database.write(db => endLease(db, mediaId, claim, now)),
-    takeDownload: (mediaId, grant, now) =>
+    addLease: (forward, signal) => database.write((db, again) => addLease(db, forward, again), signal),
+    endLease: (mediaId, proof, now, signal) => database.write(db => endLease(db, mediaId, proof, now), signal),
+    takeDownload: (mediaId, grant, now, signal) =>
       database.write(async (db, again) => {
         if (!again || !(await wasTaken(db, mediaId, grant.grantId))) await takeDownload(db, mediaId, grant, now)
-      }),
-    async hasGrant(mediaId, grantId, now) {
-      return (await liveGrant(mediaId, grantId, now)).length > 0
+      }, signal),
+    async hasGrant(mediaId, grantId, now, signal) {
+      return (await abandonable(liveGrant(mediaId, grantId, now), signal)).length > 0
     },
-    returnDownload: (mediaId, grantId) => database.write(db => returnDownload(db, mediaId, grantId)),
+    returnDownload: (mediaId, grantId, signal) => database.write(db => returnDownload(db, mediaId, grantId), signal),
   }
 }
 
 async function addLease(
   db: Db,
-  { fromMediaId, lease, caps, idempotency }: Forward,
+  { fromMediaId, lease, caps, idempotency }: NewForward,
   again: boolean,
 ): Promise<MediaRecord> {
-  const { madeId, rows } = await claimKey(db, idempotency, lease.mediaId, lease.createdAt)
-  if (madeId !== null) return existingMedia(db, madeId)
-  // What cannot be forwarded is not locked either: its sender needs it.
+  const { createdId, rows } = await insertKey(db, idempotency, lease.mediaId, lease.createdAt)
+  if (createdId !== null) return existingMedia(db, createdId)
+  // Checked before the lock: an unfinished upload is not locked, since its sender writes to it.
   const seen = await findMedia(db, fromMediaId)
   if (seen && !again) assertForwardable(seen, lease.createdAt)
   const source = seen && (await lockedSource(db, seen))
-  if (!source) throw new SealiftError('not_found', 'There is no such media')
-  const made = again ? await findMedia(db, lease.mediaId) : null
-  if (made) return made
+  if (!source) throw new SealiftError('not_found', 'There is no such media item')
+  const committed = again ? await findMedia(db, lease.mediaId) : null
+  if (committed) return committed
   assertForwardable(source, lease.createdAt)
   const fresh = newLease(lease, source.blobId)
   const row = { ...fresh, ...(await termsOfForward(db, source, lease)) }
@@ -81,32 +74,32 @@ async function addLease(
   return media
 }
 
-/** @throws gone when it was purged since */
+/** @throws gone when it was purged */
 async function existingMedia(db: Db, mediaId: string): Promise<MediaRecord> {
   const media = await findMedia(db, mediaId)
-  if (!media) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  if (!media) throw new SealiftError('gone', 'The media item that this Idempotency-Key created is gone')
   return media
 }
 
 async function lockedSource(db: Db, { blobId, mediaId }: MediaRecord): Promise<MediaRecord | null> {
-  await keepBlob(db, blobId)
+  await lockForForward(db, blobId)
   return findMedia(db, mediaId)
 }
 
 /** @throws gone, downloads_exhausted, upload_in_progress */
 function assertForwardable(source: MediaRecord, now: number): void {
-  if (source.endedAt !== null || source.expiresAt <= now) throw new SealiftError('gone', 'The media is gone by now')
+  if (source.endedAt !== null || source.expiresAt <= now) throw new SealiftError('gone', 'The media item is gone')
   if (source.maxDownloads !== null && source.downloadsUsed >= source.maxDownloads) throw exhausted()
   if (source.state === 'complete') return
-  throw new SealiftError('upload_in_progress', 'The media is still being uploaded: forward it when it is complete')
+  throw new SealiftError('upload_in_progress', 'The media item is still being uploaded: forward it when it is complete')
 }
 
 /**
- * A client is charged once for the bytes of a blob, however many leases of it it holds; of two new ones at once, the lock
- * of its row lets the second see the first. Comes last, since all others of this client wait from here until the commit.
+ * A client is charged once for the bytes of a blob, however many leases of it it holds. Of two concurrent new leases, the
+ * lock of the client's row lets the second see the first. Last, since other changes of this client wait until the commit.
  * @throws quota_exceeded
  */
-async function chargeHolder(db: Db, media: MediaRecord, added: Addition, caps: StorageCaps): Promise<void> {
+async function chargeHolder(db: Db, media: MediaRecord, added: AddedUsage, caps: StorageCaps): Promise<void> {
   const { mediaId, blobId, clientId } = media
   const usage = await lockUsage(db, clientId)
   const held = await db
@@ -124,9 +117,9 @@ async function chargeHolder(db: Db, media: MediaRecord, added: Addition, caps: S
   await adjustUsage(db, clientId, { storedBytes: bytes, storedRows: added.rows })
 }
 
-async function endLease(db: Db, mediaId: string, claim: OwnershipProof, now: number): Promise<void> {
+async function endLease(db: Db, mediaId: string, proof: OwnershipProof, now: number): Promise<void> {
   const lease = await findLease(db, mediaId)
-  if (!lease || !owns(claim, lease)) throw new SealiftError('not_found', 'There is no such media')
+  if (!lease || !owns(proof, lease)) throw new SealiftError('not_found', 'There is no such media item')
   await endLeases(db, [mediaId], now)
 }
 

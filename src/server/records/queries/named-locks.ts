@@ -1,16 +1,18 @@
 import { type RawBuilder, sql } from 'kysely'
 
-import type { Db, RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './database.ts'
 import type { SqlDialect } from '../migrations.ts'
-import type { NamedLock, NamedLocks } from '../record-store.ts'
+import type { NamedLocks } from '../record-store.ts'
+import type { NamedLock } from '../record-types.ts'
 
 export function createNamedLocks(database: RecordDatabase): NamedLocks {
   const now = CLOCKS[database.dialect]
   return {
-    databaseTime: () => databaseTime(database.read, now),
-    acquireLock: (name, holder, ttlMs) => database.write(db => acquireLock(db, { name, holder, ttlMs }, now)),
-    renewLock: (lease, ttlMs) => database.write(db => renewLock(db, lease, ttlMs, now)),
-    releaseLock: lease => database.write(db => releaseLock(db, lease)),
+    databaseTime: signal => abandonable(databaseTime(database.read, now), signal),
+    acquireLock: (name, holder, ttlMs, signal) =>
+      database.write(db => acquireLock(db, { name, holder, ttlMs }, now), signal),
+    renewLock: (lock, ttlMs, signal) => database.write(db => renewLock(db, lock, ttlMs, now), signal),
+    releaseLock: (lock, signal) => database.write(db => releaseLock(db, lock), signal),
   }
 }
 
@@ -23,18 +25,22 @@ const CLOCKS: Readonly<Record<SqlDialect, RawBuilder<number>>> = {
 async function databaseTime(db: Db, now: RawBuilder<number>): Promise<number> {
   const { rows } = await sql<{ now: number }>`select ${now} as now`.execute(db)
   const [row] = rows
-  if (!row) throw new Error('A question for the time was answered with nothing')
+  if (!row) throw new Error('The database returned no row for its time')
   return row.now
 }
 
-interface Wish {
+interface LockRequest {
   readonly name: string
   readonly holder: string
   readonly ttlMs: number
 }
 
-/** The conflict locks the row, so that of two who come at once the second sees what the first took. */
-async function acquireLock(db: Db, { name, holder, ttlMs }: Wish, now: RawBuilder<number>): Promise<NamedLock | null> {
+/** The conflict locks the row: of two concurrent requests the second sees the result of the first. */
+async function acquireLock(
+  db: Db,
+  { name, holder, ttlMs }: LockRequest,
+  now: RawBuilder<number>,
+): Promise<NamedLock | null> {
   const expires_at = sql<number>`${now} + ${sql.lit(Math.ceil(ttlMs))}`
   const row = await db
     .insertInto('named_leases')
@@ -57,18 +63,18 @@ async function acquireLock(db: Db, { name, holder, ttlMs }: Wish, now: RawBuilde
   return row ? { name, holder, fence: row.fence, expiresAt: row.expires_at } : null
 }
 
-/** A lease that lapsed unnoticed by anyone is still its holder's. */
-async function renewLock(db: Db, lease: NamedLock, ttlMs: number, now: RawBuilder<number>): Promise<NamedLock | null> {
+/** An expired lock that no other node acquired is still its holder's. */
+async function renewLock(db: Db, lock: NamedLock, ttlMs: number, now: RawBuilder<number>): Promise<NamedLock | null> {
   const row = await db
     .updateTable('named_leases')
     .set({ expires_at: sql<number>`${now} + ${sql.lit(Math.ceil(ttlMs))}` })
-    .where('name', '=', lease.name)
-    .where('holder', '=', lease.holder)
-    .where('fence', '=', lease.fence)
+    .where('name', '=', lock.name)
+    .where('holder', '=', lock.holder)
+    .where('fence', '=', lock.fence)
     .where('expires_at', '>', 0)
     .returning('expires_at')
     .executeTakeFirst()
-  return row ? { ...lease, expiresAt: row.expires_at } : null
+  return row ? { ...lock, expiresAt: row.expires_at } : null
 }
 
 /** The row stays, for its fence. */

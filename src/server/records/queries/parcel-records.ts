@@ -2,11 +2,12 @@ import { type Selectable, sql } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { owns } from '../ownership.ts'
-import { type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
 import { type Freed, endLeases, free } from './end-leases.ts'
-import { claimKey } from './idempotency.ts'
+import { insertKey } from './idempotency.ts'
 import { NO_USAGE, chargeStored } from './quota-usage.ts'
-import type { OwnershipProof, NewParcel, NextManifest, ParcelRecord, ParcelRecords } from '../record-store.ts'
+import type { ParcelRecords } from '../record-store.ts'
+import type { OwnershipProof, NewParcel, NextManifest, ParcelRecord } from '../record-types.ts'
 import { toParcel } from './rows.ts'
 import type { ParcelsTable } from '../schema.ts'
 
@@ -19,33 +20,34 @@ export function createParcelRecords(database: RecordDatabase): ParcelRecords {
   const { read } = database
   const parcelById = prepared<ParcelRow>(read, () => read.selectFrom('parcels').selectAll().where('parcel_id', '=', ''))
   return {
-    publishParcel: (parcel, claim) => database.write((db, again) => publishParcel(db, parcel, claim, again)),
-    async findParcel(parcelId) {
-      const [row] = await parcelById(parcelId)
+    publishParcel: (parcel, proof, signal) =>
+      database.write((db, again) => publishParcel(db, parcel, proof, again), signal),
+    async findParcel(parcelId, signal) {
+      const [row] = await abandonable(parcelById(parcelId), signal)
       return row ? toParcel(row) : null
     },
-    readManifest: (parcelId, version) => readManifest(database, parcelId, version),
-    replaceManifest: (parcelId, next, claim, now) =>
+    readManifest: (parcelId, version, signal) => abandonable(readManifest(database, parcelId, version), signal),
+    replaceManifest: (parcelId, next, proof, signal) =>
       database.write(async (db, again) => {
-        const parcel = await ownedParcel(db, parcelId, claim)
+        const parcel = await ownedParcel(db, parcelId, proof)
         if (again && (await isReplaced(db, parcel, next))) return toParcel(parcel)
-        return replaceManifest(db, { parcel, next, claim, now })
-      }),
-    endParcel: (parcelId, claim, now) =>
+        return replaceManifest(db, parcel, next, proof)
+      }, signal),
+    endParcel: (parcelId, proof, now, signal) =>
       database.write(async db => {
-        const parcel = await ownedParcel(db, parcelId, claim)
+        const parcel = await ownedParcel(db, parcelId, proof)
         if (parcel.ended_at === null) await endParcels(db, [parcelId], now)
-      }),
+      }, signal),
   }
 }
 
-async function publishParcel(db: Db, parcel: NewParcel, claim: OwnershipProof, again: boolean): Promise<ParcelRecord> {
-  const { madeId, rows } = await claimKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
-  if (madeId !== null) return existingParcel(db, madeId)
+async function publishParcel(db: Db, parcel: NewParcel, proof: OwnershipProof, again: boolean): Promise<ParcelRecord> {
+  const { createdId, rows } = await insertKey(db, parcel.idempotency, parcel.parcelId, parcel.createdAt)
+  if (createdId !== null) return existingParcel(db, createdId)
   const published = again ? await selectParcel(db, parcel.parcelId) : null
   if (published) return published
   const media = [...new Set(parcel.media)]
-  await assertOwnLive(db, media, claim)
+  await assertOwnLive(db, media, proof)
   const row = {
     parcel_id: parcel.parcelId,
     client_id: parcel.clientId,
@@ -70,35 +72,37 @@ async function selectParcel(db: Db, parcelId: string): Promise<ParcelRecord | nu
   return row ? toParcel(row) : null
 }
 
-/** @throws gone when it was purged since */
+/** @throws gone when it was purged */
 async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
   const parcel = await selectParcel(db, parcelId)
-  if (!parcel) throw new SealiftError('gone', 'What this Idempotency-Key made is gone by now')
+  if (!parcel) throw new SealiftError('gone', 'The parcel that this Idempotency-Key created is gone')
   return parcel
 }
 
-/** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also when it is another's */
-async function ownedParcel(db: Db, parcelId: string, claim: OwnershipProof): Promise<ParcelRow> {
+/** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also for another owner's parcel */
+async function ownedParcel(db: Db, parcelId: string, proof: OwnershipProof): Promise<ParcelRow> {
   const row = await db
     .selectFrom('parcels')
     .selectAll()
     .where('parcel_id', '=', parcelId)
     .forUpdate()
     .executeTakeFirst()
-  if (!row || !owns(claim, row)) throw new SealiftError('not_found', 'There is no such parcel')
+  if (!row || !owns(proof, row)) throw new SealiftError('not_found', 'There is no such parcel')
   return row
 }
 
 async function replaceManifest(
   db: Db,
-  { parcel, next, claim, now }: { parcel: ParcelRow; next: NextManifest; claim: OwnershipProof; now: number },
+  parcel: ParcelRow,
+  next: NextManifest,
+  proof: OwnershipProof,
 ): Promise<ParcelRecord> {
-  assertReplaceable(parcel, next, now)
+  assertReplaceable(parcel, next)
   const media = new Set(next.media)
   const covered = await coveredMedia(db, [parcel.parcel_id])
   for (const mediaId of covered) if (!media.delete(mediaId)) throw dropped()
   const added = [...media]
-  await assertOwnLive(db, added, claim)
+  await assertOwnLive(db, added, proof)
   await cover(db, parcel.parcel_id, added)
   const change = {
     version: parcel.version + 1,
@@ -112,31 +116,27 @@ async function replaceManifest(
   return toParcel({ ...parcel, ...change })
 }
 
-/** Whether this very call replaced it when its answer was lost ([Note: lost answers] in database.ts). */
+/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in database.ts). */
 async function isReplaced(db: Db, parcel: ParcelRow, { ifVersion, manifest }: NextManifest): Promise<boolean> {
   if (parcel.version !== ifVersion + 1) return false
   return holdsManifest(db, { parcelId: parcel.parcel_id, version: parcel.version, bytes: manifest })
 }
 
 /** @throws gone, version_mismatch */
-function assertReplaceable(parcel: ParcelRow, next: NextManifest, now: number): void {
-  if (parcel.ended_at !== null || parcel.expires_at <= now) throw new SealiftError('gone', 'The parcel has ended')
+function assertReplaceable(parcel: ParcelRow, next: NextManifest): void {
+  if (parcel.ended_at !== null || parcel.expires_at <= next.now) throw new SealiftError('gone', 'The parcel has ended')
   if (parcel.version === next.ifVersion) return
-  throw new SealiftError(
-    'version_mismatch',
-    `The parcel has version ${parcel.version} by now: read it, then try again`,
-    {
-      context: { version: parcel.version },
-    },
-  )
+  throw new SealiftError('version_mismatch', `The parcel has version ${parcel.version}: read it, then try again`, {
+    context: { version: parcel.version },
+  })
 }
 
 function dropped(): SealiftError {
-  return new SealiftError('invalid_request', 'A covered media is missing in the new list: a parcel may only grow')
+  return new SealiftError('invalid_request', 'A covered media item is missing in the new list: a parcel may only grow')
 }
 
-/** @throws not_found when one is absent, ended or another's */
-async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: OwnershipProof): Promise<void> {
+/** @throws not_found when one is absent, ended or another owner's */
+async function assertOwnLive(db: Db, mediaIds: readonly string[], proof: OwnershipProof): Promise<void> {
   for (let from = 0; from < mediaIds.length; from += STEP) {
     const step = mediaIds.slice(from, from + STEP)
     const leases = await db
@@ -145,8 +145,8 @@ async function assertOwnLive(db: Db, mediaIds: readonly string[], claim: Ownersh
       .where('media_id', 'in', step)
       .where('ended_at', 'is', null)
       .execute()
-    if (leases.length === step.length && leases.every(lease => owns(claim, lease))) continue
-    throw new SealiftError('not_found', 'A media to cover is not there, or is not yours')
+    if (leases.length === step.length && leases.every(lease => owns(proof, lease))) continue
+    throw new SealiftError('not_found', 'A media item to cover does not exist, or is not yours')
   }
 }
 
@@ -162,10 +162,10 @@ async function coveredMedia(db: Db, parcelIds: readonly string[]): Promise<reado
   return rows.map(row => row.media_id)
 }
 
-/** Ends live parcels, whose rows are locked, and the leases they cover; their manifests are forgotten at once. */
+/** Ends live parcels, whose rows are locked, and the leases they cover; deletes their manifests. */
 export async function endParcels(db: Db, parcelIds: readonly string[], now: number): Promise<void> {
   if (parcelIds.length === 0) return
-  const freed = await heldByParcels(db, parcelIds)
+  const freed = await manifestBytesByClient(db, parcelIds)
   await endLeases(db, [...new Set(await coveredMedia(db, parcelIds))], now, { freed })
   await db
     .updateTable('parcels')
@@ -175,8 +175,8 @@ export async function endParcels(db: Db, parcelIds: readonly string[], now: numb
   await dropManifests(db, parcelIds)
 }
 
-/** The manifests' bytes, by who is charged for them. */
-async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Freed> {
+/** The manifests' bytes, by charged client. */
+async function manifestBytesByClient(db: Db, parcelIds: readonly string[]): Promise<Freed> {
   const rows = await db
     .selectFrom('parcels')
     .select(['client_id', 'manifest_bytes'])
@@ -188,8 +188,6 @@ async function heldByParcels(db: Db, parcelIds: readonly string[]): Promise<Free
   return freed
 }
 
-/** The sealed manifests themselves, in a table of their own: no question about a parcel reads one by the way. */
-
 export interface Manifest {
   readonly parcelId: string
   readonly version: number
@@ -197,8 +195,8 @@ export interface Manifest {
 }
 
 /**
- * PostgreSQL's driver decodes what it reads on the event loop, so a manifest is read in pieces of this size, each with a
- * query of its own. SQLite reads the whole value for any piece of it, so there it is read at once, in the worker thread.
+ * PostgreSQL's driver decodes rows on the event loop, so a manifest is read in pieces of this size, one query each.
+ * SQLite reads the entire value for any piece of it, so there it is read at once, in the worker thread.
  */
 const PIECE_BYTES = 256 * 1024
 
@@ -212,7 +210,7 @@ export async function putManifest(db: Db, { parcelId, version, bytes }: Manifest
     .execute()
 }
 
-/** Whether this version is stored with these very bytes. They are compared where they are. */
+/** Whether this version is stored with these bytes. The database compares them. */
 export async function holdsManifest(db: Db, { parcelId, version, bytes }: Manifest): Promise<boolean> {
   const row = await db
     .selectFrom('manifests')
@@ -224,7 +222,7 @@ export async function holdsManifest(db: Db, { parcelId, version, bytes }: Manife
   return row !== undefined
 }
 
-/** @returns `null` when this version is not there, or no longer */
+/** @returns `null` when this version does not exist, or was replaced */
 export function readManifest(
   { dialect, read }: RecordDatabase,
   parcelId: string,
@@ -247,7 +245,7 @@ async function readAtOnce(db: Db, parcelId: string, version: number): Promise<Ui
   return row?.bytes ?? null
 }
 
-/** A version never changes, so pieces of one version fit together, whatever is published in between. */
+/** A version never changes, so its pieces fit together, whatever is published between two queries. */
 async function readInPieces(db: Db, parcelId: string, version: number): Promise<Uint8Array | null> {
   const pieces: Uint8Array[] = []
   for (;;) {
@@ -264,7 +262,7 @@ async function readInPieces(db: Db, parcelId: string, version: number): Promise<
   }
 }
 
-/** A view: a manifest is not copied to be stored. */
+/** A view: the manifest is not copied. */
 function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
 }

@@ -1,27 +1,27 @@
 /**
- * [Note: held bytes] An address by which a client stores a part itself works until it expires, whatever becomes of its
- * upload. What such addresses may still bring when the upload is given up, completed without it, or its media ends, is
- * charged to its client as stored until they have expired and what they brought was deleted (once more). It is not
- * `reserved`: the upload is over, and must not keep its sender from beginning it anew.
+ * [Note: presigned charges] A presigned URL with which a client stores a part works until it expires, even after its upload
+ * is aborted, completed without the part, or its media item ends. The bytes that such URLs may still bring are charged to
+ * the client as stored until the URLs have expired and these bytes were deleted (again). They are not `reserved`: the upload
+ * is over, and the limit on unfinished uploads must not keep the client from beginning it again.
  */
 import { sql } from 'kysely'
 
 import type { BlobId } from '../../blobs/blob-store.ts'
 import type { Db } from './database.ts'
 import { adjustUsage } from './quota-usage.ts'
-import { lockKeptBlobs, lockUpload } from './locks.ts'
-import type { ClientId, PresignedCharge } from '../record-store.ts'
+import { lockBlobsExclusively, lockUpload } from './locks.ts'
+import type { ClientId, PresignedCharge } from '../record-types.ts'
 
-/** Written into the text of a query, so that its partial index is used. */
-export const NOTHING = sql.lit<number>(0)
+/** A literal in the SQL, so that the partial index is used. */
+export const ZERO = sql.lit<number>(0)
 
-/** What of `bytes` stays charged when the upload, or its media, ends `now`. */
-export function heldAfter(now: number, presignedUntil: number | null, bytes: number): number {
+/** How many of `bytes` stay charged when the upload, or its media item, ends at `now`. */
+export function presignedBytes(now: number, presignedUntil: number | null, bytes: number): number {
   return presignedUntil !== null && presignedUntil > now ? bytes : 0
 }
 
-/** All that a complete blob held, which may now be stored again. @returns who is to be charged for it */
-export async function holdBlob(db: Db, blobId: BlobId, bytes: number): Promise<ClientId | null> {
+/** After a complete blob ends: presigned URLs may store its bytes again. @returns the client to be charged for them */
+export async function chargePresignedBlob(db: Db, blobId: BlobId, bytes: number): Promise<ClientId | null> {
   const upload = await db
     .updateTable('uploads')
     .set(eb => ({ reserved_bytes: eb('reserved_bytes', '+', bytes) }))
@@ -43,7 +43,7 @@ export async function listPresignedCharges(
     .select(['uploads.upload_id', 'blobs.blob_id', 'blobs.part_bytes', 'blobs.state', 'blobs.size_bytes'])
     .select('blobs.deleted_at')
     .where('uploads.finished_at', 'is not', null)
-    .where('uploads.reserved_bytes', '>', NOTHING)
+    .where('uploads.reserved_bytes', '>', ZERO)
     .where('blobs.addresses_until', '<=', now)
     .where('uploads.upload_id', '>', after ?? '')
     .orderBy('uploads.upload_id')
@@ -58,11 +58,11 @@ export async function listPresignedCharges(
 
 export async function releasePresignedCharge(db: Db, uploadId: string, now: number): Promise<void> {
   const known = await db.selectFrom('uploads').select('blob_id').where('upload_id', '=', uploadId).executeTakeFirst()
-  // What was completed without some of its addresses lives, and may be forwarded without a pause.
-  if (known) await lockKeptBlobs(db, [known.blob_id])
+  // An upload completed without some presigned parts is live, and forwards may lock its blob continuously.
+  if (known) await lockBlobsExclusively(db, [known.blob_id])
   const { state, clientId, presignedUntil, reservedBytes } = await lockUpload(db, uploadId)
   const isOver = state === 'complete' || state === 'aborted'
-  if (!isOver || reservedBytes === 0 || heldAfter(now, presignedUntil, reservedBytes) > 0) return
+  if (!isOver || reservedBytes === 0 || presignedBytes(now, presignedUntil, reservedBytes) > 0) return
   await db.updateTable('uploads').set({ reserved_bytes: 0 }).where('upload_id', '=', uploadId).execute()
   await adjustUsage(db, clientId, { storedBytes: -reservedBytes })
 }

@@ -1,22 +1,22 @@
-/** Forgets what ended long enough ago. Each table gives up one bounded batch, oldest first where that matters. */
+/** Deletes rows of what ended long enough ago: one bounded batch per table, oldest first where that matters. */
 import { sql } from 'kysely'
 
 import type { Db } from './database.ts'
 import { adjustUsage, rowsOfLease } from './quota-usage.ts'
-import type { ClientId } from '../record-store.ts'
+import type { ClientId } from '../record-types.ts'
 
 interface Purge {
-  /** Ended leases and parcels, finished uploads and unseen devices older than this go. */
+  /** Ended leases and parcels, finished uploads and unseen devices older than this are deleted. */
   readonly before: number
-  /** Grants and keys that lapsed by now go. */
+  /** Grants and keys that have expired at this time are deleted. */
   readonly now: number
   readonly batch: number
 }
 
-/** Rows that are charged to each client no more ([Note: stored rows] in ledger.ts). */
+/** Rows that each client is no longer charged for ([Note: stored rows] in quota-usage.ts). */
 type FreedRows = Map<ClientId, number>
 
-/** Written into the text of the query, so that its partial index is used. */
+/** A literal in the SQL, so that the partial index is used. */
 const IDLE = sql.lit<number>(1)
 
 export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
@@ -29,14 +29,14 @@ export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
     await purgeGrants(db, purge),
     await purgeKeys(db, purge, freed),
     await purgeDevices(db, purge),
-    await giveBackRows(db, freed),
+    await releaseRows(db, freed),
     await purgeIdleClients(db, purge),
   ]
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
 /** Clients are locked last, ascending ([Note: row locks] in database.ts). */
-async function giveBackRows(db: Db, freed: FreedRows): Promise<number> {
+async function releaseRows(db: Db, freed: FreedRows): Promise<number> {
   const ascending = [...freed].sort(([left], [right]) => (left < right ? -1 : 1))
   for (const [clientId, rows] of ascending) await adjustUsage(db, clientId, { storedRows: -rows })
   return 0
@@ -83,7 +83,7 @@ async function purgeParcels(db: Db, { before, batch }: Purge, freed: FreedRows):
   return parcelIds.length
 }
 
-/** One that holds bytes for addresses stays, and so does one that may come to: its media may end before they expire. */
+/** An upload with a presigned charge stays, and so does one with live presigned URLs: its media item may end before them. */
 async function purgeUploads(db: Db, { before, now, batch }: Purge): Promise<number> {
   const rows = await db
     .selectFrom('uploads')
@@ -110,8 +110,8 @@ async function purgeUploads(db: Db, { before, now, batch }: Purge): Promise<numb
 }
 
 /**
- * A blob ended with the last of its leases, so it goes after them: only the oldest are looked at, however many purged
- * blobs are kept for leases that still tell of them.
+ * A blob ends with its last lease, so its row is deleted after those of the leases: only the oldest are read, however many
+ * purged blobs have ended leases that still report `gone`.
  */
 async function purgeBlobs(db: Db, { before, batch }: Purge): Promise<number> {
   const oldest = db
@@ -127,9 +127,9 @@ async function purgeBlobs(db: Db, { before, batch }: Purge): Promise<number> {
     .where(eb => {
       const leases = eb.selectFrom('leases').select('media_id').whereRef('leases.blob_id', '=', 'oldest.blob_id')
       const uploads = eb.selectFrom('uploads').select('upload_id').whereRef('uploads.blob_id', '=', 'oldest.blob_id')
-      // Asked apart: each of the two has an index of its own.
-      const told = [leases.where('ended_at', 'is', null), leases.where('ended_at', 'is not', null), uploads]
-      return eb.and(told.map(rows => eb.not(eb.exists(rows))))
+      // Two conditions: each has its own index.
+      const references = [leases.where('ended_at', 'is', null), leases.where('ended_at', 'is not', null), uploads]
+      return eb.and(references.map(rows => eb.not(eb.exists(rows))))
     })
     .execute()
   const blobIds = rows.map(row => row.blob_id)
@@ -158,7 +158,7 @@ async function purgeKeys(db: Db, { now, batch }: Purge, freed: FreedRows): Promi
     .limit(batch)
     .execute()
   for (const { client_id, key } of rows) {
-    // The same key may have been claimed anew since.
+    // The same key may have been used again since.
     const gone = await db
       .deleteFrom('idempotency')
       .where('client_id', '=', client_id)
@@ -189,7 +189,7 @@ async function purgeDevices(db: Db, { before, batch }: Purge): Promise<number> {
   return rows.length
 }
 
-/** Those that are busy right now are left for the next time: nobody waits for a client that has nothing. */
+/** Locked rows are skipped until the next sweep. */
 async function purgeIdleClients(db: Db, { batch }: Purge): Promise<number> {
   const rows = await db
     .selectFrom('client_usage')

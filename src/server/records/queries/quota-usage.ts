@@ -1,10 +1,10 @@
 /**
- * What clients are charged. Every rule of quota is here: checked and changed under the lock of the client's own row, so
- * that neither a byte nor an upload too many ever gets through.
+ * The quota usage of clients. All quota rules are here: checked and changed under the lock of the client's row, so that
+ * concurrent requests cannot exceed a limit.
  */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
-import type { ClientId, QuotaCaps, StorageCaps, Usage } from '../record-store.ts'
+import type { ClientId, QuotaCaps, StorageCaps, Usage } from '../record-types.ts'
 
 export const NO_USAGE: Usage = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
 
@@ -37,7 +37,7 @@ export async function lockUsage(db: Db, clientId: ClientId): Promise<Usage> {
   return toUsage(row)
 }
 
-/** A client seen for the first time; another transaction may just have inserted it as well. */
+/** A new client; another transaction may insert the same row concurrently. */
 function insertUsage(db: Db, clientId: ClientId) {
   return db
     .insertInto('client_usage')
@@ -56,21 +56,21 @@ export async function adjustUsage(db: Db, clientId: ClientId, change: Partial<Us
       const rows = eb('stored_rows', '+', change.storedRows ?? 0)
       const reserved = eb('reserved_bytes', '+', change.reservedBytes ?? 0)
       const pending = eb('pending_uploads', '+', change.pendingUploads ?? 0)
-      const nothing = eb.and([eb(stored, '=', 0), eb(rows, '=', 0), eb(reserved, '=', 0), eb(pending, '=', 0)])
+      const isIdle = eb.and([eb(stored, '=', 0), eb(rows, '=', 0), eb(reserved, '=', 0), eb(pending, '=', 0)])
       return {
         stored_bytes: stored,
         stored_rows: rows,
         reserved_bytes: reserved,
         pending_uploads: pending,
-        idle: eb.case().when(nothing).then(1).else(0).end(),
+        idle: eb.case().when(isIdle).then(1).else(0).end(),
       }
     })
     .where('client_id', '=', clientId)
     .execute()
 }
 
-/** What something new adds to the charge of its client. */
-export interface Addition {
+/** What a new record adds to the usage of its client. */
+export interface AddedUsage {
   readonly bytes: number
   readonly rows: number
 }
@@ -79,7 +79,7 @@ export interface Addition {
 export async function reserveUpload(
   db: Db,
   clientId: ClientId,
-  { bytes, rows }: Addition,
+  { bytes, rows }: AddedUsage,
   caps: QuotaCaps,
 ): Promise<void> {
   const usage = await lockUsage(db, clientId)
@@ -95,7 +95,7 @@ export async function reserveUpload(
 export async function reserveMore(
   db: Db,
   clientId: ClientId,
-  { bytes, rows }: Addition,
+  { bytes, rows }: AddedUsage,
   caps: QuotaCaps,
 ): Promise<void> {
   if (bytes === 0 && rows === 0) return
@@ -119,13 +119,13 @@ export function checkStored(usage: Usage, bytes: number, { storedBytes }: Pick<Q
 }
 
 /**
- * Charges what is stored at once, under the lock of the client; giving back is never refused. Comes last in a
- * transaction, since all others of this client wait from here until the commit. @throws quota_exceeded
+ * Charges stored bytes and rows under the lock of the client; a decrease is never refused. Last in a transaction, since
+ * other changes of this client wait from here until the commit. @throws quota_exceeded
  */
 export async function chargeStored(
   db: Db,
   clientId: ClientId,
-  { bytes, rows }: Addition,
+  { bytes, rows }: AddedUsage,
   caps: StorageCaps,
 ): Promise<void> {
   if (bytes === 0 && rows === 0) return
@@ -143,10 +143,10 @@ export function checkRows({ storedRows: used }: Usage, rows: number, { storedRow
 type StorageRowCap = Pick<QuotaCaps, 'storedRows'>
 
 /**
- * [Note: stored rows] What is small in bytes still takes rows, and whoever makes one is charged for it until it is purged:
- * one for each lease, and one for each download that it counts itself (its grant, when it begins); one for each parcel,
- * and for each media that it covers; one for each idempotency key; one for each part of an unfinished upload of unknown
- * size. Uploads and blobs come with a lease, parts of a declared upload with the bytes that it reserves.
+ * [Note: stored rows] Records that are small in bytes still take rows. A client is charged for each row that it creates
+ * until the row is purged: one per lease, and one per download that the lease counts itself (its grant); one per parcel,
+ * and per media item that it covers; one per idempotency key; one per part of an unfinished upload of unknown size. Rows of
+ * uploads and blobs are bounded by their lease, rows of parts of a declared size by the bytes that they reserve.
  */
 export function rowsOfLease(countedDownloads: number | null): number {
   return 1 + (countedDownloads ?? 0)
@@ -155,14 +155,14 @@ export function rowsOfLease(countedDownloads: number | null): number {
 /** @throws too_large */
 export function checkMediaSize(sizeBytes: number, maxBytes: number): void {
   if (sizeBytes <= maxBytes) return
-  throw new SealiftError('too_large', `A media of this kind may hold at most ${maxBytes} bytes`, {
+  throw new SealiftError('too_large', `A media item of this kind may have at most ${maxBytes} bytes`, {
     context: { limit: 'maxBytes', value: maxBytes },
   })
 }
 
 /**
- * Whether an upload could ever hold byte `endBytes`: complete, it holds all bytes before it too. A store that writes in
- * place makes a file of that length for a single part, however few bytes are reserved. @throws too_large
+ * Whether an upload could ever reach `endBytes`: a complete one contains all bytes before it too. A store that writes in
+ * place creates a file of that length for a single part, however few bytes are reserved. @throws too_large
  */
 export function checkReach(endBytes: number, caps: QuotaCaps): void {
   for (const limit of ['maxBytes', 'pendingBytes', 'storedBytes'] as const) {
@@ -176,10 +176,10 @@ export function checkReach(endBytes: number, caps: QuotaCaps): void {
 
 const REFUSALS = {
   storedRows:
-    'The server keeps as many records for this client as it may: delete something, or wait until what has ended is forgotten',
+    'The limit on records of this client is reached: delete something, or wait until ended records are purged',
   storedBytes: 'The storage quota is used up: delete something, or wait until it expires',
-  pendingBytes: 'Unfinished uploads hold all the bytes they may: complete or give up some first',
-  pendingUploads: 'There are too many unfinished uploads: complete or give up some first',
+  pendingBytes: 'Unfinished uploads use all the bytes they may: complete or abort some first',
+  pendingUploads: 'There are too many unfinished uploads: complete or abort some first',
 } as const
 
 function refusal(

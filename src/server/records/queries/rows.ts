@@ -1,9 +1,9 @@
-/** How rows become records, and the questions asked most often. */
+/** How rows become records, and the most frequent queries. */
 import type { Selectable } from 'kysely'
 
 import type { Db } from './database.ts'
-import { downloadsLeft, isOwnCount } from './download-counts.ts'
-import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from '../record-store.ts'
+import { downloadsLeft, hasOnlyOwnCount } from './download-counts.ts'
+import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from '../record-types.ts'
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from '../schema.ts'
 
 export type UploadRow = Selectable<UploadsTable> &
@@ -32,8 +32,8 @@ export interface MediaRow {
 }
 
 /**
- * An upload with what its blob knows. Asked for column by column instead of by a join: SQLite plans a join anew for
- * each value that is bound to it, which costs ten times as much as looking the row up.
+ * An upload with columns of its blob. Selected column by column instead of by a join: SQLite plans a join again for each
+ * bound value, which costs ten times as much as reading the row.
  */
 export function selectUpload(db: Db, uploadId: string) {
   return db
@@ -53,7 +53,7 @@ export function selectUpload(db: Db, uploadId: string) {
     .where('upload_id', '=', uploadId)
 }
 
-/** A lease with what its blob knows, in the same way. */
+/** A lease with columns of its blob, selected like those of an upload. */
 export function selectMedia(db: Db, mediaId: string) {
   return db
     .selectFrom('leases')
@@ -75,9 +75,9 @@ export async function findMedia(db: Db, mediaId: string): Promise<MediaRecord | 
   return row ? mediaFromRow(db, row) : null
 }
 
-/** A forward may take its downloads from the counts of others: then these are asked as well. */
+/** A forward may take its downloads from the counts of other leases: then these are read as well. */
 export async function mediaFromRow(db: Db, row: MediaRow): Promise<MediaRecord> {
-  if (isOwnCount(row)) return toMedia(row)
+  if (hasOnlyOwnCount(row)) return toMedia(row)
   return toMedia({ ...row, downloads_left: await downloadsLeft(db, row) })
 }
 

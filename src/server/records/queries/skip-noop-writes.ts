@@ -1,35 +1,47 @@
-/** Changes that most requests ask for and that seldom change anything: a question tells whether one is needed. */
-import type { Db } from './database.ts'
-import type { ClientRecords, RecordStore } from '../record-store.ts'
+import { RecordStoreDecorator } from '../record-methods.ts'
+import type { RecordStore } from '../record-store.ts'
+import type { PartRecord, QuotaCaps, SeenDevice, SizedPart } from '../record-types.ts'
+import { abandonable, type Db } from './database.ts'
 import { checkDeclaredPart } from './upload-parts.ts'
 
-/** A device that was noted this recently needs no new note: most requests write nothing. */
+/** A device noted this recently is not noted again: most requests write nothing. */
 const DEVICE_NOTE_EVERY_MS = 5 * 60_000
 
-type Sparing = Pick<RecordStore, 'reservePart' | 'noteDevice'>
+/** Skips changes that most requests ask for and that seldom change anything: a read decides whether one is needed. */
+export class SkipNoopWrites extends RecordStoreDecorator {
+  readonly #store: RecordStore
+  readonly #read: Db
 
-/** `store`'s own methods, asked only when `read` does not answer. */
-export function sparingWrites(store: Sparing & Pick<RecordStore, 'findUpload'>, read: Db): Sparing {
-  return {
-    async reservePart(uploadId, part, caps) {
-      const upload = await store.findUpload(uploadId)
-      const asksOnly = upload !== null && upload.declaredBytes !== null
-      return asksOnly ? checkDeclaredPart(read, upload, part) : store.reservePart(uploadId, part, caps)
-    },
-    noteDevice: noteDevicesSeldom(read, store.noteDevice),
+  constructor(store: RecordStore, read: Db) {
+    super(store)
+    this.#store = store
+    this.#read = read
   }
-}
 
-function noteDevicesSeldom(read: Db, note: ClientRecords['noteDevice']): ClientRecords['noteDevice'] {
-  // oxlint-disable-next-line eslint/max-params -- the port's signature
-  return async (clientId, deviceId, cap, now, forgetBefore) => {
-    const known = await read
+  /** A part of an upload of declared size reserves nothing, so it is only checked. */
+  override async reservePart(
+    uploadId: string,
+    part: SizedPart,
+    caps: QuotaCaps,
+    signal?: AbortSignal,
+  ): Promise<PartRecord | null> {
+    const upload = await this.#store.findUpload(uploadId, signal)
+    return upload === null || upload.declaredBytes === null
+      ? this.#store.reservePart(uploadId, part, caps, signal)
+      : abandonable(checkDeclaredPart(this.#read, upload, part), signal)
+  }
+
+  override async noteDevice(device: SeenDevice, signal?: AbortSignal): Promise<void> {
+    if (!(await abandonable(this.#isNoted(device), signal))) await this.#store.noteDevice(device, signal)
+  }
+
+  async #isNoted({ clientId, deviceId, now, forgetBefore }: SeenDevice): Promise<boolean> {
+    const known = await this.#read
       .selectFrom('devices')
       .select('seen_at')
       .where('client_id', '=', clientId)
       .where('device_id', '=', deviceId)
       .executeTakeFirst()
-    const notedLately = known && known.seen_at > now - DEVICE_NOTE_EVERY_MS && known.seen_at >= forgetBefore
-    if (!notedLately) await note(clientId, deviceId, cap, now, forgetBefore)
+    return known !== undefined && known.seen_at > now - DEVICE_NOTE_EVERY_MS && known.seen_at >= forgetBefore
   }
 }

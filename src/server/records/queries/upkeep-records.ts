@@ -1,43 +1,46 @@
 import { sql } from 'kysely'
 
 import { auditUsage } from './audit-usage.ts'
-import type { Db, RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { listPresignedCharges, releasePresignedCharge } from './presigned-charges.ts'
-import { lockKeptBlobs } from './locks.ts'
+import { lockBlobsExclusively } from './locks.ts'
 import { endParcels } from './parcel-records.ts'
 import { purgeEnded } from './purge-ended.ts'
 import type { BlobId } from '../../blobs/blob-store.ts'
-import type { LiveBlob, StorageTotals, UploadRecord, UpkeepRecords } from '../record-store.ts'
+import type { UpkeepRecords } from '../record-store.ts'
+import type { LiveBlob, StorageTotals, UploadRecord } from '../record-types.ts'
 import { toUpload } from './rows.ts'
 import type { BlobState } from '../schema.ts'
 
-/** Written into the text of a query: a partial index is used only when its condition is seen before any value is bound. */
+/** Literals in the SQL: a partial index is used only when its condition is known before values are bound. */
 const COMPLETING = sql.lit<BlobState>('completing')
 const COMPLETE = sql.lit<BlobState>('complete')
 
 export function createUpkeepRecords(database: RecordDatabase): UpkeepRecords {
   const { read } = database
   return {
-    endExpiredLeases: (now, batch) => database.write(db => endExpiredLeases(db, now, batch)),
-    endExpiredParcels: (now, batch) => database.write(db => endExpiredParcels(db, now, batch)),
-    abortExpiredUploads: (now, batch) => database.write(db => abortExpiredUploads(db, now, batch)),
-    listCompleting: batch => listCompleting(read, batch),
-    listTombstones: batch => listTombstones(read, batch),
-    postponeTombstone: (blobId, now) => database.write(db => postponeTombstone(db, blobId, now)),
-    purgeBlob: blobId => database.write(db => purgeBlob(db, blobId)),
-    listPresignedCharges: (now, after, batch) => listPresignedCharges(read, now, after, batch),
-    releasePresignedCharge: (uploadId, now) => database.write(db => releasePresignedCharge(db, uploadId, now)),
-    purgeEnded: (before, now, batch) => database.write(db => purgeEnded(db, { before, now, batch })),
-    knownBlobs: blobIds => knownBlobs(read, blobIds),
-    listLiveBlobs: (after, batch) => listLiveBlobs(read, after, batch),
-    endBlob: (blobId, now) => database.write(db => endBlob(db, blobId, now)),
-    auditUsage: repair => auditUsage(database, repair),
-    totals: () => totals(read),
+    endExpiredLeases: (now, batch, signal) => database.write(db => endExpiredLeases(db, now, batch), signal),
+    endExpiredParcels: (now, batch, signal) => database.write(db => endExpiredParcels(db, now, batch), signal),
+    abortExpiredUploads: (now, batch, signal) => database.write(db => abortExpiredUploads(db, now, batch), signal),
+    listCompleting: (batch, signal) => abandonable(listCompleting(read, batch), signal),
+    listTombstones: (batch, signal) => abandonable(listTombstones(read, batch), signal),
+    postponeTombstone: (blobId, now, signal) => database.write(db => postponeTombstone(db, blobId, now), signal),
+    purgeBlob: (blobId, signal) => database.write(db => purgeBlob(db, blobId), signal),
+    listPresignedCharges: (now, after, batch, signal) =>
+      abandonable(listPresignedCharges(read, now, after, batch), signal),
+    releasePresignedCharge: (uploadId, now, signal) =>
+      database.write(db => releasePresignedCharge(db, uploadId, now), signal),
+    purgeEnded: (before, now, batch, signal) => database.write(db => purgeEnded(db, { before, now, batch }), signal),
+    knownBlobs: (blobIds, signal) => abandonable(knownBlobs(read, blobIds), signal),
+    listLiveBlobs: (after, batch, signal) => abandonable(listLiveBlobs(read, after, batch), signal),
+    endBlob: (blobId, now, signal) => database.write(db => endBlob(db, blobId, now), signal),
+    auditUsage: (repair, signal) => auditUsage(database, repair, signal),
+    totals: signal => abandonable(totals(read), signal),
   }
 }
 
-/** What waits is looked at again under the locks: a download may have been given back meanwhile. */
+/** Read again under the locks: a download may have been returned meanwhile. */
 async function endExpiredLeases(db: Db, now: number, batch: number): Promise<number> {
   const expired = await db
     .selectFrom('leases')
@@ -72,7 +75,7 @@ function selectUsedUp(db: Db, now: number) {
     )
 }
 
-/** Locks the leases as well: downloads are taken and given back without their blob. */
+/** Locks the leases too: downloads are taken and returned without the lock of their blob. */
 async function stillDue(db: Db, mediaIds: readonly string[], now: number): Promise<ReadonlySet<string>> {
   if (mediaIds.length === 0) return new Set()
   const locked = await db
@@ -116,7 +119,7 @@ async function endExpiredParcels(db: Db, now: number, batch: number): Promise<nu
   return locked.length
 }
 
-/** Looks again under the lock: an upload that was completed or extended meanwhile stays. */
+/** Read again under the lock: an upload that was completed or extended meanwhile stays. */
 async function abortExpiredUploads(db: Db, now: number, batch: number): Promise<number> {
   const expired = await selectIdleUploads(db, now).limit(batch).execute()
   const mediaIds = expired.map(row => row.media_id)
@@ -138,7 +141,7 @@ function selectIdleUploads(db: Db, now: number) {
     .where('blobs.state', '=', 'uploading')
 }
 
-/** Drawn by chance, out of few: some may never be finished, and must not stand before the others for ever. */
+/** In random order: an upload that can never be finished must not delay the others. */
 async function listCompleting(db: Db, batch: number): Promise<readonly UploadRecord[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -166,7 +169,7 @@ async function listTombstones(db: Db, batch: number): Promise<readonly { blobId:
   return rows.map(row => ({ blobId: row.blob_id }))
 }
 
-/** Behind all that ended by now. */
+/** Behind all blobs that have ended until now. */
 async function postponeTombstone(db: Db, blobId: BlobId, now: number): Promise<void> {
   await db
     .updateTable('blobs')
@@ -177,7 +180,7 @@ async function postponeTombstone(db: Db, blobId: BlobId, now: number): Promise<v
     .execute()
 }
 
-/** The row stays as long as ended leases point to it, so that they still answer `gone`. */
+/** The row stays while ended leases refer to it, so that they still report `gone`. */
 async function purgeBlob(db: Db, blobId: BlobId): Promise<void> {
   await db
     .updateTable('blobs')
@@ -215,9 +218,9 @@ async function listLiveBlobs(db: Db, after: BlobId | null, batch: number): Promi
   }))
 }
 
-/** Under the lock of the blob nobody can take another lease of it. */
+/** The lock of the blob excludes new leases of it. */
 async function endBlob(db: Db, blobId: BlobId, now: number): Promise<number> {
-  await lockKeptBlobs(db, [blobId])
+  await lockBlobsExclusively(db, [blobId])
   const leases = await db
     .selectFrom('leases')
     .select('media_id')

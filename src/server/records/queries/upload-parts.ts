@@ -1,25 +1,20 @@
-/** What a part may hold, and what it reserves. */
+/** The size that a part may have, and what it reserves. */
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Db } from './database.ts'
 import { adjustUsage, checkMediaSize, checkReach, reserveMore } from './quota-usage.ts'
 import { assertTakesParts, type LockedUpload, lockUpload } from './locks.ts'
-import type { PartRecord, QuotaCaps, UploadRecord } from '../record-store.ts'
+import type { PartRecord, QuotaCaps, SizedPart, UploadRecord } from '../record-types.ts'
 import { toPart } from './rows.ts'
 
-/** Parts looked at in one step when the durable prefix advances. */
+/** Parts read in one query when the durable prefix advances. */
 const PREFIX_STEP = 64
 
-interface SizedPart {
-  readonly index: number
-  readonly sizeBytes: number
-}
-
-/** `reservePart` for an upload of declared size: reserves nothing, so it only asks. @throws gone, upload_complete, size_mismatch */
+/** `reservePart` for an upload of declared size: reserves nothing, only checks. @throws gone, upload_complete, size_mismatch */
 export async function checkDeclaredPart(db: Db, upload: UploadRecord, part: SizedPart): Promise<PartRecord | null> {
   assertTakesParts(upload)
   const existing = await findPart(db, upload.blobId, part.index)
   if (existing?.durable) return existing
-  checkPlace(upload, part)
+  checkDeclaredSize(upload, part)
   return null
 }
 
@@ -34,7 +29,7 @@ export async function reservePart(
   assertTakesParts(upload)
   const existing = await findPart(db, upload.blobId, part.index)
   if (existing?.durable) return existing
-  checkUndeclaredPlace(upload, part)
+  checkUndeclaredSize(upload, part)
   const reservedBytes = existing?.sizeBytes ?? 0
   const sizeBytes = mayShrink(upload) ? part.sizeBytes : Math.max(part.sizeBytes, reservedBytes)
   const moreBytes = sizeBytes - reservedBytes
@@ -46,14 +41,14 @@ export async function reservePart(
   return null
 }
 
-/** Once addresses were given out, an older one may be for more bytes than what is asked for or stored now. */
+/** An older presigned URL may be for more bytes than the part that is reserved or stored now. */
 const mayShrink = ({ presignedUntil }: UploadRecord): boolean => presignedUntil === null
 
 export async function reservePresignedPart(
   db: Db,
   uploadId: string,
-  part: SizedPart,
-  { caps, until }: { readonly caps: QuotaCaps; readonly until: number },
+  { until, ...part }: SizedPart & { readonly until: number },
+  caps: QuotaCaps,
 ): Promise<PartRecord | null> {
   const durable = await reservePart(db, uploadId, part, caps)
   if (durable) return durable
@@ -86,26 +81,26 @@ function assertSame(durable: PartRecord, { index, sizeBytes }: SizedPart): void 
 
 async function makeDurable(db: Db, upload: LockedUpload, part: SizedPart, reserved: PartRecord | null): Promise<void> {
   if (upload.declaredBytes === null) {
-    checkUndeclaredPlace(upload, part)
+    checkUndeclaredSize(upload, part)
     await settleReservation(db, upload, part, reserved)
   } else {
-    checkPlace(upload, part)
+    checkDeclaredSize(upload, part)
   }
   await writePart(db, upload.blobId, { ...part, durable: true })
   await noteDurable(db, upload, part)
 }
 
-/** A part may turn out smaller than was reserved for it, never larger: that would be stored without having been allowed. */
+/** A part may be smaller than its reservation, never larger: the extra bytes would be stored without a quota check. */
 async function settleReservation(
   db: Db,
   upload: LockedUpload,
   part: SizedPart,
   reserved: PartRecord | null,
 ): Promise<void> {
-  const surplusBytes = (reserved?.sizeBytes ?? 0) - part.sizeBytes
-  if (surplusBytes < 0) throw mismatch(`Part ${part.index} holds more than was reserved for it`)
-  if (surplusBytes === 0 || !mayShrink(upload)) return
-  await reserveLess(db, upload, surplusBytes)
+  const unusedBytes = (reserved?.sizeBytes ?? 0) - part.sizeBytes
+  if (unusedBytes < 0) throw mismatch(`Part ${part.index} holds more than was reserved for it`)
+  if (unusedBytes === 0 || !mayShrink(upload)) return
+  await reserveLess(db, upload, unusedBytes)
 }
 
 async function reserveLess(db: Db, upload: LockedUpload, bytes: number): Promise<void> {
@@ -141,7 +136,7 @@ async function writePart(db: Db, blobId: string, part: PartRecord): Promise<void
 }
 
 /** With a declared size, every part's length follows from its index. @throws size_mismatch */
-function checkPlace({ declaredBytes, partBytes }: UploadRecord, { index, sizeBytes }: SizedPart): void {
+function checkDeclaredSize({ declaredBytes, partBytes }: UploadRecord, { index, sizeBytes }: SizedPart): void {
   const expectedBytes = Math.min(partBytes, (declaredBytes ?? 0) - index * partBytes)
   if (sizeBytes === expectedBytes) return
   throw mismatch(
@@ -152,7 +147,7 @@ function checkPlace({ declaredBytes, partBytes }: UploadRecord, { index, sizeByt
 }
 
 /** Without one, only the last part may be short. @throws size_mismatch */
-function checkUndeclaredPlace({ partBytes, shortPart, endParts }: LockedUpload, part: SizedPart): void {
+function checkUndeclaredSize({ partBytes, shortPart, endParts }: LockedUpload, part: SizedPart): void {
   if (part.sizeBytes < 1 || part.sizeBytes > partBytes) throw mismatch(`A part holds 1 to ${partBytes} bytes`)
   if (shortPart !== null && part.index > shortPart) throw mismatch(`Part ${shortPart} is short, so none can follow it`)
   if (part.sizeBytes < partBytes && part.index + 1 < endParts) {
@@ -178,7 +173,7 @@ async function noteDurable(db: Db, upload: LockedUpload, part: SizedPart): Promi
     .execute()
 }
 
-/** The durable prefix moves over every part that now touches it. Each part is passed once, so it is cheap on average. */
+/** The durable prefix moves over every part that now touches it. Each part is passed once, so this is cheap on average. */
 async function advancedPrefix(
   db: Db,
   upload: LockedUpload,
@@ -209,7 +204,7 @@ async function nextDurable(db: Db, blobId: string, from: number): Promise<readon
   return (gap === -1 ? rows : rows.slice(0, gap)).map(toPart)
 }
 
-/** Forgets the parts of an upload that is over. @returns rows of them that were charged */
+/** Deletes the parts of a finished or aborted upload. @returns deleted rows that were charged */
 export async function dropParts(db: Db, blobId: string, declaredBytes: number | null): Promise<number> {
   const { numDeletedRows } = await db.deleteFrom('parts').where('blob_id', '=', blobId).executeTakeFirstOrThrow()
   return declaredBytes === null ? Number(numDeletedRows) : 0

@@ -1,11 +1,12 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
 import { endLeases } from './end-leases.ts'
 import { finishUpload, finishInOneStep, finalizeUpload } from './finish-upload.ts'
-import { claimKey, moveKey } from './idempotency.ts'
+import { insertKey, reassignKey } from './idempotency.ts'
 import { checkMediaSize, lockUsage, reserveUpload, rowsOfLease } from './quota-usage.ts'
 import { lockUpload } from './locks.ts'
-import type { NewLease, NewUpload, PartRecord, UploadRecord, UploadRecords } from '../record-store.ts'
+import type { UploadRecords } from '../record-store.ts'
+import type { NewLease, NewUpload, PartRecord, UploadRecord } from '../record-types.ts'
 import { selectUpload, toPart, toUpload, type UploadRow } from './rows.ts'
 import type { BlobsTable } from '../schema.ts'
 import { reservePresignedPart, findPart, recordPart, reservePart } from './upload-parts.ts'
@@ -14,50 +15,51 @@ export function createUploadRecords(database: RecordDatabase): UploadRecords {
   const { read } = database
   const uploadById = prepared<UploadRow>(read, () => selectUpload(read, ''))
   return {
-    beginUpload: upload => database.write((db, again) => beginUpload(db, upload, again)),
-    async findUpload(uploadId) {
-      const [row] = await uploadById(uploadId)
+    beginUpload: (upload, signal) => database.write((db, again) => beginUpload(db, upload, again), signal),
+    async findUpload(uploadId, signal) {
+      const [row] = await abandonable(uploadById(uploadId), signal)
       return row ? toUpload(row) : null
     },
-    reservePart: (uploadId, part, caps) => database.write(db => reservePart(db, uploadId, part, caps)),
-    reservePresignedPart: (uploadId, part, caps, until) =>
-      database.write(db => reservePresignedPart(db, uploadId, part, { caps, until })),
-    recordPart: (uploadId, part, expiresAt) => database.write(db => recordPart(db, uploadId, part, expiresAt)),
-    findPart: (blobId, index) => findPart(read, blobId, index),
-    listParts: blobId => listParts(read, blobId),
-    finalizeUpload: (uploadId, sizeBytes) => database.write(db => finalizeUpload(db, uploadId, sizeBytes)),
-    finishUpload: (uploadId, now) => database.write(db => finishUpload(db, uploadId, now)),
-    finishInOneStep: (uploadId, sizeBytes, caps, now) =>
-      database.write(db => finishInOneStep(db, uploadId, sizeBytes, { caps, now })),
-    abortUpload: (uploadId, now) => database.write(db => abortUpload(db, uploadId, now)),
+    reservePart: (uploadId, part, caps, signal) => database.write(db => reservePart(db, uploadId, part, caps), signal),
+    reservePresignedPart: (uploadId, part, caps, signal) =>
+      database.write(db => reservePresignedPart(db, uploadId, part, caps), signal),
+    recordPart: (uploadId, part, expiresAt, signal) =>
+      database.write(db => recordPart(db, uploadId, part, expiresAt), signal),
+    findPart: (blobId, index, signal) => abandonable(findPart(read, blobId, index), signal),
+    listParts: (blobId, signal) => abandonable(listParts(read, blobId), signal),
+    finalizeUpload: (uploadId, sizeBytes, signal) =>
+      database.write(db => finalizeUpload(db, uploadId, sizeBytes), signal),
+    finishUpload: (uploadId, now, signal) => database.write(db => finishUpload(db, uploadId, now), signal),
+    finishInOneStep: (uploadId, end, signal) => database.write(db => finishInOneStep(db, uploadId, end), signal),
+    abortUpload: (uploadId, now, signal) => database.write(db => abortUpload(db, uploadId, now), signal),
   }
 }
 
 async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<UploadRecord> {
-  const { madeId, rows } = await claimKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
-  const made = madeId === null ? null : await usableUpload(db, madeId)
-  if (made) return made
-  if (madeId !== null && upload.idempotency) await moveKey(db, upload.idempotency, upload.uploadId)
+  const { createdId, rows } = await insertKey(db, upload.idempotency, upload.uploadId, upload.lease.createdAt)
+  const existing = createdId === null ? null : await usableUpload(db, createdId)
+  if (existing) return existing
+  if (createdId !== null && upload.idempotency) await reassignKey(db, upload.idempotency, upload.uploadId)
   const begun = again ? await alreadyBegun(db, upload) : null
   if (begun) return begun
   const reservedBytes = upload.declaredBytes ?? 0
   checkMediaSize(reservedBytes, upload.caps.maxBytes)
   await insertUpload(db, upload)
   const row = await selectUpload(db, upload.uploadId).executeTakeFirstOrThrow()
-  // Last, since all others of this client wait from here until the commit.
+  // Last, since other changes of this client wait from here until the commit.
   const added = { bytes: reservedBytes, rows: rows + rowsOfLease(upload.lease.maxDownloads) }
   await reserveUpload(db, upload.lease.clientId, added, upload.caps)
   return toUpload(row)
 }
 
-/** What this very call made when its answer was lost ([Note: lost answers] in database.ts). */
+/** What this call created in an earlier commit of unknown outcome ([Note: unknown commits] in database.ts). */
 async function alreadyBegun(db: Db, { uploadId, lease }: NewUpload): Promise<UploadRecord | null> {
   await lockUsage(db, lease.clientId)
   const row = await selectUpload(db, uploadId).executeTakeFirst()
   return row ? toUpload(row) : null
 }
 
-/** What a key made, unless it was given up since: then the same request may begin anew. */
+/** The upload of an idempotency key, unless it was aborted since: then the same request may begin again. */
 async function usableUpload(db: Db, uploadId: string): Promise<UploadRecord | null> {
   const row = await selectUpload(db, uploadId).executeTakeFirst()
   const upload = row ? toUpload(row) : null
@@ -102,7 +104,7 @@ function emptyBlob({ blobId, partBytes, declaredBytes, lease }: NewUpload): Blob
   }
 }
 
-/** The row of a fresh lease on a blob, with a count of its own if it has any. */
+/** The row of a new lease on a blob, with its own count if `maxDownloads` is set. */
 export function newLease(lease: NewLease, blobId: string) {
   return {
     media_id: lease.mediaId,
@@ -121,7 +123,7 @@ export function newLease(lease: NewLease, blobId: string) {
 }
 
 async function listParts(db: Db, blobId: string): Promise<readonly PartRecord[]> {
-  // Its parts first: they are forgotten when it completes, which may happen in between.
+  // Parts first: they are deleted when the upload completes, which may happen between the two queries.
   const rows = await db.selectFrom('parts').selectAll().where('blob_id', '=', blobId).orderBy('part_index').execute()
   const blob = await db
     .selectFrom('blobs')
@@ -143,7 +145,7 @@ async function abortUpload(db: Db, uploadId: string, now: number): Promise<void>
   const upload = await lockUpload(db, uploadId)
   if (upload.state === 'aborted') return
   if (upload.state !== 'uploading') {
-    throw new SealiftError('upload_complete', 'The upload is complete: end its lease to delete the media')
+    throw new SealiftError('upload_complete', 'The upload is complete: end its lease to delete the media item')
   }
   await endLeases(db, [upload.mediaId], now)
 }

@@ -20,12 +20,12 @@ export interface SqliteSettings {
 
 export interface SqliteReader {
   readonly db: Kysely<Schema>
-  /** Another number after each commit of another connection, be it of this process or not: about 2 µs. */
+  /** Another number after each commit of another connection, of this process or another one: about 2 µs. */
   readonly changeMark: () => number
   close(): void
 }
 
-/** A connection for questions only: it never waits for a change and sees each as soon as it is durable. */
+/** A read-only connection: it never waits for a change and sees each as soon as it is durable. */
 export function openSqliteReader(settings: SqliteSettings): SqliteReader {
   const database = openConnection(settings, { readonly: true })
   return {
@@ -47,8 +47,8 @@ function changeMarkOf(database: BetterSqlite3.Database): () => number {
 }
 
 /**
- * Opens (or makes) the database for changes: WAL, and every commit synced (`synchronous = FULL`; better-sqlite3's own
- * default for WAL may lose the last commits with the power). Questions have a connection of their own.
+ * Opens (or creates) the database for changes: WAL, and every commit synced (`synchronous = FULL`; better-sqlite3's own
+ * default for WAL may lose the last commits in a power failure). Reads have their own connection.
  */
 export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
   const database = openConnection(settings, { readonly: false })
@@ -58,9 +58,9 @@ export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
   return {
     dialect: 'sqlite',
     read: reader.db,
-    write: work => commits.write(db => work(db, false)),
-    snapshot: work => commits.write(work),
-    exclusively: work => commits.exclusively(work),
+    write: (work, signal) => commits.write(db => work(db, false), signal),
+    snapshot: (work, signal) => commits.write(work, signal),
+    exclusively: (work, signal) => commits.exclusively(work, signal),
     async [Symbol.asyncDispose]() {
       await commits.idle()
       reader.close()
@@ -70,7 +70,7 @@ export function openSqliteDatabase(settings: SqliteSettings): RecordDatabase {
   }
 }
 
-/** After a clean stop, everything is in the one file. Best effort: the next start reads the log as well. */
+/** After a clean stop, all records are in one file. Best effort: the next start reads the log as well. */
 function emptyLog(database: BetterSqlite3.Database): void {
   try {
     database.pragma('wal_checkpoint(TRUNCATE)')
@@ -79,14 +79,14 @@ function emptyLog(database: BetterSqlite3.Database): void {
   }
 }
 
-/** Only this user may read a new database; its log gets the same rights. */
-function makeFile(file: string): void {
+/** Only this user may read a new database; its log gets the same permissions. */
+function createFile(file: string): void {
   closeSync(openSync(file, 'a', 0o600))
 }
 
 function openConnection(settings: SqliteSettings, { readonly }: { readonly: boolean }): BetterSqlite3.Database {
   try {
-    if (!readonly) makeFile(settings.file)
+    if (!readonly) createFile(settings.file)
     const database = new BetterSqlite3(settings.file, { readonly, timeout: settings.busyTimeoutMs })
     if (!readonly) database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')

@@ -15,10 +15,10 @@ import { BoundedMap } from '../../../common/bounded-map.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
 import { translateSqliteError } from './errors.ts'
 
-/** Statements kept ready. Queries with lists of changing length have many texts, so it must have a bound. */
+/** Prepared statements in the cache. Queries with lists of changing length have many texts, so it is bounded. */
 const STATEMENT_CACHE_SIZE = 256
 
-/** Kysely over one better-sqlite3 connection, with prepared statements kept by their text. */
+/** Kysely over one better-sqlite3 connection, with prepared statements cached by their text. */
 export function sqliteDialect(database: BetterSqlite3.Database): Dialect {
   const connection = new SqliteConnection(database)
   return {
@@ -29,7 +29,7 @@ export function sqliteDialect(database: BetterSqlite3.Database): Dialect {
   }
 }
 
-/** Who holds this connection keeps its transactions apart, so Kysely's own mutex would only cost time. */
+/** GroupCommit separates the transactions of this connection, so Kysely's own mutex would only cost time. */
 class SingleConnectionAdapter extends SqliteAdapter {
   override get supportsMultipleConnections(): boolean {
     return true
@@ -44,7 +44,7 @@ class SingleConnectionAdapter extends SqliteAdapter {
 
 const LOCKS: ReadonlySet<string | undefined> = new Set(['ForUpdate', 'ForShare', 'SkipLocked'])
 
-/** Changes run one after the other: there are no rows to lock ([Note: row locks] in database.ts), nor words for it. */
+/** SQLite has no row locks and no syntax for them ([Note: row locks] in queries/database.ts). */
 class LocklessCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(node: SelectModifierNode): void {
     if (!LOCKS.has(node.modifier)) super.visitSelectModifier(node)

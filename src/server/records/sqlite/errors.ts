@@ -1,6 +1,6 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 
-/** A database's own error as ours; anything else (a refusal, a bug) as it is. */
+/** An error of SQLite as a SealiftError; any other error (a refusal, a bug) unchanged. */
 export function translateSqliteError(error: unknown): unknown {
   const code = sqliteCode(error)
   if (code === null) return error

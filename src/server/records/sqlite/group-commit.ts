@@ -5,21 +5,22 @@ import { SealiftError } from '../../../protocol/errors.ts'
 import type { Schema } from '../schema.ts'
 import { translateSqliteError } from './errors.ts'
 
-/** Changes that share one commit at most: bounds how long the first of them waits. */
+/** Most changes in one commit: bounds how long the first of them waits. */
 const BATCH_SIZE = 128
 
 type Work<T> = (db: Kysely<Schema>) => Promise<T>
 
 interface Job {
   readonly work: Work<unknown>
+  readonly signal: AbortSignal | undefined
   resolve(value: unknown): void
   reject(error: unknown): void
 }
 
 /**
- * Runs changes one after the other on one SQLite connection. Those that wait while a commit is synced to disk share the
- * next one, each within its own savepoint: a hundred small uploads at once cost one sync, not a hundred. Nobody is
- * answered before the commit that holds their change is durable.
+ * Runs changes one after the other on one SQLite connection. Changes that wait while a commit is synced to disk share the
+ * next commit, each within its own savepoint: a hundred small uploads at once cost one sync, not a hundred. A change
+ * resolves when the commit that holds it is durable. A change whose signal aborts before its savepoint begins is dropped.
  */
 export class GroupCommit {
   readonly #database: BetterSqlite3.Database
@@ -33,24 +34,27 @@ export class GroupCommit {
     this.#db = db
   }
 
-  write<T>(work: Work<T>): Promise<T> {
+  write<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
     if (!this.#database.open) return Promise.reject(new SealiftError('unavailable', 'The record database was closed'))
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ work, resolve: value => resolve(value as T), reject })
+      this.#queue.push({ work, signal, resolve: value => resolve(value as T), reject })
       this.#schedule()
     })
   }
 
   /** Runs `work` between two batches, outside any transaction. */
-  exclusively<T>(work: Work<T>): Promise<T> {
-    const result = this.#running.then(() => work(this.#db))
+  exclusively<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
+    const result = this.#running.then(() => {
+      signal?.throwIfAborted()
+      return work(this.#db)
+    })
     this.#running = settled(result)
     return result.catch((error: unknown) => {
       throw translateSqliteError(error)
     })
   }
 
-  /** Resolves when everything asked for so far is done. */
+  /** Resolves when the queue is empty. */
   async idle(): Promise<void> {
     while (this.#scheduled) await this.#running
     await this.#running
@@ -76,7 +80,7 @@ export class GroupCommit {
       const settle: (() => void)[] = []
       for (const job of batch) settle.push(await this.#run(job))
       this.#database.exec('commit')
-      for (const answer of settle) answer()
+      for (const settleJob of settle) settleJob()
     } catch (error) {
       if (this.#database.inTransaction) this.#database.exec('rollback')
       const translated = translateSqliteError(error)
@@ -84,8 +88,9 @@ export class GroupCommit {
     }
   }
 
-  /** @returns how to answer once the batch is durable. Throws when the database dropped the whole transaction. */
+  /** @returns settles the job once the batch is durable. Throws when the database dropped the entire transaction. */
   async #run(job: Job): Promise<() => void> {
+    if (job.signal?.aborted) return () => job.reject(job.signal?.reason)
     this.#database.exec('savepoint job')
     try {
       const value = await job.work(this.#db)
@@ -100,7 +105,7 @@ export class GroupCommit {
   }
 }
 
-/** Lets messages that came meanwhile join the next batch. */
+/** Messages received meanwhile join the next batch. */
 function nextTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }

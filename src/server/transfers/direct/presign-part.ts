@@ -4,7 +4,7 @@ import type { DirectAddress, DirectPartRequest } from '../../../protocol/schemas
 import { type Caller, chargedTier, quotaCaps, slotRequest } from '../../access/caller.ts'
 import type { GrantsDirectAccess, StoredPart } from '../../blobs/blob-store.ts'
 import { blobTopic, partTopic } from '../../change-feed/change-feed.ts'
-import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-store.ts'
+import type { PartRecord, QuotaCaps, UploadRecord } from '../../records/record-types.ts'
 import { findLiveUpload } from '../upload/find-upload.ts'
 import { assertStillTaken, assertTakesPart, type PutPart } from '../upload/put-part.ts'
 import {
@@ -109,9 +109,8 @@ async function announce(
   const { index, sizeBytes } = part
   return records.reservePresignedPart(
     upload.uploadId,
-    { index, sizeBytes },
+    { index, sizeBytes, until: now + Math.ceil(ttlMs * RECORDED_AHEAD) },
     caps,
-    now + Math.ceil(ttlMs * RECORDED_AHEAD),
   )
 }
 

@@ -4,7 +4,7 @@ import { isId, newId } from '../../../protocol/ids.ts'
 import type { DirectRead, DirectReadRequest } from '../../../protocol/schemas.ts'
 import { type Caller, slotRequest } from '../../access/caller.ts'
 import type { GrantsDirectAccess } from '../../blobs/blob-store.ts'
-import type { MediaRecord } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 import { countDownload, type CountDownload, type CountedDownload, openMedia } from '../download/open-media.ts'
 import { bytesAhead, type DirectAccess, payAhead, requireDirect, tooSlowForParts } from './direct-access.ts'
 

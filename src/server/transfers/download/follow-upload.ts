@@ -1,7 +1,8 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { BlobStore, ByteSink } from '../../blobs/blob-store.ts'
 import { blobTopic, followTopic, type ChangeFeed } from '../../change-feed/change-feed.ts'
-import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
+import type { MediaRecords } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 
 export interface FollowUpload {
   readonly records: MediaRecords
@@ -18,7 +19,7 @@ export interface UploadProgress {
 /** Bytes that are readable from the start now. */
 export async function durableBytesOf(records: MediaRecords, media: MediaRecord): Promise<number> {
   if (media.state === 'complete') return media.sizeBytes ?? 0
-  return records.durablePrefix(media.blobId, media.partBytes)
+  return records.durablePrefix(media.blobId)
 }
 
 /**

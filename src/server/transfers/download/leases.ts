@@ -3,7 +3,8 @@ import { isId, newId } from '../../../protocol/ids.ts'
 import type { LeaseRequest } from '../../../protocol/schemas.ts'
 import { expiryOf, storageCaps, type IdempotentCaller, ownershipProof, type Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
-import type { MediaRecord, MediaRecords } from '../../records/record-store.ts'
+import type { MediaRecords } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 import type { DiskSpaceCheck } from '../upload/disk-space-check.ts'
 
 export interface ForwardMedia {
@@ -48,7 +49,12 @@ export async function addLease(
     expiresAt: expiryOf(maker.tier, request.ttlSeconds, now),
     maxDownloads: request.maxDownloads ?? null,
   }
-  return records.addLease(mediaId, lease, storageCaps(maker.tier), maker.idempotency)
+  return records.addLease({
+    fromMediaId: mediaId,
+    lease,
+    caps: storageCaps(maker.tier),
+    idempotency: maker.idempotency,
+  })
 }
 
 /** Ends the caller's own lease; the blob is deleted with its last lease. @throws not_found also for a foreign lease */

@@ -1,5 +1,6 @@
 import { BoundedMap } from '../../../common/bounded-map.ts'
-import type { MarksChanges, MediaRecord, CachesMedia, RecordStore } from '../../records/record-store.ts'
+import type { MarksChanges, CachesMedia, RecordStore } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 
 /**
  * Without a change mark, this bounds how long a change by another process goes unnoticed: `fsck` beside the server ends
@@ -27,10 +28,11 @@ export function cacheMedia(
   return {
     ...records,
     cachedMedia: mediaId => memory.recall(mediaId),
-    findMedia: mediaId => memory.find(mediaId, () => records.findMedia(mediaId)),
-    endLease: (mediaId, claim, at) => memory.forgetting(() => records.endLease(mediaId, claim, at), mediaId),
-    endParcel: (parcelId, claim, at) => memory.forgetting(() => records.endParcel(parcelId, claim, at)),
-    endExpiredParcels: (at, batch) => memory.forgetting(() => records.endExpiredParcels(at, batch)),
+    findMedia: (mediaId, signal) => memory.find(mediaId, () => records.findMedia(mediaId, signal)),
+    endLease: (mediaId, proof, at, signal) =>
+      memory.forgetting(() => records.endLease(mediaId, proof, at, signal), mediaId),
+    endParcel: (parcelId, proof, at, signal) => memory.forgetting(() => records.endParcel(parcelId, proof, at, signal)),
+    endExpiredParcels: (at, batch, signal) => memory.forgetting(() => records.endExpiredParcels(at, batch, signal)),
   }
 }
 

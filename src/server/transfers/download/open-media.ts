@@ -1,6 +1,7 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId, newId } from '../../../protocol/ids.ts'
-import type { MediaRecord, MediaRecords, CachesMedia } from '../../records/record-store.ts'
+import type { MediaRecords, CachesMedia } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 import type { Clock } from '../../clock.ts'
 
 /**

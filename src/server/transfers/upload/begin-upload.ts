@@ -3,7 +3,8 @@ import { PART_STEP_BYTES } from '../../../protocol/parts.ts'
 import type { BeginUploadRequest, TransferMode, UploadBegun } from '../../../protocol/schemas.ts'
 import { expiryOf, quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'
-import type { UploadRecord, UploadRecords } from '../../records/record-store.ts'
+import type { UploadRecords } from '../../records/record-store.ts'
+import type { UploadRecord } from '../../records/record-types.ts'
 import type { DiskSpaceCheck } from './disk-space-check.ts'
 
 export interface BeginUpload {

@@ -1,6 +1,7 @@
 import { isSealiftError } from '../../../protocol/errors.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import type { UploadRecord, UploadRecords, MediaRecord } from '../../records/record-store.ts'
+import type { UploadRecords } from '../../records/record-store.ts'
+import type { UploadRecord, MediaRecord } from '../../records/record-types.ts'
 import { givenUp, completedWithout, type ExclusiveParts } from './exclusive-part.ts'
 import type { Caller } from '../../access/caller.ts'
 import type { Clock } from '../../clock.ts'

@@ -1,7 +1,8 @@
 import { SealiftError } from '../../../protocol/errors.ts'
 import { isId } from '../../../protocol/ids.ts'
 import type { Caller } from '../../access/caller.ts'
-import type { UploadRecord, UploadRecords, PartRecord } from '../../records/record-store.ts'
+import type { UploadRecords } from '../../records/record-store.ts'
+import type { UploadRecord, PartRecord } from '../../records/record-types.ts'
 import type { PartRuns, TransferMode, UploadStatus } from '../../../protocol/schemas.ts'
 
 /**

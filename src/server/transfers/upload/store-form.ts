@@ -1,7 +1,7 @@
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import { KINDS, type Kind } from '../../../protocol/schemas.ts'
 import type { IdempotentCaller } from '../../access/caller.ts'
-import type { MediaRecord } from '../../records/record-store.ts'
+import type { MediaRecord } from '../../records/record-types.ts'
 import type { ReceivedBytes } from './received-bytes.ts'
 import { receiveMedia, type StoreMediaDeps, type IncomingMedia } from './store-media.ts'
 

@@ -3,7 +3,8 @@ import type { BeginUploadRequest, Kind } from '../../../protocol/schemas.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { quotaCaps, type IdempotentCaller } from '../../access/caller.ts'
 import { blobTopic } from '../../change-feed/change-feed.ts'
-import type { MediaRecord, MediaRecords, QuotaCaps, UploadRecord, UploadRecords } from '../../records/record-store.ts'
+import type { MediaRecords, UploadRecords } from '../../records/record-store.ts'
+import type { MediaRecord, QuotaCaps, UploadRecord } from '../../records/record-types.ts'
 import { giveUp, type AbortUpload, finalizeBlob } from './end-upload.ts'
 import { createUpload, type BeginUpload } from './begin-upload.ts'
 import { RunCutter, verifyDigest, type ReceivedBytes } from './received-bytes.ts'
@@ -93,7 +94,11 @@ async function storeOrGiveUp(deps: StoreMediaDeps, work: MediaInFlight, stop: Ab
   try {
     const sizeBytes = await storeRuns(deps, work, stop)
     await finalizeBlob(deps, work.upload, sizeBytes)
-    const media = await deps.records.finishInOneStep(work.upload.uploadId, sizeBytes, work.caps, deps.clock())
+    const media = await deps.records.finishInOneStep(work.upload.uploadId, {
+      sizeBytes,
+      caps: work.caps,
+      now: deps.clock(),
+    })
     deps.feed.announce(blobTopic(media.blobId))
     return media
   } catch (error) {
