@@ -22,7 +22,7 @@ function opened(): HlsClass {
 function open(url: string): Promise<void> {
   hls = new Hls()
   hls.on(Hls.Events.ERROR, (_, { type, details, error }) => {
-    // That it has broken off a request of its own, since it wants another one first, it tells as an error too.
+    // hls.js also reports as an error that it has cancelled a request of its own for a more urgent one.
     if (details !== Hls.ErrorDetails.INTERNAL_ABORTED) errors.push(`${type} ${details}: ${error.message}`)
   })
   hls.loadSource(url)

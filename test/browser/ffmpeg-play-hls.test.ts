@@ -125,7 +125,7 @@ async function playingOf({ name, size, mode, sounds }: Asked): Promise<Playing> 
   return await startPlay([sent.stdout.toString().trim()], { env })
 }
 
-/** The gateway answers no other origin and has no pages, so the page comes in between. */
+/** The gateway accepts no other origin and serves no pages, so this proxy serves the page. */
 async function openPage({ url }: Playing): Promise<void> {
   for (const [name, [contentType, body]] of Object.entries(files)) {
     await page.route(new URL(`/${name}`, url).href, route => route.fulfill({ contentType, body }))

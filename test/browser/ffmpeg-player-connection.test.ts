@@ -57,14 +57,14 @@ test('the quality follows the line', async () => {
   expect((await page.facts()).errors).toEqual([])
 })
 
-test('an outage is told of, and waited for', async () => {
+test('an outage is reported, and playing continues after it', async () => {
   await page.play(link, { aheadSeconds: 2 })
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 1)
   proxy.faults = () => ({ way: 'up', afterBytes: 0, how: 'cut' })
   proxy.cutAll()
   const begun = performance.now()
   await page.until('it says so', ({ state }) => state === 'offline')
-  await page.until('it stands still', ({ readyState }) => readyState < 3)
+  await page.until('it is blocked', ({ readyState }) => readyState < 3)
   await new Promise(resolve => {
     setTimeout(resolve, OUTAGE_MS - (performance.now() - begun))
   })
@@ -79,7 +79,7 @@ test('it goes on at once when the browser says that the network is back', async 
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 1)
   await withLine(page, { offline: true }, async () => {
     await page.until('it says so', ({ state }) => state === 'offline')
-    await page.until('it stands still', ({ readyState }) => readyState < 3)
+    await page.until('it is blocked', ({ readyState }) => readyState < 3)
   })
   const { seconds } = await page.facts()
   await page.until('it goes on by itself', facts => facts.state === 'ready' && facts.seconds > seconds + 2)
@@ -108,12 +108,12 @@ test('a byte that was altered in storage is never shown', async () => {
   const failed = await page.until('it fails', ({ state }) => state === 'failed')
   expect(failed).toMatchObject({ errors: ['damaged'], message: expect.stringMatching(/altered/) })
   const requests = proxy.requests.length
-  const { buffered, lastDrawn } = await page.until('it stands still', ({ paused }) => paused)
+  const { buffered, lastDrawn } = await page.until('it is blocked', ({ paused }) => paused)
   expect(lastDrawn).toBeGreaterThan(0)
   expect(lastDrawn).toBeLessThan(badFrom)
   expect(buffered).toHaveLength(1)
   expect(buffered[0]?.[1]).toBeLessThan(badFrom + 0.1)
-  // Nobody asked for it once more, not even by seeking into it.
+  // It is not requested again, not even by seeking into it.
   await page.run(`void (element.currentTime = ${badFrom + 0.5}, element.play().catch(() => {}))`)
   await page.until('it still stands', ({ paused, readyState }) => paused && readyState < 3)
   expect(proxy.requests.length).toBe(requests)

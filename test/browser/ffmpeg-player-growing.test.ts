@@ -39,7 +39,7 @@ afterEach(async () => {
   await home[Symbol.asyncDispose]()
 })
 
-/** A sender that sends a part of its film, and the rest when it is told to. */
+/** A sender that sends a part of its film, and the rest on a command. */
 async function slowSender(firstPart: number): Promise<{
   readonly link: string
   readonly sending: Promise<unknown>
@@ -101,7 +101,7 @@ test('a film is watched while it is being sent, to its end', async () => {
   expect(ended.duration).toBeCloseTo(SECONDS, 0)
 })
 
-test('a sender that stops is told of', async () => {
+test('a sender that stops is reported', async () => {
   const sender = await slowSender(0.5)
   await page.play(sender.link)
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)
@@ -111,7 +111,7 @@ test('a sender that stops is told of', async () => {
   await expect(sender.sending).rejects.toMatchObject({ code: 'aborted' })
 })
 
-test('a sender that falls silent is told of, and what it sent can be watched to its end', async () => {
+test('a sender that falls silent is reported, and what it sent can be watched to its end', async () => {
   const sender = await slowSender(0.5)
   await page.play(sender.link, { senderPatienceSeconds: 1, aheadSeconds: 2 })
   await page.until('it plays', ({ lastDrawn }) => lastDrawn > 0)

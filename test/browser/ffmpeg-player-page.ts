@@ -27,7 +27,7 @@ export interface PlayerFacts {
   readonly height: number
   /** The latest moment of which a frame was drawn. */
   readonly lastDrawn: number
-  /** Object URLs that nobody has revoked. */
+  /** Object URLs that have not been revoked. */
   readonly objectUrls: number
   readonly tile: StoryboardTile | null
 }

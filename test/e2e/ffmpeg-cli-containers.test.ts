@@ -126,7 +126,7 @@ test('publish knows them too', async () => {
   expect(await received(link)).toMatchObject([{ type: 'video/mp2t', isFilm: true }])
 })
 
-test('publish --json tells why a film is a plain file', async () => {
+test('publish --json says why a film is a plain file', async () => {
   const folder = place('json')
   await mkdir(folder)
   await copyFile(place('old.avi'), join(folder, 'old.avi'))

@@ -86,7 +86,7 @@ test('films are packaged, moved once, and come back byte for byte with everythin
   await expectBack(link, paths)
 })
 
-test('what is no film, whatever its name, is sent as a file, and the reason is told', async () => {
+test('what is no film, whatever its name, is sent as a file, with the reason', async () => {
   const path = join(home.path, 'holiday.mp4')
   await writeFile(path, createHash('sha512').update('noise').digest())
   const { link, stderr } = await send('--no-previews', path)
@@ -164,7 +164,7 @@ describe('a send that is killed', () => {
   })
 })
 
-/** What receivers are told of the one item of a link. */
+/** The note of the one item of a link. */
 async function noteOf(link: string): Promise<string | null> {
   const listed = await runCli(['ls', link, '--json'], { env })
   const { items } = JSON.parse(listed.stdout.toString()) as { items: readonly { readonly note?: string }[] }
@@ -201,7 +201,7 @@ describe('a film that is not packaged', () => {
     }
   })
 
-  test('is told of by play, in words and to programs', async () => {
+  test('is shown by play, as text and as JSON', async () => {
     const path = await made.make({ video: 'mpeg4', seconds: 2 })
     const { link } = await send('--no-previews', path)
     await using playing = startCli(['play', link, '--json'], { env })

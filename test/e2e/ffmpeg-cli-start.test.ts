@@ -1,4 +1,4 @@
-/** What `send` does before its first request: little, so that bytes are on their way soon. */
+/** What `send` does before its first request: little, so that bytes are sent soon. */
 import { chmod, copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -45,7 +45,7 @@ afterAll(async () => {
 
 interface Start {
   readonly request: string
-  /** Addresses of what the main thread had loaded by then, modules of Node left out. */
+  /** URLs of the modules that the main thread had loaded at the first request, without those of Node. */
   readonly loaded: readonly string[]
   /** A program that stands for ffmpeg had been started. */
   readonly ffmpeg: boolean
@@ -89,7 +89,7 @@ const SOURCE = join(ROOT, 'src/cli/main.ts')
 const matching = ({ loaded }: Start, pattern: RegExp): readonly string[] => loaded.filter(url => pattern.test(url))
 const SERVER = /\/src\/server\/|\/node_modules\/(express|better-sqlite3|kysely|pg|pino|redis|@aws-sdk)\//
 
-test('a file is on its way before anything is loaded that only films or servers need', async () => {
+test('a file is being sent before anything is loaded that only films or servers need', async () => {
   const start = await firstRequest(SOURCE, [text])
   expect(start.request).toBe('POST /v1/media')
   expect(matching(start, SERVER)).toEqual([])

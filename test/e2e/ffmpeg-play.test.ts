@@ -110,7 +110,7 @@ test('a track is the file that was sent, as a whole', async () => {
 })
 
 async function text(name: string): Promise<string> {
-  const answer = await fetch(playing.beside(name))
-  expect(answer.status).toBe(200)
-  return answer.text()
+  const response = await fetch(playing.beside(name))
+  expect(response.status).toBe(200)
+  return response.text()
 }

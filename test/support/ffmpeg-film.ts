@@ -73,7 +73,7 @@ export interface CutFilm {
   readonly subtitles?: Uint8Array<ArrayBuffer>
 }
 
-/** The film as it is sent: `describe` tells of the segments that receivers can read. */
+/** The film as it is sent: `describe` lists the segments that receivers can read. */
 export async function outgoing(film: CutFilm): Promise<FilmMaker> {
   const { rendition, audio, subtitles } = film
   const files = await Promise.all([rendition, ...(audio ? [audio] : [])].map(({ path }) => fileSource(path)))

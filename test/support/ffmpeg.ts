@@ -65,7 +65,7 @@ export interface Stream {
   readonly duration?: string
 }
 
-/** Writes `bytes` to `path`, decodes all of it (which must not complain), and tells its streams. */
+/** Writes `bytes` to `path`, decodes all of it without an error, and returns its streams. */
 export async function decoded(path: string, bytes: Uint8Array): Promise<readonly Stream[]> {
   await writeFile(path, bytes)
   const { stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', path, '-f', 'null', '-'])

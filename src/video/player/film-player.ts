@@ -19,15 +19,31 @@ import { StoryboardSheets } from './storyboard-sheets.ts'
 const DEFAULT_SENDER_PATIENCE_SECONDS = 600
 const DEFAULT_MAX_PLAIN_BYTES = 256 * 1024 * 1024
 
-export interface FilmPlayerOptions {
+interface FilmPlayerOptions {
   readonly element: HTMLMediaElement
   readonly parcel: Parcel
   readonly item: ParcelItem
   readonly options: PlayerOptions
 }
 
+/**
+ * Plays an item of a parcel in a `<video>` or `<audio>` element: a film from its first segment on, in the quality that
+ * the bandwidth allows, also while it is still being sent; anything else that the browser can play, once all of it has
+ * been fetched. No other player may use the element until `destroy`.
+ *
+ * Returns at once; `state` and the events report progress. Loads hls.js when it is called.
+ */
+export function attach(
+  element: HTMLMediaElement,
+  parcel: Parcel,
+  item: ParcelItem,
+  options: PlayerOptions = {},
+): Player {
+  return new FilmPlayer({ element, parcel, item, options })
+}
+
 /** One item in one element: a film on hls.js, or a plain file as the element plays it. */
-export class FilmPlayer implements Player {
+class FilmPlayer implements Player {
   readonly element: HTMLMediaElement
   readonly #options: FilmPlayerOptions
   readonly #emitter = new Emitter<PlayerEvents>()

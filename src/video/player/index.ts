@@ -1,5 +1,5 @@
 /** Plays films of a parcel in a page: `sealift/player`. For browsers. */
-export { attach } from './attach.ts'
+export { attach } from './film-player.ts'
 export { hoverPreview } from './hover-preview.ts'
 export type { HoverPreviewOptions } from './hover-preview.ts'
 export { PlayerError } from './player.ts'

@@ -65,7 +65,7 @@ test('frames that an edit list leaves out are not missed', async () => {
   })
 })
 
-test('a run of samples that tells no times of its own has those of its track', () => {
+test('a run of samples without times has those of its track', () => {
   const { bytes, head } = fragmentedFile([])
   const tfdt = box('tfdt', fields(8, { 4: 3000 }))
   const trun = box('trun', fields(8, { 4: 10 }))

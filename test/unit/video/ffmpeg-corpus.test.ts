@@ -1,6 +1,6 @@
 /**
- * A packaged film shows what ffprobe sees in its file: the same frames at the same times, and audio that begins and ends
- * with them. What would differ is not packaged, with a reason.
+ * A packaged film shows what ffprobe sees in its file: the same frames at the same times, and audio that begins and
+ * ends with them. What would differ is not packaged, with a reason.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

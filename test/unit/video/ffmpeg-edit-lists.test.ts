@@ -98,7 +98,7 @@ test.each<[name: string, edits: readonly TestEdit[], reason: RegExp]>([
     /several parts/,
   ],
   ['plays faster', [{ from: 0, seconds: 3, rate: 2 }], /own speed/],
-  ['stands still', [{ from: 0, seconds: 3, rate: 0 }], /own speed/],
+  ['shows one frame', [{ from: 0, seconds: 3, rate: 0 }], /own speed/],
   ['shows nothing', [{ from: null, seconds: 3 }], /never shown/],
 ])('an edit list that %s: no film, with the reason', async (_name, edits, reason) => {
   const path = await edited(edits)

@@ -67,7 +67,7 @@ async function drain(bytes: ReadableStream<Uint8Array>): Promise<void> {
   for await (const _ of bytes) continue
 }
 
-test('an ffmpeg that fails, or makes nothing, is told of in a sentence', async () => {
+test('an ffmpeg that fails, or makes nothing, is reported in a sentence', async () => {
   const fails = await fakeFfmpeg(home.path, 'fails', 'echo no such luck >&2; exit 3')
   const packaging = packager(fails).package(inputOf(at('film.mp4')), { signal: never })
   await expect(packaging).rejects.toMatchObject({ name: 'CannotPackage', cause: { message: /no such luck/ } })
@@ -167,7 +167,7 @@ test('ffmpeg is found by its path or on the search path, with ffprobe, or not at
   expect(await findFfmpeg({ program: useless.ffmpeg.ffmpeg, searchPath, signal })).toBeNull()
 })
 
-test('progress tells seconds that are packaged in every rung', async () => {
+test('progress counts seconds that are packaged in every rung', async () => {
   const told: number[] = []
   const film = await (
     await ladder()

@@ -24,7 +24,7 @@ test.each<FilmRecipe>([
   { video: 'mpeg4' },
   { container: 'mkv', video: 'mpeg4' },
   { container: 'ts', video: 'mpeg2video' },
-])('a film whose video cannot be copied is no film of its sound alone: %j', async recipe => {
+])('a film whose video cannot be copied is no film of its audio alone: %j', async recipe => {
   const path = await home.make({ ...recipe, seconds: 2 })
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its video is in a format \(.+\)/))
 })
@@ -61,7 +61,7 @@ test('an encrypted film, and a segment without its beginning, are refused for wh
   await expect(packaged(createRemuxer(), segment)).rejects.toMatchObject(refusal(/^It is a segment of a film/))
 })
 
-const UNHEARD: readonly FilmRecipe[] = [
+const UNCOPIED_AUDIO: readonly FilmRecipe[] = [
   { container: 'mov', audio: ['pcm_s16le'] },
   { container: 'mov', audio: ['alac'] },
   { container: 'mp4', audio: ['ac3'] },
@@ -72,19 +72,19 @@ const UNHEARD: readonly FilmRecipe[] = [
   { container: 'ts', audio: ['mp2'] },
 ]
 
-test.each(UNHEARD)('a film whose sound cannot be copied is no film without it: %j', async recipe => {
+test.each(UNCOPIED_AUDIO)('a film whose audio cannot be copied is no film without it: %j', async recipe => {
   const path = await home.make({ ...recipe, seconds: 2 })
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its audio is in a format \(.+\)/))
 })
 
-test('sound that neither demuxer nor program table names is called unknown', async () => {
+test('audio that neither demuxer nor program table names is called unknown', async () => {
   const source = await home.make({ seconds: 2 })
   const path = join(home.folder, 'unnamed.m2ts')
   await ffmpeg('-i', source, '-c', 'copy', '-f', 'mpegts', '-mpegts_m2ts_mode', '1', path)
   await expect(packaged(createRemuxer(), path)).rejects.toMatchObject(refusal(/^Its audio is in an unknown format/))
 })
 
-test.each(UNHEARD)('with ffmpeg, its sound alone is encoded: %j', async recipe => {
+test.each(UNCOPIED_AUDIO)('with ffmpeg, its audio alone is encoded: %j', async recipe => {
   const path = await home.make({ ...recipe, seconds: 3 })
   const packager = new CopyPackager({ copy: createRemuxThread(), ladder: await ladder() })
   const { film, renditions, audio } = await packaged(packager, path)
@@ -100,7 +100,7 @@ test.each(UNHEARD)('with ffmpeg, its sound alone is encoded: %j', async recipe =
   expect(Math.abs(seconds - 3)).toBeLessThan(0.25)
 })
 
-test('sound that is encoded stays in step with the video', async () => {
+test('audio that is encoded stays in step with the video', async () => {
   // Both begin anew after 1.5 s: a white picture, and a tone.
   const picture = `color=black:s=160x90:r=25:d=3,drawbox=c=white:t=fill:enable='gte(t,1.5)'`
   const tone = `aevalsrc='if(gte(t,1.5),sin(2764*t),0)':d=3`

@@ -30,7 +30,7 @@ beforeEach(() => {
 afterEach(async () => {
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
-  if (unhandled.length > 0) throw new Error('A rejection that nobody handles', { cause: unhandled[0] })
+  if (unhandled.length > 0) throw new Error('An unhandled rejection', { cause: unhandled[0] })
 })
 
 /** Counts reads; from the `failsAfter`th on they fail. */
@@ -64,7 +64,7 @@ test('an abort ends every stream with its reason', async () => {
   for (const end of await reading) expect(end).toEqual({ status: 'rejected', reason: gone })
 })
 
-test('what nobody reads is not made, and a cancelled stream ends the film', async () => {
+test('tracks are made only as they are read, and a cancelled stream ends the film', async () => {
   const { counts, source } = counted()
   const { renditions, audio } = await begin(source)
   const [rendition] = renditions

@@ -61,7 +61,7 @@ test('what takes too much memory is given up, and this process lives on', async 
   await expect(packaging).rejects.toMatchObject({ name: 'CannotPackage' })
 })
 
-test('what is no film is refused, what is no file is told', async () => {
+test('what is no film is refused, what is no file is reported', async () => {
   const path = join(made.folder, 'no-film.mp4')
   await writeFile(path, 'nothing')
   await expect(inThread(path)).rejects.toMatchObject({ name: 'CannotPackage' })

@@ -129,7 +129,7 @@ test('sound that is longer than the pictures is all there', async () => {
   expect(await soundPackets(await saved(file))).toEqual(await soundPackets(path))
 })
 
-test('of several sound tracks, what browsers cannot play is left out, and said', async () => {
+test('of several audio tracks, what browsers cannot play is left out, and said', async () => {
   const { film, renditions } = await packaged(createRemuxer(), await home.make({ audio: ['aac', 'ac3'], seconds: 2 }))
   expect(only(renditions).codecs).toMatch(/^avc1\.[\da-f]{6},mp4a\.40\.2$/i)
   expect(film.notes).toEqual([expect.stringMatching(/Audio track 2 was left out.*ac3/)])

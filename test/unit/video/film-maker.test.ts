@@ -71,7 +71,7 @@ async function begin(film: PackagedFilm, options: Partial<FilmMakerOptions> = {}
 }
 
 describe('a film beside its file', () => {
-  test('tells only of segments that can be read', async () => {
+  test('describes only segments that can be read', async () => {
     const { film } = await begin(packaged())
     expect(film.describe({ media: null, readableBytes: 0 }, [])).toBeNull()
     const told = film.describe({ media: null, readableBytes: 0 }, [{ media: sending('b'), readableBytes: 500_099 }])
@@ -80,7 +80,7 @@ describe('a film beside its file', () => {
     expect(filmSchema.parse(told)).toEqual(told)
   })
 
-  test('waits for every rendition, so that nobody misses a quality', async () => {
+  test('waits for every rendition, so that no player misses a quality', async () => {
     const { film } = await begin(packaged({ renditions: [track(), track()] }))
     const first = { media: sending('b'), readableBytes: 600_000 }
     expect(film.describe({ media: null, readableBytes: 0 }, [first])).toBeNull()
@@ -107,13 +107,13 @@ describe('a film beside its file', () => {
     expect(filmSchema.parse(told)).toEqual(told)
   })
 
-  test('tells receivers what was left out', async () => {
+  test('notes for receivers what was left out', async () => {
     const begun = await begin(packaged({ notes: ['Audio track 2 was left out.', 'So was video track 2.'] }))
     expect(begun.note).toBe('Audio track 2 was left out. So was video track 2.')
     expect((await begin(packaged())).note).toBeUndefined()
   })
 
-  test('tells of subtitles and storyboard once they are there', async () => {
+  test('describes subtitles and storyboard once they are there', async () => {
     const text = new TextEncoder().encode('WEBVTT')
     const sheets = [new Uint8Array(30), new Uint8Array(20)]
     const made = { everySeconds: 5, columns: 10, rows: 10, tileWidth: 160, tileHeight: 90, sheets }

@@ -14,10 +14,10 @@ beforeEach(() => {
 })
 
 afterEach(async () => {
-  // What nobody awaits comes up once all that is pending has been done.
+  // Unhandled rejections are reported once all pending work is done.
   await new Promise(setImmediate)
   process.off('unhandledRejection', note)
-  if (unhandled.length > 0) throw new Error('A rejection that nobody handles', { cause: unhandled[0] })
+  if (unhandled.length > 0) throw new Error('An unhandled rejection', { cause: unhandled[0] })
 })
 
 const NEVER = new AbortController().signal
@@ -70,7 +70,7 @@ test('a source that cannot be read says why itself', async () => {
   await expect(packaged(createRemuxer(), source)).rejects.toBe(broken)
 })
 
-test('nothing is read once nobody wants the film', async () => {
+test('nothing is read once the film is cancelled', async () => {
   const gone = new Error('Not wanted')
   let reads = 0
   const source: RandomSource = { ...sourceOf(ftyp), read: () => Promise.reject(new Error(String(++reads))) }
@@ -110,7 +110,7 @@ test('a long transport stream is refused before it fills the memory', async () =
   })
 })
 
-test('a file that does not answer is given up', async () => {
+test('a file whose reads never end is given up', async () => {
   vi.useFakeTimers()
   try {
     const source: RandomSource = {

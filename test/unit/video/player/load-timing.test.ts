@@ -26,6 +26,6 @@ test('what comes over the network counts with all the time it took', () => {
   expect(bitsPerSecond).toBe(2_000_000)
 })
 
-test('what was at hand says nothing of the line', () => {
+test('a cached segment says nothing about the bandwidth', () => {
   expect(measured((_, pass) => pass(1))).toBeNull()
 })
