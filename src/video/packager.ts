@@ -40,7 +40,7 @@ export interface PackagedTrack {
   readonly language?: string
   readonly name?: string
   readonly isDefault?: boolean
-  /** The file, once. Cancelling it ends the packaging of the whole film. */
+  /** The file, once. Cancelling it ends the packaging of the film. */
   readonly bytes: ReadableStream<Uint8Array<ArrayBuffer>>
   readonly layout: TrackLayout
 }
@@ -62,7 +62,7 @@ export interface PackagedSubtitles {
   readonly text: Promise<Uint8Array<ArrayBuffer>>
 }
 
-/** Sheets of small pictures; see `storyboard` of `client/manifest/film-readers.ts`. */
+/** Sheets of small images; see `storyboard` of `client/manifest/film-readers.ts`. */
 export interface PackagedStoryboard {
   readonly everySeconds: number
   readonly columns: number

@@ -36,7 +36,7 @@ export interface DeclaredFilm {
   countSamples(): Promise<ReadonlyMap<number, number> | null>
 }
 
-/** A cover or another still picture, which is no video. */
+/** A cover or another still image, which is no video. */
 export function isStill({ codec, samples }: DeclaredTrack): boolean {
   return samples === 1 && /^(jpeg|mjpa|mjpb|mjpg|png |gif )$/.test(codec)
 }

@@ -13,7 +13,7 @@ export interface TrackOptions {
   readonly expected: readonly ExpectedLadderTrack[]
   /** Resolves when ffmpeg has ended well; rejects with the error for the reader. */
   readonly ended: Promise<void>
-  /** Ends the packaging of the whole film. */
+  /** Ends the packaging of the film. */
   readonly stop: (reason: unknown) => void
   /** Called when its layout has grown. */
   readonly onGrown: () => void

@@ -137,7 +137,7 @@ export function* sampleRanges(
   }
 }
 
-/** Samples of each track, of a file of any origin: none of them is looked at. @throws BrokenBoxes */
+/** Numbers of samples by track, in a file of any origin; no sample is read. @throws BrokenBoxes */
 export function countSamples(moof: DataView): { readonly trackId: number; readonly samples: number }[] {
   return readStrictly(() =>
     allBoxes(moof, 'traf', 'stop').map(traf => ({

@@ -11,7 +11,7 @@ export interface BoxListener {
   isHeld(box: TopLevelBox): boolean
   /** Content of a box that is not held, as it comes; good during the call. */
   onContent?(box: TopLevelBox, bytes: Uint8Array, at: number): void
-  /** The last byte of a box went by. @param content `null` when it was not held */
+  /** The last byte of a box has passed. @param content `null` when it was not held */
   onEnd(box: TopLevelBox, content: DataView | null): void
 }
 

@@ -19,7 +19,7 @@ interface RunningClock {
  * offsets, which make video lag behind audio in FFmpeg's players, and times that go back where a segment needs more
  * delay than the one before it.
  *
- * Here the delay is the same for the whole film: the n-th frame is decoded a fixed time before the n-th of all frames
+ * Here the delay is the same for the entire film: the n-th frame is decoded a fixed time before the n-th of all frames
  * in the order of showing is shown. Where that would be after it is shown itself, it and those before it are decoded
  * earlier, closer together.
  */

@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises'
 
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { RandomSource } from '../../../src/client/index.ts'
 import { createRemuxer } from '../../../src/video/index.ts'
 import { films } from '../../support/films.ts'
 import type { Films } from '../../support/films.ts'
 import { packaged } from '../../support/packaged.ts'
+import { failOnUnhandledRejections } from '../../support/unhandled-rejections.ts'
 
-const unhandled: unknown[] = []
-const note = (error: unknown) => unhandled.push(error)
 const BIG = { size: '1280x720', audio: ['aac', 'aac'], options: ['-qp', '10'] } as const
 
 let home: Films
@@ -22,16 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => home[Symbol.asyncDispose]())
 
-beforeEach(() => {
-  unhandled.length = 0
-  process.on('unhandledRejection', note)
-})
-
-afterEach(async () => {
-  await new Promise(setImmediate)
-  process.off('unhandledRejection', note)
-  if (unhandled.length > 0) throw new Error('An unhandled rejection', { cause: unhandled[0] })
-})
+failOnUnhandledRejections()
 
 /** Counts reads; from the `failsAfter`th on they fail. */
 function counted(failsAfter = Infinity) {

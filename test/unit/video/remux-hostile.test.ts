@@ -1,24 +1,12 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 
 import type { RandomSource } from '../../../src/client/index.ts'
 import { createRemuxer } from '../../../src/video/index.ts'
 import { packaged } from '../../support/packaged.ts'
 import { content } from '../../support/sdk.ts'
+import { failOnUnhandledRejections } from '../../support/unhandled-rejections.ts'
 
-const unhandled: unknown[] = []
-const note = (error: unknown) => unhandled.push(error)
-
-beforeEach(() => {
-  unhandled.length = 0
-  process.on('unhandledRejection', note)
-})
-
-afterEach(async () => {
-  // Unhandled rejections are reported once all pending work is done.
-  await new Promise(setImmediate)
-  process.off('unhandledRejection', note)
-  if (unhandled.length > 0) throw new Error('An unhandled rejection', { cause: unhandled[0] })
-})
+failOnUnhandledRejections()
 
 const NEVER = new AbortController().signal
 const text = (words: string) => new TextEncoder().encode(words)
