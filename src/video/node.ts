@@ -1,4 +1,6 @@
 /** What packages films on Node.js alone. */
+import '../client/node/require-node.ts'
+
 export { CopyPackager, createFilmPackager } from './film-packager.ts'
 export type { CopyPackagerOptions, FilmPackagerOptions } from './film-packager.ts'
 export { createRemuxThread } from './remux-thread/remux-thread.ts'

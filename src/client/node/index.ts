@@ -1,4 +1,6 @@
 /** The Sealift SDK for Node: everything of `sealift`, and files, resuming across processes, and speed. */
+import './require-node.ts'
+
 export * from '../index.ts'
 export { fileSource } from './files/file-source.ts'
 export type { FileSource, FileStamp } from './files/file-source.ts'
