@@ -1,5 +1,5 @@
 /** One connection to Valkey, and its errors. A broken connection is replaced, never repaired. */
-import { createClient, ErrorReply } from 'redis'
+import { createClient, ErrorReply } from '@redis/client'
 
 import { SealiftError } from '../../protocol/errors.ts'
 
