@@ -9,6 +9,8 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
   ['public symbols, links', 'node', 'scripts/checks/main.ts', 'public-symbols', 'links'],
   ['lockfile', 'node', 'scripts/check-lockfile.ts'],
+  ['sizes', 'node', 'scripts/checks/sizes.ts'],
+  ['package', 'node', 'scripts/checks/package.ts'],
 ]
 
 const failed: string[] = []

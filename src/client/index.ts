@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The Sealift SDK, for browsers and everything else that has `fetch` and WebCrypto. In Node, `sealift/node` adds files,
  * resuming across processes, and speed.

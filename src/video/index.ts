@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Films: packaged so that they play from the first segment on. For Node and browsers; `sealift/player` plays them. */
 export { filmMaker } from './film-maker.ts'
 export type { FilmMakerOptions, OriginalMaker } from './film-maker.ts'

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Plays films of a parcel in a page: `sealift/player`. For browsers. */
 export { attach } from './film-player.ts'
 export { hoverPreview } from './hover-preview.ts'
