@@ -39,7 +39,7 @@ const FILES: readonly ReadersFile[] = [
       { name: 'DirectRead', schema: protocol.directRead },
       { name: 'Media', schema: protocol.media, doc: 'Facts about a media item and its lease.' },
       { name: 'Problem', schema: protocol.problem },
-      { name: 'Parcel', schema: protocol.parcel, doc: 'A version of a parcel.' },
+      { name: 'PublishedParcel', schema: protocol.parcel, doc: 'A version of a parcel.' },
       { name: 'TierLimits', schema: protocol.tierLimits },
       { name: 'Limits', schema: protocol.limits, doc: 'What applies to a client, what it uses and what is left.' },
     ],
@@ -183,7 +183,7 @@ class Writer {
     const bounds = boundsOf({ min: minItems, max: maxItems })
     return {
       type: type.includes(' ') ? `(${type})[]` : `${type}[]`,
-      reader: `${this.#use('list')}(${reader}${bounds && `, ${bounds}`})`,
+      reader: `${this.#use('array')}(${reader}${bounds && `, ${bounds}`})`,
     }
   }
 
@@ -191,7 +191,7 @@ class Writer {
     const by = Object.keys(options[0]?.properties ?? {}).find(field =>
       options.every(option => option.properties?.[field]?.const !== undefined),
     )
-    if (by === undefined) throw new Error('Variants must be told apart by one field')
+    if (by === undefined) throw new Error('One field must name the variant')
     const written = options.map(option => ({ ...this.#write(option), of: String(option.properties?.[by]?.const) }))
     return {
       type: written.map(each => each.type).join(' | '),
@@ -207,14 +207,14 @@ class Writer {
     switch (type) {
       case 'string': {
         const options = { min: minLength, max: maxLength, pattern: pattern && `/${pattern}/` }
-        return { type, reader: `${this.#use('text')}(${boundsOf(options)})` }
+        return { type, reader: `${this.#use('string')}(${boundsOf(options)})` }
       }
       case 'integer':
         return { type: 'number', reader: `${this.#use('integer')}(${range(minimum, maximum)})` }
       case 'number':
-        return { type, reader: `${this.#use('decimal')}(${range(minimum, maximum)})` }
+        return { type, reader: `${this.#use('number')}(${range(minimum, maximum)})` }
       case 'boolean':
-        return { type, reader: this.#use('flag') }
+        return { type, reader: this.#use('boolean') }
       case undefined:
       default:
         throw new Error(`No reader for ${JSON.stringify(json)}`)

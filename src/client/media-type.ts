@@ -14,6 +14,11 @@ const USUAL_NAMES: Readonly<Record<string, string>> = {
   'video/x-m4v': 'video/mp4',
 }
 
+/** The name in use for a type that `file-type` or mime-types calls by another one. */
+export function usualName(type: string): string {
+  return USUAL_NAMES[type] ?? type
+}
+
 /**
  * The media type that the beginning of a file shows; `null` when it shows none, as text does.
  * @param head the first bytes, `HEAD_BYTES` or all there are
@@ -24,7 +29,7 @@ export async function detectMediaType(head: Uint8Array): Promise<string | null> 
   const [essence = ''] = found?.mime.toLowerCase().split(';') ?? []
   // A transport stream is known by two bytes, both of which are the letter G.
   if (essence === '' || (isMoving(essence) && isText(head))) return null
-  return essence === 'application/vnd.ms-asf' ? 'video/x-ms-asf' : (USUAL_NAMES[essence] ?? essence)
+  return essence === 'application/vnd.ms-asf' ? 'video/x-ms-asf' : usualName(essence)
 }
 
 /**

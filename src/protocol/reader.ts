@@ -1,10 +1,10 @@
 /**
- * Readers of JSON that nobody vouches for, for clients. They accept, refuse and return what the schemas they are written
- * from do, in a few hundred bytes and without `new Function`, which a page's content security policy may forbid.
- * `npm run docs` writes response-readers.ts and client/manifest/manifest-readers.ts from the schemas.
+ * Readers of untrusted JSON, for clients. A reader accepts, refuses and returns what its schema does, without zod and
+ * without `new Function`, which a content security policy may forbid. `npm run docs` writes response-readers.ts,
+ * client/manifest/manifest-readers.ts and client/manifest/film-readers.ts from the schemas.
  */
 
-/** Returns a copy of the value. Where it is not what it should be, reports that; what is returned then has no meaning. */
+/** Returns a copy of the value, or reports what it refuses; the copy then has no meaning. */
 export type Reader<T> = (value: unknown, refused: Refusals) => T
 
 export interface ReadResult<T> {
@@ -42,7 +42,7 @@ export function read<T>(reader: Reader<T>, value: unknown): ReadResult<T> {
 }
 
 /** @param bounds in characters, each of which is one or two units of `length` */
-export function text({ min = 0, max = Infinity, pattern = /^/ } = {}): Reader<string> {
+export function string({ min = 0, max = Infinity, pattern = /^/ } = {}): Reader<string> {
   return (value, refused) => {
     if (typeof value !== 'string' || value.length < min || value.length > 2 * max) return refused.add()
     const isPlain = value.length >= 2 * min && value.length <= max
@@ -55,7 +55,7 @@ export function text({ min = 0, max = Infinity, pattern = /^/ } = {}): Reader<st
 const TIME =
   /^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z))$/
 
-export const time = text({ pattern: TIME })
+export const time = string({ pattern: TIME })
 
 /** Without the white space that `URL` ignores, so that no two readers of it disagree. */
 export const url: Reader<string> = (value, refused) =>
@@ -66,12 +66,12 @@ export function integer(min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INT
     typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : refused.add()
 }
 
-export function decimal(min = -Infinity, max = Infinity): Reader<number> {
+export function number(min = -Infinity, max = Infinity): Reader<number> {
   return (value, refused) =>
     typeof value === 'number' && Number.isFinite(value) && value >= min && value <= max ? value : refused.add()
 }
 
-export const flag: Reader<boolean> = (value, refused) => (typeof value === 'boolean' ? value : refused.add())
+export const boolean: Reader<boolean> = (value, refused) => (typeof value === 'boolean' ? value : refused.add())
 
 export function oneOf<const T>(...options: readonly T[]): Reader<T> {
   return (value, refused) => options.find(option => option === value) ?? refused.add()
@@ -81,7 +81,7 @@ export function optional<T>(reader: Reader<T>): Reader<T | undefined> {
   return (value, refused) => (value === undefined ? undefined : reader(value, refused))
 }
 
-export function list<T>(reader: Reader<T>, { min = 0, max = Infinity } = {}): Reader<T[]> {
+export function array<T>(reader: Reader<T>, { min = 0, max = Infinity } = {}): Reader<T[]> {
   return (value, refused) => {
     if (!Array.isArray(value)) return refused.add()
     const before = refused.fields.size
@@ -140,7 +140,7 @@ export function record<K extends string, T>(reader: Reader<T>, keys?: readonly K
   }
 }
 
-/** Objects that their field `by` tells apart. */
+/** Objects of several kinds; the field `by` names the kind. */
 export function variants<R extends Readonly<Record<string, Reader<unknown>>>>(
   by: string,
   readers: R,

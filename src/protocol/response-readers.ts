@@ -1,15 +1,15 @@
 /** What the server responds with. Written by `npm run docs` from schemas.ts. */
 import {
-  decimal,
-  flag,
+  array,
+  boolean,
   integer,
-  list,
+  number,
   object,
   oneOf,
   openObject,
   optional,
   record,
-  text,
+  string,
   time,
   tuple,
   url,
@@ -31,8 +31,8 @@ export interface UploadBegun {
 }
 
 export const uploadBegunReader: Reader<UploadBegun> = object<UploadBegun>({
-  uploadId: text({ pattern: /^[a-z2-7]{26}$/ }),
-  mediaId: text({ pattern: /^[a-z2-7]{26}$/ }),
+  uploadId: string({ pattern: /^[a-z2-7]{26}$/ }),
+  mediaId: string({ pattern: /^[a-z2-7]{26}$/ }),
   partBytes: integer(0),
   expiresAt: time,
   transfer: optional(oneOf('proxy', 'direct')),
@@ -61,11 +61,11 @@ export interface UploadStatus {
 }
 
 export const uploadStatusReader: Reader<UploadStatus> = object<UploadStatus>({
-  uploadId: text({ pattern: /^[a-z2-7]{26}$/ }),
-  mediaId: text({ pattern: /^[a-z2-7]{26}$/ }),
+  uploadId: string({ pattern: /^[a-z2-7]{26}$/ }),
+  mediaId: string({ pattern: /^[a-z2-7]{26}$/ }),
   state: oneOf('uploading', 'complete'),
   partBytes: integer(0),
-  parts: list(tuple(integer(0), integer(0))),
+  parts: array(tuple(integer(0), integer(0))),
   durableBytes: integer(0),
   sizeBytes: optional(integer(0)),
   expiresAt: time,
@@ -85,9 +85,9 @@ export interface DirectAddress {
 }
 
 export const directAddressReader: Reader<DirectAddress> = object<DirectAddress>({
-  transferId: text({ pattern: /^[a-z2-7]{26}$/ }),
+  transferId: string({ pattern: /^[a-z2-7]{26}$/ }),
   url: url,
-  headers: record(text()),
+  headers: record(string()),
   expiresAt: time,
 })
 
@@ -111,10 +111,10 @@ export interface DirectRead {
 }
 
 export const directReadReader: Reader<DirectRead> = object<DirectRead>({
-  transferId: text({ pattern: /^[a-z2-7]{26}$/ }),
+  transferId: string({ pattern: /^[a-z2-7]{26}$/ }),
   sizeBytes: integer(0),
   partBytes: integer(0),
-  parts: list(object({ index: integer(0), url: url, headers: record(text()) })),
+  parts: array(object({ index: integer(0), url: url, headers: record(string()) })),
   expiresAt: time,
 })
 
@@ -143,11 +143,11 @@ export interface Media {
 }
 
 export const mediaReader: Reader<Media> = object<Media>({
-  mediaId: text({ pattern: /^[a-z2-7]{26}$/ }),
+  mediaId: string({ pattern: /^[a-z2-7]{26}$/ }),
   state: oneOf('uploading', 'complete'),
   sizeBytes: optional(integer(0)),
   durableBytes: integer(0),
-  etag: text(),
+  etag: string(),
   createdAt: time,
   expiresAt: time,
   maxDownloads: optional(integer()),
@@ -177,19 +177,19 @@ export interface Problem {
 }
 
 export const problemReader: Reader<Problem> = openObject<Problem>({
-  type: text(),
-  title: text(),
+  type: string(),
+  title: string(),
   status: integer(),
-  code: text(),
-  detail: text(),
-  limit: optional(text()),
-  value: optional(decimal()),
-  remaining: optional(decimal()),
-  requestId: optional(text()),
+  code: string(),
+  detail: string(),
+  limit: optional(string()),
+  value: optional(number()),
+  remaining: optional(number()),
+  requestId: optional(string()),
 })
 
 /** A version of a parcel. */
-export interface Parcel {
+export interface PublishedParcel {
   /** Names the parcel */
   parcelId: string
   /** Grows by one with each manifest */
@@ -198,8 +198,8 @@ export interface Parcel {
   expiresAt: string
 }
 
-export const parcelReader: Reader<Parcel> = object<Parcel>({
-  parcelId: text({ pattern: /^[a-z2-7]{26}$/ }),
+export const publishedParcelReader: Reader<PublishedParcel> = object<PublishedParcel>({
+  parcelId: string({ pattern: /^[a-z2-7]{26}$/ }),
   version: integer(1),
   expiresAt: time,
 })
@@ -244,10 +244,10 @@ export const tierLimitsReader: Reader<TierLimits> = object<TierLimits>({
   concurrentUploads: integer(),
   concurrentDownloads: integer(),
   queue: integer(),
-  requestsPerSecond: decimal(),
+  requestsPerSecond: number(),
   requestBurst: integer(),
-  uploadBytesPerSecond: decimal(),
-  downloadBytesPerSecond: decimal(),
+  uploadBytesPerSecond: number(),
+  downloadBytesPerSecond: number(),
   maxBytes: record(integer(), ['image', 'video', 'audio', 'document', 'other']),
   storedBytes: integer(),
   storedRows: integer(),
@@ -296,7 +296,7 @@ export interface Limits {
 }
 
 export const limitsReader: Reader<Limits> = object<Limits>({
-  client: object({ tier: text(), anonymous: flag }),
+  client: object({ tier: string(), anonymous: boolean }),
   partBytes: integer(0),
   limits: tierLimitsReader,
   usage: object({

@@ -250,7 +250,7 @@ export type {
   DirectRead,
   Limits,
   Media,
-  Parcel,
+  PublishedParcel as Parcel,
   Problem,
   TierLimits,
   UploadBegun,

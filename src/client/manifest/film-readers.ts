@@ -1,13 +1,13 @@
 /** How a film is laid out. Written by `npm run docs` from manifest-schema.ts. */
 import {
-  decimal,
-  flag,
+  array,
+  boolean,
   integer,
-  list,
+  number,
   oneOf,
   openObject,
   optional,
-  text,
+  string,
   tuple,
   variants,
   type Reader,
@@ -36,12 +36,12 @@ export interface CompleteTrackMedia {
 
 export const completeTrackMediaReader: Reader<CompleteTrackMedia> = openObject<CompleteTrackMedia>({
   bytes: integer(0),
-  media: text({ pattern: /^[a-z2-7]{26}$/ }),
-  key: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  media: string({ pattern: /^[a-z2-7]{26}$/ }),
+  key: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   chunkBytes: integer(1024, 1048576),
   sealedBytes: integer(1),
-  sha256: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
-  commit: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  sha256: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  commit: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   state: oneOf('complete'),
 })
 
@@ -61,9 +61,9 @@ export interface SendingTrackMedia {
 
 export const sendingTrackMediaReader: Reader<SendingTrackMedia> = openObject<SendingTrackMedia>({
   state: oneOf('sending'),
-  media: text({ pattern: /^[a-z2-7]{26}$/ }),
-  key: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
-  commit: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  media: string({ pattern: /^[a-z2-7]{26}$/ }),
+  key: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  commit: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   chunkBytes: integer(1024, 1048576),
 })
 
@@ -106,17 +106,17 @@ export interface FilmTrack {
 
 export const filmTrackReader: Reader<FilmTrack> = openObject<FilmTrack>({
   media: optional(trackMediaReader),
-  language: optional(text({ max: 255 })),
-  name: optional(text({ max: 255 })),
-  isDefault: optional(flag),
-  codecs: text({ min: 1, max: 255 }),
+  language: optional(string({ max: 255 })),
+  name: optional(string({ max: 255 })),
+  isDefault: optional(boolean),
+  codecs: string({ min: 1, max: 255 }),
   bandwidth: integer(1),
   averageBandwidth: optional(integer(1)),
   width: optional(integer(1, 32768)),
   height: optional(integer(1, 32768)),
-  frameRate: optional(decimal(0, 1000)),
+  frameRate: optional(number(0, 1000)),
   init: tuple(integer(0), integer(1, 268435456)),
-  segments: list(tuple(integer(0), integer(1, 268435456), decimal(0, 3600)), { max: 100000 }),
+  segments: array(tuple(integer(0), integer(1, 268435456), number(0, 3600)), { max: 100000 }),
 })
 
 /** Text as WebVTT, in sealed bytes of its own. */
@@ -136,10 +136,10 @@ export interface FilmSubtitles {
 
 export const filmSubtitlesReader: Reader<FilmSubtitles> = openObject<FilmSubtitles>({
   media: completeTrackMediaReader,
-  language: optional(text({ max: 255 })),
-  name: optional(text({ max: 255 })),
-  isDefault: optional(flag),
-  isForced: optional(flag),
+  language: optional(string({ max: 255 })),
+  name: optional(string({ max: 255 })),
+  isDefault: optional(boolean),
+  isForced: optional(boolean),
 })
 
 /** Sheets of small JPEG pictures of a film. */
@@ -163,12 +163,12 @@ export interface FilmStoryboard {
 
 export const filmStoryboardReader: Reader<FilmStoryboard> = openObject<FilmStoryboard>({
   media: completeTrackMediaReader,
-  everySeconds: decimal(0.1, 3600),
+  everySeconds: number(0.1, 3600),
   columns: integer(1, 100),
   rows: integer(1, 100),
   tileWidth: integer(1, 2048),
   tileHeight: integer(1, 2048),
-  sheets: list(tuple(integer(0), integer(1, 268435456)), { max: 1000 }),
+  sheets: array(tuple(integer(0), integer(1, 268435456)), { max: 1000 }),
 })
 
 /** How a film is laid out: what a player needs to choose and where it reads; offsets and lengths of plaintext. */
@@ -190,9 +190,9 @@ export interface FilmDescription {
 
 export const filmDescriptionReader: Reader<FilmDescription> = openObject<FilmDescription>({
   state: oneOf('sending', 'complete'),
-  seconds: optional(decimal(0)),
-  renditions: list(filmTrackReader, { min: 1, max: 64 }),
-  audio: optional(list(filmTrackReader, { max: 64 })),
-  subtitles: optional(list(filmSubtitlesReader, { max: 64 })),
+  seconds: optional(number(0)),
+  renditions: array(filmTrackReader, { min: 1, max: 64 }),
+  audio: optional(array(filmTrackReader, { max: 64 })),
+  subtitles: optional(array(filmSubtitlesReader, { max: 64 })),
   storyboard: optional(filmStoryboardReader),
 })

@@ -1,12 +1,12 @@
 /** What a manifest holds. Written by `npm run docs` from manifest-schema.ts. */
 import {
-  decimal,
+  array,
   integer,
-  list,
+  number,
   oneOf,
   openObject,
   optional,
-  text,
+  string,
   time,
   variants,
   type Reader,
@@ -33,12 +33,12 @@ export interface SealedMedia {
 
 export const sealedMediaReader: Reader<SealedMedia> = openObject<SealedMedia>({
   bytes: integer(0),
-  media: text({ pattern: /^[a-z2-7]{26}$/ }),
-  key: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  media: string({ pattern: /^[a-z2-7]{26}$/ }),
+  key: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   chunkBytes: integer(1024, 1048576),
   sealedBytes: integer(1),
-  sha256: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
-  commit: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  sha256: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  commit: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
 })
 
 /** What to show before the bytes are there. */
@@ -53,7 +53,7 @@ export interface Preview {
 }
 
 export const previewReader: Reader<Preview> = openObject<Preview>({
-  thumbHash: optional(text({ max: 128 })),
+  thumbHash: optional(string({ max: 128 })),
   width: optional(integer(1, 1000000)),
   height: optional(integer(1, 1000000)),
 })
@@ -110,21 +110,21 @@ export interface CompleteItem {
 }
 
 export const completeItemReader: Reader<CompleteItem> = openObject<CompleteItem>({
-  name: text({ min: 1, max: 4096 }),
-  type: text({ min: 1, max: 255 }),
+  name: string({ min: 1, max: 4096 }),
+  type: string({ min: 1, max: 255 }),
   modifiedAt: optional(time),
   preview: optional(previewReader),
   thumbnail: optional(sealedMediaReader),
   video: optional(openObject({})),
-  note: optional(text({ min: 1, max: 2000 })),
+  note: optional(string({ min: 1, max: 2000 })),
   original: optional(itemOriginalReader),
   bytes: integer(0),
-  media: text({ pattern: /^[a-z2-7]{26}$/ }),
-  key: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  media: string({ pattern: /^[a-z2-7]{26}$/ }),
+  key: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   chunkBytes: integer(1024, 1048576),
   sealedBytes: integer(1),
-  sha256: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
-  commit: text({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  sha256: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
+  commit: string({ pattern: /^[A-Za-z0-9_-]{43}$/ }),
   state: oneOf('complete'),
 })
 
@@ -163,21 +163,21 @@ export interface SendingItem {
 }
 
 export const sendingItemReader: Reader<SendingItem> = openObject<SendingItem>({
-  name: text({ min: 1, max: 4096 }),
-  type: text({ min: 1, max: 255 }),
+  name: string({ min: 1, max: 4096 }),
+  type: string({ min: 1, max: 255 }),
   modifiedAt: optional(time),
   preview: optional(previewReader),
   thumbnail: optional(sealedMediaReader),
   video: optional(openObject({})),
-  note: optional(text({ min: 1, max: 2000 })),
+  note: optional(string({ min: 1, max: 2000 })),
   original: optional(itemOriginalReader),
   state: oneOf('sending'),
   bytes: optional(integer(0)),
-  media: optional(text({ pattern: /^[a-z2-7]{26}$/ })),
-  key: optional(text({ pattern: /^[A-Za-z0-9_-]{43}$/ })),
+  media: optional(string({ pattern: /^[a-z2-7]{26}$/ })),
+  key: optional(string({ pattern: /^[A-Za-z0-9_-]{43}$/ })),
   chunkBytes: optional(integer(1024, 1048576)),
   sealedBytes: optional(integer(1)),
-  commit: optional(text({ pattern: /^[A-Za-z0-9_-]{43}$/ })),
+  commit: optional(string({ pattern: /^[A-Za-z0-9_-]{43}$/ })),
 })
 
 /** A file, whole or still being sent. */
@@ -204,6 +204,6 @@ export interface Manifest {
 export const manifestReader: Reader<Manifest> = openObject<Manifest>({
   v: oneOf(1),
   createdAt: time,
-  everySeconds: optional(decimal(1, 3600)),
-  items: list(manifestItemReader, { max: 20000 }),
+  everySeconds: optional(number(1, 3600)),
+  items: array(manifestItemReader, { max: 20000 }),
 })

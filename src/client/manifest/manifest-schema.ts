@@ -1,6 +1,6 @@
 /**
- * What a manifest and the films in it may hold. Whoever made a link may have written anything there, so every field is
- * bounded. `npm run docs` writes manifest-readers.ts and docs/manifest.md from these schemas; what browsers load
+ * What a manifest and the films in it may hold. A link may come from anyone, so every field is bounded.
+ * `npm run docs` writes manifest-readers.ts and docs/manifest.md from these schemas; what browsers load
  * reads by those, without zod.
  */
 import * as z from 'zod'
@@ -14,11 +14,11 @@ const MAX_CHUNK_BYTES = 1024 * 1024
 /** 32 bytes as base64url. */
 export const BYTES_32_PATTERN = /^[A-Za-z0-9_-]{43}$/
 
-export const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
-export const bytes32 = z.string().regex(BYTES_32_PATTERN)
+const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+const bytes32 = z.string().regex(BYTES_32_PATTERN)
 
 /** Where sealed bytes are and what opens them. */
-export const sealedFields = {
+const sealedFields = {
   bytes: size.describe('True length of the plaintext, padding left out'),
   media: z.string().regex(ID_PATTERN).describe('Id of the media on the server'),
   key: bytes32.describe('What opens it'),

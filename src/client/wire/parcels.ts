@@ -1,8 +1,8 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { HEADER, OCTET_STREAM } from '../../protocol/headers.ts'
 import { routePath } from '../../protocol/paths.ts'
-import { limitsReader, mediaReader, parcelReader } from '../../protocol/response-readers.ts'
-import type { Limits, Media, Parcel } from '../../protocol/response-readers.ts'
+import { limitsReader, mediaReader, publishedParcelReader } from '../../protocol/response-readers.ts'
+import type { Limits, Media, PublishedParcel } from '../../protocol/response-readers.ts'
 import type { LeaseOptions } from '../api/options.ts'
 import { toBase64Url } from '../bytes/base64url.ts'
 import { jsonBody, makingHeaders, notUnderstood, readAll } from './http.ts'
@@ -17,7 +17,7 @@ export interface PublishRequest extends SealedManifest {
   readonly ttlSeconds: number | undefined
 }
 
-export function publishParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<Parcel> {
+export function publishParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<PublishedParcel> {
   const { ttlSeconds } = request
   const headers = makingHeaders(request.owner, request.idempotencyKey)
   const target = { method: 'POST', path: routePath('publishParcel', {}), headers, signal } as const
@@ -155,14 +155,14 @@ export interface ManifestRequest {
 }
 
 /** Sends a manifest as raw octets, or as JSON to a server that does not take those. */
-export async function sendManifest(server: Server, request: ManifestRequest): Promise<Parcel> {
-  if (server.takesOnlyJson) return server.json(asJson(request), parcelReader)
+export async function sendManifest(server: Server, request: ManifestRequest): Promise<PublishedParcel> {
+  if (server.takesOnlyJson) return server.json(asJson(request), publishedParcelReader)
   try {
-    return await server.json(asOctets(request), parcelReader)
+    return await server.json(asOctets(request), publishedParcelReader)
   } catch (error) {
     if (!isSealiftError(error, 'unsupported_media_type')) throw error
     server.noteJsonOnly()
-    return server.json(asJson(request), parcelReader)
+    return server.json(asJson(request), publishedParcelReader)
   }
 }
 

@@ -17,7 +17,7 @@ const PAIRS: readonly (readonly [name: string, schema: z.ZodType, reader: Reader
   ['presigned URLs of parts', schemas.directRead, responses.directReadReader],
   ['a media item', schemas.media, responses.mediaReader],
   ['a problem', schemas.problem, responses.problemReader],
-  ['a parcel', schemas.parcel, responses.parcelReader],
+  ['a parcel', schemas.parcel, responses.publishedParcelReader],
   ['limits', schemas.limits, responses.limitsReader],
   ['sealed media', manifest.sealedMediaSchema, manifestReaders.sealedMediaReader],
   ['a preview', manifest.previewSchema, manifestReaders.previewReader],
@@ -134,7 +134,7 @@ describe('a reader', () => {
     expectTypeOf<responses.DirectRead>().toEqualTypeOf<z.infer<typeof schemas.directRead>>()
     expectTypeOf<responses.Media>().toEqualTypeOf<z.infer<typeof schemas.media>>()
     expectTypeOf<responses.Problem>().toEqualTypeOf<z.infer<typeof schemas.problem>>()
-    expectTypeOf<responses.Parcel>().toEqualTypeOf<z.infer<typeof schemas.parcel>>()
+    expectTypeOf<responses.PublishedParcel>().toEqualTypeOf<z.infer<typeof schemas.parcel>>()
     expectTypeOf<responses.TierLimits>().toEqualTypeOf<z.infer<typeof schemas.tierLimits>>()
     expectTypeOf<responses.Limits>().toEqualTypeOf<z.infer<typeof schemas.limits>>()
     expectTypeOf<manifestReaders.Manifest>().toEqualTypeOf<z.infer<typeof manifest.manifestSchema>>()

@@ -6,7 +6,7 @@ import { systemCode } from '../../../files/system-failure.ts'
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
 import type { CallOptions, SendItem } from '../../api/options.ts'
 import { NO_SIGNAL, throwIfAborted } from '../../concurrency/abort.ts'
-import { chooseMediaType, HEAD_BYTES } from '../../media-type.ts'
+import { chooseMediaType, HEAD_BYTES, usualName } from '../../media-type.ts'
 import { openForReading } from './file-source.ts'
 import type { WhereFile } from './file-source.ts'
 import { HeldFolder, identityOf, readableName } from './held-folder.ts'
@@ -135,9 +135,6 @@ function leftOutWhenReplaced(error: unknown): null {
   throw error
 }
 
-/** Where the common table knows another name than the one in use. */
-const USUAL_NAMES: Readonly<Record<string, string>> = { 'audio/x-flac': 'audio/flac', 'video/x-m4v': 'video/mp4' }
-
 /** The media type of a file's extension; only a hint. */
 export function mediaType(name: string): string {
   return typeByName(name) ?? 'application/octet-stream'
@@ -162,7 +159,7 @@ export function contentMediaType(head: Uint8Array, name: string): Promise<string
 function typeByName(name: string): string | null {
   // Without a dot, `lookup` takes the whole name for an ending.
   const known = basename(name).includes('.') && lookup(name)
-  return known === false ? null : (USUAL_NAMES[known] ?? known)
+  return known === false ? null : usualName(known)
 }
 
 async function readHead(where: WhereFile): Promise<Uint8Array> {
