@@ -8,5 +8,3 @@ if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   const found = `this is Node ${process.versions.node} (${process.execPath})`
   throw new Error(`sealift/node needs Node ${OLDEST_NODE} or newer; ${found}`)
 }
-
-export {}
