@@ -36,7 +36,7 @@ const MAX_BOXES = 100_000
  * @returns `null` when more bytes are needed
  * @throws BrokenBoxes for a length that cannot be
  */
-export function readHeader(view: DataView, at = 0): BoxHeader | null {
+export function readBoxHeader(view: DataView, at = 0): BoxHeader | null {
   if (view.byteLength - at < HEADER_BYTES) return null
   const type = typeAt(view, at + 4)
   const short = view.getUint32(at)
@@ -66,7 +66,7 @@ export function* boxesIn(view: DataView, atDamage: AtDamage = 'throw'): Generato
 }
 
 function boxAt(view: DataView, startsAt: number): Box {
-  const header = readHeader(view, startsAt)
+  const header = readBoxHeader(view, startsAt)
   // Only the last box of a file may leave its length out.
   if (header?.bytes == null || header.bytes > view.byteLength - startsAt)
     throw new BrokenBoxes('A box is longer than what it lies in')

@@ -1,6 +1,6 @@
 /** Walks the boxes of a file from front to back: as the file streams by, or where it can be read anywhere. */
 import type { RandomSource } from '../../client/api/source-and-sink.ts'
-import { BrokenBoxes, MAX_HEADER_BYTES, readHeader, viewOf, type BoxHeader } from './boxes.ts'
+import { BrokenBoxes, MAX_HEADER_BYTES, readBoxHeader, viewOf, type BoxHeader } from './boxes.ts'
 
 export interface TopLevelBox extends BoxHeader {
   readonly startsAt: number
@@ -59,7 +59,7 @@ export class BoxStream {
     const start = new Uint8Array(Math.min(MAX_HEADER_BYTES, had + piece.byteLength))
     start.set(this.#header)
     start.set(piece.subarray(0, start.byteLength - had), had)
-    const header = readHeader(viewOf(start))
+    const header = readBoxHeader(viewOf(start))
     if (!header) {
       this.#header = start
       return start.byteLength - had
@@ -139,7 +139,7 @@ export async function* boxesOfFile(
 
 function headerOrNull(view: DataView): BoxHeader | null {
   try {
-    return readHeader(view)
+    return readBoxHeader(view)
   } catch (error) {
     if (error instanceof BrokenBoxes) return null
     throw error
