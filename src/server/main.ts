@@ -82,7 +82,7 @@ export async function startServer(live: LiveConfigHolder, options: ServerOptions
       clock,
       settings: () => live.current.upkeep,
       events: events.upkeep,
-      ...(isOnlyProcess(live.current) ? {} : { lease: sweepLock(live, records) }),
+      ...(isOnlyProcess(live.current) ? {} : { lock: sweepLock(live, records) }),
     }),
   )
   const adminServer =

@@ -167,7 +167,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     for (const change of [() => other.probe(), () => other.beginUpload(newUpload())]) {
       await expect(change()).rejects.toMatchObject({
         code: 'unavailable',
-        message: 'The record database takes no changes now: it is read-only (records.postgres.url)',
+        message: 'The record database is read-only (records.postgres.url)',
       })
     }
     await janitor.query('set default_transaction_read_only = off')

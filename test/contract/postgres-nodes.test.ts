@@ -268,7 +268,7 @@ describe('the schema on PostgreSQL', () => {
     for (const check of [() => node.migrate(), () => node.checkSchema()]) {
       await expect(check()).rejects.toMatchObject({
         code: 'unavailable',
-        message: 'The records were written by a newer version of Sealift: start that one',
+        message: 'The records were written by a newer version of Sealift: start that version',
       })
     }
     await janitor.end()
@@ -284,12 +284,12 @@ describe('an address of PostgreSQL that is wrong', () => {
 
   it.each([
     ['password', (url: URL) => void (url.password = 'hunter2'), 'refuses the password of "postgres"'],
-    ['no password', (url: URL) => void (url.password = ''), 'asks "postgres" for a password'],
+    ['no password', (url: URL) => void (url.password = ''), 'requires a password for "postgres"'],
     ['user', (url: URL) => void (url.username = 'mallory'), 'refuses the password of "mallory"'],
     ['database', (url: URL) => void (url.pathname = '/nowhere'), 'there is no database "nowhere"'],
-    ['port', (url: URL) => void (url.port = '1'), 'nobody listens at 127.0.0.1:1'],
+    ['port', (url: URL) => void (url.port = '1'), 'no server listens at 127.0.0.1:1'],
     ['host', (url: URL) => void (url.hostname = 'db.invalid'), 'db.invalid'],
-    ['TLS', (url: URL) => url.searchParams.set('sslmode', 'verify-full'), 'no safe connection'],
+    ['TLS', (url: URL) => url.searchParams.set('sslmode', 'verify-full'), 'no secure connection'],
   ])('(%s) is told in one line that names the setting, without the secret', async (_, change, expected) => {
     const refused = await open(urlWith(change)).catch((error: unknown) => error)
     expect(refused).toMatchObject({ code: 'unavailable', message: expect.stringContaining(expected) })

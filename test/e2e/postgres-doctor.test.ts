@@ -95,6 +95,6 @@ it('tells of a user who may not make tables, and of an address that is wrong', a
   await client.end()
   url.port = '9'
   expect((await diagnose(home, records({ url: url.href }))).checks['postgres']).toMatch(
-    /^fail: records\.postgres\.url: nobody listens/,
+    /^fail: records\.postgres\.url: no server listens/,
   )
 })

@@ -41,12 +41,12 @@ async function lineWith(change: (url: URL) => void): Promise<string> {
 
 describe('a wrong address of the database ends the start with one line that names it', () => {
   it.each<[string, (url: URL) => void, string]>([
-    ['nobody listens', url => (url.port = '9'), 'nobody listens at 127.0.0.1:9'],
+    ['no server listens', url => (url.port = '9'), 'no server listens at 127.0.0.1:9'],
     ['no such host', url => (url.hostname = 'nowhere.invalid'), 'is no known host'],
     ['no such database', url => (url.pathname = '/nothing'), 'there is no database "nothing"'],
     ['a wrong password', url => (url.password = SECRET), 'refuses the password of "postgres"'],
     ['no such user', url => (url.username = 'nobody'), '"nobody"'],
-    ['TLS that is not there', url => url.searchParams.set('sslmode', 'require'), 'no safe connection'],
+    ['TLS that is not there', url => url.searchParams.set('sslmode', 'require'), 'no secure connection'],
   ])('%s', async (_, change, told) => {
     const said = await lineWith(change)
     expect(said).toContain('records.postgres.url')
@@ -74,6 +74,6 @@ it('a database that never answers is not waited for', async () => {
   const silent = createServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo
-  expect(await lineWith(url => (url.port = String(port)))).toContain('does not answer')
+  expect(await lineWith(url => (url.port = String(port)))).toContain('does not respond')
   silent.close()
 })

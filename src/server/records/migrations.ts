@@ -3,7 +3,7 @@ import type { Migration } from 'kysely/migration'
 
 export type SqlDialect = 'sqlite' | 'postgres'
 
-/** Every step of the schema, oldest first by name. A step that was released never changes. */
+/** All steps of the schema, ordered by name. A released step never changes. */
 export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
   const step = (statements: (types: ColumnTypes) => readonly string[]): Migration => ({
     up: db => run(db, statements(COLUMN_TYPES[dialect])),
@@ -21,20 +21,20 @@ export function migrationsFor(dialect: SqlDialect): Record<string, Migration> {
 interface ColumnTypes {
   readonly text: string
   readonly bytes: string
-  /** Statements for this database alone. */
+  /** Statements that only this database needs. */
   readonly storeBytesWhole: (column: { table: string; column: string }) => readonly string[]
 }
 
 /**
- * Texts are compared byte by byte, as SQLite does: then ids sort alike everywhere, and no index depends on a library of
- * the system that may be updated.
+ * Texts are compared byte by byte, as in SQLite: ids sort alike in both databases, and no index depends on a collation of
+ * the system, which an update may change.
  */
 const COLUMN_TYPES: Readonly<Record<SqlDialect, ColumnTypes>> = {
   sqlite: { text: 'text', bytes: 'blob', storeBytesWhole: () => [] },
   postgres: {
     text: 'text collate "C"',
     bytes: 'bytea',
-    // Sealed bytes do not compress; a range of what is stored as it is can be read alone.
+    // Sealed bytes do not compress, and a range of an uncompressed value can be read without the rest.
     storeBytesWhole: ({ table, column }) => [`alter table ${table} alter column ${column} set storage external`],
   },
 }
@@ -44,8 +44,8 @@ async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<
 }
 
 /**
- * Partial indexes keep the sweep's questions cheap: each holds only the rows that still wait for something. Some repeat
- * the columns of their condition, so that counting reads the index alone.
+ * Partial indexes keep the sweep's queries cheap: each holds only the rows with work left. Some repeat the columns of their
+ * condition, so that counts read the index alone.
  */
 function firstSchema({ text, bytes }: ColumnTypes): readonly string[] {
   return [
@@ -117,8 +117,8 @@ function clusterSchema({ text }: ColumnTypes): readonly string[] {
 }
 
 /**
- * A media may be forwarded a million times: who holds it, and whether anyone does, is told by one look into an index.
- * Each lease is in one of the two, so they cost what the one before them did.
+ * A media item may be forwarded a million times: one index lookup finds whether a client, or any client, holds its blob.
+ * Each lease is in one of the two indexes, so they cost as much as the one before.
  */
 function holdersSchema(): readonly string[] {
   return [
@@ -136,8 +136,8 @@ function addressesSchema(): readonly string[] {
 }
 
 /**
- * SQLite walks through a manifest to reach any column behind it, so a manifest has a table of its own. Ended parcels have
- * none.
+ * SQLite reads through a manifest to reach the columns after it, so manifests have a table of their own. Ended parcels have
+ * no manifest.
  */
 function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonly string[] {
   return [
@@ -152,8 +152,8 @@ function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonl
 }
 
 /**
- * Manifests and rows are charged from here on, and forwards of counted leases know where they come from. Which forwards
- * older versions made of a counted lease was not recorded: those keep the counts of their own that they have.
+ * From this step on, manifests and rows are charged, and forwards of counted leases record their source. Older versions did
+ * not record it: their forwards retain their own counts.
  */
 function chargesSchema({ text }: ColumnTypes): readonly string[] {
   return [

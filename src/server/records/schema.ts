@@ -1,7 +1,7 @@
 /**
  * The tables, as Kysely sees them. Only types that SQLite and PostgreSQL share: text, bigint (a JavaScript number: every
  * count here stays below 2^53; the PostgreSQL driver must be told to parse int8 as a number) and bytes. Times are ms
- * since the epoch, truths are 0 and 1.
+ * since the epoch, booleans are 0 and 1.
  */
 export interface Schema {
   blobs: BlobsTable
@@ -21,15 +21,15 @@ export interface Schema {
 
 export type BlobState = 'uploading' | 'completing' | 'complete'
 
-/** Stored bytes. The life of an upload is told here, once: an upload is aborted when its blob went before completion. */
+/** Stored bytes. The state of an upload is here, once: it is aborted when its blob was deleted before completion. */
 export interface BlobsTable {
   blob_id: string
   part_bytes: number
   state: BlobState
   declared_bytes: number | null
-  /** Fixed when the upload is sealed. */
+  /** Fixed when the upload is finalized. */
   size_bytes: number | null
-  /** How many parts from the start are durable without a gap, and their bytes: what a follower may read. */
+  /** How many parts from the start are durable without a gap, and their bytes: what a follower can read. */
   prefix_parts: number
   prefix_bytes: number
   /** One past the highest durable part. */
@@ -37,11 +37,11 @@ export interface BlobsTable {
   /** The durable part that is shorter than `part_bytes`, and so must be the last. */
   short_part: number | null
   created_at: number
-  /** Tombstone: nothing refers to it any more and its bytes are to be deleted. Later when that has failed since. */
+  /** Tombstone: no lease holds the blob, and its bytes must be deleted. Moved later when the deletion fails. */
   deleted_at: number | null
-  /** The bytes are gone; the row stays as long as ended leases still tell that they once were. */
+  /** The bytes are deleted; the row stays while ended leases refer to it. */
   purged_at: number | null
-  /** Until when somebody may store parts by addresses that were given out; `null` when none ever was. */
+  /** When the last presigned URL of a part expires; `null` if none was issued. */
   addresses_until: number | null
 }
 
@@ -52,13 +52,13 @@ export interface UploadsTable {
   client_id: string
   owner_hash: string | null
   /**
-   * What this upload holds of its client's `reserved_bytes`; once finished, of its `stored_bytes`, for bytes that
-   * addresses may still bring ([Note: held bytes] in held-bytes.ts).
+   * The share of this upload in its client's `reserved_bytes`; once finished, in its `stored_bytes`, for bytes that presigned
+   * URLs may still bring ([Note: presigned charges] in presigned-charges.ts).
    */
   reserved_bytes: number
   max_bytes: number
   expires_at: number
-  /** Completed or given up. */
+  /** Completed or aborted. */
   finished_at: number | null
 }
 
@@ -78,18 +78,18 @@ export interface LeasesTable {
   created_at: number
   expires_at: number
   max_downloads: number | null
-  /** Downloads that may still begin by this lease's own count; `null` when it has none. */
+  /** Downloads left in this lease's own count; `null` without one. */
   downloads_left: number | null
   ended_at: number | null
-  /** The lease whose count a download takes from: this one, or one it was forwarded from. `null`: not counted. */
+  /** The lease whose count a download takes from: this lease, or a source of it. `null`: not counted. */
   counter_id: string | null
-  /** With a count of its own: the next count above it, which a download takes from as well. */
+  /** For a lease with its own count: the next count above, which a download takes from as well. */
   above_id: string | null
-  /** The counted lease that this one was forwarded from, and ends with. */
+  /** The counted lease that this lease was forwarded from, and ends with. */
   source_id: string | null
 }
 
-/** Downloads that have begun, one row for each count that they were taken from. */
+/** Downloads that have begun, one row per count that they were taken from. */
 export interface GrantsTable {
   /** The lease with the count. */
   media_id: string
@@ -104,14 +104,14 @@ export interface ParcelsTable {
   version: number
   /** Size of the manifest of this version; 0 once the parcel has ended. */
   manifest_bytes: number
-  /** Media it covers: rows of `parcel_media`. */
+  /** Media items that it covers: rows of `parcel_media`. */
   media_count: number
   created_at: number
   expires_at: number
   ended_at: number | null
 }
 
-/** The sealed manifest of each live parcel, apart from what is asked about the parcel: it may have megabytes. */
+/** The sealed manifest of each live parcel. It may have megabytes, so queries of the parcel do not read it. */
 export interface ManifestsTable {
   parcel_id: string
   version: number
@@ -123,15 +123,15 @@ export interface ParcelMediaTable {
   media_id: string
 }
 
-/** What a client is charged. Its row is also the lock under which its quota is checked. */
+/** The quota usage of a client. Its row is also the lock under which the quota is checked. */
 export interface ClientUsageTable {
   client_id: string
   stored_bytes: number
   reserved_bytes: number
   pending_uploads: number
-  /** Rows kept for this client ([Note: stored rows] in ledger.ts). */
+  /** Rows charged to this client ([Note: stored rows] in quota-usage.ts). */
   stored_rows: number
-  /** 1 while nothing is charged. A column of its own, so that its index changes only when that does. */
+  /** 1 while nothing is charged. A column of its own, so that its index seldom changes. */
   idle: number
 }
 
@@ -145,18 +145,18 @@ export interface IdempotencyTable {
   client_id: string
   key: string
   fingerprint: string
-  /** The id of what the first request made. */
+  /** The id that the first request created. */
   made_id: string
   expires_at: number
 }
 
-/** A few rows, rewritten by probes: proof that a commit goes through. */
+/** A few rows, rewritten by probes: proof that the database can commit. */
 export interface ProbesTable {
   id: number
   count: number
 }
 
-/** Who does what only one node may do at a time. Times are of the database's clock. */
+/** Locks for work that one node does at a time. Times are of the database's clock. */
 export interface NamedLeasesTable {
   name: string
   holder: string

@@ -2,13 +2,13 @@ import type { BlobStore, ChecksBlobs, StoredBlob } from '../blobs/blob-store.ts'
 import type { UpkeepRecords, UploadRecords } from '../records/record-store.ts'
 import type { LiveBlob } from '../records/record-types.ts'
 
-/** Blobs read from the records in one step. */
+/** Live blobs per query. */
 const PAGE = 500
 
-/** A live blob beside what the store holds of it. */
+/** A live blob and what the store has of it. */
 export interface CheckedBlob {
   readonly blob: LiveBlob
-  /** The least that must be there: all of it when complete, else its durable parts, as the store measures them. */
+  /** The bytes that must be there: all of a complete blob, else its durable parts, as the store measures them. */
   readonly expectedBytes: number
   readonly stored: StoredBlob | null
 }
@@ -22,11 +22,11 @@ export function canCheck(blobs: BlobStore): blobs is BlobStore & ChecksBlobs {
   return 'stat' in blobs && 'measures' in blobs
 }
 
-/** Every blob that must be readable, and what is there of it. One that went meanwhile is left out. */
+/** Every blob that must be readable, and what the store has of it, without blobs that were deleted meanwhile. */
 export async function* checkBlobs(deps: CheckBlobs, signal: AbortSignal): AsyncGenerator<CheckedBlob> {
   let after: string | null = null
   for (;;) {
-    const page: readonly LiveBlob[] = await deps.records.listLiveBlobs(after, PAGE)
+    const page: readonly LiveBlob[] = await deps.records.listLiveBlobs(after, PAGE, signal)
     for (const blob of page) {
       signal.throwIfAborted()
       const checked = await checkBlob(deps, blob)
@@ -42,7 +42,7 @@ export function lacksBytes({ stored, expectedBytes }: CheckedBlob): boolean {
   return (stored?.sizeBytes ?? 0) < expectedBytes
 }
 
-/** What is there of one blob. */
+/** Compares one blob. */
 export async function checkBlob({ blobs, records }: CheckBlobs, blob: LiveBlob): Promise<CheckedBlob> {
   const expectedBytes = blob.state === 'uploading' ? await durableBytes(records, blobs, blob) : (blob.sizeBytes ?? 0)
   return { blob, expectedBytes, stored: await blobs.stat(blob.blobId) }
@@ -60,31 +60,30 @@ async function durableBytes(
   return last ? last.index * partBytes + last.sizeBytes : 0
 }
 
-/** It may have been deleted between the question to the records and the one to the store. */
+/** It may have been deleted between the query of the records and the request to the store. */
 async function isStillLive({ records }: CheckBlobs, { blobId }: LiveBlob): Promise<boolean> {
-  // A text without its last letter comes just before itself.
+  // The id without its last letter sorts just before the id.
   const [found] = await records.listLiveBlobs(blobId.slice(0, -1), 1)
   return found?.blobId === blobId
 }
 
 /**
- * Bytes beside those of a complete blob: parts past its end, which an address for direct transfer may still bring when
- * the upload is over already. Nobody is charged for them and nothing reads them. A file that is longer than its media
- * has no such parts, and stays as it is.
+ * Bytes of parts past the end of a complete blob, which a presigned URL may bring after the upload is finished. No client
+ * is charged for them and nothing reads them. A file that is longer than its blob has no such parts, and stays unchanged.
  */
-export function surplusOf({ measures }: ChecksBlobs, { blob, expectedBytes, stored }: CheckedBlob): number {
+export function unusedBytesOf({ measures }: ChecksBlobs, { blob, expectedBytes, stored }: CheckedBlob): number {
   if (measures !== 'sum' || blob.state !== 'complete') return 0
   return Math.max(0, (stored?.sizeBytes ?? 0) - expectedBytes)
 }
 
-/** Harmless beside whatever else happens to the blob. @throws damaged, when the surplus has hidden that a part is not right */
-export async function deleteSurplus(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<void> {
+/** Safe beside any other change of the blob. @throws damaged, when the extra bytes have hidden a missing part */
+export async function deleteUnusedParts(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<void> {
   await blobs.complete(blob, expectedBytes)
 }
 
-/** Blobs asked about in one question. */
-const QUESTION = 500
-/** What one pass deletes at most: bounds its memory; the next pass goes on. */
+/** Blobs per query. */
+const ORPHAN_QUERY = 500
+/** Most orphans of one pass: bounds its memory; the next pass continues. */
 const ORPHANS_PER_PASS = 10_000
 
 export interface FoundOrphans {
@@ -94,8 +93,8 @@ export interface FoundOrphans {
 }
 
 /**
- * Finds stored bytes that no record knows and that are older than the grace time. The record of an upload is made
- * before its bytes, so what has no record now never gets one.
+ * Finds stored bytes without a record that are older than the grace time. The record of an upload is created before its
+ * bytes, so bytes without a record now never get one.
  */
 export async function findOrphans(
   { blobs, records }: { blobs: BlobStore; records: UpkeepRecords },
@@ -103,27 +102,30 @@ export async function findOrphans(
   signal: AbortSignal,
 ): Promise<FoundOrphans> {
   const orphans: StoredBlob[] = []
-  let asking: StoredBlob[] = []
+  let unchecked: StoredBlob[] = []
   let count = 0
-  const ask = async () => {
-    const known = await records.knownBlobs(asking.map(blob => blob.blobId))
-    orphans.push(...asking.filter(blob => !known.has(blob.blobId)))
-    asking = []
+  const check = async () => {
+    const known = await records.knownBlobs(
+      unchecked.map(blob => blob.blobId),
+      signal,
+    )
+    orphans.push(...unchecked.filter(blob => !known.has(blob.blobId)))
+    unchecked = []
   }
   for await (const blob of blobs.list(signal)) {
     count += 1
-    if (blob.modifiedAt < modifiedBefore) asking.push(blob)
-    if (asking.length >= QUESTION) await ask()
+    if (blob.modifiedAt < modifiedBefore) unchecked.push(blob)
+    if (unchecked.length >= ORPHAN_QUERY) await check()
     if (orphans.length >= ORPHANS_PER_PASS) break
   }
-  await ask()
+  await check()
   return { orphans, blobs: count }
 }
 
-/** Below this many orphans there is nothing strange about them. */
+/** Up to this many orphans are not suspicious. */
 const UNSUSPICIOUS_ORPHANS = 100
 
-/** More likely the records were lost (a new or an old database beside an old store) than that many deletions. */
+/** A new or an old database beside this store is likelier than that many orphans. */
 export function lookSuspicious({ orphans, blobs }: FoundOrphans): boolean {
   return orphans.length > UNSUSPICIOUS_ORPHANS && orphans.length > blobs / 2
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { RecordStore, UpkeepRecords } from '../records/record-store.ts'
 import type { PresignedCharge } from '../records/record-types.ts'
 import { BATCH } from './expire.ts'
-import { canCheck, checkBlob, deleteSurplus, surplusOf } from './check-blobs.ts'
+import { canCheck, checkBlob, deleteUnusedParts, unusedBytesOf } from './check-blobs.ts'
 
 export interface DeleteBlobs {
   readonly blobs: BlobStore
@@ -12,26 +12,26 @@ export interface DeleteBlobs {
   readonly failed: (error: unknown, blobId: BlobId) => void
 }
 
-/** Deletions at once: each is a few questions to a store that may be far away. */
+/** Concurrent deletions: each is a few requests to a store that may be remote. */
 export const DELETIONS_AT_ONCE = 8
 
-/** Deletes the bytes of every tombstone, then forgets it. A crash in between repeats the deletion, which is no error. */
+/** Deletes the bytes of every tombstone, then purges it. After a crash in between the deletion repeats, which is no error. */
 export async function deleteBlobs(deps: DeleteBlobs, signal: AbortSignal): Promise<number> {
   let total = 0
   for (;;) {
-    const tombstones = await deps.records.listTombstones(BATCH)
-    const deleted = await countInLanes(tombstones, ({ blobId }) => deleteBlob(deps, blobId), signal)
+    const tombstones = await deps.records.listTombstones(BATCH, signal)
+    const deleted = await countDone(tombstones, ({ blobId }) => deleteBlob(deps, blobId), signal)
     total += deleted
-    // With no progress, the rest waits for the next sweep, and comes before what failed.
+    // Without progress, the rest waits for the next sweep, where it comes before what failed.
     if (deleted === 0 || tombstones.length < BATCH) return total
   }
 }
 
 /**
- * Does some of it at once. Resolves, also when it is to stop, only when nothing of it goes on any more.
- * @returns how often `work` said that it was done
+ * Works on several items concurrently. Settles, also after an abort, only when no work is in flight.
+ * @returns how often `work` returned true
  */
-export async function countInLanes<T>(
+export async function countDone<T>(
   items: readonly T[],
   work: (item: T) => Promise<boolean>,
   signal: AbortSignal,
@@ -62,40 +62,44 @@ async function deleteBlob(deps: DeleteBlobs, blobId: BlobId): Promise<boolean> {
   }
 }
 
-/** Some may never be deleted (a store may hold them for the law): however many they are, the others go. */
+/** Some blobs can never be deleted (an object lock, for example); they must not delay the others. */
 async function postpone({ records, clock }: DeleteBlobs, blobId: BlobId): Promise<void> {
-  // Where the records are away as well, it comes first again.
+  // If the records are unavailable too, this blob comes first again.
   await records.postponeTombstone(blobId, clock()).catch(() => undefined)
 }
 
-export interface CloseAddresses {
+export interface ReleasePresigned {
   readonly blobs: BlobStore
   readonly records: RecordStore
   readonly failed: (error: unknown, blobId: string) => void
 }
 
 /**
- * Deletes what addresses have brought to uploads that were over, once they have expired, and charges it no longer.
- * Each is tried once; one that fails waits for the next sweep and keeps no other from its turn. Repeating it is no error.
- * @returns uploads that hold nothing any more
+ * Once presigned URLs have expired, deletes the bytes that they brought to finished uploads, and releases the charge.
+ * Each is tried once; a failed one waits for the next sweep and does not delay the others. Repeating it is no error.
+ * @returns uploads whose charge was released
  */
-export async function closeAddresses(deps: CloseAddresses, now: number, signal: AbortSignal): Promise<number> {
+export async function releasePresigned(deps: ReleasePresigned, now: number, signal: AbortSignal): Promise<number> {
   let total = 0
   let after: string | null = null
   for (;;) {
-    const held: readonly PresignedCharge[] = await deps.records.listPresignedCharges(now, after, BATCH)
-    total += await countInLanes(held, upload => close(deps, upload, now), signal)
-    const last = held.at(-1)
-    if (!last || held.length < BATCH) return total
+    const charges: readonly PresignedCharge[] = await deps.records.listPresignedCharges(now, after, BATCH, signal)
+    total += await countDone(charges, charge => release(deps, charge, now), signal)
+    const last = charges.at(-1)
+    if (!last || charges.length < BATCH) return total
     after = last.uploadId
   }
 }
 
-async function close({ blobs, records, failed }: CloseAddresses, held: PresignedCharge, now: number): Promise<boolean> {
+async function release(
+  { blobs, records, failed }: ReleasePresigned,
+  held: PresignedCharge,
+  now: number,
+): Promise<boolean> {
   const { uploadId, blob, deleted } = held
   try {
     if (deleted) await blobs.delete(blob.blobId)
-    else if (await hasSurplus({ blobs, records }, held)) return false
+    else if (await hasUnusedParts({ blobs, records }, held)) return false
     await records.releasePresignedCharge(uploadId, now)
     return true
   } catch (error) {
@@ -104,14 +108,14 @@ async function close({ blobs, records, failed }: CloseAddresses, held: Presigned
   }
 }
 
-/** Deletes what lies past the end of a complete blob. @returns whether something was there: then it is looked at again */
-async function hasSurplus(
-  { blobs, records }: Omit<CloseAddresses, 'failed'>,
+/** Deletes parts past the end of a complete blob. @returns whether some are still there */
+async function hasUnusedParts(
+  { blobs, records }: Omit<ReleasePresigned, 'failed'>,
   { blob }: PresignedCharge,
 ): Promise<boolean> {
   if (!canCheck(blobs)) return false
   const checked = await checkBlob({ blobs, records }, blob)
-  if (surplusOf(blobs, checked) === 0) return false
-  await deleteSurplus(blobs, checked)
-  return surplusOf(blobs, await checkBlob({ blobs, records }, blob)) > 0
+  if (unusedBytesOf(blobs, checked) === 0) return false
+  await deleteUnusedParts(blobs, checked)
+  return unusedBytesOf(blobs, await checkBlob({ blobs, records }, blob)) > 0
 }

@@ -1,11 +1,11 @@
 import type { UpkeepRecords } from '../records/record-store.ts'
 
-/** Rows that one transaction touches. */
+/** Most rows that one transaction touches. */
 export const BATCH = 200
 /** Few, since each ends every lease that it covers. */
 const PARCELS_PER_BATCH = 10
 
-/** Repeats a batch until it finds less than a full one. @returns rows touched in all */
+/** Repeats a batch until one is not full. @returns rows touched in total */
 async function untilDone(
   batch: (size: number) => Promise<number>,
   signal: AbortSignal,
@@ -21,15 +21,15 @@ async function untilDone(
 }
 
 export function expireParcels(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
-  return untilDone(size => records.endExpiredParcels(now, size), signal, PARCELS_PER_BATCH)
+  return untilDone(size => records.endExpiredParcels(now, size, signal), signal, PARCELS_PER_BATCH)
 }
 
 export function expireLeases(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
-  return untilDone(size => records.endExpiredLeases(now, size), signal)
+  return untilDone(size => records.endExpiredLeases(now, size, signal), signal)
 }
 
 export function expireUploads(records: UpkeepRecords, now: number, signal: AbortSignal): Promise<number> {
-  return untilDone(size => records.abortExpiredUploads(now, size), signal)
+  return untilDone(size => records.abortExpiredUploads(now, size, signal), signal)
 }
 
 export function purgeEnded(
@@ -37,5 +37,5 @@ export function purgeEnded(
   { before, now }: { before: number; now: number },
   signal: AbortSignal,
 ): Promise<number> {
-  return untilDone(size => records.purgeEnded(before, now, size), signal)
+  return untilDone(size => records.purgeEnded(before, now, size, signal), signal)
 }

@@ -15,13 +15,13 @@ export interface FinishUploads {
 }
 
 /**
- * Ends uploads whose size is fixed but whose last steps were cut short, by repeating them. One that fails stays as it
- * is for the next time. @returns how many were finished
+ * Finishes uploads whose size is fixed and whose last steps were interrupted, by repeating these steps. A failed one waits
+ * for the next sweep. @returns how many were finished
  */
 export async function finishUploads(deps: FinishUploads, signal: AbortSignal): Promise<number> {
   let total = 0
   for (;;) {
-    const uploads = await deps.records.listCompleting(BATCH)
+    const uploads = await deps.records.listCompleting(BATCH, signal)
     let finished = 0
     for (const upload of uploads) {
       signal.throwIfAborted()
@@ -38,7 +38,7 @@ async function finish({ blobs, records, clock, failed }: FinishUploads, upload: 
     await records.finishUpload(upload.uploadId, clock())
     return true
   } catch (error) {
-    // Its lease ended meanwhile: the tombstone does the rest.
+    // Its lease ended meanwhile: its tombstone deletes the bytes.
     if (!isSealiftError(error, 'gone')) failed(error, upload.blobId)
     return false
   }
@@ -52,8 +52,8 @@ export interface Recover {
 }
 
 /**
- * What must be done before the server is ready: both stores can write, the schema is up to date, and uploads whose
- * size was fixed when the server ended are complete. The rest of what a crash leaves can wait for the sweeper.
+ * Before the server is ready: brings the schema up to date, proves that both stores can write, and finishes uploads whose
+ * size is fixed. The sweeper repairs everything else that a crash leaves.
  * @returns uploads finished
  * @throws unavailable, storage_full when a store cannot work; `unavailable` when the schema is newer than this program
  */

@@ -1,12 +1,12 @@
 /**
- * Compares records and stored bytes, both ways, and what clients are charged with what they hold. Safe beside a running
- * server: what changes meanwhile is looked at again, and young files are left alone.
+ * Compares records with stored bytes, both ways, and the quota usage of clients with what they hold. Safe beside a running
+ * server: what changes meanwhile is checked again, and young files are skipped.
  *
- * Without `repair` it changes nothing. With it: orphans and parts past the end are deleted, complete blobs that were not moved into place are,
- * media whose bytes are gone are ended, so that their readers are told so, and wrong charges are corrected.
+ * Without `repair` it changes nothing. With `repair` it deletes orphans and parts past the end, moves complete blobs into
+ * place, ends media items whose bytes are lost, so that readers get `gone`, and corrects wrong charges.
  *
- * What looks like the wrong store or the wrong records (most media without bytes, or most bytes without a record) is
- * held back: neither is ended or deleted unless `force` says that it is so.
+ * Most media items without bytes, or most bytes without a record, look like the wrong store or the wrong records: they are
+ * held back, neither ended nor deleted, unless `force` is set.
  */
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
@@ -19,19 +19,19 @@ import {
   findOrphans,
   lacksBytes,
   lookSuspicious,
-  surplusOf,
+  unusedBytesOf,
 } from './check-blobs.ts'
 
 export type FindingKind =
-  /** A record promises bytes, and no file is there. */
+  /** No bytes are stored for a record. */
   | 'missing'
-  /** Fewer bytes than the record promises. */
+  /** Fewer bytes than in the record. */
   | 'short'
-  /** More bytes than a complete media has: harmless, nothing reads them. Repaired where they are objects of their own. */
+  /** More bytes than a complete blob has: harmless, nothing reads them. Repaired where they are separate objects. */
   | 'surplus'
-  /** Complete by its record, but not moved to where complete blobs are. */
+  /** Complete in its record, but not moved into the folder of complete blobs. */
   | 'misplaced'
-  /** Stored bytes that no record knows. */
+  /** Stored bytes without a record. */
   | 'orphan'
 
 export interface Finding {
@@ -52,21 +52,21 @@ export interface WrongChargeFinding {
 }
 
 export interface FsckReport {
-  /** True when nothing is wrong any more; a harmless surplus does not count. */
+  /** True when nothing is wrong any more; `surplus` does not count. */
   readonly ok: boolean
   /** Live blobs compared with what is stored. */
   readonly checkedBlobs: number
   /** Blobs found in the store. */
   readonly storedBlobs: number
-  /** Of those, what no record knows, but too young to be called orphans: neither a finding nor deleted. */
+  /** Of those, blobs without a record that are too young to be orphans: neither a finding nor deleted. */
   readonly youngUnknown: number
   readonly findings: readonly Finding[]
   readonly wrongCharges: readonly WrongChargeFinding[]
-  /** What was not repaired because there is so much of it that something else is more likely wrong. */
+  /** Not repaired, because so many findings have a likelier cause. */
   readonly heldBack: readonly HeldBack[]
 }
 
-/** `lacking`: media that lack bytes. */
+/** `lacking`: media items that lack bytes. */
 export type HeldBack = 'lacking' | 'orphans'
 
 export interface FsckOptions {
@@ -115,7 +115,7 @@ async function checkLive(options: FsckOptions, signal: AbortSignal) {
   return { findings, count, heldBack }
 }
 
-/** Looked at once more: much time may have passed. */
+/** Checked again: much time may have passed. */
 async function endLacking(options: FsckOptions, { blob }: CheckedBlob): Promise<boolean> {
   if (!lacksBytes(await checkBlob(options, blob))) return false
   return (await options.records.endBlob(blob.blobId, await options.records.databaseTime())) > 0
@@ -130,7 +130,7 @@ function judge(checked: CheckedBlob): FindingKind | null {
 }
 
 async function describe(options: FsckOptions, kind: FindingKind, checked: CheckedBlob): Promise<Finding> {
-  const mayRepair = kind === 'misplaced' || (kind === 'surplus' && surplusOf(options.blobs, checked) > 0)
+  const mayRepair = kind === 'misplaced' || (kind === 'surplus' && unusedBytesOf(options.blobs, checked) > 0)
   const repaired = options.repair && mayRepair && (await putInOrder(options.blobs, checked))
   return toFinding(checked, kind, repaired)
 }
@@ -139,7 +139,7 @@ function toFinding({ blob, stored, expectedBytes }: CheckedBlob, kind: FindingKi
   return { kind, blobId: blob.blobId, expectedBytes, storedBytes: stored?.sizeBytes ?? null, repaired }
 }
 
-/** Completing a blob again moves it into place, and deletes parts past its end. */
+/** Completing a blob again moves it into place and deletes parts past its end. */
 async function putInOrder(blobs: BlobStore, { blob, expectedBytes }: CheckedBlob): Promise<boolean> {
   try {
     await blobs.complete(blob, expectedBytes)
@@ -163,7 +163,7 @@ async function checkStored(options: FsckOptions, signal: AbortSignal) {
   return { findings, count: blobs, youngUnknown: unknown.length - found.orphans.length, heldBack }
 }
 
-/** Asked again: the walk may have taken hours. */
+/** Checked again: the walk may have taken hours. */
 async function remove({ blobs, records }: FsckOptions, blobId: BlobId): Promise<boolean> {
   try {
     if ((await records.knownBlobs([blobId])).size > 0) return false

@@ -1,32 +1,31 @@
 /**
- * Who sweeps, of several nodes on the same stores: the one that holds the lease. It keeps it between its sweeps, gives
- * it back when it stops, and loses it when it dies or stands still for longer than `ttlMs`.
+ * Of several nodes on the same stores, the one that holds this lock sweeps. It holds the lock between its sweeps, releases
+ * it when it stops, and loses it when it crashes or hangs for longer than `ttlMs`.
  *
- * The lease saves work; it is not what makes sweeping safe. A node may stand still for an hour between being asked
- * whether it holds the lease and the deletion itself, and no store of bytes knows fences. So every step is harmless
- * whenever and however often it is done: what ends or is forgotten is looked at again under the locks of the same
- * transaction, bytes are deleted only of a blob whose tombstone is final or which no record knows, and ids of blobs are
- * never used twice.
+ * The lock saves work; sweeping is safe without it. A node may hang for an hour between the check of the lock and a
+ * deletion, and no blob store checks fences. So every step is harmless whenever and however often it runs: what ends or is
+ * purged is read again under the row locks of the same transaction, bytes are deleted only of a blob whose tombstone is
+ * final or that has no record, and ids of blobs are never reused.
  */
 import type { NamedLocks } from '../records/record-store.ts'
 import type { NamedLock } from '../records/record-types.ts'
 
 const NAME = 'sweep'
-/** After this share of its time a lease is asked for again before anything is done in its name. */
+/** After this share of `ttlMs` the lock is renewed before the next step. */
 const TRUSTED_SHARE = 0.5
 
 export interface SweepLockOptions {
   readonly records: NamedLocks
-  /** This process, told apart from every other one, and from itself before a restart. */
+  /** Identifies this process, also after a restart. */
   readonly holder: string
-  /** How long a node that no longer answers keeps the others from sweeping. */
+  /** How long the lock of a crashed node excludes the others. */
   readonly ttlMs: () => number
 }
 
 export class SweepLock implements AsyncDisposable {
   readonly #options: SweepLockOptions
-  #lease: NamedLock | null = null
-  /** By the monotonic clock, counted from before the question. */
+  #lock: NamedLock | null = null
+  /** By the monotonic clock, counted from before the request. */
   #trustedUntilMs = 0
   #lost = new AbortController()
 
@@ -34,50 +33,51 @@ export class SweepLock implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Takes or keeps the lease. @returns what aborts when it is lost; `null` while another node has it */
-  async take(): Promise<AbortSignal | null> {
+  /** Acquires or extends the lock. @returns a signal that aborts when it is lost; `null` while another node holds it */
+  async acquire(): Promise<AbortSignal | null> {
     const { records, holder, ttlMs } = this.#options
     const ttl = ttlMs()
-    const askedAtMs = performance.now()
-    this.#note(await records.acquireLock(NAME, holder, ttl), askedAtMs, ttl)
-    if (this.#lease === null) return null
+    const requestedAtMs = performance.now()
+    this.#note(await records.acquireLock(NAME, holder, ttl), requestedAtMs, ttl)
+    if (this.#lock === null) return null
     this.#lost = new AbortController()
     return this.#lost.signal
   }
 
-  /** Before anything is done in the name of the lease. Rejects when it is lost, and aborts what `take` gave. */
+  /** Before each step. Rejects when the lock is lost, and aborts the signal that `acquire` returned. */
   async check(): Promise<void> {
-    if (this.#lease !== null && performance.now() >= this.#trustedUntilMs) await this.#renew(this.#lease)
+    if (this.#lock !== null && performance.now() >= this.#trustedUntilMs) await this.#renew(this.#lock)
     this.#lost.signal.throwIfAborted()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const lease = this.#lease
-    this.#lease = null
-    // Otherwise it lapses.
-    if (lease) await this.#options.records.releaseLock(lease).catch(() => undefined)
+    const lock = this.#lock
+    this.#lock = null
+    // If this fails, the lock expires.
+    if (lock) await this.#options.records.releaseLock(lock).catch(() => undefined)
   }
 
-  async #renew(lease: NamedLock): Promise<void> {
+  async #renew(lock: NamedLock): Promise<void> {
     const ttl = this.#options.ttlMs()
-    const askedAtMs = performance.now()
-    this.#note(await this.#options.records.renewLock(lease, ttl), askedAtMs, ttl)
-    if (this.#lease === null) this.#lost.abort(new Error('Another node sweeps by now'))
+    const requestedAtMs = performance.now()
+    this.#note(await this.#options.records.renewLock(lock, ttl), requestedAtMs, ttl)
+    if (this.#lock === null) this.#lost.abort(new Error('Another node sweeps now'))
   }
 
-  #note(lease: NamedLock | null, askedAtMs: number, ttlMs: number): void {
-    this.#lease = lease
-    this.#trustedUntilMs = askedAtMs + TRUSTED_SHARE * ttlMs
+  #note(lock: NamedLock | null, requestedAtMs: number, ttlMs: number): void {
+    this.#lock = lock
+    this.#trustedUntilMs = requestedAtMs + TRUSTED_SHARE * ttlMs
   }
 }
 
-/** The same object; before each of `methods`, `check` must agree. */
-export function checked<T extends object>(target: T, methods: ReadonlySet<string>, check: () => Promise<void>): T {
+/** The same object; the lock is checked before each of `methods`, or before every method. */
+export function checked<T extends object>(target: T, check: () => Promise<void>, methods?: readonly (keyof T)[]): T {
   return new Proxy(target, {
     get(inner, name) {
       const value: unknown = Reflect.get(inner, name, inner)
       if (typeof value !== 'function') return value
-      if (typeof name === 'symbol' || !methods.has(name)) return value.bind(inner) as unknown
+      if (typeof name === 'symbol' || (methods && !methods.includes(name as keyof T)))
+        return value.bind(inner) as unknown
       return async (...args: unknown[]): Promise<unknown> => {
         await check()
         return Reflect.apply(value, inner, args)
@@ -85,21 +85,3 @@ export function checked<T extends object>(target: T, methods: ReadonlySet<string
     },
   })
 }
-
-/** What the sweep asks and does; questions as well, so that a long walk keeps its lease. */
-export const SWEEP_RECORD_METHODS: ReadonlySet<string> = new Set([
-  'endExpiredLeases',
-  'endExpiredParcels',
-  'abortExpiredUploads',
-  'listCompleting',
-  'finishUpload',
-  'listTombstones',
-  'postponeTombstone',
-  'purgeBlob',
-  'listPresignedCharges',
-  'releasePresignedCharge',
-  'purgeEnded',
-  'knownBlobs',
-  'listLiveBlobs',
-])
-export const SWEEP_BLOB_METHODS: ReadonlySet<string> = new Set(['complete', 'delete'])

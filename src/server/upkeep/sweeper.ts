@@ -5,24 +5,24 @@ import {
   type CheckedBlob,
   canCheck,
   checkBlobs,
-  deleteSurplus,
+  deleteUnusedParts,
   findOrphans,
   lacksBytes,
   lookSuspicious,
-  surplusOf,
+  unusedBytesOf,
 } from './check-blobs.ts'
-import { closeAddresses, deleteBlobs } from './delete-blobs.ts'
+import { releasePresigned, deleteBlobs } from './delete-blobs.ts'
 import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
-import { checked, SWEEP_BLOB_METHODS, SWEEP_RECORD_METHODS, type SweepLock } from './sweep-lock.ts'
+import { checked, type SweepLock } from './sweep-lock.ts'
 import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
 
 export interface UpkeepSettings {
   /** Time between two sweeps. */
   readonly sweepEveryMs: number
-  /** Stored bytes that no record knows are deleted when they are older than this. */
+  /** Stored bytes without a record are deleted when they are older than this. */
   readonly orphanGraceMs: number
-  /** How long an ended media or parcel answers `gone` before it is forgotten. */
+  /** How long an ended media item or parcel reports `gone` before its records are purged. */
   readonly keepEndedMs: number
 }
 
@@ -30,19 +30,19 @@ export interface SweeperOptions {
   readonly blobs: BlobStore
   readonly records: RecordStore
   readonly clock: Clock
-  /** Asked anew for each sweep. */
+  /** Read again for each sweep. */
   readonly settings: () => UpkeepSettings
   readonly events: UpkeepEvents
-  /** Where several processes share these stores: only the one that holds it sweeps. Disposed with the sweeper. */
-  readonly lease?: SweepLock
+  /** Where several processes share these stores, only its holder sweeps. Disposed with the sweeper. */
+  readonly lock?: SweepLock
 }
 
 export interface Sweeper extends AsyncDisposable {
   /** Sweeps now and then every `sweepEveryMs`, until disposed. */
   start(): void
   /**
-   * One sweep, now; joins one that is running. Never rejects: what failed is told to the events. The report is empty
-   * when another node sweeps.
+   * One sweep, now; joins a running one. Never rejects: failures go to the events. The report is empty when another node
+   * sweeps.
    */
   sweep(): Promise<SweepReport>
 }
@@ -50,8 +50,8 @@ export interface Sweeper extends AsyncDisposable {
 type Task = (signal: AbortSignal) => Promise<number>
 
 /**
- * Ends what has expired and finishes what a crash cut short, in small steps that may be stopped between any two.
- * Walking the whole store is done once per orphan grace time, everything else in every sweep.
+ * Ends what has expired and finishes what a crash interrupted, in small steps; it can stop between any two of them.
+ * The walk through the entire store runs once per orphan grace time, everything else in every sweep.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   return new PeriodicSweeper(options)
@@ -62,17 +62,17 @@ class PeriodicSweeper implements Sweeper {
   readonly #stop = new AbortController()
   #running: Promise<SweepReport> | null = null
   #timer: NodeJS.Timeout | null = null
-  /** By the monotonic clock; `null`: never yet. */
+  /** By the monotonic clock; `null` before the first walk. */
   #walkedAtMs: number | null = null
 
   constructor(options: SweeperOptions) {
-    const { blobs, records, lease } = options
-    const check = () => lease?.check() ?? Promise.resolve()
-    this.#options = lease
+    const { blobs, records, lock } = options
+    const check = () => lock?.check() ?? Promise.resolve()
+    this.#options = lock
       ? {
           ...options,
-          blobs: checked(blobs, SWEEP_BLOB_METHODS, check),
-          records: checked(records, SWEEP_RECORD_METHODS, check),
+          blobs: checked(blobs, check, ['complete', 'delete']),
+          records: checked(records, check),
         }
       : options
   }
@@ -93,7 +93,7 @@ class PeriodicSweeper implements Sweeper {
     this.#stop.abort(new Error('The sweeper was stopped'))
     if (this.#timer) clearTimeout(this.#timer)
     await this.#running
-    await this.#options.lease?.[Symbol.asyncDispose]()
+    await this.#options.lock?.[Symbol.asyncDispose]()
   }
 
   #schedule(): void {
@@ -105,7 +105,7 @@ class PeriodicSweeper implements Sweeper {
   async #sweep(): Promise<SweepReport> {
     const startedAtMs = performance.now()
     const report: Partial<Record<UpkeepTask, number>> = {}
-    const signal = await this.#mayGoOn()
+    const signal = await this.#acquire()
     if (signal === null) return report
     for (const [name, task] of this.#tasks(signal)) {
       const done = await this.#run(name, task, signal)
@@ -115,12 +115,12 @@ class PeriodicSweeper implements Sweeper {
     return report
   }
 
-  /** @returns what ends this sweep early; `null` when another node sweeps, or nobody can tell */
-  async #mayGoOn(): Promise<AbortSignal | null> {
-    const { lease, events } = this.#options
-    if (!lease || this.#stop.signal.aborted) return this.#stop.signal
+  /** @returns a signal that ends this sweep early; `null` when another node sweeps, or the lock cannot be checked */
+  async #acquire(): Promise<AbortSignal | null> {
+    const { lock, events } = this.#options
+    if (!lock || this.#stop.signal.aborted) return this.#stop.signal
     try {
-      const lost = await lease.take()
+      const lost = await lock.acquire()
       return lost === null ? null : AbortSignal.any([this.#stop.signal, lost])
     } catch (error) {
       events.failed('take_lease', error, null)
@@ -128,7 +128,7 @@ class PeriodicSweeper implements Sweeper {
     }
   }
 
-  /** Expiry comes before deletion, so that one sweep takes a media from its last moment to free disk space. */
+  /** Expiry comes before deletion: one sweep ends an expired media item and frees its disk space. */
   #tasks(ending: AbortSignal): readonly (readonly [UpkeepTask, Task])[] {
     const { records, blobs, clock } = this.#options
     const { keepEndedMs } = this.#options.settings()
@@ -142,7 +142,10 @@ class PeriodicSweeper implements Sweeper {
       ['expire_uploads', signal => expireUploads(records, now, signal)],
       ['finish_uploads', signal => finishUploads({ blobs, records, clock, failed: failed('finish_uploads') }, signal)],
       ['delete_blobs', signal => deleteBlobs({ blobs, records, clock, failed: failed('delete_blobs') }, signal)],
-      ['close_addresses', signal => closeAddresses({ blobs, records, failed: failed('close_addresses') }, now, signal)],
+      [
+        'close_addresses',
+        signal => releasePresigned({ blobs, records, failed: failed('close_addresses') }, now, signal),
+      ],
       ['purge_ended', signal => purgeEnded(records, { before: now - keepEndedMs, now }, signal)],
       ...this.#walks(now),
     ]
@@ -159,7 +162,7 @@ class PeriodicSweeper implements Sweeper {
     ]
   }
 
-  /** A task that fails leaves the others alone. @returns `null` when it failed or was stopped */
+  /** A failed task does not stop the others. @returns `null` when it failed or was stopped */
   async #run(name: UpkeepTask, task: Task, signal: AbortSignal): Promise<number | null> {
     if (signal.aborted) return null
     try {
@@ -181,8 +184,8 @@ class PeriodicSweeper implements Sweeper {
     for (const orphan of found.orphans) {
       signal.throwIfAborted()
       try {
-        // Asked again: the walk may have taken hours.
-        if ((await records.knownBlobs([orphan.blobId])).size > 0) continue
+        // Checked again: the walk may have taken hours.
+        if ((await records.knownBlobs([orphan.blobId], signal)).size > 0) continue
         await blobs.delete(orphan.blobId)
         deleted += 1
         events.orphanDeleted(orphan)
@@ -200,7 +203,7 @@ class PeriodicSweeper implements Sweeper {
     let lacking = 0
     for await (const checked of checkBlobs({ blobs, records }, signal)) {
       if (!lacksBytes(checked)) {
-        await this.#deleteSurplus(blobs, checked, signal)
+        await this.#deleteUnusedParts(blobs, checked, signal)
         continue
       }
       lacking += 1
@@ -210,13 +213,13 @@ class PeriodicSweeper implements Sweeper {
     return lacking
   }
 
-  async #deleteSurplus(blobs: BlobStore & ChecksBlobs, checked: CheckedBlob, signal: AbortSignal): Promise<void> {
+  async #deleteUnusedParts(blobs: BlobStore & ChecksBlobs, checked: CheckedBlob, signal: AbortSignal): Promise<void> {
     const { events } = this.#options
     const { blobId } = checked.blob
-    const sizeBytes = surplusOf(blobs, checked)
+    const sizeBytes = unusedBytesOf(blobs, checked)
     if (sizeBytes === 0) return
     try {
-      await deleteSurplus(blobs, checked)
+      await deleteUnusedParts(blobs, checked)
       events.orphanDeleted({ blobId, sizeBytes })
     } catch (error) {
       if (!signal.aborted) events.failed('check_blobs', error, blobId)

@@ -2,7 +2,7 @@ import type { BlobId } from '../blobs/blob-store.ts'
 
 /** The pieces of work of a sweep, by their name in events and reports. */
 export type UpkeepTask =
-  /** Finding out whether this node is the one that sweeps. */
+  /** Acquiring the lock for sweeping. */
   | 'take_lease'
   | 'expire_parcels'
   | 'expire_leases'
@@ -14,21 +14,21 @@ export type UpkeepTask =
   | 'check_blobs'
   | 'purge_ended'
 
-/** How much each task of one sweep did; a task that had no turn is not in it. */
+/** How much each task of one sweep did, without tasks that did not run. */
 export type SweepReport = Readonly<Partial<Record<UpkeepTask, number>>>
 
-/** What the sweep tells, for logs and metrics. Nobody's ids are in it but those of blobs, which no client knows. */
+/** Events of the sweep, for logs and metrics. They name blob ids, which no client knows, and no other ids. */
 export interface UpkeepEvents {
   swept(report: SweepReport, durationMs: number): void
-  /** One item or a whole task failed; the others went on. It is tried again by the next sweep. */
+  /** An item or an entire task failed; the others continued. The next sweep retries it. */
   failed(task: UpkeepTask, error: unknown, blobId: BlobId | null): void
-  /** Bytes that a record promises are not there, or not all of them. Never deleted by itself: a person must look. */
+  /** Bytes of a record are missing. The record is not ended automatically: an operator must decide. */
   bytesMissing(blob: {
     readonly blobId: BlobId
     readonly expectedBytes: number
     readonly storedBytes: number | null
   }): void
   orphanDeleted(blob: { readonly blobId: BlobId; readonly sizeBytes: number }): void
-  /** So many blobs have no record that the records are more likely lost than the blobs: none was deleted. */
+  /** So many blobs have no record that the wrong records are a likelier cause: none was deleted. */
   orphansSuspicious(counts: { readonly orphans: number; readonly blobs: number }): void
 }

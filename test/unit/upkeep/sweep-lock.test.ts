@@ -44,7 +44,7 @@ describe('sweepers of several nodes', () => {
       clock: () => NOW,
       settings: () => ({ sweepEveryMs: LONG_MS, orphanGraceMs: HOUR, keepEndedMs: 24 * HOUR }),
       events: log,
-      lease: new SweepLock({ records: all, holder: `node ${nodes.length}`, ttlMs: () => ttlMs }),
+      lock: new SweepLock({ records: all, holder: `node ${nodes.length}`, ttlMs: () => ttlMs }),
     })
     const node = { sweeper, log, deleted }
     nodes.push(node)
