@@ -8,7 +8,7 @@ import { format, resolveConfig } from 'prettier'
 import { stringify } from 'yaml'
 
 import type { Field, Node } from '../src/server/config/fields.ts'
-import { configSchema } from '../src/server/config/schema.ts'
+import { configSchema } from '../src/server/config/config-schema.ts'
 import { VARIABLES, variableName } from '../src/server/config/environment.ts'
 
 type AnyField = Field<unknown, string>

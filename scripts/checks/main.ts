@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 import { addedCommits, checkCommits } from './commits.ts'
 import { checkDocComments } from './doc-comments.ts'
+import { checkLayers } from './layers.ts'
 import { checkLinks } from './links.ts'
 import { checkNames } from './names.ts'
 import { checkPublicSymbols } from './public-symbols.ts'
@@ -19,6 +20,7 @@ const checks: Readonly<Record<string, () => CheckResult>> = {
   'public-symbols': () => checkPublicSymbols(tree),
   links: () => checkLinks(tree),
   names: () => checkNames(tree),
+  layers: () => checkLayers(tree),
   commits: () => {
     const commits = addedCommits(root, process.env['SEALIFT_CHECK_BASE'])
     return commits ? checkCommits(commits) : { looked: 'no history here', problems: [] }

@@ -8,11 +8,11 @@ import { followOthers, openClock, sweepLock } from './compose/cluster.ts'
 import { createListener } from './compose/listener.ts'
 import { LinkEvents, openLimits } from './compose/open-limits.ts'
 import { cacheMediaRecords, checkStorage, isOnlyProcess, openStores, type Stores } from './compose/open-stores.ts'
-import { composeRoutes } from './compose/routes.ts'
+import { composeRoutes } from './compose/wire-routes.ts'
 import { createTelemetry } from './compose/telemetry.ts'
 import { isLoopbackHost } from './config/cross-checks.ts'
 import type { LiveConfigHolder } from './config/live-config.ts'
-import type { ServerConfig } from './config/schema.ts'
+import type { ServerConfig } from './config/config-schema.ts'
 import { adminAddress, startAdminServer } from './telemetry/admin-server.ts'
 import type { Events } from './telemetry/events.ts'
 import { recover } from './upkeep/finish-uploads.ts'
@@ -31,11 +31,13 @@ export interface RunningServer extends AsyncDisposable {
   report(): Promise<WorkerReport>
   /** To log what happens outside of the server: a reload of its configuration. */
   readonly events: Events
-  /** Accepts nothing new, lets running transfers end within the grace time, then stops; what was acknowledged stays. */
+  /**
+   * Accepts nothing new, lets running transfers end within the grace time, then stops; what was acknowledged stays.
+   */
   stop(): Promise<void>
 }
 
-export interface ServerOptions {
+export interface StartServerOptions {
   readonly clock?: Clock
   /** Destination of log lines; standard output when absent. */
   readonly logTo?: DestinationStream
@@ -54,11 +56,11 @@ export interface ServerOptions {
 }
 
 /**
- * Resolves when the server is ready: the schema is up to date and what a crash left incomplete is repaired. Disposing it
- * stops it.
+ * Resolves when the server is ready: the schema is up to date and what a crash left incomplete is repaired. Disposing
+ * it stops it.
  * @throws unavailable, storage_full when a store cannot work; the system's error when a port cannot be opened
  */
-export async function startServer(live: LiveConfigHolder, options: ServerOptions = {}): Promise<RunningServer> {
+export async function startServer(live: LiveConfigHolder, options: StartServerOptions = {}): Promise<RunningServer> {
   await using resources = new AsyncDisposableStack()
   const { listen } = live.current
   const { readAtMs = performance.now(), reread, logTo, processMetrics, localTokenSha256 } = options

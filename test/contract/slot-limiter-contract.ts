@@ -1,7 +1,7 @@
 /** What every SlotLimiter does. A cluster's nodes are asked in turn; a limiter of one process is its only node. */
 import { describe, expect, test } from 'vitest'
 
-import type { Credential } from '../../src/server/access/caller.ts'
+import type { ClientCredential } from '../../src/server/access/caller.ts'
 import { createSessions, type Sessions } from '../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../src/server/config/live-config.ts'
 import { parseConfig } from '../../src/server/config/parse-config.ts'
@@ -239,7 +239,7 @@ export function slotLimiterContract(open: (sessions?: Sessions) => Promise<SlotL
       await using world = await open(sessions)
       const [slots] = world.limiters
       let holds = true
-      const credential: Credential = { fingerprint: 'f', takenBy: live.current, holdsIn: async () => holds }
+      const credential: ClientCredential = { fingerprint: 'f', takenBy: live.current, holdsIn: async () => holds }
       const held = await slots.acquire(slotRequest({ cap: 1, credential }), NEVER)
       const waiting = slots.acquire(slotRequest({ cap: 1, credential }), NEVER)
       waiting.catch(() => undefined)

@@ -12,7 +12,7 @@ import {
   loadConfig,
   mergeRaw,
   type RawMap,
-  type ServerOptions,
+  type StartServerOptions,
 } from '../../src/server/index.ts'
 import { startServer } from '../../src/server/main.ts'
 import { startBalancer } from './balancer.ts'
@@ -42,7 +42,7 @@ export async function onEveryNode({ nodes }: Pick<TestServer, 'nodes'>, ask: () 
   return true
 }
 
-export interface TestServerOptions extends ServerOptions {
+export interface TestServerOptions extends StartServerOptions {
   /** That of an earlier server. */
   readonly dataDirectory?: string
 }
@@ -82,7 +82,7 @@ interface Nodes {
 }
 
 /** Two nodes that read one live configuration stand for two with the same file. */
-async function startNodes(live: LiveConfigHolder, options: ServerOptions): Promise<Nodes> {
+async function startNodes(live: LiveConfigHolder, options: StartServerOptions): Promise<Nodes> {
   const first = await startServer(live, options)
   if (!onCluster) return first
   const second = await startServer(live, options)

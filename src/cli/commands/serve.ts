@@ -16,7 +16,7 @@ import {
   configWarnings,
   type ServerConfig,
   type RunningServer,
-  type ServerOptions,
+  type StartServerOptions,
   DEFAULT_ADMIN_PORT,
   type Events,
   linkToSupervisor,
@@ -75,7 +75,7 @@ function sourcesOf(io: CliIo, { config, host, port, data }: ServeOptions): Confi
   return { file: config ?? configFileOf(io.env), environment: io.env, overrides }
 }
 
-async function start(live: LiveConfigHolder, options: ServerOptions): Promise<RunningServer> {
+async function start(live: LiveConfigHolder, options: StartServerOptions): Promise<RunningServer> {
   try {
     const { startServer } = await loadServer()
     return await startServer(live, { ...options, logTo: pino.destination({ fd: STDERR, sync: true }) })

@@ -1,9 +1,9 @@
 /**
- * Who sends a request. A token that is sent must be valid, whatever else would have let the request in; one message for
- * every way in which it is not. Tokens are taken from the Authorization header alone, never from the URL.
+ * Finds the client of a request. A token that is sent must be valid, even where the request needs none; every invalid
+ * token gets the same message. Tokens are read from the Authorization header, never from the URL.
  *
- * A signed token is held against its expiry when a request begins; what runs by then may run to its end. A token that
- * is revoked (gone from the configuration, or no longer verified by it) ends what runs: see sessions.ts.
+ * The expiry of a signed token is checked when a request begins; a running transfer may outlive it. A revoked token
+ * (removed from the configuration, or no longer verified by it) ends what runs under it: see sessions.ts.
  */
 import { timingSafeEqual } from 'node:crypto'
 
@@ -11,8 +11,8 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
 import { isLoopbackHost } from '../config/cross-checks.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import type { ServerConfig } from '../config/schema.ts'
-import { type Client, type Credential, knownTier } from './caller.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
+import { type Client, type ClientCredential, knownTier } from './caller.ts'
 import {
   clientAddress,
   clientNetwork,
@@ -31,17 +31,17 @@ export interface RequestFacts {
   readonly peerAddress: string | undefined
   /** All request headers, as Node gives them. */
   readonly headers: RequestHeaders
-  /** An id or secret that nobody can guess lets the request in without a token, also where open mode is off. */
+  /** An unguessable id or secret admits the request without a token, also where open mode is off. */
   readonly capability?: boolean
 }
 
 export interface Authenticator {
   /**
-   * Answers at once who sends no token, and rejects what it refuses.
+   * Synchronous for a request without a token.
    * @throws unauthorized; rate_limited; unavailable when signed tokens cannot be verified right now
    */
   authenticate(facts: RequestFacts): Client | Promise<Client>
-  /** What anonymous requests of this peer are counted under. */
+  /** The network that anonymous requests of this peer are counted under. */
   addressOf(facts: Pick<RequestFacts, 'peerAddress' | 'headers'>): string
 }
 
@@ -49,9 +49,9 @@ export interface AuthenticatorOptions {
   readonly live: LiveConfig
   readonly clock: Clock
   readonly proxies: ProxyTrust
-  /** SHA-256 (hex) of the token that stands for this machine's own user in the open mode `loopback`. Absent: nobody has it. */
+  /** SHA-256 (hex) of the token of this machine's own user, for the open mode `loopback`. */
   readonly localTokenSha256?: string | undefined
-  /** Bounds the signatures that are verified for an address. Absent: no bound. */
+  /** Bounds the signatures that are verified for an IP address. Absent: no bound. */
   readonly wrongTokens?: { admitUnknown(address: string): void | Promise<void> } | undefined
 }
 
@@ -98,7 +98,7 @@ function staticClient({ findToken }: Deps, config: ServerConfig, hash: string): 
   const found = findToken(config, hash)
   if (found === null) return null
   const { subject, device, tier } = found
-  const credential: Credential = {
+  const credential: ClientCredential = {
     fingerprint: `token ${hash}`,
     takenBy: config,
     async holdsIn(next) {
@@ -122,11 +122,11 @@ async function signedClient(deps: Deps, facts: RequestFacts, sent: SentToken): P
   const claims = await signed.find(config, sent, beganAt, admit)
   if (claims === null) return null
   const { subject, device, tier } = claims
-  const credential: Credential = {
+  const credential: ClientCredential = {
     fingerprint: `signed ${sent.hash}`,
     takenBy: config,
     async holdsIn(next) {
-      // Held against the time at which it was used, not now: expiry ends no transfer.
+      // Checked for the time when the request began: expiry ends no transfer.
       const now = await signed.find(next, sent, beganAt)
       return now !== null && now.subject === subject && now.device === device
     },
@@ -134,7 +134,9 @@ async function signedClient(deps: Deps, facts: RequestFacts, sent: SentToken): P
   return { clientId: `subject:${subject}`, anonymous: false, tier: knownTier(config, tier), device, credential }
 }
 
-/** A client that is an address. The local token names nobody: it only opens what the mode `loopback` gives. */
+/**
+ * A client known by its IP address alone. The local token names no subject: it only admits to open mode `loopback`.
+ */
 function openClient(deps: Deps, facts: RequestFacts, hasLocalToken: boolean): Client | null {
   const config = deps.live.current
   const request = { ...facts, hasLocalToken }
@@ -148,8 +150,8 @@ interface OpenRequest extends RequestFacts {
   readonly hasLocalToken: boolean
 }
 
-/** No token of anybody's. Looked at only where a transfer is long enough to be ended. */
-class OpenCredential implements Credential {
+/** Of a client without a token. Evaluated only for transfers that are long enough to be ended. */
+class OpenCredential implements ClientCredential {
   readonly takenBy: ServerConfig
   readonly #request: OpenRequest
 
@@ -173,9 +175,9 @@ function isOpenTo({ access, listen }: ServerConfig, request: OpenRequest): boole
 }
 
 /**
- * From the user that runs this server: the token proves it, since only that user can read its file. A loopback peer
- * proves nothing: it may be a proxy or a tunnel that lets the world in, another user, or a page in a browser. The other
- * conditions bound what a token that has leaked can do.
+ * Whether the user that runs this server sends the request. The token proves it, since only that user can read its
+ * file. A loopback peer proves nothing: it may be a proxy, a tunnel, another user or a web page. The other conditions
+ * limit the use of a leaked token.
  */
 function isLocal({ peerAddress, headers, hasLocalToken }: OpenRequest): boolean {
   const peer = normaliseAddress(peerAddress)

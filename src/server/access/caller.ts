@@ -1,9 +1,8 @@
-/** Who asks for something, with all that decides what may be done: made once for each request, before any work. */
+/** The sender of a request: client, tier and credentials, resolved once per request. */
 import { SealiftError } from '../../protocol/errors.ts'
 import type { Kind, TierLimits } from '../../protocol/schemas.ts'
 import { formatSpan } from '../../protocol/units.ts'
-import type { ServerConfig } from '../config/schema.ts'
-import type { SlotRequest, TransferDirection } from '../limits/limiter.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
 import type { OwnershipProof, Idempotency, QuotaCaps, StorageCaps } from '../records/record-types.ts'
 
 export interface Caller {
@@ -13,32 +12,32 @@ export interface Caller {
   readonly ownerHash: string | null
 }
 
-/** A caller who makes something, and the key that makes the request repeatable. */
+/** A caller of a request that creates something, with its idempotency key. */
 export interface IdempotentCaller extends Caller {
   readonly idempotency: Idempotency | null
 }
 
-/** What a caller can prove: a client's name, an owner secret, or both. An address proves nothing. */
+/** What a caller can prove: a client id, an owner secret, or both. An IP address proves nothing. */
 export function ownershipProof(caller: Caller): OwnershipProof {
   return { clientId: caller.client.anonymous ? null : caller.client.clientId, ownerHash: caller.ownerHash }
 }
 
-/** What decides which caps hold when a request adds to what was begun earlier. */
+/** Decides whose caps apply when a request adds to something created earlier. */
 export interface Charging {
   /** The tier of clients without a token. */
   readonly openTier: () => Tier
 }
 
 /**
- * The tier whose caps hold for what `clientId` is charged. That may be another client than the caller: an upload begun
- * by an address is continued with its id, a parcel with its owner secret. The caller's caps say nothing about the usage
- * of that client, and its own tier is not known without its token: the open tier applies.
+ * The tier whose caps apply to what `clientId` is charged. The caller may be another client: an upload begun by an
+ * anonymous client is continued by its id, a parcel by its owner secret. The tier of that client is unknown without
+ * its token, so the open tier applies.
  */
 export function chargedTier({ openTier }: Charging, { client, tier }: Caller, clientId: string): Tier {
   return client.clientId === clientId ? tier : openTier()
 }
 
-/** The caps of a tier that hold for one media of `kind`. */
+/** The caps of a tier on a media item of `kind`. */
 export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
   return {
     ...storageCaps(tier),
@@ -48,12 +47,15 @@ export function quotaCaps(tier: Tier, kind: Kind = 'other'): QuotaCaps {
   }
 }
 
-/** The caps of a tier on what is kept. */
+/** The caps of a tier on what is stored. */
 export function storageCaps({ storedBytes, storedRows }: Tier): StorageCaps {
   return { storedBytes, storedRows }
 }
 
-/** When something made at `now` ends. @throws invalid_request (limit `maxTtlSeconds`) when longer than the tier allows */
+/**
+ * When something created at `now` expires.
+ * @throws invalid_request (limit `maxTtlSeconds`) for a longer time than the tier allows
+ */
 export function expiryOf(tier: Tier, ttlSeconds: number | undefined, now: number): number {
   const seconds = ttlSeconds ?? Math.min(tier.defaultTtlSeconds, tier.maxTtlSeconds)
   if (seconds > tier.maxTtlSeconds) {
@@ -64,35 +66,35 @@ export function expiryOf(tier: Tier, ttlSeconds: number | undefined, now: number
   return now + seconds * 1000
 }
 
-/** What proved who a client is. */
-export interface Credential {
-  /** The same for the same credential; tells nothing about it. */
+/** Proof of identity of a client. */
+export interface ClientCredential {
+  /** Equal for equal credentials; reveals nothing about them. */
   readonly fingerprint: string
-  /** The configuration that took it. */
+  /** The configuration that accepted it. */
   readonly takenBy: ServerConfig
-  /** Whether `config` still takes it; its natural expiry aside, so that what began in time may end. */
+  /** Whether `config` still accepts it. Expiry is ignored, so that a transfer that began in time may end. */
   holdsIn(config: ServerConfig): Promise<boolean>
 }
 
 export interface Client {
-  /** What limits and charges are counted under: `subject:<sub>` of a token, `address:<ip>` in open mode. */
+  /** The key of limits and charges: `subject:<sub>` of a token, `address:<ip>` in open mode. */
   readonly clientId: string
-  /** True when nothing but an address is known: it owns nothing by its name. */
+  /** True when only the IP address is known; such a client owns nothing by its id. */
   readonly anonymous: boolean
   readonly tier: string
   readonly device: string | null
-  /** Watched while a transfer runs, so that a revoked one ends it. Absent: nothing to revoke. */
-  readonly credential?: Credential | undefined
+  /** Watched while a transfer runs: revoking it ends the transfer. */
+  readonly credential?: ClientCredential | undefined
 }
 
-/** A tier's limits as the operator set them: what GET /v1/limits tells, plus what only the server needs. */
+/** The limits of a tier as configured: those of GET /v1/limits, and those that only the server needs. */
 export interface Tier extends TierLimits {
   /** Longest wait in the queue for a slot. */
   readonly queueWaitMs: number
 }
 
-/** What a caller's tier allows of transfers in one direction. */
-export function slotRequest({ client, tier }: Caller, direction: TransferDirection): SlotRequest {
+/** The `SlotRequest` of a transfer, by the caller's tier. */
+export function slotRequest({ client, tier }: Caller, direction: 'upload' | 'download') {
   return {
     clientId: client.clientId,
     direction,
@@ -103,17 +105,17 @@ export function slotRequest({ client, tier }: Caller, direction: TransferDirecti
   }
 }
 
-/** The tier that always exists, and that a client gets whose own is not (or no longer) in the configuration. */
+/** The tier that always exists. It applies to clients whose own tier is not configured. */
 export const DEFAULT_TIER = 'default'
 
-/** What applies to a client by the configuration in force. */
+/** The limits of a client by this configuration. */
 export function tierOf(config: ServerConfig, client: Pick<Client, 'tier'>): Tier {
   const tier = config.tiers[knownTier(config, client.tier)]
   if (tier === undefined) throw new Error('The configuration has no default tier')
   return tier
 }
 
-/** `name` when there is such a tier, else the default one. */
+/** `name` if that tier exists, else the default tier. */
 export function knownTier(config: ServerConfig, name: string | null): string {
   return name !== null && Object.hasOwn(config.tiers, name) ? name : DEFAULT_TIER
 }

@@ -1,4 +1,4 @@
-/** Which address a request is counted under. */
+/** The client IP address of a request, behind trusted proxies too. */
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
 import type { LiveConfig } from '../config/live-config.ts'
@@ -7,8 +7,8 @@ import type { LiveConfig } from '../config/live-config.ts'
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /**
- * One spelling for each address: IPv4 also when it is mapped into IPv6, IPv6 in its shortest form without a zone.
- * `null` for anything else.
+ * The canonical form of an IP address: mapped IPv6 becomes IPv4, IPv6 is in its shortest form without a zone. `null`
+ * for anything else.
  */
 export function normaliseAddress(text: string | undefined): string | null {
   if (text === undefined) return null
@@ -24,7 +24,7 @@ function mappedAddress(high: number, low: number): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')
 }
 
-/** What counts as one client: an IPv4 address, or the /64 network of an IPv6 one, since a single host has all of it. */
+/** What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which a single host may own. */
 export function clientNetwork(address: string): string {
   if (!address.includes(':')) return address
   const [head = '', tail] = address.split('::')
@@ -35,12 +35,12 @@ export function clientNetwork(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`
 }
 
-/** True for an address (in its one spelling) of this machine. */
+/** `address` in its canonical form. */
 export function isLoopbackAddress(address: string): boolean {
   return address === '::1' || address.startsWith('127.')
 }
 
-/** Headers that tell that a request came through somebody else's hands. */
+/** Headers that proxies add. */
 const FORWARDING_HEADERS = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via']
 
 export function isForwarded(headers: RequestHeaders): boolean {
@@ -48,8 +48,8 @@ export function isForwarded(headers: RequestHeaders): boolean {
 }
 
 /**
- * True when the request was addressed to this machine by a name of its own, and not by a page from elsewhere: a browser
- * tells the page in Origin, and a foreign name that was made to resolve to this machine in Host.
+ * True when `Host` and `Origin` name this machine. A browser sends the origin of a foreign page in `Origin`, and a
+ * foreign name that resolves to this machine (DNS rebinding) in `Host`.
  */
 export function namesThisMachine(headers: RequestHeaders): boolean {
   const { host, origin } = headers
@@ -62,13 +62,13 @@ function isOwnName(url: string | readonly string[] | undefined): boolean {
   return name === 'localhost' || (name !== undefined && isLoopbackAddress(normaliseAddress(name) ?? ''))
 }
 
-/** Entries of X-Forwarded-For that are looked at, from the right. */
+/** Entries of X-Forwarded-For that are read, from the right. */
 const MAX_HOPS = 16
 
 /**
- * The client's address: that of the peer, or, while that is a trusted proxy, the one it was given, read from the right
- * of X-Forwarded-For up to the first address that is not a trusted proxy. What stands left of it anyone can have written.
- * @returns `null` when not even the peer is known
+ * The address of the peer; behind trusted proxies the first address in X-Forwarded-For, from the right, that is not a
+ * trusted proxy. Entries further left may be forged.
+ * @returns `null` when the peer is unknown
  */
 export function clientAddress(
   peerAddress: string | undefined,
@@ -103,9 +103,9 @@ function withoutPort(hop: string): string {
   return match?.[1] ?? match?.[2] ?? hop
 }
 
-/** Knows which addresses are proxies that tell the truth. */
+/** The proxies whose X-Forwarded-For is believed. */
 export interface ProxyTrust {
-  /** `address` in its one spelling (`normaliseAddress`). */
+  /** `address` in its canonical form (`normaliseAddress`). */
   trusts(address: string): boolean
 }
 
@@ -114,7 +114,7 @@ const NAMED_NETWORKS: Readonly<Record<string, readonly string[]>> = {
   private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
 }
 
-/** Trust by the `listen.trustedProxies` in force. */
+/** Follows reloads of `listen.trustedProxies`. */
 export function createProxyTrust(live: LiveConfig): ProxyTrust {
   let entries: readonly string[] | null = null
   let networks = new BlockList()

@@ -1,4 +1,4 @@
-/** The cap on devices of one account, without a transaction for every request. */
+/** The cap on the devices of one account, without a transaction per request. */
 import { BoundedMap } from '../../common/bounded-map.ts'
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { Clock } from '../clock.ts'
@@ -6,9 +6,9 @@ import type { LiveConfig } from '../config/live-config.ts'
 import type { ClientRecords } from '../records/record-store.ts'
 import type { Client, Tier } from './caller.ts'
 
-/** A device that was seen is not noted again for so long. */
+/** A recorded device is not recorded again within this time. */
 const SEEN_MS = 5 * 60_000
-/** A device that was refused is refused again for so long without asking the records. */
+/** A refused device is refused again without a query within this time. */
 const REFUSED_MS = 5000
 const MAX_REMEMBERED = 20_000
 
@@ -31,17 +31,17 @@ export class DeviceGate {
     this.#options = options
   }
 
-  /** Lets a client's device in, and notes that it was seen. @throws too_many_devices, unavailable */
+  /** Admits a client's device and records it. @throws too_many_devices, unavailable */
   admit(client: Client, tier: Pick<Tier, 'devices'>): Promise<void> | undefined {
     const { clientId, device } = client
     if (device === null || client.anonymous) return undefined
     const key = `${device} ${clientId}`
     const known = this.#known.get(key)
     if (known && this.#options.clock() < known.until) return known.outcome
-    return this.#note(key, { clientId, device, cap: tier.devices })
+    return this.#record(key, { clientId, device, cap: tier.devices })
   }
 
-  #note(key: string, seen: { clientId: string; device: string; cap: number }): Promise<void> {
+  #record(key: string, seen: { clientId: string; device: string; cap: number }): Promise<void> {
     const { live, records, clock } = this.#options
     const now = clock()
     const { forgetDevicesAfterMs } = live.current.access

@@ -1,22 +1,24 @@
-/** What runs under which credential, so that a revoked one ends it at once. */
+/** The credentials of running transfers, so that revoking one ends its transfers at once. */
 import { createHash } from 'node:crypto'
 
 import { SealiftError } from '../../protocol/errors.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import type { ServerConfig } from '../config/schema.ts'
-import type { Credential } from './caller.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
+import type { ClientCredential } from './caller.ts'
 
 export interface Sessions extends Disposable {
-  /** Calls `revoked` (at most once) when `credential` is no longer taken. Dispose the result when the work ends. */
-  watch(credential: Credential, revoked: (reason: SealiftError) => void): Disposable
-  /** Ends what runs under credentials that another node no longer takes, by `sharedFingerprint`. */
+  /**
+   * Calls `revoked` (at most once) when `credential` is no longer accepted. Dispose the result when the work ends.
+   */
+  watch(credential: ClientCredential, revoked: (reason: SealiftError) => void): Disposable
+  /** Ends what runs under credentials that another node no longer accepts, by `sharedFingerprint`. */
   revoke(fingerprints: ReadonlySet<string>): void
   /** Credentials in use now. */
   readonly size: number
 }
 
 interface Running {
-  readonly credential: Credential
+  readonly credential: ClientCredential
   readonly watchers: Set<(reason: SealiftError) => void>
 }
 
@@ -55,12 +57,12 @@ export function createSessions(live: LiveConfig): Sessions {
   }
 }
 
-/** A fingerprint as nodes tell it each other: of no use to whoever reads along. */
+/** The form in which nodes exchange fingerprints: hashed, so that Valkey reveals none. */
 export function sharedFingerprint(fingerprint: string): string {
   return createHash('sha256').update(fingerprint).digest('base64url')
 }
 
-function entryFor(running: Map<string, Running>, credential: Credential): Running {
+function entryFor(running: Map<string, Running>, credential: ClientCredential): Running {
   const known = running.get(credential.fingerprint)
   if (known) return known
   const entry = { credential, watchers: new Set<(reason: SealiftError) => void>() }
@@ -68,8 +70,8 @@ function entryFor(running: Map<string, Running>, credential: Credential): Runnin
   return entry
 }
 
-/** What cannot be verified is not believed. */
-async function stillHolds(credential: Credential, config: ServerConfig): Promise<boolean> {
+/** A credential that cannot be verified is not accepted. */
+async function stillHolds(credential: ClientCredential, config: ServerConfig): Promise<boolean> {
   try {
     return await credential.holdsIn(config)
   } catch {

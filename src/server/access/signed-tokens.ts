@@ -14,9 +14,9 @@ import {
 
 import { BoundedMap } from '../../common/bounded-map.ts'
 import { SealiftError } from '../../protocol/errors.ts'
-import type { JwtConfig, ServerConfig } from '../config/schema.ts'
+import type { JwtConfig, ServerConfig } from '../config/config-schema.ts'
 
-/** How long a verified token is believed without looking again, so that a key that is taken back is noticed. */
+/** How long a verified token is accepted without verifying it again. Bounds the use of a revoked key. */
 const BELIEVE_MS = 60_000
 const MAX_REMEMBERED = 10_000
 
@@ -25,7 +25,7 @@ interface Remembered {
   readonly until: number
 }
 
-/** Verifies signed tokens by the configuration in force, and remembers those it has seen lately. */
+/** Verifies signed tokens by the current configuration and caches the results. */
 export class SignedTokens {
   #config: JwtConfig | null = null
   #verifier: JwtVerifier | null = null
@@ -33,9 +33,9 @@ export class SignedTokens {
 
   /**
    * @param hash of the token
-   * @param admit asked before its signature is verified
-   * @returns `null` when it is not to be believed, or signed tokens are not taken
-   * @throws unavailable; what `admit` does
+   * @param admit called before a signature is verified; may throw to refuse it
+   * @returns `null` for an invalid token, or where signed tokens are not configured
+   * @throws unavailable; what `admit` throws
    */
   async find(
     config: ServerConfig,
@@ -64,10 +64,10 @@ export class SignedTokens {
   }
 }
 
-/** What a signed token says, once it is believed. */
+/** The claims of a verified token. */
 export interface SignedClaims {
   readonly subject: string
-  /** The tier it asks for; `null` when it names none. */
+  /** `null`: it names no tier. */
   readonly tier: string | null
   readonly device: string | null
   /** Wall-clock ms, the leeway included. */
@@ -76,8 +76,8 @@ export interface SignedClaims {
 
 export interface JwtVerifier {
   /**
-   * @param at the wall-clock ms to hold `exp` and `nbf` against
-   * @returns `null` for a token that is not to be believed, whatever the reason
+   * @param at the wall-clock ms for `exp` and `nbf`
+   * @returns `null` for an invalid token, whatever the reason
    * @throws unavailable when the keys cannot be fetched
    */
   verify(token: string, at: number): Promise<SignedClaims | null>
@@ -99,7 +99,7 @@ export function createJwtVerifier(config: JwtConfig): JwtVerifier {
         return claimsOf(payload, config)
       } catch (error) {
         if (isRefusal(error)) return null
-        throw new SealiftError('unavailable', 'The keys that tokens are signed with cannot be fetched right now', {
+        throw new SealiftError('unavailable', 'The keys that tokens are signed with cannot be fetched', {
           cause: error,
         })
       }
@@ -124,17 +124,15 @@ function keyOf(config: JwtConfig): JWTVerifyGetKey {
   return () => Promise.resolve(secret)
 }
 
-/** The least time between two fetches of a key set that cannot be had. */
+/** The least time between two failing fetches of a key set. */
 const FETCH_APART_MS = 1000
 
-/**
- * Fetches, but not again and again while that fails: else each token that anybody makes up is a request to whoever holds
- * the keys, at the moment when they are in trouble.
- */
+/** Limits fetches while they fail: else every forged token would cause a request to a key server in trouble. */
 function fetchSeldom(): FetchImplementation {
   let notBeforeMs = -Infinity
   return async (url, options) => {
-    if (performance.now() < notBeforeMs) throw new Error('The key set was asked for a moment ago, and could not be had')
+    if (performance.now() < notBeforeMs)
+      throw new Error(`The last fetch of the key set failed less than ${FETCH_APART_MS} ms ago`)
     try {
       return await fetch(url, options)
     } finally {
@@ -143,7 +141,7 @@ function fetchSeldom(): FetchImplementation {
   }
 }
 
-/** Errors that are about the token; the others are about us or the one who holds the keys. */
+/** Errors of the token; the others are errors of this server or of the key server. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError)) return false
   const ours = [errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code]

@@ -1,29 +1,29 @@
-/** Static bearer tokens: random texts of which only the SHA-256 is kept. */
+/** Static bearer tokens: random text of which only the SHA-256 is stored. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 import type { LiveConfig } from '../config/live-config.ts'
-import type { ServerConfig, StaticToken } from '../config/schema.ts'
+import type { ServerConfig, StaticToken } from '../config/config-schema.ts'
 
-/** What the configuration holds of a token: its SHA-256 as lower-case hex. */
+/** The form of a token in the configuration: its SHA-256 as lower-case hex. */
 export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('hex')
 }
 
-/** A fresh token of 256 random bits. The prefix lets secret scanners find one that was published by mistake. */
+/** A new token of 256 random bits. By the prefix, secret scanners find tokens that were published by mistake. */
 export function newToken(random: (byteCount: number) => Uint8Array = randomBytes): string {
   return `sealift_${Buffer.from(random(32)).toString('base64url')}`
 }
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]{1,8192}=*)$/i
 
-/** The token of an `Authorization` header (RFC 6750); `null` when there is none of that form. */
+/** The token of an `Authorization` header (RFC 6750); `null` for any other form. */
 export function bearerToken(authorization: string): string | null {
   return BEARER.exec(authorization)?.[1] ?? null
 }
 
 export type FindToken = (config: ServerConfig, hash: string) => StaticToken | null
 
-/** Finds tokens by their hash; the time it takes tells nothing of any token. */
+/** Finds tokens by their hash, in constant time. */
 export function createTokenIndex(live: LiveConfig): FindToken {
   let tokens: readonly StaticToken[] | null = null
   let byHash: ReadonlyMap<string, StaticToken> = new Map()

@@ -5,7 +5,7 @@ import { newId } from '../../protocol/ids.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import type { SettingsSyncOptions } from '../cluster/settings/settings-sync.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import type { ServerConfig } from '../config/schema.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
 import { followDatabaseClock } from '../records/database-clock.ts'
 import type { RecordStore } from '../records/record-store.ts'
 import { SweepLock } from '../upkeep/sweep-lock.ts'
@@ -20,8 +20,8 @@ export async function openClock(
 }
 
 /**
- * Longest time of one step of a sweep: the lock is renewed between steps. A node that is killed while it holds the lock
- * delays the next sweep by this much.
+ * Longest time of one step of a sweep: the lock is renewed between steps. A node that is killed while it holds the
+ * lock delays the next sweep by this much.
  */
 const SWEEP_STEP_MS = 15_000
 

@@ -1,4 +1,4 @@
-/** Opens the stores that the configuration names; the libraries of the others are not even loaded. */
+/** Opens the configured stores; libraries of other stores are not loaded. */
 import { dirname } from 'node:path'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,13 +8,13 @@ import { SealiftError } from '../../protocol/errors.ts'
 import type { BlobStore, ChecksBlobs, GrantsDirectAccess, LocatesFiles, MeasuresSpace } from '../blobs/blob-store.ts'
 import { openFileBlobStore } from '../blobs/file/blob-store.ts'
 import { firstProblem, type S3Finding } from '../blobs/s3/probe-findings.ts'
-import type { S3Config, ServerConfig } from '../config/schema.ts'
+import type { S3Config, ServerConfig } from '../config/config-schema.ts'
 import type { MarksChanges, MeasuresRecordSpace, RecordStore } from '../records/record-store.ts'
 import { openSqliteRecordStore } from '../records/sqlite/index.ts'
 import { openSpaceReserve, SpaceReserveRecords } from '../records/sqlite/space-reserve.ts'
 import { cacheMedia } from '../transfers/download/media-cache.ts'
 
-/** A store of bytes, with what else it may be able to do. */
+/** A blob store with its optional abilities. */
 export type AnyBlobStore = BlobStore & Partial<MeasuresSpace & ChecksBlobs & LocatesFiles & GrantsDirectAccess>
 
 export interface Stores {
@@ -23,7 +23,7 @@ export interface Stores {
 }
 
 export interface OpenStores {
-  /** Whether a piece of the disk is set aside for the records: by a server, not by who only looks. */
+  /** Whether disk space is reserved for the records: by a server, not by a command that only reads. */
   readonly reserve?: boolean
 }
 
@@ -38,12 +38,12 @@ export async function openStores(
   return { blobs, records }
 }
 
-/** True when no other process changes the records: then what was read from them may be remembered for a moment. */
+/** True when no other process changes the records, so that they may be cached. */
 export function isOnlyProcess({ records, workers }: ServerConfig): boolean {
   return records.kind === 'sqlite' && workers === 1
 }
 
-/** Caches records of media where every change reaches this process: through its own calls, or as a change mark. */
+/** Caches media records where this process learns of every change: by its own calls, or by a change mark. */
 export function cacheMediaRecords(stores: Stores, config: ServerConfig): Stores {
   const { changeMark } = stores.records
   if (isOnlyProcess(config)) return { ...stores, records: cacheMedia(stores.records) }
@@ -84,18 +84,18 @@ async function openRecords(
   return new SpaceReserveRecords(resources.use(await openSqliteRecordStore({ file: records.file })), reserve)
 }
 
-/** The configuration is checked for it; this is for the compiler. */
+/** The configuration was checked for it; this narrows the type. */
 function required<T>(section: T | null, key: string): T {
   if (section === null) throw new SealiftError('internal', `The configuration lacks ${key}`)
   return section
 }
 
-/** Enough for what is read again and again; more would only keep files of old media open. */
+/** Enough for media that are read repeatedly; more would only hold files of old media open. */
 const MOST_OPEN_FILES = 4096
-/** Where the system does not tell its limit. */
+/** Where the limit of the system is unknown. */
 const FALLBACK = 512
 
-/** How many files the blob store may keep open: an eighth of what the process may have, the rest is for connections. */
+/** How many files the blob store may hold open: an eighth of the limit of the process; connections get the rest. */
 export function openFileLimit(limits: () => string = () => readFileSync('/proc/self/limits', 'utf8')): number {
   const allowed = Number(/^Max open files\s+(\d+)/m.exec(orEmpty(limits))?.[1] ?? FALLBACK * 8)
   return Math.min(MOST_OPEN_FILES, Math.max(64, Math.floor(allowed / 8)))
@@ -110,14 +110,14 @@ function orEmpty(read: () => string): string {
 }
 
 const CLIENTS_AT_THEIR_CAPS = 16
-/** A download asks for its next part while the end of one is passed on; a media in one request sends two parts at once. */
+/** A download requests the next part while the last one is sent; an upload in one request sends two parts at once. */
 const SOCKETS_A_SLOT = 2
 const FEWEST_SOCKETS = 256
 const MOST_SOCKETS = 10_000
 
 /**
- * Connections to the storage service that a process may hold each way, so that transfers within their caps do not wait
- * for one behind the slow transfers of others. They are made as they are needed.
+ * Connections of a process to the storage service in each direction: enough that transfers within their caps do not
+ * wait behind slow transfers of other clients. They are opened on demand.
  */
 export function socketsFor(tiers: ServerConfig['tiers']): number {
   const slots = Object.values(tiers).flatMap(tier => [tier.concurrentUploads, tier.concurrentDownloads])
@@ -127,24 +127,27 @@ export function socketsFor(tiers: ServerConfig['tiers']): number {
   )
 }
 
-/** A service that answers slower than this at start is not waited for. */
-const QUESTION_MS = 4000
-/** For all of it, should each question nearly take its time. */
-const ALL_MS = 15_000
-/** A service that fails for a moment (a restart, an overload) is asked again; one that is configured wrong is not. */
+/** Timeout of one request to the service at start. */
+const REQUEST_MS = 4000
+/** Timeout of all requests at start. */
+const PROBE_MS = 15_000
+/**
+ * A service that cannot be reached (a restart, an overload) is tried again; other errors of configuration are final.
+ */
 const TRIES = 3
 const PAUSE_MS = 400
 const ENOUGH_MS = 3000
 
 /**
- * @returns what is worth telling; nothing for files
+ * Probes a configured S3 service at start, before anything relies on it.
+ * @returns findings for the log; none for files
  * @throws unavailable, in one line that names the setting and holds no secret
  */
 export async function checkStorage(config: ServerConfig): Promise<readonly S3Finding[]> {
   if (config.storage.kind !== 's3') return []
   const startedAtMs = performance.now()
   for (let tries = 1; ; tries += 1) {
-    const findings = await probeStorage(config, AbortSignal.timeout(ALL_MS), QUESTION_MS)
+    const findings = await probeStorage(config, AbortSignal.timeout(PROBE_MS), REQUEST_MS)
     const problem = firstProblem(findings.filter(each => !onlySomeClients(each)))
     if (!problem) return findings.filter(({ level }) => level !== 'ok')
     const mayPass = problem.setting === 'storage.s3.endpoint' && performance.now() - startedAtMs < ENOUGH_MS
@@ -153,11 +156,11 @@ export async function checkStorage(config: ServerConfig): Promise<readonly S3Fin
   }
 }
 
-/** All that can be found out about the configured service. @throws unavailable when it takes too long */
+/** Probes the configured service. @throws unavailable when it takes too long */
 export async function probeStorage(
   config: ServerConfig,
   signal: AbortSignal,
-  questionMs = Infinity,
+  requestMs = Infinity,
 ): Promise<readonly S3Finding[]> {
   const { storage, cors } = config
   if (storage.s3 === null) return []
@@ -166,16 +169,16 @@ export async function probeStorage(
   try {
     const direct = storage.transfer === 'direct'
     const corsOrigins = direct ? cors.origins : []
-    const requestTimeoutMs = Math.min(connection.requestTimeoutMs, questionMs)
-    const connectTimeoutMs = Math.min(connection.connectTimeoutMs, questionMs)
+    const requestTimeoutMs = Math.min(connection.requestTimeoutMs, requestMs)
+    const connectTimeoutMs = Math.min(connection.connectTimeoutMs, requestMs)
     return await probeS3({ ...connection, requestTimeoutMs, connectTimeoutMs, direct, corsOrigins }, signal)
   } catch (error) {
     if (!signal.aborted || !isTimeout(signal.reason)) throw error
-    throw new SealiftError('unavailable', 'storage.s3.endpoint: the service answers too slowly to be used')
+    throw new SealiftError('unavailable', 'storage.s3.endpoint: the service responds too slowly to be used')
   }
 }
 
-/** Programs need no CORS rules, and whoever cannot use the service directly goes through this server. */
+/** Findings that do not stop a server: programs need no CORS rules, and clients can transfer through this server. */
 function onlySomeClients({ check, setting }: S3Finding): boolean {
   return check === 'cors' || setting === 'storage.s3.publicEndpoint'
 }

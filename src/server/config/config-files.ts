@@ -6,7 +6,7 @@ import { type Document, isMap as isYamlMap, isNode, LineCounter, parse, parseDoc
 import type { ConfigProblem } from './config-error.ts'
 import type { FieldFacts, Node } from './fields.ts'
 import { formatPath, getIn, isMap, type Layer, type Path, type RawMap, setIn, withoutPath } from './raw.ts'
-import { configSchema } from './schema.ts'
+import { configSchema } from './config-schema.ts'
 
 /** Reads YAML (and so JSON). Errors name line and kind, never the text around: it may hold a secret. */
 export function readYaml(text: string, name: string): { layer: Layer; problems: readonly ConfigProblem[] } {
@@ -30,7 +30,9 @@ export function readYaml(text: string, name: string): { layer: Layer; problems: 
   return { layer: { values, originOf }, problems: [] }
 }
 
-/** The line of the key at `path`, or of the nearest one around it; `null` when the file does not have its first key. */
+/**
+ * The line of the key at `path`, or of the nearest one around it; `null` when the file does not have its first key.
+ */
 function lineOf(document: Document, lines: LineCounter, path: Path): number | null {
   for (let length = path.length; length > 0; length -= 1) {
     const offset = offsetOf(document, path.slice(0, length))

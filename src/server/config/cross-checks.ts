@@ -1,8 +1,11 @@
-/** Rules between values. Each names the key to change, and the keys it reads: it is silent while one of those is wrong. */
+/**
+ * Rules between settings. Each names the key to change and the keys that it reads; a rule whose keys are invalid is
+ * skipped.
+ */
 import { createHash, createPublicKey } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 
-import type { JwtConfig, ServerConfig } from './schema.ts'
+import type { JwtConfig, ServerConfig } from './config-schema.ts'
 import { CHUNK_BYTES } from './schema-units.ts'
 
 export interface CrossProblem {
@@ -66,7 +69,7 @@ function* storeChecks({ storage, records, limits, transfer, workers }: ServerCon
   }
 }
 
-/** True for a host that only this machine can reach. */
+/** True for a host that only this machine can connect to. */
 export function isLoopbackHost(host: string): boolean {
   const plain = host.toLowerCase()
   return (
@@ -99,7 +102,7 @@ function* listenerChecks({ listen, admin, access }: ServerConfig): Generator<Cro
   }
 }
 
-/** The settings that say that a proxy is in front. */
+/** The settings that imply a proxy in front of the server. */
 function proxySettings({ publicUrl, trustedProxies }: ServerConfig['listen']): string[] {
   return [
     ...(publicUrl === null ? [] : ['listen.publicUrl']),
@@ -186,7 +189,7 @@ function* jwtKeyChecks(jwt: JwtConfig): Generator<CrossProblem> {
   if (jwt.jwksUrl !== null && !isSafeUrl(new URL(jwt.jwksUrl))) {
     yield problem(
       'access.jwt.jwksUrl',
-      'must be https, except on loopback: whoever can change the answer can sign tokens',
+      'must be https, except on loopback: a changed response could let anyone sign tokens',
     )
   }
 }
@@ -210,7 +213,7 @@ function looksLikeADefault(secret: string): boolean {
   return new Set(plain).size < 10 || words.some(word => plain.includes(word))
 }
 
-/** Things an operator should know about a configuration that is valid all the same. */
+/** Risks of a valid configuration. */
 export function configWarnings(config: ServerConfig): readonly string[] {
   const { access, listen, admin } = config
   const warnings: string[] = []
@@ -218,7 +221,7 @@ export function configWarnings(config: ServerConfig): readonly string[] {
     warnings.push('access.openMode is everywhere: anyone who reaches this server may store files on it')
   }
   if (access.openMode === 'off' && access.tokens.length === 0 && access.jwt === null) {
-    warnings.push('access.openMode is off and there are no tokens: nobody can store anything')
+    warnings.push('access.openMode is off and there are no tokens: no client can store anything')
   }
   if (listen.publicUrl !== null && listen.trustedProxies.length === 0) {
     warnings.push(
@@ -226,7 +229,7 @@ export function configWarnings(config: ServerConfig): readonly string[] {
     )
   }
   if (admin.enabled && ['0.0.0.0', '::'].includes(admin.host)) {
-    warnings.push('admin.host takes connections from anywhere: whoever reaches it can read the metrics')
+    warnings.push('admin.host accepts connections from anywhere: anyone who reaches it can read the metrics')
   }
   return warnings
 }

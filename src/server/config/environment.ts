@@ -4,7 +4,7 @@ import { parse } from 'yaml'
 import { type ConfigProblem, suggest } from './config-error.ts'
 import type { Field, FieldFacts, Node } from './fields.ts'
 import { formatPath, type Layer, type RawMap, setIn } from './raw.ts'
-import { configSchema } from './schema.ts'
+import { configSchema } from './config-schema.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

@@ -1,10 +1,9 @@
 /**
- * What a configuration value is: how it is checked, what it defaults to and what people are told about it. The schema
- * is a tree of these, so the types, the validation, config/default.yaml, docs/configuration.md and the names of the
- * environment variables cannot drift apart.
+ * The kinds of settings: validation, default and description. The schema is a tree of these, so that types,
+ * validation, config/default.yaml, docs/configuration.md and the names of environment variables cannot drift apart.
  *
- * In a file a duration is called `idleTimeout` and written `60s`; inside the program it is `idleTimeoutMs`: the suffix
- * is added while parsing. No message here ever repeats the value it refuses: it may be a secret.
+ * In a file a duration is called `idleTimeout` and written `60s`; inside the program it is `idleTimeoutMs`: the
+ * suffix is added while parsing. No message here ever repeats the value it refuses: it may be a secret.
  */
 import * as z from 'zod'
 
@@ -80,13 +79,13 @@ interface NumberTold extends Told {
 }
 
 /** A whole number (or any number with `fraction`). */
-export function count(told: NumberTold & { readonly fraction?: boolean }): Field<number> {
+export function countField(told: NumberTold & { readonly fraction?: boolean }): Field<number> {
   const schema = checkedNumber(told).prefault(Number(told.written))
   return { kind: 'field', schema, suffix: '', facts: facts('number', told.written, { range: rangeOf(told), ...told }) }
 }
 
 /** A whole number that may be left out: `null` then. */
-export function optionalCount(told: Omit<NumberTold, 'written'>): Field<number | null> {
+export function optionalCountField(told: Omit<NumberTold, 'written'>): Field<number | null> {
   const schema = checkedNumber(told).nullable().prefault(null)
   return { kind: 'field', schema, suffix: '', facts: facts('number', null, { range: rangeOf(told), ...told }) }
 }
@@ -101,8 +100,8 @@ function checkedNumber(told: Omit<NumberTold, 'written'> & { readonly fraction?:
     .refine(value => value >= told.min && value <= told.max, message)
 }
 
-/** Bytes, written `8MiB`, `500kB` or as a plain number. `min` and `max` are in bytes, `range` tells them to people. */
-export function size(told: NumberTold & { readonly range: string; readonly unit?: string }): Field<number> {
+/** Bytes, written `8MiB`, `500kB` or as a plain number. `min` and `max` are in bytes, `range` describes them. */
+export function sizeField(told: NumberTold & { readonly range: string; readonly unit?: string }): Field<number> {
   const message = `must be a size such as 8MiB, 500kB or 1048576, in this range: ${told.range}`
   return {
     kind: 'field',
@@ -113,7 +112,7 @@ export function size(told: NumberTold & { readonly range: string; readonly unit?
 }
 
 /** A duration, written `60s`, `30d`; `idleTimeoutMs` inside the program. */
-export function duration(told: NumberTold & { readonly range: string }): Field<number, 'Ms'> {
+export function durationField(told: NumberTold & { readonly range: string }): Field<number, 'Ms'> {
   const message = `must be a duration such as 500ms, 30s, 15m, 12h or 30d, in this range: ${told.range}`
   return {
     kind: 'field',
@@ -124,7 +123,7 @@ export function duration(told: NumberTold & { readonly range: string }): Field<n
 }
 
 /** A duration that travels in whole seconds; `defaultTtlSeconds` inside the program. */
-export function lifetime(told: NumberTold & { readonly range: string }): Field<number, 'Seconds'> {
+export function lifetimeField(told: NumberTold & { readonly range: string }): Field<number, 'Seconds'> {
   const message = `must be a duration such as 30s, 12h or 30d, in this range: ${told.range}`
   const schema = measured(parseDuration, told, message).transform(ms => Math.floor(ms / 1000))
   return {
@@ -144,12 +143,12 @@ function measured(parse: (text: string | number) => number | null, told: NumberT
   })
 }
 
-export function flag(told: Told & { readonly written: boolean }): Field<boolean> {
+export function flagField(told: Told & { readonly written: boolean }): Field<boolean> {
   const schema = z.boolean({ error: 'must be true or false' }).prefault(told.written)
   return { kind: 'field', schema, suffix: '', facts: facts('boolean', told.written, { ...told, range: 'true, false' }) }
 }
 
-export function choice<const Options extends readonly [string, ...string[]]>(
+export function choiceField<const Options extends readonly [string, ...string[]]>(
   told: Told & { readonly options: Options; readonly written: Options[number] },
 ): Field<Options[number]> {
   const range = told.options.join(', ')
@@ -164,7 +163,7 @@ interface TextTold extends Told {
   readonly check?: (text: string) => string | null
 }
 
-export function text(told: TextTold): Field<string> {
+export function textField(told: TextTold): Field<string> {
   return {
     kind: 'field',
     schema: checkedText(told).prefault(told.written),
@@ -174,7 +173,7 @@ export function text(told: TextTold): Field<string> {
 }
 
 /** A host to listen on. An IPv6 address may stand in brackets, as in a URL. */
-export function listenHost(told: TextTold): Field<string> {
+export function hostField(told: TextTold): Field<string> {
   const schema = checkedText(told)
     .transform(host => host.trim().replace(/^\[(.*)\]$/, '$1'))
     .prefault(told.written)
@@ -182,7 +181,7 @@ export function listenHost(told: TextTold): Field<string> {
 }
 
 /** A text that may be left out: `null` then. */
-export function optionalText(told: Omit<TextTold, 'written'>): Field<string | null> {
+export function optionalTextField(told: Omit<TextTold, 'written'>): Field<string | null> {
   const schema = checkedText(told).nullable().prefault(null)
   return { kind: 'field', schema, suffix: '', facts: facts('text', null, told) }
 }
@@ -197,7 +196,7 @@ function checkedText(told: Pick<TextTold, 'check'>) {
     })
 }
 
-export function list<Item>(
+export function listField<Item>(
   told: Told & {
     readonly item: z.ZodType<Item>
     readonly written: readonly unknown[]
@@ -210,7 +209,7 @@ export function list<Item>(
 }
 
 /** A value with a schema of its own, `null` when left out. */
-export function optionalValue<Out>(
+export function optionalValueField<Out>(
   told: Told & { readonly schema: z.ZodType<Out>; readonly type: 'text' | 'object' },
 ): Field<Out | null> {
   return {

@@ -1,10 +1,12 @@
-/** The configuration in force. Whoever handles a request reads `current` then; what already runs keeps what it was granted. */
+/**
+ * The current configuration. Each request reads it anew; running transfers retain the settings that they began with.
+ */
 import { isDeepStrictEqual } from 'node:util'
 
 import type { Node } from './fields.ts'
 import { checkTogether } from './parse-config.ts'
 import { isMap } from './raw.ts'
-import { configSchema, type ServerConfig } from './schema.ts'
+import { configSchema, type ServerConfig } from './config-schema.ts'
 
 export interface LiveConfig {
   readonly current: ServerConfig
@@ -12,12 +14,12 @@ export interface LiveConfig {
   subscribe(listener: (next: ServerConfig, previous: ServerConfig) => void): Disposable
 }
 
-/** A `LiveConfig` and the right to change it. */
+/** A `LiveConfig` that can be changed. */
 export interface LiveConfigHolder extends LiveConfig {
   /**
-   * Takes over what can change while the server runs.
+   * Applies the settings that can change while the server runs.
    * @returns the keys that differ but need a restart
-   * @throws ConfigError when what runs and what changes do not fit together; nothing has changed then
+   * @throws ConfigError when the result is invalid; nothing changes then
    */
   apply(next: ServerConfig): readonly string[]
 }
@@ -47,11 +49,13 @@ export function createLiveConfig(initial: ServerConfig): LiveConfigHolder {
 
 export interface Merged {
   readonly config: ServerConfig
-  /** Keys that differ but keep their value until a restart. */
+  /** Keys that differ but need a restart. */
   readonly pending: readonly string[]
 }
 
-/** `next` where a value may change while the server runs, `current` elsewhere. @throws ConfigError when the two do not fit together */
+/**
+ * `next` where a setting may change while the server runs, else `current`. @throws ConfigError for an invalid result
+ */
 export function mergeLive(current: ServerConfig, next: ServerConfig): Merged {
   const pending: string[] = []
   const config = merge(configSchema, { current, next, key: '' }, pending) as ServerConfig

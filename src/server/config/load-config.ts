@@ -5,7 +5,7 @@ import { type Environment, readEnvironment } from './environment.ts'
 import type { LiveConfigHolder } from './live-config.ts'
 import { parseConfig } from './parse-config.ts'
 import { type Layer, mergeRaw, type Path, type RawMap } from './raw.ts'
-import type { ServerConfig } from './schema.ts'
+import type { ServerConfig } from './config-schema.ts'
 
 export interface ConfigSources {
   /** A YAML file; without one there are only defaults, environment and overrides. */

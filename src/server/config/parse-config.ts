@@ -7,7 +7,7 @@ import { ConfigError, type ConfigProblem, suggest } from './config-error.ts'
 import { crossChecks } from './cross-checks.ts'
 import type { Node } from './fields.ts'
 import { formatPath, getIn, isMap, mergeRaw, type Path, type RawMap, withoutPath } from './raw.ts'
-import { configSchema, type ServerConfig } from './schema.ts'
+import { configSchema, type ServerConfig } from './config-schema.ts'
 
 /**
  * @param raw the written values, keys as in config/default.yaml; what is missing has its default
@@ -27,7 +27,7 @@ export function parseConfig(raw: RawMap, originOf: (path: Path) => string | null
   return checkTogether(complete(parsed.data), originOf)
 }
 
-/** Checks the rules between values and freezes. @throws ConfigError */
+/** Checks the rules between settings and freezes the result. @throws ConfigError */
 export function checkTogether(
   config: ServerConfig,
   originOf: (path: Path) => string | null = () => null,
@@ -37,7 +37,7 @@ export function checkTogether(
   return deepFreeze(config)
 }
 
-/** Fills in the places that depend on others. */
+/** Fills in the paths that depend on `dataDirectory`. */
 function complete(parsed: z.output<typeof configSchema.schema>): ServerConfig {
   const { dataDirectory, storage, records } = parsed
   return {
@@ -47,7 +47,7 @@ function complete(parsed: z.output<typeof configSchema.schema>): ServerConfig {
   }
 }
 
-/** A section with nothing in it (`listen:`) is an empty one; a tier takes what it leaves out from the base tier. */
+/** An empty section (`listen:`) is an empty map; a tier inherits missing settings from the base tier. */
 function fillIn(node: Node, value: unknown): unknown {
   if (node.kind === 'field') return value
   if (value === null && !(node.kind === 'section' && node.optional)) return {}
@@ -70,14 +70,14 @@ function fillIn(node: Node, value: unknown): unknown {
   )
 }
 
-/** A mistake in the base tier is told once, not again for each tier that takes it over. */
+/** A mistake in the base tier is reported once, not again for each tier that inherits it. */
 function isInherited(path: Path, raw: RawMap): boolean {
   const [section, tier, ...rest] = path
   if (section !== 'tiers' || tier === undefined || tier === 'default' || rest.length === 0) return false
   return getIn(raw, path) === undefined && getIn(raw, ['tiers', 'default', ...rest]) !== undefined
 }
 
-/** The rules between values, for those values that are right so far. */
+/** Problems by the rules between settings, where the settings are valid by themselves. */
 function laterProblems(
   values: unknown,
   issues: readonly z.core.$ZodIssue[],
@@ -114,7 +114,7 @@ function unknownKey(path: Path, known: readonly string[], originOf: (path: Path)
   return { key: formatPath(path), message: `is not a key of the configuration${hint}`, origin: originOf(path) }
 }
 
-/** The keys that may stand at a path. */
+/** The keys that are allowed at a path. */
 function keysAt(path: Path): readonly string[] {
   let node: Node = configSchema
   for (const key of path) {

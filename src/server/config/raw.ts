@@ -1,11 +1,12 @@
-/** Configuration as it was written, before it is checked: nested maps of anything. */
+/** Configuration as written, before it is checked: nested maps. */
 export type RawMap = { readonly [key: string]: unknown }
+
 export type Path = readonly (string | number)[]
 
-/** One place values come from: a file, the environment, the command line. */
+/** One source of settings: a file, the environment, the command line. */
 export interface Layer {
   readonly values: RawMap
-  /** Where the value at `path` (or the nearest thing around it) was written; `null` when this layer has nothing there. */
+  /** Where the value at `path` (or its nearest parent) was set; `null`: not in this layer. */
   originOf(path: Path): string | null
 }
 
@@ -28,7 +29,7 @@ export function getIn(values: unknown, path: Path): unknown {
   }, values)
 }
 
-/** A copy with `value` at `path`; maps on the way are made. */
+/** A copy with `value` at `path`; missing maps are created. */
 export function setIn(values: RawMap, path: readonly string[], value: unknown): RawMap {
   const [key, ...rest] = path
   if (key === undefined) return isMap(value) ? value : values
@@ -36,7 +37,7 @@ export function setIn(values: RawMap, path: readonly string[], value: unknown): 
   return { ...values, [key]: rest.length === 0 ? value : setIn(inner, rest, value) }
 }
 
-/** A copy without what is at `path`; an entry of a list takes the whole list with it. */
+/** A copy without the value at `path`; removing an entry of a list removes the list. */
 export function withoutPath(values: RawMap, path: Path): RawMap {
   const [key, ...rest] = path
   if (key === undefined || !Object.hasOwn(values, key)) return values

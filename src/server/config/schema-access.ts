@@ -1,7 +1,16 @@
 /** The section `access` of the configuration: open mode, static tokens, signed tokens. */
 import * as z from 'zod'
 
-import { choice, duration, list, optionalSection, optionalText, optionalValue, section, text } from './fields.ts'
+import {
+  choiceField,
+  durationField,
+  listField,
+  optionalSection,
+  optionalTextField,
+  optionalValueField,
+  section,
+  textField,
+} from './fields.ts'
 import { checkHttpUrl, DAY, HOUR, MINUTE, SECOND } from './schema-units.ts'
 
 const token = z.strictObject(
@@ -42,28 +51,28 @@ function parseJson(value: string, context: z.RefinementCtx): unknown {
 export const JWT_ALGORITHMS = ['HS256', 'EdDSA', 'ES256', 'RS256', 'PS256'] as const
 
 const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicKey, jwks and jwksUrl is required', {
-  algorithms: list({
+  algorithms: listField({
     written: ['EdDSA'],
     item: z.enum(JWT_ALGORITHMS, { error: `must be one of ${JWT_ALGORITHMS.join(', ')}` }),
     about: 'Accepted algorithms; a token with any other is refused',
     range: JWT_ALGORITHMS.join(', '),
     live: true,
   }),
-  secret: optionalText({
+  secret: optionalTextField({
     about: 'The shared secret of HS256',
     range: 'at least 32 bytes',
     secret: true,
     file: true,
     live: true,
   }),
-  publicKey: optionalText({
+  publicKey: optionalTextField({
     about: 'The public key of the other algorithms',
     range: 'SPKI PEM',
     file: true,
     live: true,
     check: value => (value.includes('-----BEGIN PUBLIC KEY-----') ? null : 'must be a public key in PEM form (SPKI)'),
   }),
-  jwks: optionalValue({
+  jwks: optionalValueField({
     type: 'object',
     schema: jwks,
     about: 'Public keys as a JSON Web Key Set',
@@ -71,13 +80,13 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     file: true,
     live: true,
   }),
-  jwksUrl: optionalText({
+  jwksUrl: optionalTextField({
     about: 'URL of a JSON Web Key Set',
     range: 'an https URL (http on loopback only)',
     check: checkHttpUrl,
     live: true,
   }),
-  jwksCache: duration({
+  jwksCache: durationField({
     written: '10m',
     min: 10 * SECOND,
     max: DAY,
@@ -85,7 +94,7 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     about: 'How long a fetched key set is used before it is fetched again',
     live: true,
   }),
-  jwksTimeout: duration({
+  jwksTimeout: durationField({
     written: '5s',
     min: 100,
     max: MINUTE,
@@ -93,15 +102,15 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
     about: 'How long a fetch of the key set may take',
     live: true,
   }),
-  issuer: optionalText({ about: 'The issuer (iss) that every token must name; null: any', live: true }),
-  audience: optionalText({ about: 'The audience (aud) that every token must name; null: any', live: true }),
-  tierClaim: text({
+  issuer: optionalTextField({ about: 'The issuer (iss) that every token must name; null: any', live: true }),
+  audience: optionalTextField({ about: 'The audience (aud) that every token must name; null: any', live: true }),
+  tierClaim: textField({
     written: 'tier',
     about: 'The claim that names the tier; tier default when a token has none',
     live: true,
   }),
-  deviceClaim: text({ written: 'device', about: 'The claim that names the device', live: true }),
-  leeway: duration({
+  deviceClaim: textField({ written: 'device', about: 'The claim that names the device', live: true }),
+  leeway: durationField({
     written: '5s',
     min: 0,
     max: 5 * MINUTE,
@@ -111,28 +120,28 @@ const jwt = optionalSection('Signed tokens (JWT). Exactly one of secret, publicK
   }),
 })
 
-export const access = section('Access without a token, with static tokens and with JWTs', {
-  openMode: choice({
+export const accessSection = section('Access without a token, with static tokens and with JWTs', {
+  openMode: choiceField({
     options: ['loopback', 'everywhere', 'off'],
     written: 'loopback',
     about:
       'Who may store without a configured token. loopback: only the user that runs the server, on this machine (`serve` writes a local token into a file of that user, which the command and sealift/node read automatically; not allowed beside listen.publicUrl or listen.trustedProxies). everywhere: anyone. off: no client',
     live: true,
   }),
-  openTier: text({
+  openTier: textField({
     written: 'default',
     about: 'Tier of clients without a token; each IP address is one client',
     range: 'name of a tier',
     live: true,
   }),
-  downloads: choice({
+  downloads: choiceField({
     options: ['capability', 'token'],
     written: 'capability',
     about:
       'capability: the unguessable id of a media item or parcel permits reading it; token: a valid token is required too',
     live: true,
   }),
-  tokens: list({
+  tokens: listField({
     written: [],
     item: token,
     entryKeys: ['subject', 'sha256', 'tier', 'device'],
@@ -143,7 +152,7 @@ export const access = section('Access without a token, with static tokens and wi
     file: true,
     live: true,
   }),
-  forgetDevicesAfter: duration({
+  forgetDevicesAfter: durationField({
     written: '90d',
     min: HOUR,
     max: 3660 * DAY,

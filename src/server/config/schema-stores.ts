@@ -1,66 +1,66 @@
 /** The sections that say where bytes and records are kept, and how limits are shared: one machine or a cluster. */
 import {
-  choice,
-  count,
-  duration,
-  optionalCount,
+  choiceField,
+  countField,
+  durationField,
+  optionalCountField,
   optionalSection,
-  optionalText,
+  optionalTextField,
   section,
-  size,
-  text,
-  flag,
+  sizeField,
+  textField,
+  flagField,
 } from './fields.ts'
 import { checkHttpUrl, checkUnescaped, DAY, HOUR, MiB, MINUTE, SECOND } from './schema-units.ts'
 
 const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
-  endpoint: text({
+  endpoint: textField({
     written: '',
     about: 'URL of the service',
     range: 'an http or https URL',
     check: checkHttpUrl,
   }),
-  publicEndpoint: optionalText({
+  publicEndpoint: optionalTextField({
     about: 'URL at which clients reach the service, for transfer direct; null: the same as endpoint',
     range: 'an http or https URL',
     check: checkHttpUrl,
   }),
-  region: text({ written: 'us-east-1', about: 'Region that requests are signed for' }),
-  bucket: text({ written: '', about: 'The bucket; it must exist', range: 'a name' }),
-  prefix: text({
+  region: textField({ written: 'us-east-1', about: 'Region that requests are signed for' }),
+  bucket: textField({ written: '', about: 'The bucket; it must exist', range: 'a name' }),
+  prefix: textField({
     written: 'sealift/',
     about: 'Prefix of every object name; ends with /',
     range: 'letters, digits and . _ - /',
     check: value => (/^[A-Za-z0-9._/-]+\/$/.test(value) ? null : 'must be letters, digits or . _ - / and end with /'),
   }),
-  accessKeyId: optionalText({
+  accessKeyId: optionalTextField({
     about: "The access key; without both keys, AWS's default sources apply (its variables, the machine's role)",
     file: true,
   }),
-  secretAccessKey: optionalText({ about: 'The secret of the access key', secret: true, file: true }),
-  pathStyle: flag({ written: true, about: 'Bucket in the path (most services) instead of in the host name' }),
-  connectTimeout: duration({
+  secretAccessKey: optionalTextField({ about: 'The secret of the access key', secret: true, file: true }),
+  pathStyle: flagField({ written: true, about: 'Bucket in the path (most services) instead of in the host name' }),
+  connectTimeout: durationField({
     written: '5s',
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
     about: 'Timeout of opening a connection',
   }),
-  requestTimeout: duration({
+  requestTimeout: durationField({
     written: '30s',
     min: 100,
     max: 10 * MINUTE,
     range: '100ms to 10m',
     about: 'Timeout of one attempt of one request; while bytes move, the longest time without any',
   }),
-  maxSockets: optionalCount({
+  maxSockets: optionalCountField({
     min: 1,
     max: 10_000,
     about:
       'Connections of a process to the service for reading, and as many for everything else; null: enough for 16 clients that use all slots of their tier, at least 256',
     unit: 'connections',
   }),
-  memory: size({
+  memory: sizeField({
     written: '64MiB',
     min: MiB,
     max: 1024 * 1024 * MiB,
@@ -69,14 +69,17 @@ const s3 = optionalSection('The S3-compatible service of storage.kind s3', {
   }),
 })
 
-export const storage = section('Where sealed bytes are stored', {
-  kind: choice({
+export const storageSection = section('Where sealed bytes are stored', {
+  kind: choiceField({
     options: ['files', 's3'],
     written: 'files',
     about: 'files: one file per media item, on a local disk; s3: one object per part, in an S3-compatible service',
   }),
-  directory: optionalText({ about: 'Folder of the files; when null, `blobs` inside dataDirectory', range: 'a path' }),
-  refuseAbovePercent: count({
+  directory: optionalTextField({
+    about: 'Folder of the files; when null, `blobs` inside dataDirectory',
+    range: 'a path',
+  }),
+  refuseAbovePercent: countField({
     written: 90,
     min: 1,
     max: 100,
@@ -84,24 +87,24 @@ export const storage = section('Where sealed bytes are stored', {
     unit: 'percent of the disk',
     live: true,
   }),
-  accelerate: choice({
+  accelerate: choiceField({
     options: ['off', 'x-accel-redirect'],
     written: 'off',
     about: 'x-accel-redirect: nginx in front sends the bytes of complete media (kind files only)',
   }),
-  accelerateLocation: text({
+  accelerateLocation: textField({
     written: '/sealift-files/',
     about: 'The internal location of nginx whose alias is the folder of the files',
     range: 'a path that begins and ends with /',
     check: value => (/^\/[A-Za-z0-9._/-]*\/$/.test(value) ? null : 'must begin and end with /'),
   }),
-  transfer: choice({
+  transfer: choiceField({
     options: ['proxy', 'direct'],
     written: 'proxy',
     about: 'proxy: bytes pass through this server; direct: clients exchange them with the S3 service by presigned URLs',
     live: true,
   }),
-  directUrlTtl: duration({
+  directUrlTtl: durationField({
     written: '5m',
     min: SECOND,
     max: DAY,
@@ -113,7 +116,7 @@ export const storage = section('Where sealed bytes are stored', {
 })
 
 const postgres = optionalSection('The database of records.kind postgres', {
-  url: text({
+  url: textField({
     written: '',
     about: 'postgres://user:password@host:port/database',
     range: 'a postgres URL',
@@ -121,15 +124,15 @@ const postgres = optionalSection('The database of records.kind postgres', {
     file: true,
     check: value => (/^postgres(ql)?:\/\/./.test(value) ? checkUnescaped(value) : 'must begin with postgres://'),
   }),
-  poolSize: count({ written: 20, min: 1, max: 1000, about: 'Connections of this process', unit: 'connections' }),
-  connectTimeout: duration({
+  poolSize: countField({ written: 20, min: 1, max: 1000, about: 'Connections of this process', unit: 'connections' }),
+  connectTimeout: durationField({
     written: '5s',
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
     about: 'Longest wait for a free connection',
   }),
-  statementTimeout: duration({
+  statementTimeout: durationField({
     written: '10s',
     min: 100,
     max: HOUR,
@@ -138,13 +141,13 @@ const postgres = optionalSection('The database of records.kind postgres', {
   }),
 })
 
-export const records = section('The database of uploads, leases and parcels', {
-  kind: choice({
+export const recordsSection = section('The database of uploads, leases and parcels', {
+  kind: choiceField({
     options: ['sqlite', 'postgres'],
     written: 'sqlite',
     about: 'sqlite: one file on a local disk; postgres: a PostgreSQL database that all nodes share',
   }),
-  file: optionalText({
+  file: optionalTextField({
     about: 'The database of kind sqlite; when null, `records.sqlite` inside dataDirectory',
     range: 'a path',
   }),
@@ -152,7 +155,7 @@ export const records = section('The database of uploads, leases and parcels', {
 })
 
 const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
-  url: text({
+  url: textField({
     written: '',
     about: 'redis://user:password@host:port/database; rediss:// for TLS',
     range: 'a redis URL',
@@ -161,15 +164,15 @@ const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
     check: value =>
       /^(redis|valkey)s?:\/\/./.test(value) ? checkUnescaped(value) : 'must begin with redis:// or rediss://',
   }),
-  prefix: text({ written: 'sealift:', about: 'Prefix of every key', range: 'a text' }),
-  commandTimeout: duration({
+  prefix: textField({ written: 'sealift:', about: 'Prefix of every key', range: 'a text' }),
+  commandTimeout: durationField({
     written: '500ms',
     min: 10,
     max: MINUTE,
     range: '10ms to 1m',
     about: 'Timeout of one command; after it each node applies its share of the limits',
   }),
-  leaseTtl: duration({
+  leaseTtl: durationField({
     written: '10s',
     min: SECOND,
     max: 10 * MINUTE,
@@ -178,8 +181,8 @@ const valkey = optionalSection('The Valkey or Redis of limits.shared valkey', {
   }),
 })
 
-export const limits = section('Limits across nodes', {
-  shared: choice({
+export const limitsSection = section('Limits across nodes', {
+  shared: choiceField({
     options: ['memory', 'valkey'],
     written: 'memory',
     about: 'memory: counted in this process only; valkey: counted for all nodes together',

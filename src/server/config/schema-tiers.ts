@@ -1,22 +1,20 @@
 /**
  * One tier of the section `tiers`: the limits of each of its clients.
  *
- * [Note: to add a limit to a tier]
- * 1. Add a field to `tier` below, with its default, range and unit.
- * 2. If clients should see it, add it to `tierLimits` in protocol/schemas.ts; else to `Tier` in access/caller.ts.
- * 3. Enforce it: a rate or concurrency through the ports of limits/limiter.ts, a quota in the transaction that charges
- *    it (`QuotaCaps`, records/queries/quota-usage.ts), a size where the request is validated. Read the tier from the
- *    caller of each request, so that a reload applies.
- * 4. Refuse with an error whose context holds `limit` (the name of the field), `value` and `remaining`.
- * 5. If it is used up, report usage and remainder in limits/limits-report.ts.
- * 6. Run `npm run docs`, add a test to test/http/limits.test.ts and a line to CHANGELOG.md.
+ * [Note: to add a limit to a tier] 1. Add a field to `tier` below, with its default, range and unit. 2. If clients
+ * should see it, add it to `tierLimits` in protocol/schemas.ts; else to `Tier` in access/caller.ts. 3. Enforce it: a
+ * rate or concurrency through the ports of limits/limiter.ts, a quota in the transaction that charges    it
+ * (`QuotaCaps`, records/queries/quota-usage.ts), a size where the request is validated. Read the tier from the
+ * caller of each request, so that a reload applies. 4. Refuse with an error whose context holds `limit` (the name of
+ * the field), `value` and `remaining`. 5. If it is used up, report usage and remainder in limits/limits-report.ts. 6.
+ * Run `npm run docs`, add a test to test/http/limits.test.ts and a line to CHANGELOG.md.
  */
 import type { KINDS } from '../../protocol/schemas.ts'
-import { count, duration, lifetime, section, size } from './fields.ts'
+import { countField, durationField, lifetimeField, section, sizeField } from './fields.ts'
 import { DAY, KiB, MAX_BYTES, MiB, MINUTE, SECOND, TiB } from './schema-units.ts'
 
 const kindCap = (written: string, what: string) =>
-  size({ written, min: 1, max: MAX_BYTES, range: '1 to 1024TiB', about: `Largest ${what}`, live: true })
+  sizeField({ written, min: 1, max: MAX_BYTES, range: '1 to 1024TiB', about: `Largest ${what}`, live: true })
 
 const byKind = {
   image: kindCap('512MiB', 'image'),
@@ -27,10 +25,10 @@ const byKind = {
 } satisfies Record<(typeof KINDS)[number], unknown>
 
 const transfers = (written: number, about: string) =>
-  count({ written, min: 1, max: 100_000, about, unit: 'transfers', live: true })
+  countField({ written, min: 1, max: 100_000, about, unit: 'transfers', live: true })
 
 const byteRate = (about: string) =>
-  size({
+  sizeField({
     written: 0,
     min: 0,
     max: TiB,
@@ -41,15 +39,15 @@ const byteRate = (about: string) =>
   })
 
 const storageSize = (written: string, about: string) =>
-  size({ written, min: 0, max: MAX_BYTES, range: '0 to 1024TiB', about, live: true })
+  sizeField({ written, min: 0, max: MAX_BYTES, range: '0 to 1024TiB', about, live: true })
 
 const ttl = (written: string, about: string) =>
-  lifetime({ written, min: SECOND, max: 3660 * DAY, range: '1s to 3660d', about, live: true })
+  lifetimeField({ written, min: SECOND, max: 3660 * DAY, range: '1s to 3660d', about, live: true })
 
-export const tier = section('Limits of each client of the tier', {
+export const tierSection = section('Limits of each client of the tier', {
   concurrentUploads: transfers(32, 'Concurrent transfers to the server'),
   concurrentDownloads: transfers(64, 'Concurrent transfers from the server'),
-  queue: count({
+  queue: countField({
     written: 512,
     min: 0,
     max: 100_000,
@@ -57,7 +55,7 @@ export const tier = section('Limits of each client of the tier', {
     unit: 'transfers',
     live: true,
   }),
-  queueWait: duration({
+  queueWait: durationField({
     written: '30s',
     min: 0,
     max: 10 * MINUTE,
@@ -65,7 +63,7 @@ export const tier = section('Limits of each client of the tier', {
     about: 'Longest wait for a slot',
     live: true,
   }),
-  requestsPerSecond: count({
+  requestsPerSecond: countField({
     written: 200,
     min: 0,
     max: 1_000_000,
@@ -74,7 +72,7 @@ export const tier = section('Limits of each client of the tier', {
     unit: 'requests per second',
     live: true,
   }),
-  requestBurst: count({
+  requestBurst: countField({
     written: 2000,
     min: 1,
     max: 10_000_000,
@@ -86,7 +84,7 @@ export const tier = section('Limits of each client of the tier', {
   downloadBytesPerSecond: byteRate('Rate of all downloads together.'),
   maxBytes: section('Largest media item of each kind, sealed; the client declares the kind', byKind),
   storedBytes: storageSize('100GiB', 'Stored bytes: media, manifests, and reservations of unfinished uploads'),
-  storedRows: count({
+  storedRows: countField({
     written: 10_000_000,
     min: 0,
     max: 1_000_000_000_000,
@@ -95,7 +93,7 @@ export const tier = section('Limits of each client of the tier', {
     unit: 'records',
     live: true,
   }),
-  pendingUploads: count({
+  pendingUploads: countField({
     written: 1000,
     min: 1,
     max: 10_000_000,
@@ -104,7 +102,7 @@ export const tier = section('Limits of each client of the tier', {
     live: true,
   }),
   pendingBytes: storageSize('50GiB', 'Bytes in unfinished uploads'),
-  manifestBytes: size({
+  manifestBytes: sizeField({
     written: '4MiB',
     min: KiB,
     max: 64 * MiB,
@@ -114,7 +112,7 @@ export const tier = section('Limits of each client of the tier', {
   }),
   defaultTtl: ttl('30d', 'Lifetime of media and parcels, if the sender names none'),
   maxTtl: ttl('90d', 'Longest lifetime that a sender may request'),
-  devices: count({
+  devices: countField({
     written: 5,
     min: 0,
     max: 10_000,

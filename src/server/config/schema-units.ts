@@ -35,8 +35,8 @@ export function checkHttpUrl(value: string): string | null {
 }
 
 /**
- * For addresses that hold a password. A `/ ? # @` that is not escaped cuts it in two, and its rest would be taken for the host
- * or port, which messages name.
+ * For URLs that contain a password. An unescaped `/ ? # @` ends the password early, and the rest of it would be read
+ * as host or port, which messages name.
  */
 export function checkUnescaped(value: string): string | null {
   const url = URL.parse(value)

@@ -2,7 +2,7 @@
 import { stringify } from 'yaml'
 
 import type { Field, Node } from './fields.ts'
-import { configSchema, type ServerConfig } from './schema.ts'
+import { configSchema, type ServerConfig } from './config-schema.ts'
 
 const SIZE_STEPS: readonly (readonly [string, number])[] = [
   ['TiB', 2 ** 40],

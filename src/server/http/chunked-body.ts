@@ -1,14 +1,14 @@
 import { IncomingMessage } from 'node:http'
 
-/** Larger chunks are passed on as they are. */
+/** Larger chunks are passed on without copying. */
 const SMALL_CHUNK_BYTES = 4096
 const FIRST_BUFFER_BYTES = 16 * 1024
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Copies the small chunks of a body together before Node buffers them. Node keeps up to 64 KiB of a body that is not
- * read, as one object for each chunk: in chunks of one byte, 12 MB for each request that waits for a slot. What is held
- * here counts towards the same 64 KiB; beyond that, Node stops reading the connection.
+ * Joins the small chunks of a body before Node buffers them. Node buffers up to 64 KiB of an unread body, one object
+ * per chunk: in chunks of one byte, 12 MB per request that is queued for a slot. Bytes held here count towards the
+ * same 64 KiB; beyond it, Node stops reading the connection.
  */
 export class ChunkedBody {
   readonly #req: IncomingMessage
@@ -23,7 +23,7 @@ export class ChunkedBody {
     req.on('resume', this.#flushWhenRead)
   }
 
-  /** Passes on every chunk as it comes from now on, so that each can be counted. */
+  /** From now on passes on every chunk at once, so that each can be counted. */
   passThrough(): void {
     this.#flush()
     this.#req.push = chunk => this.#pass(chunk as Buffer | null)
@@ -56,7 +56,7 @@ export class ChunkedBody {
     this.#held = larger
   }
 
-  /** One read of a connection brings thousands of chunks in one turn; they are passed on together after it. */
+  /** One read of a connection can hold thousands of chunks; they are passed on together after it. */
   #schedule(): void {
     if (this.#scheduled || this.#req.readableFlowing !== true) return
     this.#scheduled = true
@@ -73,10 +73,10 @@ export class ChunkedBody {
   #flush(): void {
     if (this.#heldBytes === 0) return
     const bytes = this.#held.subarray(0, this.#heldBytes)
-    // A piece that fills little of the buffer must not keep all of it alive.
-    const keeps = 2 * bytes.length < this.#held.length
-    if (!keeps) this.#held = EMPTY
+    // A piece that fills little of the buffer must not retain all of it.
+    const isSmall = 2 * bytes.length < this.#held.length
+    if (!isSmall) this.#held = EMPTY
     this.#heldBytes = 0
-    this.#pass(keeps ? Buffer.from(bytes) : bytes)
+    this.#pass(isSmall ? Buffer.from(bytes) : bytes)
   }
 }

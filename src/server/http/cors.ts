@@ -1,4 +1,4 @@
-/** Cross-origin access by bearer token, never by cookie: any page may ask, none gets a user's ambient rights. */
+/** Cross-origin access by bearer token, never by cookie, so that no page can use the credentials of a browser. */
 import type { IncomingMessage } from 'node:http'
 
 import type { HeaderList } from './exchange.ts'
@@ -35,7 +35,7 @@ const ALLOWED = [
 const VARY = ['Vary', 'Origin']
 const ANY_ORIGIN = [...VARY, 'Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', EXPOSED]
 
-/** Headers of every answer to this request; those that only browsers read come only when one asks for a page. */
+/** Headers of every response to this request; those for browsers are sent only with an `Origin`. */
 export function corsHeaders({ headers: { origin } }: IncomingMessage, origins: readonly string[]): HeaderList {
   if (origin === undefined) return VARY
   if (origins.includes('*')) return ANY_ORIGIN
@@ -43,7 +43,7 @@ export function corsHeaders({ headers: { origin } }: IncomingMessage, origins: r
   return [...VARY, 'Access-Control-Allow-Origin', origin, 'Access-Control-Expose-Headers', EXPOSED]
 }
 
-/** Headers of the answer to a preflight (`OPTIONS`) of a path that takes `methods`. */
+/** Headers of the response to a preflight (`OPTIONS`). */
 export function preflightHeaders(methods: readonly string[]): HeaderList {
   const allowed = methods.join(', ')
   return [

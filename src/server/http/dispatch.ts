@@ -1,6 +1,6 @@
 /**
- * From a request to its handler. Routes of bytes and health checks are matched here, without a framework; Express routes
- * the others, from the same table. Both pass the gate first, and every failure ends in `fail`.
+ * From a request to its handler. Routes of bytes and health checks are matched here, without a framework; Express
+ * routes the others, from the same table. Both pass the gate first, and every failure ends in `fail`.
  */
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 
@@ -11,7 +11,7 @@ import { preflightHeaders } from './cors.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gate, PublicRoute } from './gate.ts'
 import { drainRest, dropNeedlessBody, sendError } from './error-response.ts'
-import type { RouteTable } from './routes.ts'
+import type { RouteTable } from './route-table.ts'
 
 const BYTE_ROUTES = (['readMedia', 'headMedia', 'putPart', 'storeMedia', 'health', 'ready'] as const).map(name => ({
   name,

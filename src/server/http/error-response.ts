@@ -8,7 +8,9 @@ import type { Exchange } from './exchange.ts'
 import { describeProblem, problemHeaders } from './problems.ts'
 import { sendText } from './responses.ts'
 
-/** After an error response, the rest of the body is read and discarded within these bounds; then the connection ends. */
+/**
+ * After an error response, the rest of the body is read and discarded within these bounds; then the connection ends.
+ */
 const LINGER_MS = 5000
 const LINGER_BYTES = 16 * 1024 * 1024
 /** Each piece of a body counts as at least this much: a chunk of one byte costs as much to handle. */
@@ -18,8 +20,8 @@ const CHECK_EVERY_MS = 100
 const SMALL_BODY_BYTES = 64 * 1024
 
 /**
- * Responds with a problem document. A client that is still sending would lose the response if the connection ended now,
- * so its bytes are drained first. A client that waits for `100 Continue` sends none.
+ * Responds with a problem document. A client that is still sending would lose the response if the connection ended
+ * now, so its bytes are drained first. A client that waits for `100 Continue` sends none.
  */
 export function sendError(exchange: Exchange, error: unknown): void {
   const { req, res, requestId } = exchange
@@ -52,8 +54,8 @@ export function drainRest(exchange: Exchange): void {
 const METHODS_WITH_BODY: ReadonlySet<string | undefined> = new Set(['POST', 'PUT'])
 
 /**
- * Discards a body from the beginning where no route takes one. Node would buffer 64 KiB of it while the request waits:
- * in chunks of one byte, 64 thousand objects.
+ * Discards a body from the beginning where no route takes one. Node would buffer 64 KiB of it while the request
+ * waits: in chunks of one byte, 64 thousand objects.
  */
 export function dropNeedlessBody(exchange: Exchange): void {
   const { method, headers } = exchange.req
@@ -63,8 +65,8 @@ export function dropNeedlessBody(exchange: Exchange): void {
 }
 
 /**
- * Once the response has ended, Node itself discards the rest of the body, without emitting it and without a bound. The
- * byte count of the socket shows how much that is.
+ * Once the response has ended, Node itself discards the rest of the body, without emitting it and without a bound.
+ * The byte count of the socket shows how much that is.
  */
 function boundDump({ req }: Exchange): void {
   const { socket } = req
@@ -113,8 +115,8 @@ function stopReading(req: Exchange['req']): void {
 }
 
 /**
- * Responds to bytes that are no HTTP request, on the bare connection, and ends it: the bytes that follow could be taken
- * for another request. While a response is being sent, the connection is only cut.
+ * Responds to bytes that are no HTTP request, on the bare connection, and ends it: the bytes that follow could be
+ * taken for another request. While a response is being sent, the connection is only cut.
  */
 export function sendRawError(socket: Socket, error: NodeJS.ErrnoException): void {
   if (!socket.writable || error.code === 'ECONNRESET' || isResponding(socket)) {

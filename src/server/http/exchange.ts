@@ -44,7 +44,9 @@ export class Exchange {
   work: Promise<void> | null = null
   /** True while the rest of the body is read and discarded. */
   draining = false
-  /** True once the system has accepted a complete response to an incomplete request: the connection may end after it. */
+  /**
+   * True once the system has accepted a complete response to an incomplete request: the connection may end after it.
+   */
   respondedEarly = false
   /** True while the request is queued, or waits for a new version. */
   waiting = false
@@ -92,7 +94,10 @@ export class Exchange {
     this.res.writeContinue()
   }
 
-  /** Stops the work. Before the response has begun, the client gets `reason` as the error; afterwards the connection is cut. */
+  /**
+   * Stops the work. Before the response has begun, the client gets `reason` as the error; afterwards the connection
+   * is cut.
+   */
   abort(reason: Error): void {
     this.#abortReason ??= reason
     this.#controller?.abort(reason)

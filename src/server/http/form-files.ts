@@ -19,13 +19,13 @@ const MAX_FIELDS = 8
 const MAX_FIELD_BYTES = 4096
 const MAX_FIELD_NAME_LENGTH = 100
 const FILE_BUFFER_BYTES = 64 * 1024
-/** More than can be on its way between the connection and the store. */
+/** More than is in flight between connection and store. */
 const BUFFERED_BYTES = 512 * 1024
 
 /**
- * The files of a `multipart/form-data` body, streamed: nothing touches a disk, and memory holds what one read from the
- * connection brings. File names are ignored: the server has no use for them. One file more than `maxFiles` is
- * reported, so that it can be refused; further ones are skipped by the parser.
+ * The files of a `multipart/form-data` body as streams: nothing is written to disk, and memory holds one read of the
+ * connection. File names are ignored. One file more than `maxFiles` is emitted, so that the caller can refuse it; the
+ * parser skips the others.
  * @throws invalid_request for a body that is no form; what `source` throws
  */
 export async function* formFiles(
@@ -91,7 +91,7 @@ async function feed(parser: Busboy, source: ReceivedBytes, count: (bytes: number
   parser.end()
 }
 
-/** A part without a name comes as `undefined`, whatever the types say. */
+/** busboy passes `undefined` for a part without a name, against its types. */
 function asFormFile(name: string | undefined, stream: Readable, atMostBytes: () => number | null): FormFile {
   stream.on('error', () => undefined)
   return {
@@ -105,7 +105,7 @@ function asFormFile(name: string | undefined, stream: Readable, atMostBytes: () 
   }
 }
 
-/** Files in the order they arrive; the parser waits for the bytes of one before it comes to the next. */
+/** Files in the order of arrival; the parser reads a file to its end before it emits the next. */
 class FileQueue {
   readonly #files: FormFile[] = []
   #ended = false
@@ -117,7 +117,7 @@ class FileQueue {
     this.#wake()
   }
 
-  /** The first end counts. */
+  /** Only the first call counts. */
   end(error: unknown): void {
     if (!this.#ended) this.#error = error
     this.#ended = true

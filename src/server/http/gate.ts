@@ -1,6 +1,6 @@
 /**
- * The one entrance. Every route of the table but the public ones passes the gate before its handler runs, in this order:
- * owner secret, token, device, request rate, encoding.
+ * The one entrance. Every route of the table but the public ones passes the gate before its handler runs, in this
+ * order: owner secret, token, device, request rate, encoding.
  */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -19,9 +19,9 @@ import type { WrongTokens } from '../limits/wrong-tokens.ts'
 import type { Exchange } from './exchange.ts'
 
 /**
- * Routes beside the gate. A balancer that receives 429 removes the node, and many balancers share an address, so a health
- * check is never refused for its rate. Both routes cost next to nothing: one has a fixed body, the other a result that
- * is cached for two seconds.
+ * Routes beside the gate. A balancer that receives 429 removes the node, and many balancers share an address, so a
+ * health check is never refused for its rate. Both routes cost next to nothing: one has a fixed body, the other a
+ * result that is cached for two seconds.
  */
 export type PublicRoute = 'health' | 'ready'
 
@@ -38,8 +38,8 @@ export interface IncomingRequest {
 }
 
 /**
- * `capability`: the caller may be anonymous even where open mode is off, since the request names what it reads or changes
- * by an unguessable id or proves an owner secret. A token that is sent is always checked.
+ * `capability`: the caller may be anonymous even where open mode is off, since the request names what it reads or
+ * changes by an unguessable id or proves an owner secret. A token that is sent is always checked.
  * @throws unauthorized; rate_limited, for an address that keeps sending wrong tokens; too_many_devices; unavailable
  */
 export type Identify = (req: IncomingRequest, options: { readonly capability: boolean }) => Identity | Promise<Identity>

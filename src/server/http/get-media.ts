@@ -2,8 +2,10 @@
 import { SealiftError } from '../../protocol/errors.ts'
 import { formatContentRange, HEADER } from '../../protocol/headers.ts'
 import { parseRange } from '../../protocol/ranges.ts'
+import type { TierLimits } from '../../protocol/schemas.ts'
 import type { Caller } from '../access/caller.ts'
-import type { BlobRange } from '../blobs/blob-store.ts'
+import type { BlobRange, LocatesFiles } from '../blobs/blob-store.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
 import type { MediaRecord } from '../records/record-types.ts'
 import { etagOf } from '../transfers/download/describe-media.ts'
 import {
@@ -12,8 +14,7 @@ import {
   type DownloadPlan,
   type DownloadResponse,
 } from '../transfers/download/download-media.ts'
-import { cachedMedia, openMedia, type CountedDownload } from '../transfers/download/open-media.ts'
-import { sendAccelerated, type Accelerate } from './accelerate.ts'
+import { cachedMedia, type CountedDownload, openMedia } from '../transfers/download/open-media.ts'
 import { allowsRange, matchesNone } from './conditions.ts'
 import type { Exchange } from './exchange.ts'
 import { ResponseSink } from './response-sink.ts'
@@ -151,4 +152,45 @@ function cacheHeaders({ capability, clock }: GetMedia, media: MediaRecord): [str
   }
   const seconds = Math.min(LONGEST_CACHE_SECONDS, Math.max(0, Math.floor((media.expiresAt - clock()) / 1000)))
   return ['Cache-Control', `private, max-age=${seconds}, immutable`]
+}
+
+export interface AccelerateOptions {
+  readonly blobs: Partial<LocatesFiles>
+  readonly settings: () => Pick<ServerConfig['storage'], 'accelerate' | 'accelerateLocation'>
+  readonly isTrustedProxy: (address: string) => boolean
+}
+
+/** The internal location of the file for nginx; `null`: this server sends the bytes. */
+export type Accelerate = (exchange: Exchange, media: MediaRecord) => string | null
+
+/** A trusted proxy that acts on `X-Accel-Redirect` sends this header with the value `x-accel-redirect`. */
+const ACCELERATE_HEADER = 'sealift-accelerate'
+
+/**
+ * Only a trusted proxy that sends the header gets such a response, which is empty for other clients. The IP address
+ * is not enough: other clients and proxies may run on the same machine. nginx generates its own `ETag`, so this
+ * server handles requests that compare with ours (`If-Range`).
+ */
+export function createAccelerate({ blobs, settings, isTrustedProxy }: AccelerateOptions): Accelerate {
+  return ({ req }, media) => {
+    const { accelerate, accelerateLocation } = settings()
+    if (accelerate === 'off' || media.state !== 'complete' || !blobs.fileOf) return null
+    if (req.headers['if-range'] !== undefined || req.headers[ACCELERATE_HEADER] !== accelerate) return null
+    if (!isTrustedProxy(req.socket.remoteAddress ?? '')) return null
+    return accelerateLocation + blobs.fileOf(media.blobId)
+  }
+}
+
+/** Sends the location of the file. nginx handles `Range` itself and passes `headers` on. */
+export function sendAccelerated(
+  exchange: Exchange,
+  location: string,
+  tier: Pick<TierLimits, 'downloadBytesPerSecond'>,
+  headers: readonly string[],
+): void {
+  const rate = tier.downloadBytesPerSecond
+  const pace = rate > 0 ? ['X-Accel-Limit-Rate', String(rate)] : []
+  const redirect = ['X-Accel-Redirect', location, 'Content-Length', '0']
+  exchange.res.writeHead(200, exchange.headers(...redirect, ...pace, ...OPAQUE_HEADERS, ...headers))
+  exchange.res.end()
 }

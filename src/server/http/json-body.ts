@@ -11,8 +11,8 @@ export const JSON_BYTES = 64 * 1024
 const BOUNDS: JsonBounds = { depth: 8, members: 256 }
 
 /**
- * Reads and checks a small JSON body. It takes memory and counts towards the byte rate, but needs no upload slot: a client
- * whose slots are all held by parts must still be able to complete the uploads of these parts.
+ * Reads and checks a small JSON body. It takes memory and counts towards the byte rate, but needs no upload slot: a
+ * client whose slots are all held by parts must still be able to complete the uploads of these parts.
  * @throws invalid_request, too_large, unsupported_media_type, stalled, rate_limited, unavailable
  */
 export async function readJson<Schema extends z.ZodType>(
@@ -90,8 +90,8 @@ const CLOSE_ARRAY = 0x5d
 const SPACE = 0x20
 
 /**
- * Bounds the structure of a JSON text as its bytes arrive, before it is parsed: a parser creates an object for every two
- * bytes of `[{},{},…`. The grammar is not checked; malformed text is bounded too.
+ * Bounds the structure of a JSON text as its bytes arrive, before it is parsed: a parser creates an object for every
+ * two bytes of `[{},{},…`. The grammar is not checked; malformed text is bounded too.
  */
 export class JsonScan {
   readonly #bounds: JsonBounds

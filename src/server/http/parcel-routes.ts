@@ -21,13 +21,16 @@ import { matchesNone, parseVersionTag, requireVersion, versionTag } from './cond
 import type { Exchange } from './exchange.ts'
 import { asIdempotentCaller, idempotencyKeyOf } from './gate.ts'
 import { queryOf } from './json-body.ts'
-import { receiveManifest, type ReceiveManifest } from './manifest/manifest-body.ts'
+import { receiveManifest, type ReceiveManifest } from './manifest/receive-manifest.ts'
 import type { BodyDeps } from './request-body.ts'
 import { ResponseSink } from './response-sink.ts'
 import { OPAQUE_HEADERS, sendEmpty, sendJson } from './responses.ts'
 
 export interface ParcelRoutes extends PublishParcel, ReplaceManifest, EndParcel, ReceiveManifest, SendManifest {
-  /** Slots of waiting readers. A reader costs a connection and no bandwidth, so these are counted apart from transfers. */
+  /**
+   * Slots of waiting readers. A reader costs a connection and no bandwidth, so these are counted apart from
+   * transfers.
+   */
   readonly readerSlots: SlotLimiter
   readonly waitMaxMs: () => number
 }
@@ -133,7 +136,7 @@ function waitOf({ waitMaxMs }: ParcelRoutes, { req }: Exchange): number {
   return Math.min(seconds * 1000, waitMaxMs())
 }
 
-export interface SendManifest extends ReadManifest {
+interface SendManifest extends ReadManifest {
   readonly slots: SlotLimiter
   readonly bodies: BodyDeps
   readonly transferMode: () => TransferMode
@@ -142,7 +145,7 @@ export interface SendManifest extends ReadManifest {
 const PIECE_BYTES = 64 * 1024
 
 /** A transfer like any other: it holds a slot until the client has received everything. */
-export async function sendManifest(
+async function sendManifest(
   deps: SendManifest,
   exchange: Exchange,
   caller: Caller,
@@ -162,7 +165,7 @@ export async function sendManifest(
 }
 
 /** The headers that GET would send. */
-export function headManifest(
+function headManifest(
   deps: Pick<SendManifest, 'transferMode'>,
   exchange: Exchange,
   { parcel, applied }: { readonly parcel: ParcelRecord; readonly applied: readonly string[] },

@@ -1,12 +1,12 @@
-/** Errors as RFC 9457 problem documents: the one place where a code becomes a status. */
+/** Errors as RFC 9457 problem documents; only here does a code become a status. */
 import { isWireErrorCode, SealiftError, WIRE_ERRORS, type WireErrorCode } from '../../protocol/errors.ts'
 import { PROBLEM_JSON } from '../../protocol/headers.ts'
 import type { Problem } from '../../protocol/schemas.ts'
 
-/** Facts of an error that a client may see; anything else in its context stays inside. */
-const TOLD = ['limit', 'value', 'remaining', 'missing', 'version', 'sizeBytes', 'issues'] as const
+/** Fields of an error context that clients receive. */
+const PUBLIC_FIELDS = ['limit', 'value', 'remaining', 'missing', 'version', 'sizeBytes', 'issues'] as const
 
-/** Codes after which the same request may succeed, and seconds to wait when the error itself does not say. */
+/** Codes after which a retry may succeed, with the default of `Retry-After`. */
 const RETRY_AFTER_SECONDS: Readonly<Partial<Record<WireErrorCode, number>>> = {
   rate_limited: 1,
   too_many_uploads: 1,
@@ -18,7 +18,7 @@ const RETRY_AFTER_SECONDS: Readonly<Partial<Record<WireErrorCode, number>>> = {
   storage_full: 60,
 }
 
-/** What a client may know of an error: foreign ones are `internal`, whatever they say. */
+/** The error as clients see it: errors of other classes become `internal`. */
 export function toWireError(error: unknown): SealiftError & { readonly code: WireErrorCode } {
   if (isWireError(error)) return error
   const hidden = new SealiftError('internal', 'The server failed; the request id names this failure in its log', {
@@ -33,19 +33,19 @@ function isWireError(error: unknown): error is SealiftError & { readonly code: W
 
 export function describeProblem(error: unknown, requestId?: string): Problem {
   const { code, message, context } = toWireError(error)
-  const told = TOLD.flatMap(fact => (context[fact] === undefined ? [] : [[fact, context[fact]] as const]))
+  const fields = PUBLIC_FIELDS.flatMap(fact => (context[fact] === undefined ? [] : [[fact, context[fact]] as const]))
   return {
     type: `urn:sealift:problem:${code}`,
     title: WIRE_ERRORS[code].title,
     status: WIRE_ERRORS[code].status,
     code,
     detail: message,
-    ...Object.fromEntries(told),
+    ...Object.fromEntries(fields),
     ...(requestId === undefined ? {} : { requestId }),
   }
 }
 
-/** Headers that belong to a problem, names and values in turn. */
+/** Headers of a problem document, names and values in turn. */
 export function problemHeaders(error: unknown): string[] {
   const { code, context } = toWireError(error)
   const headers = ['Content-Type', PROBLEM_JSON, 'Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff']

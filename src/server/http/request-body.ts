@@ -25,9 +25,9 @@ interface Waiter {
 }
 
 /**
- * The body of a request as a pull stream. Only Node's buffer (64 KiB) is read ahead of the consumer, so a slow disk slows
- * the sender down. A sender that is idle or too slow is `stalled`; only the time that the consumer waits for the sender
- * counts. Stopping early leaves the connection open, so that an error response can still be sent.
+ * The body of a request as a pull stream. Only Node's buffer (64 KiB) is read ahead of the consumer, so a slow disk
+ * slows the sender down. A sender that is idle or too slow is `stalled`; only the time that the consumer waits for
+ * the sender counts. Stopping early leaves the connection open, so that an error response can still be sent.
  */
 export class BodyReader implements AsyncIterableIterator<Uint8Array>, Watched {
   readonly #options: BodyReaderOptions
@@ -147,8 +147,8 @@ export interface BodyDeps {
 }
 
 /**
- * Gives `take` the body as a source that keeps to the client's byte rate. The connection is not cut as idle meanwhile:
- * the reader itself tells a slow sender from a slow server.
+ * Gives `take` the body as a source that keeps to the client's byte rate. The connection is not cut as idle
+ * meanwhile: the reader itself distinguishes a slow sender from a slow server.
  */
 export async function receive<T>(
   { watch, pace, rates }: BodyDeps,
@@ -166,7 +166,9 @@ export async function receive<T>(
   }
 }
 
-/** Waits in a short queue; a stopping server or a closed connection ends the wait. @throws rate_limited, unavailable */
+/**
+ * Waits in a short queue; a stopping server or a closed connection ends the wait. @throws rate_limited, unavailable
+ */
 export function takeMemory(
   { memory }: BodyDeps,
   exchange: Exchange,
@@ -218,8 +220,8 @@ export async function readBody(
 const PAGED_BYTES = 64 * 1024
 
 /**
- * A resizable buffer is allocated in pages, which the system gets back when the buffer is freed. Other buffers come from
- * the allocator of the C library, which retains megabytes for later.
+ * A resizable buffer is allocated in pages, which the system gets back when the buffer is freed. Other buffers come
+ * from the allocator of the C library, which retains megabytes for later.
  */
 function allocate(bytes: number): Uint8Array<ArrayBuffer> {
   if (bytes <= PAGED_BYTES) return Buffer.allocUnsafeSlow(bytes)

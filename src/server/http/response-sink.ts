@@ -9,13 +9,13 @@ export interface ResponseSinkOptions {
   readonly pace: Pace
   readonly status: number
   readonly headers: string[]
-  /** Bytes the answer has; `null`: nobody knows yet, the answer is chunked. */
+  /** Length of the body; `null`: unknown, the response is chunked. */
   readonly lengthBytes: number | null
 }
 
 /**
- * The body of an answer as a sink. The headers go out with the first bytes, so until then a failure can still be
- * answered properly. `write` resolves when the system has taken the bytes: a slow reader slows the store down.
+ * The body of a response as a sink. The headers are sent with the first bytes, so an earlier failure can still become
+ * an error response. `write` resolves when the system has accepted the bytes: a slow reader slows the store down.
  */
 export class ResponseSink implements ByteSink, Watched {
   readonly #options: ResponseSinkOptions
@@ -23,7 +23,7 @@ export class ResponseSink implements ByteSink, Watched {
   #started = false
   #outstandingBytes = 0
   #takenAtMs = 0
-  /** Of those who wait for bytes to be taken; two at most. */
+  /** `reject` of each outstanding write; at most two. */
   #pending: ((reason: Error) => void)[] = []
 
   constructor(options: ResponseSinkOptions) {
@@ -31,7 +31,7 @@ export class ResponseSink implements ByteSink, Watched {
     this.#left = options.lengthBytes ?? Infinity
   }
 
-  /** True once a byte of the answer may have left: from then on there is no other answer. */
+  /** True once a byte may have been sent: then an error response is no longer possible. */
   get started(): boolean {
     return this.#started
   }
@@ -53,27 +53,27 @@ export class ResponseSink implements ByteSink, Watched {
         exchange.sentBytes += bytes.length
         resolve()
       }
-      // The last bytes travel with the end of the answer: a small media goes out in one write.
+      // The last bytes are sent with the end of the response: small media take one write.
       if (this.#left === 0) exchange.res.end(bytes, taken)
       else exchange.res.write(bytes, taken)
     })
   }
 
-  /** Ends an answer of unknown length. */
+  /** Ends a response of unknown length. */
   end(): void {
     if (!this.#started) this.#start()
     this.#options.watch.delete(this)
     if (this.#left > 0) this.#options.exchange.res.end()
   }
 
-  /** Whoever still waits for bytes to be taken is told that they never will be. */
+  /** Rejects the outstanding writes with `reason`. */
   close(reason: Error | null): void {
     this.#options.watch.delete(this)
     if (reason === null) return
     for (const reject of this.#pending.splice(0)) reject(reason)
   }
 
-  /** A write may take the idle time, and as long again as its bytes take at the slowest speed allowed. */
+  /** A write may take the idle time plus the time of its bytes at the slowest allowed rate. */
   overdue(nowMs: number): boolean {
     if (this.#outstandingBytes === 0) return false
     const { idleMs, minimumBytesPerSecond } = this.#options.pace
@@ -82,7 +82,7 @@ export class ResponseSink implements ByteSink, Watched {
   }
 
   stall(): void {
-    this.#options.exchange.cut(new SealiftError('stalled', 'The reader took the bytes too slowly'))
+    this.#options.exchange.cut(new SealiftError('stalled', 'The reader received the bytes too slowly'))
   }
 
   #start(): void {

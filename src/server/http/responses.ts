@@ -1,4 +1,4 @@
-/** The small answers: JSON, empty and raw bytes that fit into memory. */
+/** Small responses: JSON, empty, or bytes in memory. */
 import { OCTET_STREAM } from '../../protocol/headers.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -19,7 +19,7 @@ export function sendText(exchange: Exchange, status: number, text: string, heade
   sendBytes(exchange, status, Buffer.from(text), headers)
 }
 
-/** Bytes that are not copied: they may be shared by many responses. */
+/** The bytes are not copied; many responses may share them. */
 export function sendBytes(exchange: Exchange, status: number, body: Uint8Array, headers: readonly string[]): void {
   exchange.sentBytes = body.length
   exchange.res.writeHead(status, exchange.headers('Content-Length', String(body.length), ...headers))
@@ -32,7 +32,7 @@ export function sendEmpty(exchange: Exchange, status: 204 | 304, headers: readon
   exchange.res.end()
 }
 
-/** Headers of everything opaque: never shown inline, never sniffed, usable from any origin that may read it. */
+/** Headers of opaque bytes: never shown inline, never sniffed, usable from any origin that may read them. */
 export const OPAQUE_HEADERS = [
   'Content-Type',
   OCTET_STREAM,

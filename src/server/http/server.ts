@@ -1,9 +1,9 @@
 /**
  * The listener: what a connection may cost before and between requests, and how everything ends.
  *
- * [Note: timeouts] Node's own `requestTimeout` would cut every upload that takes longer, so it is off. Instead headers
- * must arrive within `HEADERS_TIMEOUT_MS`, an idle connection is cut after `idleMs`, and `StallWatch` cuts transfers
- * that make no progress.
+ * [Note: timeouts] Node's own `requestTimeout` would cut every upload that takes longer, so it is off. Instead
+ * headers must arrive within `HEADERS_TIMEOUT_MS`, an idle connection is cut after `idleMs`, and `StallWatch` cuts
+ * transfers that make no progress.
  */
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -135,8 +135,8 @@ export class HttpServer {
   }
 
   /**
-   * Bounds pipelining: one read of a connection can hold thousands of requests, whose responses stay in memory until the
-   * client reads them. Node still emits the requests of the last read after a connection is cut.
+   * Bounds pipelining: one read of a connection can hold thousands of requests, whose responses stay in memory until
+   * the client reads them. Node still emits the requests of the last read after a connection is cut.
    * @returns `null`: the request is dropped
    */
   #admitTo(socket: Socket): Pipeline | null {
@@ -223,7 +223,10 @@ class ConnectionLimit {
   }
 }
 
-/** Ids that name a request in the log: a random prefix per process, then a counter. They are not secret and grant nothing. */
+/**
+ * Ids that name a request in the log: a random prefix per process, then a counter. They are not secret and grant
+ * nothing.
+ */
 function requestIds(): () => string {
   const prefix = randomBytes(6).toString('base64url')
   let count = 0

@@ -1,20 +1,20 @@
 /** Something that must make progress. */
 export interface Watched {
-  /** True when it stood still for too long at `nowMs` (of `performance.now()`). */
+  /** True when it is idle or too slow at `nowMs` (of `performance.now()`). */
   overdue(nowMs: number): boolean
-  /** Called once, when it did. */
+  /** Called once, when it is overdue. */
   stall(): void
 }
 
-const LOOK_EVERY_MS = 100
+const CHECK_EVERY_MS = 100
 
-/** One timer for all transfers: a transfer costs no timer of its own, only a place in a set. */
+/** One timer for all transfers, instead of one each. */
 export class StallWatch implements Disposable {
   readonly #watched = new Set<Watched>()
   readonly #timer: NodeJS.Timeout
 
   constructor() {
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS)
+    this.#timer = setInterval(() => this.#check(), CHECK_EVERY_MS)
     this.#timer.unref()
   }
 
@@ -31,7 +31,7 @@ export class StallWatch implements Disposable {
     this.#watched.clear()
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#watched.size === 0) return
     const now = performance.now()
     for (const watched of this.#watched) {

@@ -1,5 +1,5 @@
 /** Takes slots away, and ends the wait for them, when the credential of their request is revoked. */
-import type { Credential } from '../access/caller.ts'
+import type { ClientCredential } from '../access/caller.ts'
 import type { Sessions } from '../access/sessions.ts'
 import type { GrantsAtOnce, NodeSlotLimiter, SlotRequest, TransferDirection, TransferSlot } from './limiter.ts'
 
@@ -49,7 +49,7 @@ class CredentialWatch implements NodeSlotLimiter, GrantsAtOnce {
     this.#slots.close()
   }
 
-  async #acquireWatched(request: SlotRequest, credential: Credential, signal: AbortSignal): Promise<TransferSlot> {
+  async #acquireWatched(request: SlotRequest, credential: ClientCredential, signal: AbortSignal): Promise<TransferSlot> {
     const revoked = new AbortController()
     const watch = this.#sessions.watch(credential, reason => revoked.abort(reason))
     try {

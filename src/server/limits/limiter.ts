@@ -3,7 +3,7 @@
  * in `valkey/` serve a cluster. Quotas (bytes, pending uploads) are exact and live in the record store.
  */
 
-import type { Credential } from '../access/caller.ts'
+import type { ClientCredential } from '../access/caller.ts'
 
 export type TransferDirection = 'upload' | 'download'
 
@@ -16,7 +16,7 @@ export interface TransferSlot extends Disposable {
 export interface SlotRequest {
   readonly clientId: string
   /** Its revocation takes the slot away, or ends the wait for it. */
-  readonly credential?: Credential | undefined
+  readonly credential?: ClientCredential | undefined
   readonly direction: TransferDirection
   /** Most slots held at once. */
   readonly cap: number

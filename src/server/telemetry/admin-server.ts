@@ -5,7 +5,7 @@ import { type AddressInfo, isIP, type ListenOptions } from 'node:net'
 
 import { isLoopbackAddress, normaliseAddress } from '../access/client-address.ts'
 import { isLoopbackHost } from '../config/cross-checks.ts'
-import type { ServerConfig } from '../config/schema.ts'
+import type { ServerConfig } from '../config/config-schema.ts'
 import type { HealthCheck } from './health.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -137,8 +137,8 @@ function send(req: IncomingMessage, res: ServerResponse, { status, contentType, 
 }
 
 /**
- * Whether `Host` names this listener. A web page that makes its own name resolve to this machine (DNS rebinding) sends
- * that name and cannot send an IP address. Browsers always send the header.
+ * Whether `Host` names this listener. A web page that makes its own name resolve to this machine (DNS rebinding)
+ * sends that name and cannot send an IP address. Browsers always send the header.
  */
 function isOwnHost({ host, hosts }: Pick<AdminAddress, 'host' | 'hosts'>, header: string | undefined): boolean {
   if (header === undefined) return true

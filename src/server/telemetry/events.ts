@@ -1,56 +1,29 @@
 /**
- * What happens, one helper for each kind of event: it is logged and counted here, and nowhere else. No helper takes an
- * id that grants access, a name, a token, a query or a key; clients appear under a pseudonym, requests under their id.
+ * Logs and counts what happens, by one helper for each kind of event. No helper takes an id that grants access, a
+ * file name, a token, a query or a key.
  */
-import {
-  isSealiftError,
-  isWireErrorCode,
-  SealiftError,
-  type SealiftErrorCode,
-  WIRE_ERRORS,
-} from '../../protocol/errors.ts'
-import type { RouteName } from '../../protocol/routes.ts'
+import { SealiftError } from '../../protocol/errors.ts'
 import type { ConfigProblem } from '../config/config-error.ts'
 import type { UpkeepEvents } from '../upkeep/upkeep-events.ts'
 import { describeError, isBug, type Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
-import { createOneAddressAlarm } from './one-address-alarm.ts'
-import { createPseudonyms } from './pseudonym.ts'
-
-/** A request and how it ended. */
-export interface EndedRequest {
-  readonly requestId: string
-  readonly route: RouteName | null
-  readonly method: string
-  /** `null` when the answer was never finished: cut by either side. */
-  readonly status: number | null
-  readonly durationMs: number
-  readonly receivedBytes: number
-  readonly sentBytes: number
-  readonly clientId: string | null
-  /** Whether it carried a header that proxies add; looked up only for a sample of requests. */
-  readonly forwarded: () => boolean
-  /** What refused or failed it; `null` when nothing did. */
-  readonly error: unknown
-}
+import { createRequestEvents, type EndedRequest } from './request-events.ts'
 
 export interface Events {
   serverStarted(facts: { url: string; adminUrl: string | null; version: string; openMode: string }): void
-  /** What the storage service cannot do, or not as well as it could; a problem is one that only some clients meet. */
+  /** What the storage service cannot do, or could do better. */
   storageNotes(notes: readonly { check: string; level: string; message: string }[]): void
   serverStopping(facts: { transfers: number }): void
   serverStopped(facts: { durationMs: number }): void
-  /** Tells what a request did: an upload begun or complete, a media served, a limit that refused, a failure. */
   requestEnded(request: EndedRequest): void
-  /** Keys, never values: those in force from now on, and those that differ but need a restart. */
+  /** Keys, never values: the applied ones, and those that need a restart. */
   configReloaded(keys: { readonly changed: readonly string[]; readonly needRestart: readonly string[] }): void
   configRefused(problems: readonly ConfigProblem[]): void
-  /** What the sweeper tells. */
   readonly upkeep: UpkeepEvents
-  /** A part of the server that does not work; told once until it recovers. */
+  /** A part of the server does not work; logged once until it recovers. */
   failing(part: string, error: unknown): void
   recovered(part: string): void
-  /** Something that must not happen and that no request has to answer for. */
+  /** An unexpected failure outside of a request. */
   bug(where: string, error: unknown): void
 }
 
@@ -68,7 +41,7 @@ export function createEvents(options: EventsOptions): Events {
     ...configEvents(options),
     upkeep: createUpkeepEvents(options),
     ...healthEvents(logger),
-    requestEnded: requestEvents({ logger, metrics, now: options.now ?? (() => performance.now()) }),
+    requestEnded: createRequestEvents({ logger, metrics, now: options.now ?? (() => performance.now()) }),
     bug: (where, error) => logger.error({ where, err: describeError(error, { stack: true }) }, 'unexpected failure'),
   }
 }
@@ -97,7 +70,7 @@ function configEvents({ logger, metrics }: EventsOptions): Pick<Events, 'configR
     },
     configRefused(problems) {
       metrics.reloaded('refused')
-      // A problem names keys and places, never values.
+      // A problem names keys and files, never values.
       logger.error({ problems: problems.map(problem => ({ ...problem })) }, 'configuration refused; the old one stays')
     },
   }
@@ -115,129 +88,6 @@ function healthEvents(logger: Logger): Pick<Events, 'failing' | 'recovered'> {
       if (failing.delete(part)) logger.info({ part }, 'works again')
     },
   }
-}
-
-/** Routes whose body is media, and the way it moves. */
-const TRANSFERS: Readonly<Partial<Record<RouteName, 'upload' | 'download'>>> = {
-  putPart: 'upload',
-  storeMedia: 'upload',
-  readMedia: 'download',
-}
-
-interface Tale {
-  readonly level: 'debug' | 'info'
-  readonly message: string
-}
-
-/** What a request has done when it succeeds. Those that come by the thousand are told at `debug`. */
-const TALES: Readonly<Record<RouteName, Tale>> = {
-  beginUpload: { level: 'debug', message: 'upload begun' },
-  putPart: { level: 'debug', message: 'part stored' },
-  directPart: { level: 'debug', message: 'address of a part given' },
-  confirmPart: { level: 'debug', message: 'part confirmed' },
-  uploadStatus: { level: 'debug', message: 'upload looked at' },
-  completeUpload: { level: 'info', message: 'upload complete' },
-  abortUpload: { level: 'info', message: 'upload given up' },
-  storeMedia: { level: 'info', message: 'media stored' },
-  readMedia: { level: 'debug', message: 'media served' },
-  headMedia: { level: 'debug', message: 'media looked at' },
-  directRead: { level: 'debug', message: 'addresses of a media given' },
-  endDirect: { level: 'debug', message: 'direct transfer ended' },
-  mediaInfo: { level: 'debug', message: 'media looked at' },
-  forwardMedia: { level: 'info', message: 'media forwarded' },
-  endLease: { level: 'info', message: 'lease ended' },
-  publishParcel: { level: 'info', message: 'parcel published' },
-  replaceManifest: { level: 'info', message: 'parcel grown' },
-  readParcel: { level: 'debug', message: 'parcel read' },
-  endParcel: { level: 'info', message: 'parcel ended' },
-  limits: { level: 'debug', message: 'limits told' },
-  health: { level: 'debug', message: 'health told' },
-  ready: { level: 'debug', message: 'readiness told' },
-  openapi: { level: 'debug', message: 'contract told' },
-}
-
-interface RequestEvents extends EventsOptions {
-  readonly now: () => number
-}
-
-function requestEvents({ logger, metrics, now }: RequestEvents): Events['requestEnded'] {
-  const pseudonym = createPseudonyms()
-  const isOneAddress = createOneAddressAlarm()
-  return request => {
-    countRequest(metrics, request)
-    const tale = taleOf(request)
-    if (logger.isLevelEnabled(tale.level)) logger[tale.level](toldRequest(request, pseudonym), tale.message)
-    const { clientId } = request
-    if (clientId?.startsWith('address:') && isOneAddress(clientId, request.forwarded, now())) {
-      logger.warn('nearly all requests come from one address: list the proxy in listen.trustedProxies')
-    }
-  }
-}
-
-function countRequest(metrics: EventsOptions['metrics'], request: EndedRequest): void {
-  const { route, status, durationMs, error } = request
-  metrics.requestEnded({ route, status, seconds: durationMs / 1000 })
-  const direction = route === null ? undefined : TRANSFERS[route]
-  if (direction === 'upload') metrics.bytesMoved('upload', request.receivedBytes)
-  if (direction === 'download') metrics.bytesMoved('download', request.sentBytes)
-  if (error === null || error === undefined) return
-  metrics.failed(codeOf(error))
-  if (isSealiftError(error) && error.context.limit !== undefined) metrics.refused(error.context.limit)
-}
-
-function taleOf({ route, status, error }: EndedRequest): {
-  level: 'debug' | 'info' | 'warn' | 'error'
-  message: string
-} {
-  if (error !== null && error !== undefined) {
-    if (isBug(error)) return { level: 'error', message: 'request failed' }
-    if (isStorageTrouble(error)) return { level: 'warn', message: 'request failed' }
-    return { level: 'info', message: isLimit(error) ? 'refused by a limit' : 'refused' }
-  }
-  if (status === null) return { level: 'debug', message: 'connection ended early' }
-  return route === null ? { level: 'debug', message: 'answered' } : TALES[route]
-}
-
-function toldRequest(
-  request: EndedRequest,
-  pseudonym: (clientId: string) => string,
-): Readonly<Record<string, unknown>> {
-  const { requestId, route, method, status, durationMs, receivedBytes, sentBytes, clientId, error } = request
-  return {
-    requestId,
-    route,
-    method: /^[A-Z]{1,10}$/.test(method) ? method : 'other',
-    status,
-    durationMs: Math.round(durationMs),
-    ...(receivedBytes > 0 ? { receivedBytes } : {}),
-    ...(sentBytes > 0 ? { sentBytes } : {}),
-    ...(clientId === null ? {} : { client: pseudonym(clientId) }),
-    ...(error === null || error === undefined ? {} : toldFailure(error)),
-  }
-}
-
-function toldFailure(error: unknown): Readonly<Record<string, unknown>> {
-  if (isBug(error) || isStorageTrouble(error)) return { err: describeError(error, { stack: isBug(error) }) }
-  const limit = isSealiftError(error) ? error.context.limit : undefined
-  return { code: codeOf(error), ...(limit === undefined ? {} : { limit }) }
-}
-
-function isStorageTrouble(error: unknown): boolean {
-  if (isSealiftError(error, 'unavailable')) return error.context.limit === undefined
-  if (isSealiftError(error, 'too_large')) return error.context.limit === 'fileBytes'
-  return isSealiftError(error, 'damaged', 'storage_full')
-}
-
-function isLimit(error: unknown): boolean {
-  return isSealiftError(error) && (error.context.limit !== undefined || statusOf(error.code) === 429)
-}
-
-function statusOf(code: SealiftErrorCode): number | null {
-  return isWireErrorCode(code) ? WIRE_ERRORS[code].status : null
-}
-
-function codeOf(error: unknown): SealiftErrorCode {
-  return isSealiftError(error) ? error.code : 'internal'
 }
 
 export type UpkeepMetrics = Pick<Metrics, 'swept' | 'sweepEnded' | 'sweepFailed' | 'sweepFound'>

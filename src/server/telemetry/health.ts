@@ -1,17 +1,17 @@
-/** Whether the server can do its work right now. */
+/** Readiness: whether stores and limits work. */
 import { raceTimeout } from '../../common/abort-race.ts'
 import type { Health } from '../../protocol/schemas.ts'
 import type { Events } from './events.ts'
 
 export interface HealthOptions {
-  /** What must work, by name: each proves that it does, or throws. */
+  /** Required services by name; a probe throws when its service does not work. */
   readonly probes: Readonly<Record<string, () => Promise<void>>>
-  /** What the server can do without, by name: true while it must. */
+  /** Optional services by name; true while the server works without one. */
   readonly degraded?: Readonly<Record<string, () => boolean>>
   readonly events: Pick<Events, 'failing' | 'recovered'>
-  /** A result is used for so long. */
+  /** How long a result is cached. */
   readonly cacheMs?: number
-  /** A probe that takes longer has failed. */
+  /** A slower probe has failed. */
   readonly timeoutMs?: number
   /** Monotonic ms. */
   readonly now?: () => number
@@ -20,7 +20,7 @@ export interface HealthOptions {
 export interface HealthCheck {
   /** Never rejects. */
   readiness(): Promise<Health>
-  /** From here on the server is not ready, whatever the probes say. */
+  /** From now on the server is not ready, whatever the probes report. */
   stopping(): void
 }
 
@@ -59,7 +59,7 @@ interface WatchedProbeOptions extends Required<Pick<HealthOptions, 'timeoutMs' |
   readonly probe: () => Promise<void>
 }
 
-/** A probe of which only one runs at a time: one that hangs is failing until it returns, not doubled and not waited for again. */
+/** Runs one probe at a time. A hanging probe counts as failing until it returns; it is not started again. */
 class WatchedProbe {
   readonly name: string
   readonly #options: WatchedProbeOptions
@@ -76,7 +76,7 @@ class WatchedProbe {
     const running = this.#run()
     const leftMs = Math.max(0, this.#startedAt + timeoutMs - now())
     try {
-      await raceTimeout(running, leftMs, () => new Error(`No answer within ${timeoutMs} ms`))
+      await raceTimeout(running, leftMs, () => new Error(`No response within ${timeoutMs} ms`))
       events.recovered(this.name)
       return true
     } catch (error) {

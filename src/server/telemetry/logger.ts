@@ -1,4 +1,4 @@
-/** The one logger. Everything but events.ts logs through the helpers there, so what is told is decided in one place. */
+/** The one logger. Other modules log by the helpers of events.ts, which decide what is logged. */
 import { type DestinationStream, type Logger, pino } from 'pino'
 
 import { isSealiftError } from '../../protocol/errors.ts'
@@ -13,7 +13,7 @@ export interface LoggerOptions {
   readonly destination?: DestinationStream
 }
 
-/** Names under which a secret could come by mistake. */
+/** Field names under which a secret could be logged by mistake. */
 const NEVER = [
   'authorization',
   'headers',
@@ -28,7 +28,7 @@ const NEVER = [
   'fileName',
 ]
 
-/** A logger by the configuration in force; a reload changes its level. */
+/** Follows reloads of `log.level`. */
 export function createLogger({ live, destination }: LoggerOptions): Logger {
   const { level, format } = live.current.log
   const lines = visibleLines(destination ?? pino.destination({ fd: 1, sync: true }))
@@ -38,8 +38,8 @@ export function createLogger({ live, destination }: LoggerOptions): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
-      // Errors come here already told (scrub.ts); pino's own serializer would take more from them.
-      serializers: { err: told => told as unknown },
+      // Errors are described already (`describeError`); pino's own serializer would include more of them.
+      serializers: { err: described => described as unknown },
       redact: { paths: NEVER.flatMap(name => [name, `*.${name}`]), censor: '(hidden)' },
     },
     format === 'pretty' ? prettyLines(lines) : lines,
@@ -50,12 +50,14 @@ export function createLogger({ live, destination }: LoggerOptions): Logger {
   return logger
 }
 
-/** Some of what is logged comes from outside, such as a store's words: nothing in it speaks to a terminal. */
+/**
+ * Escapes control characters: messages of a store, for instance, come from outside and must not control a terminal.
+ */
 function visibleLines(destination: DestinationStream): DestinationStream {
   return { write: line => destination.write(escapeUnseen(line)) }
 }
 
-/** JSON lines as people read them: `12:30:05 info  upload complete  bytes=5 client=ab12`. */
+/** JSON lines in a readable form: `12:30:05 info  upload complete  bytes=5 client=ab12`. */
 export function prettyLines(destination: DestinationStream): DestinationStream {
   return { write: line => destination.write(prettyLine(line)) }
 }
@@ -63,9 +65,9 @@ export function prettyLines(destination: DestinationStream): DestinationStream {
 export function prettyLine(line: string): string {
   const { time, level, msg, err, ...facts } = JSON.parse(line) as Record<string, unknown>
   const clock = String(time).slice(11, 19)
-  const told = Object.entries(facts).map(([name, value]) => `${name}=${plain(value)}`)
+  const pairs = Object.entries(facts).map(([name, value]) => `${name}=${plain(value)}`)
   const trouble = err === undefined ? '' : `\n${indent(JSON.stringify(err, null, 2).replaceAll(String.raw`\n`, '\n'))}`
-  return `${[clock, String(level).padEnd(5), String(msg), ...told].join(' ')}${trouble}\n`
+  return `${[clock, String(level).padEnd(5), String(msg), ...pairs].join(' ')}${trouble}\n`
 }
 
 /** A line break in a value must not look like a line of its own. */
@@ -77,9 +79,9 @@ function indent(text: string): string {
   return text.replaceAll(/^/gm, '    ')
 }
 
-/** Takes out of a text what may grant access or tell what people send: the last net, not the first. */
+/** Removes credentials, ids and queries from a text: a last safeguard, since nothing should log them. */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
-  // Ids of media, parcels and uploads: whoever knows one may read.
+  // Ids of media, parcels and uploads: each grants access.
   [/(?<![a-z2-7])[a-z2-7]{26}(?![a-z2-7])/g, '(id)'],
   [/\b(Bearer|Basic)\s+\S+/gi, '$1 (hidden)'],
   // Queries and fragments of URLs: a fragment holds the key of a manifest.
@@ -90,7 +92,7 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/(?=[\w-]*\d)[A-Za-z0-9_-]{32,}=*/g, '(hidden)'],
 ]
 
-export function scrub(text: string): string {
+export function redact(text: string): string {
   return PATTERNS.reduce((rest, [pattern, instead]) => rest.replaceAll(pattern, instead), text)
 }
 
@@ -105,20 +107,20 @@ export interface LoggedError {
   readonly cause?: LoggedError
 }
 
-/** An error as it may be logged, with its causes; stacks only of those that are bugs. */
+/** An error for the log, with its causes. */
 export function describeError(error: unknown, options: { readonly stack: boolean }, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, code: null, message: 'not an Error' }
   const { cause } = error
   return {
     type: error.name,
-    code: 'code' in error && typeof error.code === 'string' ? scrub(error.code) : null,
-    message: scrub(error.message),
-    ...(options.stack && error.stack ? { stack: scrub(error.stack) } : {}),
+    code: 'code' in error && typeof error.code === 'string' ? redact(error.code) : null,
+    message: redact(error.message),
+    ...(options.stack && error.stack ? { stack: redact(error.stack) } : {}),
     ...(cause instanceof Error && depth < MAX_CAUSES ? { cause: describeError(cause, options, depth + 1) } : {}),
   }
 }
 
-/** Not one of our own refusals: something that must not happen, and that is told with its stack. */
+/** An unexpected failure, which is logged with its stack. */
 export function isBug(error: unknown): boolean {
   return !isSealiftError(error) || error.code === 'internal'
 }

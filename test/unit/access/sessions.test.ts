@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import type { Credential } from '../../../src/server/access/caller.ts'
+import type { ClientCredential } from '../../../src/server/access/caller.ts'
 import { createSessions } from '../../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
@@ -10,7 +10,7 @@ const turn = () => new Promise<void>(resolve => void setImmediate(resolve))
 function world() {
   const live = createLiveConfig(parseConfig({}))
   const revokedCredentials = new Set<string>()
-  const credential = (fingerprint: string): Credential => ({
+  const credential = (fingerprint: string): ClientCredential => ({
     fingerprint,
     takenBy: live.current,
     holdsIn: async () => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 
 import { expect, test } from 'vitest'
 
-import type { Credential } from '../../../src/server/access/caller.ts'
+import type { ClientCredential } from '../../../src/server/access/caller.ts'
 import { createSessions } from '../../../src/server/access/sessions.ts'
 import { readTiers, writeTiers } from '../../../src/server/cluster/settings/settings-store.ts'
 import { syncSettings } from '../../../src/server/cluster/settings/settings-sync.ts'
@@ -62,7 +62,7 @@ test('a token that is revoked on one node ends work under it on the others', asy
   await using world = await twoNodes({ access: { tokens } })
   const { a, b } = world
   const ended: string[] = []
-  const credential: Credential = {
+  const credential: ClientCredential = {
     fingerprint: `token ${SHA}`,
     takenBy: b.live.current,
     holdsIn: async () => true,

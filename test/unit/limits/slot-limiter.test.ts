@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import type { Credential } from '../../../src/server/access/caller.ts'
+import type { ClientCredential } from '../../../src/server/access/caller.ts'
 import { createSessions } from '../../../src/server/access/sessions.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
@@ -216,7 +216,7 @@ describe('threat 71: a revoked credential', () => {
   function world() {
     const live = createLiveConfig(parseConfig({}))
     const state = { holds: true }
-    const credential: Credential = { fingerprint: 'f', takenBy: live.current, holdsIn: async () => state.holds }
+    const credential: ClientCredential = { fingerprint: 'f', takenBy: live.current, holdsIn: async () => state.holds }
     const sessions = createSessions(live)
     const slots = watchCredentials(createMemorySlotLimiter(), sessions)
     const reload = async () => {

@@ -4,10 +4,11 @@ import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { RouteName } from '../../../src/protocol/routes.ts'
 import { createLiveConfig } from '../../../src/server/config/live-config.ts'
 import { parseConfig } from '../../../src/server/config/parse-config.ts'
-import { createEvents, type EndedRequest } from '../../../src/server/telemetry/events.ts'
-import { createLogger, describeError, scrub } from '../../../src/server/telemetry/logger.ts'
+import { createEvents } from '../../../src/server/telemetry/events.ts'
+import type { EndedRequest } from '../../../src/server/telemetry/request-events.ts'
+import { createLogger, describeError, redact } from '../../../src/server/telemetry/logger.ts'
 import { createMetrics } from '../../../src/server/telemetry/metrics.ts'
-import { createOneAddressAlarm } from '../../../src/server/telemetry/one-address-alarm.ts'
+import { createOneAddressAlarm } from '../../../src/server/telemetry/request-events.ts'
 
 type LogLine = Readonly<Record<string, unknown>>
 
@@ -57,7 +58,7 @@ describe('requests', () => {
     ['beginUpload', 'debug', 'upload begun'],
     ['putPart', 'debug', 'part stored'],
     ['completeUpload', 'info', 'upload complete'],
-    ['abortUpload', 'info', 'upload given up'],
+    ['abortUpload', 'info', 'upload aborted'],
     ['readMedia', 'debug', 'media served'],
     ['endLease', 'info', 'lease ended'],
     ['publishParcel', 'info', 'parcel published'],
@@ -243,7 +244,7 @@ describe('threat 65, threat 74: what must never be told', () => {
   test('what is harmless stays readable', () => {
     const text =
       'ENOSPC: no space left on device, write (at SlotQueue.#grantFree file:///app/src/server/limits/memory/slot-limiter.ts:61:5)'
-    expect(scrub(text)).toBe(text)
+    expect(redact(text)).toBe(text)
     expect(describeError(new SealiftError('storage_full', 'The disk is full'), { stack: false })).toEqual({
       type: 'SealiftError',
       code: 'storage_full',

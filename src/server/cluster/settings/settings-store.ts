@@ -1,6 +1,6 @@
 /** What Valkey stores for settings sync: the tiers of the last reload, and the revoked credentials of the last day. */
 import { ConfigError } from '../../config/config-error.ts'
-import { configSchema, type ServerConfig } from '../../config/schema.ts'
+import { configSchema, type ServerConfig } from '../../config/config-schema.ts'
 import { writeValue } from '../../config/write-config.ts'
 import { defineScript, type ValkeyLink } from '../valkey-link.ts'
 

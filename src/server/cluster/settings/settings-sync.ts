@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { sharedFingerprint, type Sessions } from '../../access/sessions.ts'
 import { ConfigError, type ConfigProblem } from '../../config/config-error.ts'
 import type { LiveConfigHolder } from '../../config/live-config.ts'
-import type { ServerConfig } from '../../config/schema.ts'
+import type { ServerConfig } from '../../config/config-schema.ts'
 import type { ClusterNode } from '../cluster-node.ts'
 import { publishSettings, readSettings, readTiers, SETTINGS_CHANNEL } from './settings-store.ts'
 

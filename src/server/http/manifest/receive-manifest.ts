@@ -38,8 +38,8 @@ export interface ExpectedManifest {
 /**
  * Gives `use` the manifest of a request. The caller checks permissions before; size and free disk space are checked
  * here before a byte is read. Until `use` is done, the request holds an upload slot and the memory of its body.
- * @throws unsupported_media_type, length_required, too_large, storage_full, too_many_uploads, rate_limited, unavailable,
- * stalled, invalid_request
+ * @throws unsupported_media_type, length_required, too_large, storage_full, too_many_uploads, rate_limited,
+ * unavailable, stalled, invalid_request
  */
 export async function receiveManifest<T>(
   deps: ReceiveManifest,

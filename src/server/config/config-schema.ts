@@ -3,22 +3,22 @@ import * as z from 'zod'
 
 import { MAX_PART_BYTES } from '../../protocol/parts.ts'
 import {
-  choice,
-  count,
-  duration,
-  flag,
-  list,
-  listenHost,
+  choiceField,
+  countField,
+  durationField,
+  flagField,
+  listField,
+  hostField,
   named,
-  optionalCount,
-  optionalText,
+  optionalCountField,
+  optionalTextField,
   section,
-  size,
-  text,
+  sizeField,
+  textField,
 } from './fields.ts'
-import { access } from './schema-access.ts'
-import { limits, records, storage } from './schema-stores.ts'
-import { tier } from './schema-tiers.ts'
+import { accessSection } from './schema-access.ts'
+import { limitsSection, recordsSection, storageSection } from './schema-stores.ts'
+import { tierSection } from './schema-tiers.ts'
 import {
   checkHostName,
   checkHttpUrl,
@@ -33,17 +33,17 @@ import {
 } from './schema-units.ts'
 
 const port = (written: number, about: string) =>
-  count({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
+  countField({ written, min: 0, max: 65_535, about: `${about} 0: any free one`, unit: 'port' })
 
 const listen = section('The listener for clients', {
-  host: listenHost({ written: '127.0.0.1', about: 'IP address to listen on; 0.0.0.0 or :: for all' }),
+  host: hostField({ written: '127.0.0.1', about: 'IP address to listen on; 0.0.0.0 or :: for all' }),
   port: port(7325, 'Port to listen on.'),
-  publicUrl: optionalText({
+  publicUrl: optionalTextField({
     about: 'URL that clients use if a reverse proxy is in front; the only source of absolute URLs',
     range: 'an http or https URL',
     check: checkPublicUrl,
   }),
-  trustedProxies: list({
+  trustedProxies: listField({
     written: [],
     item: z
       .string({ error: 'must be a text' })
@@ -52,7 +52,7 @@ const listen = section('The listener for clients', {
     range: 'addresses, networks such as 10.0.0.0/8, loopback, private',
     live: true,
   }),
-  backlog: count({
+  backlog: countField({
     written: 4096,
     min: 1,
     max: 65_535,
@@ -60,14 +60,14 @@ const listen = section('The listener for clients', {
       'Length of the accept queue; a larger burst of connections is reset. The system caps it (net.core.somaxconn)',
     unit: 'connections',
   }),
-  maxConnections: count({
+  maxConnections: countField({
     written: 10_000,
     min: 1,
     max: 1_000_000,
     about: 'Open connections in total; each node of a cluster counts its own',
     unit: 'connections',
   }),
-  maxConnectionsPerAddress: count({
+  maxConnectionsPerAddress: countField({
     written: 512,
     min: 0,
     max: 1_000_000,
@@ -79,18 +79,18 @@ const listen = section('The listener for clients', {
 })
 
 const admin = section('The second listener, for metrics and health', {
-  enabled: flag({ written: true, about: 'Whether this listener is opened' }),
-  host: listenHost({
+  enabled: flagField({ written: true, about: 'Whether this listener is opened' }),
+  host: hostField({
     written: '127.0.0.1',
     about: 'IP address to listen on; every client that can connect can read the metrics',
   }),
-  port: optionalCount({
+  port: optionalCountField({
     min: 0,
     max: 65_535,
     about: 'Port to listen on. null: 7326, or any free one if 7326 is taken; 0: any free one',
     unit: 'port',
   }),
-  hosts: list({
+  hosts: listField({
     written: [],
     item: z
       .string({ error: 'must be a text' })
@@ -102,7 +102,7 @@ const admin = section('The second listener, for metrics and health', {
 })
 
 const transfer = section('Transfers', {
-  partBytes: size({
+  partBytes: sizeField({
     written: '8MiB',
     min: CHUNK_BYTES,
     max: MAX_PART_BYTES,
@@ -110,7 +110,7 @@ const transfer = section('Transfers', {
     about: 'Part size of new uploads; running uploads are not affected',
     live: true,
   }),
-  idleTimeout: duration({
+  idleTimeout: durationField({
     written: '60s',
     min: 100,
     max: HOUR,
@@ -118,7 +118,7 @@ const transfer = section('Transfers', {
     about: 'A transfer without a byte for this long is cut',
     live: true,
   }),
-  minimumBytesPerSecond: size({
+  minimumBytesPerSecond: sizeField({
     written: 1024,
     min: 0,
     max: 1024 * MiB,
@@ -127,7 +127,7 @@ const transfer = section('Transfers', {
     about: 'A transfer slower than this, measured over idleTimeout, is cut. 0: no minimum',
     live: true,
   }),
-  uploadExpiry: duration({
+  uploadExpiry: durationField({
     written: '24h',
     min: SECOND,
     max: 30 * DAY,
@@ -135,7 +135,7 @@ const transfer = section('Transfers', {
     about: 'An unfinished upload expires this long after its last part',
     live: true,
   }),
-  downloadGrantTtl: duration({
+  downloadGrantTtl: durationField({
     written: '24h',
     min: SECOND,
     max: 30 * DAY,
@@ -143,7 +143,7 @@ const transfer = section('Transfers', {
     about: 'How long one counted download may request further ranges',
     live: true,
   }),
-  parcelWaitMax: duration({
+  parcelWaitMax: durationField({
     written: '60s',
     min: 0,
     max: 10 * MINUTE,
@@ -151,7 +151,7 @@ const transfer = section('Transfers', {
     about: 'Longest wait for the next version of a parcel',
     live: true,
   }),
-  formMaxFiles: count({
+  formMaxFiles: countField({
     written: 100,
     min: 1,
     max: 10_000,
@@ -159,7 +159,7 @@ const transfer = section('Transfers', {
     unit: 'files',
     live: true,
   }),
-  stopGrace: duration({
+  stopGrace: durationField({
     written: '10s',
     min: 0,
     max: HOUR,
@@ -170,7 +170,7 @@ const transfer = section('Transfers', {
 })
 
 const buffers = section('Memory of each process for buffered requests: JSON, manifests both ways, forms', {
-  bytes: size({
+  bytes: sizeField({
     written: '48MiB',
     min: MiB,
     max: 1024 * 1024 * MiB,
@@ -178,7 +178,7 @@ const buffers = section('Memory of each process for buffered requests: JSON, man
     about: 'Of all clients together; a quarter is reserved for requests of up to 64KiB',
     live: true,
   }),
-  bytesPerClient: size({
+  bytesPerClient: sizeField({
     written: '16MiB',
     min: MiB,
     max: 1024 * 1024 * MiB,
@@ -186,7 +186,7 @@ const buffers = section('Memory of each process for buffered requests: JSON, man
     about: 'Of one client; a manifest larger than three quarters of this waits until the client has no other buffers',
     live: true,
   }),
-  queue: count({
+  queue: countField({
     written: 512,
     min: 0,
     max: 100_000,
@@ -194,7 +194,7 @@ const buffers = section('Memory of each process for buffered requests: JSON, man
     unit: 'requests',
     live: true,
   }),
-  queueWait: duration({
+  queueWait: durationField({
     written: '5s',
     min: 0,
     max: 10 * MINUTE,
@@ -205,7 +205,7 @@ const buffers = section('Memory of each process for buffered requests: JSON, man
 })
 
 const upkeep = section('The sweeper', {
-  sweepEvery: duration({
+  sweepEvery: durationField({
     live: true,
     written: '60s',
     min: 100,
@@ -213,7 +213,7 @@ const upkeep = section('The sweeper', {
     range: '100ms to 1d',
     about: 'Time between two sweeps',
   }),
-  orphanGrace: duration({
+  orphanGrace: durationField({
     live: true,
     written: '1h',
     min: 0,
@@ -221,7 +221,7 @@ const upkeep = section('The sweeper', {
     range: '0s to 30d',
     about: 'Orphans (stored bytes without a record) older than this are deleted',
   }),
-  keepEnded: duration({
+  keepEnded: durationField({
     live: true,
     written: '7d',
     min: 0,
@@ -232,13 +232,13 @@ const upkeep = section('The sweeper', {
 })
 
 const log = section('The log', {
-  level: choice({
+  level: choiceField({
     options: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     written: 'info',
     about: 'Lowest level that is written',
     live: true,
   }),
-  format: choice({
+  format: choiceField({
     options: ['json', 'pretty'],
     written: 'json',
     about: 'json: one object per line, for programs; pretty: for people',
@@ -246,7 +246,7 @@ const log = section('The log', {
 })
 
 const cors = section('Web apps on other origins', {
-  origins: list({
+  origins: listField({
     written: ['*'],
     item: z
       .string({ error: 'must be a text' })
@@ -261,12 +261,12 @@ const cors = section('Web apps on other origins', {
 })
 
 export const configSchema = section('Sealift', {
-  dataDirectory: text({
+  dataDirectory: textField({
     written: './data',
     about: 'Folder of all data; a relative path starts at the working directory',
     range: 'a path',
   }),
-  workers: count({
+  workers: countField({
     written: 1,
     min: 1,
     max: 1024,
@@ -275,15 +275,15 @@ export const configSchema = section('Sealift', {
   }),
   listen,
   admin,
-  storage,
-  records,
-  limits,
-  access,
+  storage: storageSection,
+  records: recordsSection,
+  limits: limitsSection,
+  access: accessSection,
   transfer,
   buffers,
   tiers: named({
     about: 'Limits, by tier. A tier inherits omitted keys from `default`',
-    entry: tier,
+    entry: tierSection,
     base: 'default',
   }),
   upkeep,
@@ -293,7 +293,9 @@ export const configSchema = section('Sealift', {
 
 type Parsed = z.output<typeof configSchema.schema>
 
-/** The configuration as the program uses it: checked, complete and frozen. Durations end in `Ms`, sizes in `Bytes`. */
+/**
+ * The configuration as the program uses it: checked, complete and frozen. Durations end in `Ms`, sizes in `Bytes`.
+ */
 export type ServerConfig = Omit<Parsed, 'storage' | 'records'> & {
   readonly storage: Omit<Parsed['storage'], 'directory'> & { readonly directory: string }
   readonly records: Omit<Parsed['records'], 'file'> & { readonly file: string }

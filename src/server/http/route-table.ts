@@ -1,6 +1,6 @@
 /**
- * The access policy, read from top to bottom: which handler serves which route, by who may call it. A route that is not
- * in the table does not exist; the compiler requires every route of the wire contract.
+ * The access policy, read from top to bottom: which handler serves which route, by who may call it. A route that is
+ * not in the table does not exist; the compiler requires every route of the wire contract.
  */
 import type { RouteName } from '../../protocol/routes.ts'
 import type { Caller } from '../access/caller.ts'

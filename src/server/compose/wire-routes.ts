@@ -8,9 +8,9 @@ import { createProxyTrust, normaliseAddress } from '../access/client-address.ts'
 import { RequestMemory } from '../buffers/request-memory.ts'
 import type { Clock } from '../clock.ts'
 import type { LiveConfig } from '../config/live-config.ts'
-import { createAccelerate } from '../http/accelerate.ts'
+import { createAccelerate } from '../http/get-media.ts'
 import { ManifestThread } from '../http/manifest/manifest-thread.ts'
-import { type RouteTable, routeTable } from '../http/routes.ts'
+import { type RouteTable, routeTable } from '../http/route-table.ts'
 import { renderContract } from '../http/service-routes.ts'
 import { StallWatch } from '../http/stall-watch.ts'
 import { StoredManifests } from '../parcels/stored-manifests.ts'
@@ -68,7 +68,7 @@ export function composeRoutes(
       ...common,
       feed,
       slots,
-      readerSlots: limits.places,
+      readerSlots: limits.readerSlots,
       manifests,
       openTier,
       transferMode,
