@@ -49,7 +49,11 @@ class CredentialWatch implements NodeSlotLimiter, GrantsAtOnce {
     this.#slots.close()
   }
 
-  async #acquireWatched(request: SlotRequest, credential: ClientCredential, signal: AbortSignal): Promise<TransferSlot> {
+  async #acquireWatched(
+    request: SlotRequest,
+    credential: ClientCredential,
+    signal: AbortSignal,
+  ): Promise<TransferSlot> {
     const revoked = new AbortController()
     const watch = this.#sessions.watch(credential, reason => revoked.abort(reason))
     try {

@@ -3,8 +3,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createHash } from 'node:crypto'
 import { Agent, request } from 'undici'
 
-import { note, passed, failed, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
-import type { ProbeRun } from './probe-s3.ts'
+import { note, passed, failed, type ProbeRun, type S3Check, type S3Finding, unreachable } from './probe-findings.ts'
 import { createS3Client } from './s3-client.ts'
 
 const TTL_SECONDS = 60

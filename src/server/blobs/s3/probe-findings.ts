@@ -1,3 +1,7 @@
+import type { S3Client } from '@aws-sdk/client-s3'
+
+import type { Try } from './request-retries.ts'
+import type { S3Connection } from './s3-client.ts'
 import { s3Failure } from './s3-errors.ts'
 
 /** What is checked. */
@@ -131,4 +135,27 @@ function hostOf(endpoint: string): string {
 
 function isTls(code: string | null): boolean {
   return code !== null && (code === 'EPROTO' || /TLS|SSL|CERT|SIGNATURE|SELF_SIGNED/.test(code))
+}
+
+export interface S3ProbeOptions extends S3Connection {
+  /** Where clients reach the service; the endpoint by default. */
+  readonly publicEndpoint?: string
+  /** Whether direct transfer is on: then what it needs is checked as a problem, not as a note. */
+  readonly direct: boolean
+  /** Origins of web pages that use it; none by default. */
+  readonly corsOrigins?: readonly string[]
+  /** Wall-clock ms; `Date.now` by default. */
+  readonly clock?: () => number
+}
+
+/** Makes one call within its deadline. */
+export type ProbeCall = <T>(call: (current: Try) => Promise<T>) => Promise<T>
+
+export interface ProbeRun {
+  readonly options: S3ProbeOptions
+  readonly client: S3Client
+  readonly ask: ProbeCall
+  /** Of the object that is written. */
+  readonly name: string
+  readonly bytes: Buffer
 }

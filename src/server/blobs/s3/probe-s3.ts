@@ -8,7 +8,6 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
-  type S3Client,
 } from '@aws-sdk/client-s3'
 import { createHash, randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
@@ -17,21 +16,20 @@ import { request } from 'undici'
 
 import { ObjectNames } from './object-names.ts'
 import { checkDirectAccess, directName } from './probe-direct.ts'
-import { note, passed, failed, refused, type S3Finding, unreachable } from './probe-findings.ts'
-import { type Try, tryOnce } from './request-retries.ts'
-import { createS3Client, REQUEST_TIMEOUT_MS, type S3Connection } from './s3-client.ts'
+import {
+  failed,
+  note,
+  passed,
+  type ProbeCall,
+  type ProbeRun,
+  refused,
+  type S3Finding,
+  type S3ProbeOptions,
+  unreachable,
+} from './probe-findings.ts'
+import { tryOnce } from './request-retries.ts'
+import { createS3Client, REQUEST_TIMEOUT_MS } from './s3-client.ts'
 import { s3Failure } from './s3-errors.ts'
-
-export interface S3ProbeOptions extends S3Connection {
-  /** Where clients reach the service; the endpoint by default. */
-  readonly publicEndpoint?: string
-  /** Whether direct transfer is on: then what it needs is checked as a problem, not as a note. */
-  readonly direct: boolean
-  /** Origins of web pages that use it; none by default. */
-  readonly corsOrigins?: readonly string[]
-  /** Wall-clock ms; `Date.now` by default. */
-  readonly clock?: () => number
-}
 
 const REQUEST_LIMIT_MS = 10_000
 /** Services refuse a signature that is 15 minutes off; a presigned URL may live shorter. */
@@ -53,18 +51,6 @@ export async function probeS3(options: S3ProbeOptions, signal: AbortSignal): Pro
   } finally {
     client.destroy()
   }
-}
-
-/** Makes one call within its deadline. */
-export type ProbeCall = <T>(call: (current: Try) => Promise<T>) => Promise<T>
-
-export interface ProbeRun {
-  readonly options: S3ProbeOptions
-  readonly client: S3Client
-  readonly ask: ProbeCall
-  /** Of the object that is written. */
-  readonly name: string
-  readonly bytes: Buffer
 }
 
 async function findAll(probing: ProbeRun): Promise<readonly S3Finding[]> {
