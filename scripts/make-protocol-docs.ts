@@ -58,9 +58,9 @@ function routeRow(name: RouteName): string {
   const route: Route = ROUTES[name]
   const deprecated = route.jsonDeprecated ? ' The JSON body is deprecated.' : ''
   const headers = route.headers ? ` (${route.headers.map(header => `\`${header}\``).join(', ')})` : ''
-  const answers = route.answers.map(({ status, description }) => `${status} ${description}`).join('; ')
+  const responses = route.responses.map(({ status, description }) => `${status} ${description}`).join('; ')
   const refusals = route.errors.map(code => `\`${code}\``).join(' ')
-  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers}${deprecated} | ${answers} | ${refusals} |`
+  return `| \`${route.method} ${route.path}\` | ${route.access} | ${route.summary}${headers}${deprecated} | ${responses} | ${refusals} |`
 }
 
 function limitTable(): string {

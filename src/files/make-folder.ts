@@ -1,6 +1,6 @@
 /**
  * The only place that makes folders. Node's recursive `mkdir` never returns, and keeps a core busy, where a file system
- * answers ENOENT for a name in a folder that is there, as `/proc` does. A test looks for it in all of `src`.
+ * returns ENOENT for a name in an existing folder, as `/proc` does. A test looks for it in all of `src`.
  */
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'

@@ -36,7 +36,7 @@ export const WIRE_ERRORS = {
   damaged: { status: 500, title: 'The stored bytes are damaged or missing' },
   unavailable: { status: 503, title: 'The service cannot do this right now' },
   shutting_down: { status: 503, title: 'The server is stopping' },
-  stalled: { status: 503, title: 'The transfer stood still for too long' },
+  stalled: { status: 503, title: 'The transfer moved no byte for too long' },
   storage_full: { status: 507, title: 'The storage is full' },
 } as const satisfies Record<string, { status: number; title: string }>
 
@@ -55,7 +55,7 @@ export const CLIENT_ERRORS = {
   file_changed: 'The file changed while it was being sent',
   sender_gone: 'The sender stopped before everything was sent',
   local_file: 'A local file could not be read or written',
-  invalid_response: 'The server answered in a way this client does not understand',
+  invalid_response: 'This client does not understand the response of the server',
 } as const
 
 export type ClientErrorCode = keyof typeof CLIENT_ERRORS

@@ -2,11 +2,11 @@
 export const HEADER = {
   /** A secret chosen by the sender; its holder owns the upload, lease or parcel that was made with it. */
   owner: 'sealift-owner',
-  /** One counted download: answered by the first GET of a media, sent back with every further range of it. */
+  /** One counted download: issued by the first GET of a media item, repeated with every further range of it. */
   download: 'sealift-download',
   /** The version of a parcel, a whole number that only grows. */
   version: 'sealift-version',
-  /** `uploading` while a media still grows, `complete` afterwards. */
+  /** `uploading` while a media item still grows, `complete` afterwards. */
   state: 'sealift-state',
   /** `direct` on a manifest whose media may be fetched straight from the store. */
   transfer: 'sealift-transfer',
@@ -44,7 +44,7 @@ export function parseContentDigest(header: string): string | null {
   return header.length > DIGEST_MAX_LENGTH ? null : (DIGEST_PATTERN.exec(header)?.[1] ?? null)
 }
 
-/** A `Content-Range` of an answer. `size` is `null` while the total is not known yet (`*`). */
+/** A `Content-Range` of a response. `size` is `null` while the total is not known yet (`*`). */
 export interface ContentRange {
   /** First byte, inclusive. */
   readonly start: number

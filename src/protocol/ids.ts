@@ -7,7 +7,7 @@ export const MAX_PART_INDEX = 9_999_999
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 const ID_LENGTH = 26
 
-/** The right by which a media is reachable: a lease's id, and so the public id of the media. */
+/** The id of a lease, and so the public id of a media item. */
 export type MediaId = string
 /** An upload in progress. Only the uploader is ever told it. */
 export type UploadId = string

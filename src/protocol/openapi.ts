@@ -6,7 +6,7 @@ import { PROBLEM_HEADERS, REQUEST_HEADERS, RESPONSE_HEADERS } from './header-sch
 import { OCTET_STREAM, PROBLEM_JSON } from './headers.ts'
 import { ID_PATTERN, MAX_PART_INDEX } from './ids.ts'
 import { LINKS } from './links.ts'
-import { COMMON_ERRORS, ROUTES, type Access, type Route, type RouteAnswer, type RouteName } from './routes.ts'
+import { COMMON_ERRORS, ROUTES, type Access, type Route, type RouteResponse, type RouteName } from './routes.ts'
 import * as schemas from './schemas.ts'
 
 type Json = { readonly [key: string]: unknown }
@@ -31,12 +31,12 @@ const ACCESS: Readonly<Record<Access, string>> = {
   public: 'Anyone, at any rate.',
   anyone: 'Anyone, within the request rate of the client or address.',
   client: 'A client: a bearer token, or open mode.',
-  uploader: 'The client that began the upload; in open mode whoever knows its secret id.',
-  reader: 'Whoever knows the unguessable id; where the operator wants it, with a token.',
+  uploader: 'The client that began the upload; in open mode any client with its secret id.',
+  reader: 'Any client with the unguessable id; with a token, if the operator requires it.',
   owner: 'The client that made it, or the holder of its owner secret (`Sealift-Owner`).',
 }
 
-/** Every code a route may answer with, the common ones included. */
+/** Every code that a route may return, the common ones included. */
 export function errorsOf(name: RouteName): readonly WireErrorCode[] {
   const route: Route = ROUTES[name]
   if (route.access === 'public') return ['invalid_request', 'headers_too_large', 'internal']
@@ -77,7 +77,7 @@ function operation(name: RouteName): Json {
     ...(route.access === 'public' ? {} : { security: [{}, { bearer: [] }] }),
     parameters: parameters(route),
     ...requestBody(route),
-    responses: { ...answers(name), ...problems(name) },
+    responses: { ...successes(name), ...problems(name) },
   }
 }
 
@@ -149,12 +149,12 @@ function jsonRequest({ jsonDeprecated }: Route, schema: z.ZodType): Json {
   return { 'application/json': { schema: { allOf: [reference(schema)], deprecated: true } } }
 }
 
-function answers(name: RouteName): Json {
+function successes(name: RouteName): Json {
   const route: Route = ROUTES[name]
-  return Object.fromEntries(route.answers.map(answer => [String(answer.status), response(name, answer)]))
+  return Object.fromEntries(route.responses.map(each => [String(each.status), response(name, each)]))
 }
 
-function response(name: RouteName, { status, description, headers = [], json, bytes }: RouteAnswer): Json {
+function response(name: RouteName, { status, description, headers = [], json, bytes }: RouteResponse): Json {
   const links = LINKS[name]?.[status]
   return {
     description,
@@ -165,10 +165,10 @@ function response(name: RouteName, { status, description, headers = [], json, by
   }
 }
 
-/** Codes of one status share a response; a status that is also a good answer (503 of readyz) keeps that. */
+/** Codes of one status share a response; a status that is also a success (503 of readyz) stays one. */
 function problems(name: RouteName): Json {
   const codes = errorsOf(name)
-  const good = new Set<number>(ROUTES[name].answers.map(answer => answer.status))
+  const good = new Set<number>(ROUTES[name].responses.map(({ status }) => status))
   const statuses = [...new Set(codes.map(code => WIRE_ERRORS[code].status))].filter(status => !good.has(status))
   // A response to HEAD has no body.
   const content =

@@ -1,6 +1,6 @@
 /**
  * `Range` of RFC 9110 section 14, for bytes: one range or none. Several ranges, other units and malformed headers are
- * ignored, as the RFC allows: the answer is then the whole media.
+ * ignored, as the RFC allows: the response then has all bytes.
  */
 
 /** Bytes from `start` up to, not including, `end`. */
@@ -28,7 +28,7 @@ export function parseRange(header: string | undefined): RangeSpec | null {
   return spec.last !== null && spec.last < spec.first ? null : spec
 }
 
-/** The bytes a range means in a media of `sizeBytes`; `null` when it lies outside (416). */
+/** The bytes a range means in a media item of `sizeBytes`; `null` when it lies outside (416). */
 export function resolveRange(spec: RangeSpec, sizeBytes: number): ResolvedRange | null {
   if ('suffixBytes' in spec) {
     return spec.suffixBytes === 0 ? null : { start: Math.max(0, sizeBytes - spec.suffixBytes), end: sizeBytes }

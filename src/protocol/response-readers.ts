@@ -18,7 +18,7 @@ import {
 
 /** An upload that parts may be sent to. */
 export interface UploadBegun {
-  /** Names the upload; secret: whoever holds it may add parts */
+  /** Names the upload; secret: it permits adding parts */
   uploadId: string
   /** The public id; readable at once, while parts arrive */
   mediaId: string
@@ -91,7 +91,7 @@ export const directAddressReader: Reader<DirectAddress> = object<DirectAddress>(
   expiresAt: time,
 })
 
-/** Where the parts of a media can be fetched */
+/** Presigned URLs of the parts of a media item */
 export interface DirectRead {
   /** Names the slot that is held for this transfer */
   transferId: string
@@ -138,7 +138,7 @@ export interface Media {
   maxDownloads?: number | undefined
   /** Downloads that may still begin; absent when unlimited */
   downloadsLeft?: number | undefined
-  /** A forward of a media whose downloads are counted: it shares that count, and ends with that media */
+  /** A forward of a media item with counted downloads: it shares the count, and ends with its source */
   endsWithSource?: true | undefined
 }
 

@@ -8,13 +8,13 @@ import type { WireErrorCode } from './errors.ts'
  * - `public`: anyone, without any limit but the listener's
  * - `anyone`: anyone, within the request rate of the client or address
  * - `client`: a bearer token, or open mode
- * - `uploader`: `client`, and the one who began this upload
- * - `reader`: whoever knows the unguessable id (and, where the operator wants it, has a token)
+ * - `uploader`: `client`, and the client that began this upload
+ * - `reader`: any client with the unguessable id (and a token, if the operator requires it)
  * - `owner`: the client that made it, or the holder of its owner secret
  */
 export type Access = 'public' | 'anyone' | 'client' | 'uploader' | 'reader' | 'owner'
 
-export interface RouteAnswer {
+export interface RouteResponse {
   readonly status: number
   readonly description: string
   readonly json?: z.ZodType
@@ -39,7 +39,7 @@ export interface Route {
   readonly streams?: readonly string[]
   /** Request headers worth naming. */
   readonly headers?: readonly string[]
-  readonly answers: readonly RouteAnswer[]
-  /** Codes this route may answer with, besides those every route may. */
+  readonly responses: readonly RouteResponse[]
+  /** Codes that this route may return, besides those of every route. */
   readonly errors: readonly WireErrorCode[]
 }

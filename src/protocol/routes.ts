@@ -7,9 +7,9 @@ import type { Route } from './route.ts'
 import * as schemas from './schemas.ts'
 
 export type { RouteName } from './paths.ts'
-export type { Access, Route, RouteAnswer } from './route.ts'
+export type { Access, Route, RouteResponse } from './route.ts'
 
-/** Codes that any route may answer with. */
+/** Codes that every route may return. */
 export const COMMON_ERRORS = [
   'invalid_request',
   'unauthorized',
@@ -34,7 +34,7 @@ export const ROUTES = {
     summary: 'Begin an upload',
     json: schemas.beginUploadRequest,
     headers: ['Sealift-Owner', 'Idempotency-Key'],
-    answers: [{ status: 201, description: 'Parts may now be sent', json: schemas.uploadBegun }],
+    responses: [{ status: 201, description: 'Parts may now be sent', json: schemas.uploadBegun }],
     errors: [...QUOTA_ERRORS, 'idempotency_conflict'],
   },
   putPart: {
@@ -44,7 +44,7 @@ export const ROUTES = {
     summary: 'Store one part; in any order, in parallel, any number of times',
     streams: ['application/octet-stream'],
     headers: ['Content-Length', 'Content-Digest'],
-    answers: [{ status: 204, description: 'The part is durable' }],
+    responses: [{ status: 204, description: 'The part is durable' }],
     errors: [
       ...QUOTA_ERRORS,
       'not_found',
@@ -64,7 +64,7 @@ export const ROUTES = {
     access: 'uploader',
     summary: 'An address at the store to PUT one part to; the part counts once it is confirmed',
     json: schemas.directPartRequest,
-    answers: [
+    responses: [
       { status: 200, description: 'PUT the bytes there, then confirm the part', json: schemas.directAddress },
       { status: 204, description: 'The part is durable already, with these bytes' },
     ],
@@ -86,7 +86,7 @@ export const ROUTES = {
     access: 'uploader',
     summary: 'Say that a part has been stored directly; the server looks at the store before it counts',
     json: schemas.directPartRequest,
-    answers: [{ status: 204, description: 'The part is durable' }],
+    responses: [{ status: 204, description: 'The part is durable' }],
     errors: [
       ...QUOTA_ERRORS,
       'not_found',
@@ -104,16 +104,16 @@ export const ROUTES = {
     path: PATHS.uploadStatus,
     access: 'uploader',
     summary: 'Which parts are durable, to resume',
-    answers: [{ status: 200, description: 'The state of the upload', json: schemas.uploadStatus }],
+    responses: [{ status: 200, description: 'The state of the upload', json: schemas.uploadStatus }],
     errors: ['not_found', 'gone'],
   },
   completeUpload: {
     method: 'POST',
     path: PATHS.completeUpload,
     access: 'uploader',
-    summary: 'End an upload; repeating it gives the same answer',
+    summary: 'End an upload; a repetition gets the same response',
     json: schemas.completeUploadRequest,
-    answers: [{ status: 200, description: 'The media is complete and never changes again', json: schemas.media }],
+    responses: [{ status: 200, description: 'The media is complete and never changes again', json: schemas.media }],
     errors: ['not_found', 'gone', 'parts_missing', 'size_mismatch', 'storage_full', 'damaged'],
   },
   abortUpload: {
@@ -122,7 +122,7 @@ export const ROUTES = {
     access: 'uploader',
     summary:
       'Give up an upload and free what it holds: at once, or what addresses may still bring once they have expired',
-    answers: [{ status: 204, description: 'Given up, now or earlier' }],
+    responses: [{ status: 204, description: 'Aborted, now or earlier' }],
     errors: ['not_found', 'upload_complete'],
   },
   storeMedia: {
@@ -133,7 +133,7 @@ export const ROUTES = {
     query: schemas.beginUploadRequest.pick({ kind: true, ttlSeconds: true, maxDownloads: true }),
     streams: ['application/octet-stream', 'multipart/form-data'],
     headers: ['Sealift-Owner', 'Idempotency-Key', 'Content-Digest'],
-    answers: [
+    responses: [
       { status: 201, description: 'A raw body: the media is durable', json: schemas.media },
       { status: 200, description: 'A form: one result for each file', json: schemas.formResult },
     ],
@@ -151,9 +151,9 @@ export const ROUTES = {
     method: 'GET',
     path: PATHS.readMedia,
     access: 'reader',
-    summary: 'The bytes, whole or one range; follows a media that is still being uploaded',
+    summary: 'The bytes, all or one range; follows a media item that is still being uploaded',
     headers: ['Range', 'If-Range', 'If-None-Match', 'Sealift-Download'],
-    answers: [
+    responses: [
       {
         status: 200,
         description: 'All bytes',
@@ -179,7 +179,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'The headers of GET of the whole media, not counted as a download',
     headers: ['If-None-Match'],
-    answers: [
+    responses: [
       { status: 200, description: 'As GET, without the bytes', headers: ['ETag', 'Content-Length', 'Sealift-State'] },
       { status: 304, description: 'The validator still holds' },
     ],
@@ -192,7 +192,7 @@ export const ROUTES = {
     summary: 'Addresses at the store to GET the parts of a complete media from; counts as GET does',
     json: schemas.directReadRequest,
     headers: ['Sealift-Download'],
-    answers: [
+    responses: [
       { status: 200, description: 'The addresses', json: schemas.directRead, headers: ['ETag', 'Sealift-Download'] },
     ],
     errors: [
@@ -210,15 +210,15 @@ export const ROUTES = {
     path: PATHS.endDirect,
     access: 'reader',
     summary: 'Free the slot of a direct transfer that is over before its addresses expire',
-    answers: [{ status: 204, description: 'Free, now or earlier' }],
+    responses: [{ status: 204, description: 'Free, now or earlier' }],
     errors: ['not_found'],
   },
   mediaInfo: {
     method: 'GET',
     path: PATHS.mediaInfo,
     access: 'reader',
-    summary: 'Facts about a media',
-    answers: [{ status: 200, description: 'The facts', json: schemas.media }],
+    summary: 'Facts about a media item',
+    responses: [{ status: 200, description: 'The facts', json: schemas.media }],
     errors: ['not_found', 'gone'],
   },
   forwardMedia: {
@@ -228,7 +228,7 @@ export const ROUTES = {
     summary: 'Forward: a new lease with its own id, owner and expiry; no bytes are copied',
     json: schemas.leaseRequest,
     headers: ['Sealift-Owner', 'Idempotency-Key'],
-    answers: [{ status: 201, description: 'The new lease', json: schemas.media }],
+    responses: [{ status: 201, description: 'The new lease', json: schemas.media }],
     errors: [
       'not_found',
       'gone',
@@ -245,7 +245,7 @@ export const ROUTES = {
     access: 'owner',
     summary: "End the owner's lease; the bytes go with the last lease",
     headers: ['Sealift-Owner'],
-    answers: [{ status: 204, description: 'Ended, now or earlier' }],
+    responses: [{ status: 204, description: 'Ended, now or earlier' }],
     errors: ['not_found'],
   },
   publishParcel: {
@@ -258,7 +258,7 @@ export const ROUTES = {
     jsonDeprecated: true,
     streams: ['application/octet-stream'],
     headers: ['Sealift-Owner', 'Idempotency-Key', 'Sealift-Media-Count', 'Content-Length'],
-    answers: [{ status: 201, description: 'Version 1 is readable', json: schemas.parcel, headers: ['ETag'] }],
+    responses: [{ status: 201, description: 'Version 1 is readable', json: schemas.parcel, headers: ['ETag'] }],
     errors: [...MANIFEST_ERRORS, 'not_found', 'idempotency_conflict'],
   },
   replaceManifest: {
@@ -270,7 +270,7 @@ export const ROUTES = {
     jsonDeprecated: true,
     streams: ['application/octet-stream'],
     headers: ['Sealift-Owner', 'If-Match', 'Sealift-Media-Count', 'Content-Length'],
-    answers: [{ status: 200, description: 'The new version is readable', json: schemas.parcel, headers: ['ETag'] }],
+    responses: [{ status: 200, description: 'The new version is readable', json: schemas.parcel, headers: ['ETag'] }],
     errors: [...MANIFEST_ERRORS, 'not_found', 'gone', 'version_mismatch', 'precondition_required'],
   },
   readParcel: {
@@ -279,7 +279,7 @@ export const ROUTES = {
     access: 'reader',
     summary: 'The sealed manifest; with If-None-Match and Prefer: wait=N, the next version as soon as there is one',
     headers: ['If-None-Match', 'Prefer'],
-    answers: [
+    responses: [
       {
         status: 200,
         description: 'The sealed manifest',
@@ -296,7 +296,7 @@ export const ROUTES = {
     access: 'owner',
     summary: 'End a parcel and the leases it covers',
     headers: ['Sealift-Owner'],
-    answers: [{ status: 204, description: 'Ended, now or earlier' }],
+    responses: [{ status: 204, description: 'Ended, now or earlier' }],
     errors: ['not_found'],
   },
   limits: {
@@ -304,7 +304,7 @@ export const ROUTES = {
     path: PATHS.limits,
     access: 'client',
     summary: 'What applies to me, what I use, what is left',
-    answers: [{ status: 200, description: 'Limits and usage', json: schemas.limits }],
+    responses: [{ status: 200, description: 'Limits and usage', json: schemas.limits }],
     errors: [],
   },
   health: {
@@ -312,7 +312,7 @@ export const ROUTES = {
     path: PATHS.health,
     access: 'public',
     summary: 'The process runs',
-    answers: [{ status: 200, description: 'It does', json: schemas.health }],
+    responses: [{ status: 200, description: 'It does', json: schemas.health }],
     errors: [],
   },
   ready: {
@@ -320,7 +320,7 @@ export const ROUTES = {
     path: PATHS.ready,
     access: 'public',
     summary: 'Storage and records work, and the server is not stopping',
-    answers: [
+    responses: [
       { status: 200, description: 'Ready', json: schemas.health },
       { status: 503, description: 'Not ready', json: schemas.health },
     ],
@@ -332,7 +332,7 @@ export const ROUTES = {
     access: 'anyone',
     summary: 'This table, as OpenAPI 3.1',
     headers: ['If-None-Match'],
-    answers: [
+    responses: [
       { status: 200, description: 'The document', json: schemas.openapi, headers: ['ETag', 'Cache-Control'] },
       { status: 304, description: 'The validator still holds', headers: ['ETag'] },
     ],

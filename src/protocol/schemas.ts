@@ -1,5 +1,5 @@
 /**
- * Every body that travels as JSON. These schemas make the types, validate requests on the server and answers in the
+ * Every body that travels as JSON. These schemas make the types, validate requests on the server and responses in the
  * client, and become the OpenAPI document and the tables of docs/protocol.md.
  */
 import * as z from 'zod'
@@ -44,7 +44,7 @@ export const beginUploadRequest = z
       .max(Number.MAX_SAFE_INTEGER)
       .optional()
       .describe(
-        "A wish for smaller parts, for those who follow: rounded down to 256 KiB steps, at most the server's size; the answer says what it is",
+        "Requested size of parts, smaller for followers: rounded down to 256 KiB steps, at most the server's size; the response has the actual size",
       ),
     ttlSeconds: ttlSeconds.optional(),
     maxDownloads: maxDownloads.optional(),
@@ -56,7 +56,7 @@ export const transferMode = z
   .describe('`direct`: parts may go straight to the store, by addresses that this server gives out')
 
 export const uploadBegun = z.object({
-  uploadId: id('Names the upload; secret: whoever holds it may add parts'),
+  uploadId: id('Names the upload; secret: it permits adding parts'),
   mediaId: id('The public id; readable at once, while parts arrive'),
   partBytes: bytes('Size of every part but the last'),
   expiresAt: instant('When the unfinished upload is given up, unless parts keep arriving'),
@@ -123,7 +123,7 @@ export const directRead = z
       .describe('From the part that holds `start`; ask again for what lies behind the last one'),
     expiresAt: instant('When the addresses stop working, and the slot is free again'),
   })
-  .describe('Where the parts of a media can be fetched')
+  .describe('Presigned URLs of the parts of a media item')
 
 export const completeUploadRequest = z
   .strictObject({ sizeBytes: z.int().min(1).max(Number.MAX_SAFE_INTEGER).describe('Sum of the sizes of all parts') })
@@ -142,12 +142,12 @@ export const media = z.object({
   endsWithSource: z
     .literal(true)
     .optional()
-    .describe('A forward of a media whose downloads are counted: it shares that count, and ends with that media'),
+    .describe('A forward of a media item with counted downloads: it shares the count, and ends with its source'),
 })
 
 export const leaseRequest = z
   .strictObject({ ttlSeconds: ttlSeconds.optional(), maxDownloads: maxDownloads.optional() })
-  .describe('Forwards a media: a new lease, never a copy')
+  .describe('Forwards a media item: a new lease, never a copy')
 
 export const problem = z
   .looseObject({
@@ -174,7 +174,7 @@ export const formResult = z.object({ results: z.array(formFileResult) }).describ
 
 const manifest = z.base64url().min(1).describe('The sealed manifest, base64url without padding')
 const coveredMedia = z
-  .array(id('A media of the same owner'))
+  .array(id('A media item of the same owner'))
   .max(20_000)
   .describe('Media whose leases end with the parcel')
 

@@ -14,7 +14,7 @@ import { startTestServer } from '../support/test-server.ts'
 import type { TestServer } from '../support/test-server.ts'
 import type { ClientPage } from './client-page.ts'
 
-type Answer<K extends keyof ClientPage> = Awaited<ReturnType<ClientPage[K]>>
+type Reply<K extends keyof ClientPage> = Awaited<ReturnType<ClientPage[K]>>
 
 let server: TestServer
 let home: TempDirectory
@@ -26,7 +26,7 @@ beforeAll(async () => {
   server = await startTestServer({ transfer: { partBytes: '2MiB' } })
   home = await tempDirectory()
   opened = await openTestPage({ entry: 'test/browser/client-page.ts' })
-  const sent = await opened.page.evaluate<Answer<'send'>>(
+  const sent = await opened.page.evaluate<Reply<'send'>>(
     `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
   )
   link = sent.link
@@ -61,13 +61,13 @@ test('what a browser sends, Node receives', async () => {
 })
 
 test('what a browser sends, a browser receives', async () => {
-  const found = await opened.page.evaluate<Answer<'receive'>>(`client.receive(${JSON.stringify(link)})`)
+  const found = await opened.page.evaluate<Reply<'receive'>>(`client.receive(${JSON.stringify(link)})`)
   expect(found).toEqual(EXPECTED)
   expect(reports).toBeGreaterThan(0)
   expect(opened.errors).toEqual([])
 })
 
 test('a browser can stop', async () => {
-  const code = await opened.page.evaluate<Answer<'abort'>>(`client.abort(${JSON.stringify(link)})`)
+  const code = await opened.page.evaluate<Reply<'abort'>>(`client.abort(${JSON.stringify(link)})`)
   expect(code).toBe('aborted')
 })

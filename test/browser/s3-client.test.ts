@@ -16,7 +16,7 @@ import { tempDirectory, type TempDirectory } from '../support/temp-directory.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 import type { ClientPage } from './client-page.ts'
 
-type Answer<K extends keyof ClientPage> = Awaited<ReturnType<ClientPage[K]>>
+type Reply<K extends keyof ClientPage> = Awaited<ReturnType<ClientPage[K]>>
 
 const NEVER = new AbortController().signal
 /** The picture, there and back. */
@@ -50,14 +50,14 @@ async function movedByServer(): Promise<number> {
 }
 
 const send = async (): Promise<string> => {
-  const { link } = await opened.page.evaluate<Answer<'send'>>(
+  const { link } = await opened.page.evaluate<Reply<'send'>>(
     `client.send(${JSON.stringify(server.url)}, ${JSON.stringify(LOCAL_TOKEN)})`,
   )
   return link
 }
 
-const receive = (link: string): Promise<Answer<'receive'>> =>
-  opened.page.evaluate<Answer<'receive'>>(`client.receive(${JSON.stringify(link)}, ${JSON.stringify(server.url)})`)
+const receive = (link: string): Promise<Reply<'receive'>> =>
+  opened.page.evaluate<Reply<'receive'>>(`client.receive(${JSON.stringify(link)}, ${JSON.stringify(server.url)})`)
 
 function sha256(length: number, step: number): string {
   const bytes = Uint8Array.from({ length }, (_, at) => (at * step + (at >> 8)) & 255)

@@ -5,7 +5,7 @@ import type { TestPage } from '../support/chromium.ts'
 import { vectorChecks } from '../support/sealing-vectors.ts'
 import type { SealingPage } from './sealing-page.ts'
 
-type Answer<K extends keyof SealingPage> = Awaited<ReturnType<SealingPage[K]>>
+type Reply<K extends keyof SealingPage> = Awaited<ReturnType<SealingPage[K]>>
 
 let opened: TestPage
 
@@ -18,14 +18,14 @@ afterAll(async () => {
 })
 
 test('a browser does with every vector what Node does', async () => {
-  const { checked, failures } = await opened.page.evaluate<Answer<'checkVectors'>>('sealing.checkVectors()')
+  const { checked, failures } = await opened.page.evaluate<Reply<'checkVectors'>>('sealing.checkVectors()')
   expect(failures).toEqual([])
   expect(checked).toBe(vectorChecks().length)
 })
 
 test('a browser seals megabytes and opens them, whole and in part', async () => {
   const plainBytes = 5_000_000
-  const answer = await opened.page.evaluate<Answer<'roundTrip'>>(`sealing.roundTrip(${plainBytes})`)
-  expect(answer).toEqual({ sealedBytes: sealedLength(paddedLength(plainBytes), 262_144), whole: true, range: true })
+  const response = await opened.page.evaluate<Reply<'roundTrip'>>(`sealing.roundTrip(${plainBytes})`)
+  expect(response).toEqual({ sealedBytes: sealedLength(paddedLength(plainBytes), 262_144), whole: true, range: true })
   expect(opened.errors).toEqual([])
 })

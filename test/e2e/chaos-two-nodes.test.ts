@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => pair[Symbol.asyncDispose]())
 
-it('a follower on another node is told of each part', async () => {
+it('a follower on another node is notified of each part', async () => {
   expect(await pair.longestLag()).toBeLessThan(TOLD_MS)
 })
 

@@ -33,7 +33,7 @@ const PROBLEMS = [
 let home: TempDirectory
 let honest: TestServer
 let hostile: Server
-let answer: { status: number; code: string }
+let response: { status: number; code: string }
 let hostileUrl: string
 let hostileLink: string
 /** On the honest server, with hostile names and types. */
@@ -44,7 +44,7 @@ beforeAll(async () => {
   vi.stubEnv('XDG_STATE_HOME', join(home.path, 'xdg'))
   honest = await startTestServer()
   hostile = createServer((req, res) => {
-    const { status, code } = answer
+    const { status, code } = response
     const said = { type: WORDS, title: WORDS, detail: WORDS, instance: WORDS, limit: WORDS, extra: WORDS }
     const body = JSON.stringify({
       ...said,
@@ -110,7 +110,7 @@ const commands = (link: string): Record<string, string[]> => ({
 
 describe.each([['for people'], ['--json']])("a hostile server's words, %s", mode => {
   test.each(PROBLEMS)('$status $code are harmless, whatever the command', async problem => {
-    answer = problem
+    response = problem
     for (const args of Object.values(commands(hostileLink))) {
       const { out, err, code } = await run(mode === '--json' ? [...args, '--json'] : args)
       expectHarmless(out)

@@ -85,8 +85,8 @@ describe('connections that wait to be accepted', () => {
     running.child.kill('SIGSTOP')
     const sockets = await Promise.all(Array.from({ length: 1000 }, () => open(running.url)))
     running.child.kill('SIGCONT')
-    const answers = await Promise.all(sockets.map(ask))
-    expect(answers.filter(answer => answer.startsWith('HTTP/1.1 200'))).toHaveLength(1000)
+    const responses = await Promise.all(sockets.map(ask))
+    expect(responses.filter(response => response.startsWith('HTTP/1.1 200'))).toHaveLength(1000)
   })
 
   it('are compared with what the system allows', async () => {

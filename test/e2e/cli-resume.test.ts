@@ -58,7 +58,7 @@ async function interrupt(args: readonly string[], moved: () => number, signal: N
   return result
 }
 
-/** What an ended process had written is still on its way for a moment: none of it may count for the next one. */
+/** What an ended process had written is still in flight for a moment: none of it may count for the next one. */
 async function settled(moved: () => number): Promise<void> {
   let before = -1
   while (moved() !== before) {

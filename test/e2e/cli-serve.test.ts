@@ -34,7 +34,7 @@ async function send(url: string, directory: string): Promise<string> {
   return stdout.toString().trim()
 }
 
-/** A `get` whose bytes are on their way, with the folder it receives into. */
+/** A `get` whose bytes are in flight, with the folder it receives into. */
 async function startGet(
   serving: Serving,
   link: string,
@@ -42,7 +42,7 @@ async function startGet(
 ): Promise<RunningCli & { readonly inbox: string }> {
   const inbox = join(directory, 'inbox')
   const running = startCli(['get', link, '-o', inbox])
-  // A manifest on its way counts as a download too: the media's own bytes must have come.
+  // A manifest in flight counts as a download too: the media's own bytes must have come.
   await until('the transfer has begun', async () => {
     return partialBytes(inbox) > 0 && (await limitsOf(serving)).usage.downloads > 0
   })
@@ -180,7 +180,7 @@ describe('SIGHUP', () => {
 })
 
 describe('stopping', () => {
-  it('SIGTERM lets a running transfer finish, then answers 0', async () => {
+  it('SIGTERM lets a running transfer finish, then exits with 0', async () => {
     const directory = newHome()
     await using serving = await startServe(directory, { ...slowly, transfer: { stopGrace: '45s' } })
     await using transfer = await startGet(serving, await send(serving.url, directory), directory)

@@ -44,9 +44,9 @@ describe('a full disk', () => {
       ...(body === undefined ? {} : { body }),
     })
 
-  const expectRefusal = async (answer: Response): Promise<void> => {
-    expect([503, 507]).toContain(answer.status)
-    const problem = (await answer.json()) as { code: string; detail: string }
+  const expectRefusal = async (response: Response): Promise<void> => {
+    expect([503, 507]).toContain(response.status)
+    const problem = (await response.json()) as { code: string; detail: string }
     expect(['storage_full', 'unavailable']).toContain(problem.code)
     expect(problem.detail.length).toBeGreaterThan(10)
   }
@@ -98,8 +98,8 @@ describe('a full disk', () => {
   it('deletes media while it is full, which makes room', async () => {
     const mediaIds: string[] = []
     for (let index = 0; index < 8; index += 1) {
-      const answer = await call('POST', '/v1/media', bytesFor(`media-${index}`, 8 * PART_BYTES))
-      mediaIds.push(((await answer.json()) as { mediaId: string }).mediaId)
+      const response = await call('POST', '/v1/media', bytesFor(`media-${index}`, 8 * PART_BYTES))
+      mediaIds.push(((await response.json()) as { mediaId: string }).mediaId)
     }
     using _full = fillDisk(server.pid, dataDirectory)
     for (const mediaId of mediaIds) expect((await call('DELETE', `/v1/media/${mediaId}`)).status).toBe(204)

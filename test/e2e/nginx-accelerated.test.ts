@@ -61,7 +61,7 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
     expect(await sentBySealift()).toBe(before)
   })
 
-  test('carries the headers of a media, and no others', async () => {
+  test('carries the headers of a media item, and no others', async () => {
     const { mediaId } = await through.store(bytes)
     const [own, ours] = [await straight.call('headMedia', { mediaId }), await through.read(mediaId)]
     for (const name of [
@@ -93,9 +93,9 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
 
   test('downloads are counted exactly', async () => {
     const { mediaId } = await through.store(bytes, { maxDownloads: 2 })
-    const answers = await Promise.all(Array.from({ length: 10 }, () => through.read(mediaId)))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(2)
-    const grant = answers.find(({ status }) => status === 200)?.headers['sealift-download'] ?? ''
+    const responses = await Promise.all(Array.from({ length: 10 }, () => through.read(mediaId)))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(2)
+    const grant = responses.find(({ status }) => status === 200)?.headers['sealift-download'] ?? ''
     const again = await through.read(mediaId, { 'sealift-download': grant, range: 'bytes=0-9' })
     expect(again).toMatchObject({ status: 206 })
   })
@@ -126,9 +126,9 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
   test("a client on the proxy's machine that goes past it gets bytes, whatever it forwards", async () => {
     const { mediaId } = await straight.store(bytes)
     for (const headers of [{}, { 'x-forwarded-for': '203.0.113.7' }, { 'sealift-accelerate': 'yes' }]) {
-      const answer = await straight.read(mediaId, headers)
-      expect(answer.headers).not.toHaveProperty('x-accel-redirect')
-      expect(answer.body.equals(bytes)).toBe(true)
+      const response = await straight.read(mediaId, headers)
+      expect(response.headers).not.toHaveProperty('x-accel-redirect')
+      expect(response.body.equals(bytes)).toBe(true)
     }
     const ranged = await straight.read(mediaId, { range: 'bytes=7-16' })
     expect(ranged).toMatchObject({ status: 206 })
@@ -137,9 +137,9 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
 
   test('a client cannot ask nginx to pass on where files lie', async () => {
     const { mediaId } = await through.store(bytes)
-    const answer = await through.read(mediaId, { 'sealift-accelerate': 'nonsense' })
-    expect(Object.keys(answer.headers).filter(name => name.startsWith('x-accel'))).toEqual([])
-    expect(answer.body.equals(bytes)).toBe(true)
+    const response = await through.read(mediaId, { 'sealift-accelerate': 'nonsense' })
+    expect(Object.keys(response.headers).filter(name => name.startsWith('x-accel'))).toEqual([])
+    expect(response.body.equals(bytes)).toBe(true)
   })
 
   test('a client that is no trusted proxy gets bytes, not a place', async () => {
@@ -147,8 +147,8 @@ describe('nginx sends complete media of a Sealift that keeps files', () => {
     await server.reconfigure({
       listen: { trustedProxies: [] },
     })
-    const answer = await straight.read(mediaId)
-    expect(answer.headers).not.toHaveProperty('x-accel-redirect')
-    expect(answer.body.equals(bytes)).toBe(true)
+    const response = await straight.read(mediaId)
+    expect(response.headers).not.toHaveProperty('x-accel-redirect')
+    expect(response.body.equals(bytes)).toBe(true)
   })
 })

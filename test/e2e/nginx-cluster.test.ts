@@ -44,8 +44,8 @@ test('while one node refuses connections, the other is given all requests, with 
   let round = 0
   while (performance.now() < until) {
     const { mediaId } = await api.store(bytes)
-    const answer = await api.read(mediaId)
-    expect([answer.status, answer.body.equals(bytes)]).toEqual([200, true])
+    const response = await api.read(mediaId)
+    expect([response.status, response.body.equals(bytes)]).toEqual([200, true])
     round += 1
   }
   expect(round).toBeGreaterThan(3)

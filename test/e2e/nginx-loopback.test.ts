@@ -38,13 +38,13 @@ afterAll(async () => {
 
 test('threat 51: behind a stock proxy_pass a stranger stores nothing and learns no limits', async () => {
   const world = createApi(nginx.url, { token: null })
-  const answers = [
+  const responses = [
     await world.call('storeMedia', {}, { body: 'bytes', headers: OCTETS }),
     await world.call('beginUpload', {}, { json: {} }),
     await world.call('publishParcel', {}, { json: { manifest: 'AAAA', media: [] } }),
     await world.call('limits', {}),
   ]
-  expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 401])
+  expect(responses.map(({ status }) => status)).toEqual([401, 401, 401, 401])
 })
 
 test('what the user stored is read by link through it, as before', async () => {

@@ -50,28 +50,28 @@ describe('ranges', () => {
   ])('%s of a track and of a file are those bytes', async (range, start, end) => {
     await using served = await serve({ ...aFilm() }, { name: 'a/plain.bin', source: track })
     for (const url of [served.url('r0.mp4'), served.url('file/plain.bin', 1)]) {
-      const answer = await get(url, range)
-      expect(answer.status).toBe(206)
-      expect(answer.headers.get('content-range')).toBe(`bytes ${start}-${end - 1}/${5 * MIB}`)
-      expect(answer.headers.get('content-length')).toBe(String(end - start))
-      expect(digest(await answer.bytes())).toBe(digest(track.subarray(start, end)))
+      const response = await get(url, range)
+      expect(response.status).toBe(206)
+      expect(response.headers.get('content-range')).toBe(`bytes ${start}-${end - 1}/${5 * MIB}`)
+      expect(response.headers.get('content-length')).toBe(String(end - start))
+      expect(digest(await response.bytes())).toBe(digest(track.subarray(start, end)))
     }
   })
 
-  test('outside are 416; malformed, several or conditional ones are answered with all of it', async () => {
+  test('outside are 416; malformed, several or conditional ones return all of it', async () => {
     await using served = await serve(aFilm())
     const url = served.url('r0.mp4')
     for (const range of [`bytes=${5 * MIB}-`, 'bytes=-0']) {
-      const answer = await get(url, range)
-      expect([answer.status, answer.headers.get('content-range')]).toEqual([416, `bytes */${5 * MIB}`])
+      const response = await get(url, range)
+      expect([response.status, response.headers.get('content-range')]).toEqual([416, `bytes */${5 * MIB}`])
     }
     for (const headers of [
       { range: 'bytes=5-1' },
       { range: 'bytes=0-1,3-4' },
       { range: 'bytes=0-1', 'if-range': '"x"' },
     ]) {
-      const answer = await fetch(url, { headers })
-      expect([answer.status, digest(await answer.bytes())]).toEqual([200, digest(track)])
+      const response = await fetch(url, { headers })
+      expect([response.status, digest(await response.bytes())]).toEqual([200, digest(track)])
     }
     const head = await fetch(url, { method: 'HEAD', headers: { range: 'bytes=0-9' } })
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([206, '10', ''])
@@ -94,23 +94,23 @@ test('a file keeps its type only where that is sound, and can do nothing in a br
   const file = content('file', 500)
   await using served = await serve(...types.map(([type]) => ({ name: '../<x> é.bin', type, source: file })))
   for (const [index, [, type]] of types.entries()) {
-    const answer = await get(served.gateway.urlOf(index))
-    expect(digest(await answer.bytes())).toBe(digest(file))
-    expect(Object.fromEntries(answer.headers)).toMatchObject({
+    const response = await get(served.gateway.urlOf(index))
+    expect(digest(await response.bytes())).toBe(digest(file))
+    expect(Object.fromEntries(response.headers)).toMatchObject({
       'content-type': type,
       'x-content-type-options': 'nosniff',
       'content-security-policy': "sandbox; default-src 'none'",
       'cache-control': 'no-store',
     })
-    expect(answer.headers.has('access-control-allow-origin')).toBe(false)
+    expect(response.headers.has('access-control-allow-origin')).toBe(false)
   }
 })
 
 test('a poster is given where there is one', async () => {
   const jpeg = new Uint8Array([0xff, 0xd8, 0xff, 1, 2, 3])
   await using served = await serve({ ...aFilm(), thumbnail: jpeg }, { name: 'x', source: content('x', 10) })
-  const answer = await get(served.url('poster.jpg'))
-  expect([answer.headers.get('content-type'), await answer.bytes()]).toEqual(['image/jpeg', jpeg])
+  const response = await get(served.url('poster.jpg'))
+  expect([response.headers.get('content-type'), await response.bytes()]).toEqual(['image/jpeg', jpeg])
   expect((await get(served.url('poster.jpg', 1))).status).toBe(404)
 })
 
@@ -119,8 +119,8 @@ describe('whoever does not belong here', () => {
   async function raw(url: string, request: string): Promise<string> {
     const socket = connect(Number(new URL(url).port), '127.0.0.1')
     socket.write(request.replaceAll('\n', '\r\n'))
-    const answer = await text(socket)
-    return answer.replace(/^Date: .*\r\n/m, '')
+    const response = await text(socket)
+    return response.replace(/^Date: .*\r\n/m, '')
   }
 
   test('is told nothing: all the same 404', async () => {
@@ -131,7 +131,7 @@ describe('whoever does not belong here', () => {
     const ask = (line: string, from = host) => raw(url.href, `${line} HTTP/1.1\nHost: ${from}\nConnection: close\n\n`)
     expect(await ask(`GET ${pathname}`)).toMatch(/^HTTP\/1\.1 200 /)
     expect(await ask(`GET ${pathname}`, `localhost:${url.port}`)).toMatch(/^HTTP\/1\.1 200 /)
-    const answers = await Promise.all([
+    const responses = await Promise.all([
       ask(`GET ${pathname}`, 'evil.invalid'),
       ask(`GET ${pathname}`, `evil.invalid:${url.port}`),
       ask(`GET ${pathname}`, '127.0.0.1:1'),
@@ -154,8 +154,8 @@ describe('whoever does not belong here', () => {
       ask(`OPTIONS ${pathname}`),
       ask(`GET http://evil.invalid${pathname}`, 'evil.invalid'),
     ])
-    expect(answers[0]).toMatch(/^HTTP\/1\.1 404 Not Found\r\n[^]*\r\n\r\nNot found\n$/)
-    expect(new Set(answers).size).toBe(1)
+    expect(responses[0]).toMatch(/^HTTP\/1\.1 404 Not Found\r\n[^]*\r\n\r\nNot found\n$/)
+    expect(new Set(responses).size).toBe(1)
     expect(served.errors).toEqual([])
   })
 })
@@ -175,8 +175,8 @@ test('a flipped bit cuts the connection: what comes is never whole, and never al
   expect(digest(await good.bytes())).toBe(digest(track.subarray(0, MIB)))
   const received: Uint8Array[] = []
   const reading = async (): Promise<void> => {
-    const answer = await get(served.url('r0.mp4'))
-    for await (const piece of answer.body ?? []) received.push(piece)
+    const response = await get(served.url('r0.mp4'))
+    for await (const piece of response.body ?? []) received.push(piece)
   }
   await expect(reading()).rejects.toBeInstanceOf(TypeError)
   const all = Buffer.concat(received)
@@ -187,8 +187,8 @@ test('a flipped bit cuts the connection: what comes is never whole, and never al
 
 test('a player that closes the connection ends what is fetched for it, and is no error', async () => {
   await using served = await serve({ name: 'big.bin', source: content('big', 16 * MIB) })
-  const answer = await get(served.url('file/big.bin'))
-  const reader = answer.body?.getReader()
+  const response = await get(served.url('file/big.bin'))
+  const reader = response.body?.getReader()
   await reader?.read()
   await reader?.cancel()
   await eventually('no connection is left', () => served.gateway.connections() === 0)
@@ -256,7 +256,7 @@ describe('while it is being sent', () => {
     const segment = await get(served.url('r0.mp4'), `bytes=${range?.start}-${(range?.end ?? 0) - 1}`)
     expect([segment.status, segment.headers.get('content-range')]).toEqual([206, 'bytes 1000-700999/*'])
     expect(digest(await segment.bytes())).toBe(digest(track.subarray(1000, 701_000)))
-    const whole = get(served.url('r0.mp4')).then(answer => answer.bytes())
+    const whole = get(served.url('r0.mp4')).then(response => response.bytes())
     more(4 * MIB)
     checkGrowth(first, await playlistWith(served, 5))
     more(5 * MIB)
@@ -274,7 +274,7 @@ describe('while it is being sent', () => {
     await using _ = served
     await eventually('there is a film', () => served.gateway.followed.film(0) !== null)
     const first = await playlistWith(served, 2)
-    const whole = get(served.url('r0.mp4')).then(answer => answer.bytes())
+    const whole = get(served.url('r0.mp4')).then(response => response.bytes())
     whole.catch(() => undefined)
     stop.abort()
     await eventually('it is said', () => served.senderGone() === 1)
@@ -290,7 +290,7 @@ test('a track or subtitles that a player would take for a playlist are not given
   const list = new TextEncoder().encode(`#EXTM3U\n#EXTINF:4,\nhttp://127.0.0.1/\n${'#'.repeat(2000)}`)
   await using served = await serve({ ...aFilm(), film: byteFilm(list) })
   for (const name of ['r0.m3u8', 'r0.mp4']) {
-    await expect(get(served.url(name)).then(answer => answer.bytes())).rejects.toThrow(/fetch failed|terminated/)
+    await expect(get(served.url(name)).then(response => response.bytes())).rejects.toThrow(/fetch failed|terminated/)
   }
   expect(served.errors).toMatchObject([{ code: 'damaged_media' }, { code: 'damaged_media' }])
 })

@@ -70,7 +70,7 @@ describe('a wrong address of the database ends the start with one line that name
   })
 })
 
-it('a database that never answers is not waited for', async () => {
+it('a database that never responds is not waited for', async () => {
   const silent = createServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as AddressInfo

@@ -1,4 +1,4 @@
-/** Several processes of one node whose database hangs: connections stay open, and nobody answers. */
+/** Several processes of one node whose database hangs: connections stay open, and nobody responses. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,9 +39,9 @@ afterAll(async () => {
 
 it('readiness names the records and not the processes, and the metrics are still told', async () => {
   postgres.pause()
-  const answer = await fetch(`${adminUrl}/readyz`)
-  expect(answer.status).toBe(503)
-  expect(await answer.json()).toMatchObject({ checks: { storage: 'ok', records: 'failing' } })
+  const response = await fetch(`${adminUrl}/readyz`)
+  expect(response.status).toBe(503)
+  expect(await response.json()).toMatchObject({ checks: { storage: 'ok', records: 'failing' } })
   const page = await (await fetch(`${adminUrl}/metrics`)).text()
   expect(page).toMatch(/^sealift_transfer_bytes_total\{direction="upload"\} \d+$/m)
   expect(page).toMatch(/^sealift_ready 0$/m)

@@ -43,7 +43,7 @@ const limitTo = (bytesPerSecond: number, partBytes = PART): Promise<void> =>
 
 const addressesFrom = (start: number) => api.call('directRead', { mediaId }, { json: { start } })
 
-test('an answer has addresses for no more than two seconds of the rate', async () => {
+test('an response has addresses for no more than two seconds of the rate', async () => {
   await limitTo(PART)
   for (const [start, indices] of [
     [0, [0, 1]],

@@ -285,7 +285,7 @@ describe('a store that fails', () => {
     await idle()
   })
 
-  test('to answer for what it has stored is asked once more, and no part passes the server', async () => {
+  test('to respond for what it has stored is asked once more, and no part passes the server', async () => {
     await start()
     await sendFilm()
     storeProxy.resetCounts()
@@ -327,14 +327,14 @@ describe('a sender that is killed', () => {
     await pause(150)
     storeProxy.delayMs = 30
     const args = ['send', home.path, proxy.url, ...Object.keys(SIZES).map(name => join(from, name))]
-    expect(await runChild(args, () => proxy.doneAnswers() >= 4)).toBeNull()
-    const answer = await runChild(args, () => false)
-    expect(answer).toMatch(/^resumed http/)
+    expect(await runChild(args, () => proxy.doneResponses() >= 4)).toBeNull()
+    const response = await runChild(args, () => false)
+    expect(response).toMatch(/^resumed http/)
     const puts = storeProxy.requests.filter(line => line.startsWith('PUT ')).map(line => line.split('?')[0])
     // Four were known to be there; the others may all have been under way.
     expect(puts.length - new Set(puts).size).toBeLessThanOrEqual(new Set(puts).size - 4)
     expect(await movedByServer()).toBeLessThan(2 * SMALL * 1.06 + 20_000)
-    expect(await receiveFiles(answer?.split(' ')[1] ?? '')).toEqual(expected())
+    expect(await receiveFiles(response?.split(' ')[1] ?? '')).toEqual(expected())
   })
 
   test('leaves no slot behind once the parts it had begun are sent by the next one', async () => {
@@ -359,7 +359,7 @@ describe('an abort', () => {
     storeProxy.delayMs = 200
     const stop = new AbortController()
     const sending = sealift.send([{ name: 'film', source: content('film', FILM) }], { signal: stop.signal })
-    await eventually('parts are on their way', async () => (await usage()).uploads > 2)
+    await eventually('parts are in flight', async () => (await usage()).uploads > 2)
     stop.abort()
     await expect(sending).rejects.toMatchObject({ code: 'aborted' })
     await idle()

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import * as schemas from '../../src/protocol/schemas.ts'
 import type { S3Connection } from '../../src/server/blobs/s3/s3-client.ts'
-import { createApi, type Answer, type Api } from '../support/api.ts'
+import { createApi, type Reply, type Api } from '../support/api.ts'
 import { cephEngine } from '../support/engines/ceph.ts'
 import { sharedEngine } from '../support/engines/shared.ts'
 import { bytesFor } from '../support/random.ts'
@@ -46,8 +46,8 @@ describe('bytes that go between client and store', () => {
   afterAll(() => server.stop())
 
   const addressOf = async (uploadId: string, index: number, part: Uint8Array) => {
-    const answer = await api.call('directPart', { uploadId, index }, { json: told(part) })
-    return { answer, address: answer.status === 200 ? schemas.directAddress.parse(answer.json) : null }
+    const response = await api.call('directPart', { uploadId, index }, { json: told(part) })
+    return { response, address: response.status === 200 ? schemas.directAddress.parse(response.json) : null }
   }
   const put = async (uploadId: string, index: number, part: Uint8Array) => {
     const { address } = await addressOf(uploadId, index, part)
@@ -71,8 +71,8 @@ describe('bytes that go between client and store', () => {
   }
   const addresses = (mediaId: string, range: schemas.DirectReadRequest, headers = {}) =>
     api.call('directRead', { mediaId }, { json: range, headers })
-  const read = async (answer: Answer) => {
-    const { parts, transferId } = schemas.directRead.parse(answer.json)
+  const read = async (response: Reply) => {
+    const { parts, transferId } = schemas.directRead.parse(response.json)
     const chunks = await Promise.all(parts.map(async ({ url }) => Buffer.from(await (await fetch(url)).arrayBuffer())))
     await api.call('endDirect', { transferId })
     return Buffer.concat(chunks)
@@ -81,9 +81,9 @@ describe('bytes that go between client and store', () => {
   test('an upload whose parts never pass the server, and a download likewise', async () => {
     const before = await movedByServer()
     const mediaId = await upload(bytes)
-    const answer = await addresses(mediaId, { start: 0 })
-    expect(answer.headers['etag']).toMatch(/^"[a-z2-7]{26}"$/)
-    expect((await read(answer)).equals(bytes)).toBe(true)
+    const response = await addresses(mediaId, { start: 0 })
+    expect(response.headers['etag']).toMatch(/^"[a-z2-7]{26}"$/)
+    expect((await read(response)).equals(bytes)).toBe(true)
     expect(await movedByServer()).toEqual(before)
     // Through the server it is the same media.
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
@@ -96,8 +96,8 @@ describe('bytes that go between client and store', () => {
 
   test('addresses of a range are those of the parts that hold it', async () => {
     const mediaId = await upload(bytes)
-    const answer = await addresses(mediaId, { start: PART + 5, end: PART + 6 })
-    const { parts, partBytes, sizeBytes, transferId } = schemas.directRead.parse(answer.json)
+    const response = await addresses(mediaId, { start: PART + 5, end: PART + 6 })
+    const { parts, partBytes, sizeBytes, transferId } = schemas.directRead.parse(response.json)
     expect({ indices: parts.map(({ index }) => index), partBytes, sizeBytes }).toEqual({
       indices: [1],
       partBytes: PART,
@@ -135,8 +135,8 @@ describe('bytes that go between client and store', () => {
     await put(uploadId, 0, part)
     expect((await confirm(uploadId, 0, part)).status).toBe(204)
     expect((await confirm(uploadId, 0, part)).status).toBe(204)
-    expect((await addressOf(uploadId, 0, part)).answer.status).toBe(204)
-    expect((await addressOf(uploadId, 0, other)).answer).toMatchObject({ code: 'part_conflict' })
+    expect((await addressOf(uploadId, 0, part)).response.status).toBe(204)
+    expect((await addressOf(uploadId, 0, other)).response).toMatchObject({ code: 'part_conflict' })
     // What is left of it may go through the server.
     expect((await api.putPart(uploadId, 1, other)).status).toBe(204)
     await api.call('abortUpload', { uploadId })
@@ -175,22 +175,24 @@ describe('bytes that go between client and store', () => {
   test('a slot is held until the part is confirmed, or its address expires', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 5 * PART } })
     const part = bytesFor('slots', PART)
-    for (let index = 0; index < 3; index += 1) expect((await addressOf(uploadId, index, part)).answer.status).toBe(200)
+    for (let index = 0; index < 3; index += 1)
+      expect((await addressOf(uploadId, index, part)).response.status).toBe(200)
     const full = await addressOf(uploadId, 3, part)
-    expect(full.answer).toMatchObject({ status: 429, code: 'too_many_uploads' })
+    expect(full.response).toMatchObject({ status: 429, code: 'too_many_uploads' })
     // Asking again for the same part is the same transfer.
     const again = await addressOf(uploadId, 0, part)
-    expect(again.answer.status).toBe(200)
+    expect(again.response.status).toBe(200)
     await putTo(again.address as schemas.DirectAddress, part)
     expect((await confirm(uploadId, 0, part)).status).toBe(204)
-    expect((await addressOf(uploadId, 3, part)).answer.status).toBe(200)
+    expect((await addressOf(uploadId, 3, part)).response.status).toBe(200)
     await pause(3200)
-    for (let index = 1; index < 4; index += 1) expect((await addressOf(uploadId, index, part)).answer.status).toBe(200)
+    for (let index = 1; index < 4; index += 1)
+      expect((await addressOf(uploadId, index, part)).response.status).toBe(200)
     await api.call('abortUpload', { uploadId })
     await pause(3200)
   }, 20_000)
 
-  test('downloads are counted, and their slots lapse or are given back', async () => {
+  test('downloads are counted, and their slots lapse or are released', async () => {
     const mediaId = await upload(bytes, { maxDownloads: 1 })
     const first = await addresses(mediaId, { start: 0 })
     expect(first.status).toBe(200)
@@ -238,8 +240,8 @@ describe('bytes that go between client and store', () => {
   test('addresses to read end with the lease that they were given for', async () => {
     await server.reconfigure({ storage: { directUrlTtl: '1h' } })
     const { mediaId } = await api.store(bytes, { ttlSeconds: 60 })
-    const answer = await addresses(mediaId, { start: 0 })
-    const { parts, expiresAt, transferId } = schemas.directRead.parse(answer.json)
+    const response = await addresses(mediaId, { start: 0 })
+    const { parts, expiresAt, transferId } = schemas.directRead.parse(response.json)
     expect(Date.parse(expiresAt)).toBeLessThanOrEqual(Date.now() + 60_000)
     for (const { url } of parts) expect(Number(new URL(url).searchParams.get('X-Amz-Expires'))).toBeLessThanOrEqual(60)
     await api.call('endDirect', { transferId })

@@ -68,7 +68,7 @@ it('names the setting that is wrong', async () => {
   expect(said).not.toContain('quite-another-secret')
 })
 
-it('says so when ranges are not answered', async () => {
+it('says so when ranges are not supported', async () => {
   await using proxy = await startS3FaultProxy(ceph.endpoint)
   proxy.faults = (call, nth) => (call === 'GET' && nth > 1 ? { how: 'short-response', bytes: 3 } : null)
   const { ok, checks } = await diagnose(home, storage({ endpoint: proxy.url }))

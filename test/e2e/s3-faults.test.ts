@@ -68,10 +68,10 @@ const STAYING: readonly (readonly [string, S3Fault])[] = [
   ['F9: 503 SlowDown', { how: 'status', status: 503, code: 'SlowDown' }],
   ['F9: 500', { how: 'status', status: 500, code: 'InternalError' }],
   ['F9: 429', { how: 'status', status: 429, code: 'TooManyRequests' }],
-  ['F10: no answer', { how: 'hang' }],
+  ['F10: no response', { how: 'hang' }],
   ['F11: a reset in the middle of a part', { how: 'reset-request', afterBytes: PART / 2 }],
   ['F12: an error inside a 200', { how: 'error-in-200' }],
-  ['F12: answers that are lost', { how: 'lose-response' }],
+  ['F12: responses that are lost', { how: 'lose-response' }],
 ]
 
 describe('a service that does not take a part', () => {
@@ -94,13 +94,13 @@ describe('a service that does not take a part', () => {
 describe('a service that does not give a part', () => {
   test.each<[string, S3Fault]>([
     ['F9: 503 SlowDown', { how: 'status', status: 503, code: 'SlowDown' }],
-    ['F10: no answer', { how: 'hang' }],
-    ['F11: a short answer', { how: 'short-response', bytes: 1000 }],
+    ['F10: no response', { how: 'hang' }],
+    ['F11: a short response', { how: 'short-response', bytes: 1000 }],
   ])('%s: an error or a cut, never a short 200', async (_, fault) => {
     const { mediaId } = await api.store(bytes)
     proxy.faults = (call, _nth, path) => (call === 'GET' && path.endsWith('/1') ? fault : null)
     const told = await api.read(mediaId).catch((error: unknown) => error)
-    // Part 0 is on its way by then: there is no status left to tell it by.
+    // Part 0 is in flight by then: there is no status left to tell it by.
     expect(told).toBeInstanceOf(Error)
     proxy.faults = () => null
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
@@ -153,7 +153,7 @@ describe('F14: a listing that lacks what was stored a moment ago', () => {
     await api.call('endLease', { mediaId })
   })
 
-  test('when a media is deleted: it is gone at once, and its bytes when the listing has them', async () => {
+  test('when a media item is deleted: it is gone at once, and its bytes when the listing has them', async () => {
     const before = await objectsIn(bucket)
     const { mediaId } = await api.store(bytes)
     const stored = (await objectsIn(bucket)).filter(name => !before.includes(name))
@@ -177,7 +177,7 @@ describe('F14: an object that is deleted or replaced behind the server', () => {
     for (let times = 0; times < 2; times += 1)
       expect(await api.complete(uploadId, bytes.length)).toMatchObject({ status: 500, code: 'damaged' })
     expect((await api.call('mediaInfo', { mediaId })).json).toMatchObject({ state: 'uploading' })
-    // Its size is fixed by now: it is ended as a media is.
+    // Its size is fixed by now: it is ended as a media item is.
     expect(await api.call('abortUpload', { uploadId })).toMatchObject({ code: 'upload_complete' })
     expect((await api.call('endLease', { mediaId })).status).toBe(204)
     expect((await api.call('mediaInfo', { mediaId })).status).toBe(410)
@@ -197,7 +197,7 @@ describe('F14: an object that is deleted or replaced behind the server', () => {
     expect(await usage()).toMatchObject({ storedBytes: 0 })
   })
 
-  test('of a part that counts: who asks for an address of it is told that it is damaged', async () => {
+  test('of a part that counts: who asks for an address of it learns that it is damaged', async () => {
     const before = await objectsIn(bucket)
     const { uploadId } = await api.begin({ json: { sizeBytes: bytes.length } })
     expect((await api.putPart(uploadId, 0, part(0))).status).toBe(204)

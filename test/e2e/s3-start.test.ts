@@ -42,8 +42,8 @@ async function lineOf(s3: RawMap, storage: RawMap = {}): Promise<string> {
   return said
 }
 
-async function served(answer: RequestListener): Promise<{ readonly endpoint: string } & AsyncDisposable> {
-  const server = createServer(answer).listen(0, '127.0.0.1')
+async function served(response: RequestListener): Promise<{ readonly endpoint: string } & AsyncDisposable> {
+  const server = createServer(response).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -119,17 +119,17 @@ describe('a wrong setting of the S3 service ends the start with one line that na
 
   it('clocks that differ', async () => {
     const date = new Date(Date.now() - 20 * 60_000).toUTCString()
-    await using service = await served((_, answer) => answer.writeHead(200, { date }).end())
+    await using service = await served((_, response) => response.writeHead(200, { date }).end())
     expect(await lineOf({ endpoint: service.endpoint })).toMatch(/clock is 1\d{3} s away from the service's: set it/)
   })
 
   it('something else than an S3 service', async () => {
-    await using service = await served((_, answer) => answer.end('hello'))
+    await using service = await served((_, response) => response.end('hello'))
     expect(await lineOf({ endpoint: service.endpoint })).toContain('storage.s3.endpoint')
   })
 })
 
-it('a service that never answers is not waited for', async () => {
+it('a service that never responds is not waited for', async () => {
   const silent = createTcpServer(socket => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`

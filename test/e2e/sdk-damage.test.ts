@@ -56,8 +56,8 @@ async function sendWithVictim(size: number): Promise<{ link: string; stored: Sto
 
 async function itemsOf(link: string): Promise<CompleteItem[]> {
   const { parcelId, key } = parseLink(link)
-  const answer = await fetch(`${server.url}/v1/parcels/${parcelId}`)
-  const { items } = await openManifest(new Uint8Array(await answer.arrayBuffer()), { suite, key })
+  const response = await fetch(`${server.url}/v1/parcels/${parcelId}`)
+  const { items } = await openManifest(new Uint8Array(await response.arrayBuffer()), { suite, key })
   return items.filter(item => item.state === 'complete')
 }
 
@@ -67,8 +67,8 @@ async function publish(items: readonly object[]): Promise<string> {
   const manifest = { v: 1, createdAt: new Date().toISOString(), items } as unknown as Manifest
   const body = JSON.stringify({ manifest: toBase64Url(await sealManifest(manifest, { suite, key })), media: [] })
   const headers = { ...localAuth(server.url), 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
-  const answer = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
-  const { parcelId } = (await answer.json()) as { parcelId: string }
+  const response = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
+  const { parcelId } = (await response.json()) as { parcelId: string }
   return `${server.url}/p/${parcelId}#${toBase64Url(key)}`
 }
 
@@ -182,8 +182,8 @@ describe('a manifest that lies', () => {
     const newer = { v: 2 } as unknown as Manifest
     const body = JSON.stringify({ manifest: toBase64Url(await sealManifest(newer, { suite, key })), media: [] })
     const headers = { ...localAuth(server.url), 'content-type': 'application/json', 'sealift-owner': 'o'.repeat(43) }
-    const answer = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
-    const { parcelId } = (await answer.json()) as { parcelId: string }
+    const response = await fetch(`${server.url}/v1/parcels`, { method: 'POST', headers, body })
+    const { parcelId } = (await response.json()) as { parcelId: string }
     const link = `${server.url}/p/${parcelId}#${toBase64Url(key)}`
     await expect(sealift.open(link)).rejects.toMatchObject({ code: 'unsupported_version' })
   })

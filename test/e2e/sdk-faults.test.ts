@@ -90,8 +90,8 @@ describe('connections that are cut mid-body', () => {
     expect(proxy.receivedBytes()).toBeLessThan(total * 1.06 + (proxy.cuts() + items.length) * perCut + MIB)
   })
 
-  test('right after the answer was lost make nothing twice', async () => {
-    // Every connection dies when the first bytes of an answer come: what was asked is done all the same.
+  test('right after the response was lost make nothing twice', async () => {
+    // Every connection dies when the first bytes of an response come: what was asked is done all the same.
     let left = 6
     proxy.faults = () => ((left -= 1) >= 0 ? { way: 'down', afterBytes: 0, how: 'cut' } : null)
     const bytes = content('once', 100_000)
@@ -105,7 +105,7 @@ describe('connections that are cut mid-body', () => {
     expect(usage.pendingUploads).toBe(0)
   })
 
-  test('are told apart from silence: a connection that stands still is given up', async () => {
+  test('differ from silence: an idle connection is dropped', async () => {
     await using impatient = clientIn(home.path, { server: proxy.url, stallTimeoutMs: 1200 })
     let left = 2
     proxy.faults = () => ((left -= 1) >= 0 ? { way: 'up', afterBytes: 100_000, how: 'stall' } : null)
@@ -143,12 +143,12 @@ describe('a server that is started anew', () => {
     const sink = new MemorySink()
     await parcel.download(only(parcel), sink)
     expect(digest(sink.bytes)).toBe(digest(bytes))
-    // Parts that were stored before the restart were not sent again, but those whose answers it cut off. How often a
+    // Parts that were stored before the restart were not sent again, but those whose responses it cut off. How often a
     // part is refused while the server is away is no matter of the parts.
     const puts = proxy.requests.filter(line => line.startsWith('PUT'))
     const distinct = new Set(puts.map(line => line.split(' ')[1]))
     expect(distinct.size).toBe(25)
-    expect(proxy.doneAnswers()).toBeLessThanOrEqual(distinct.size + 6)
+    expect(proxy.doneResponses()).toBeLessThanOrEqual(distinct.size + 6)
   })
 
   test('in the middle of a receive is gone on with', async () => {

@@ -63,7 +63,7 @@ test('a first read that is aborted does not spoil those after it', async () => {
   expect(digest(await film.read({}, { start: 0, end: 1000 }))).toBe(expected(0, 1000))
 })
 
-test('a read tells what came over the network, and nothing of what was at hand', async () => {
+test('a read tells what came over the network, and nothing of what was available', async () => {
   const fetched: number[] = []
   const onFetched = (bytes: number): void => void fetched.push(bytes)
   await film.read({}, { start: 0, end: 400_000 }, { onFetched })

@@ -68,8 +68,8 @@ describe('the owner secret of a parcel', () => {
   test.each([
     [404, 'forbidden'],
     [204, true],
-  ])('is neither sent to another server with the same id, nor forgotten for it (%i)', async (answer, outcome) => {
-    status = answer
+  ])('is neither sent to another server with the same id, nor forgotten for it (%i)', async (response, outcome) => {
+    status = response
     const deleting = stage.sealift.delete(elsewhere())
     expect(await deleting.catch((error: unknown) => isSealiftError(error) && error.code)).toBe(outcome)
     expectNothingTold()

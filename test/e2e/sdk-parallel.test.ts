@@ -10,7 +10,7 @@ import type { TestServer } from '../support/test-server.ts'
 
 const ITEMS = 16
 
-/** Answers requests of this method for media only once `together` of them have been asked. */
+/** Responses requests of this method for media only once `together` of them have been asked. */
 function gathering(inner: Transport, method: 'GET' | 'POST', together: number): Transport {
   const all = Promise.withResolvers<void>()
   let asked = 0

@@ -54,8 +54,8 @@ async function received(link: string): Promise<Record<string, string>> {
   return digests(into)
 }
 
-/** Does `act` when the server has answered the first request that `which` says yes to, before anybody knows. */
-function atAnswer(which: (request: TransportRequest) => boolean, act: () => Promise<void> | void): Transport {
+/** Does `act` when the server has responded to the first request that `which` accepts, before the client sees the response. */
+function atResponse(which: (request: TransportRequest) => boolean, act: () => Promise<void> | void): Transport {
   const inner = undiciTransport({ connections: 16 })
   let done = false
   return {
@@ -71,7 +71,7 @@ function atAnswer(which: (request: TransportRequest) => boolean, act: () => Prom
   }
 }
 
-test('a version that an ended sender had on its way does not stop the one that goes on', async () => {
+test('a version that an ended sender had in flight does not stop the one that goes on', async () => {
   const items = await files({ film: 9 * MIB, photo: 2000 })
   const stop = new AbortController()
   const late = lateTransport(isVersion)
@@ -82,7 +82,7 @@ test('a version that an ended sender had on its way does not stop the one that g
   await expect(sending).rejects.toMatchObject({ code: 'aborted' })
   // The next sender reads the parcel; then the old version arrives.
   const isRead = ({ method, url }: TransportRequest): boolean => method === 'GET' && url.includes('/parcels/')
-  await using second = client({ transport: atAnswer(isRead, () => late.land()) })
+  await using second = client({ transport: atResponse(isRead, () => late.land()) })
   const sent = await second.sendFiles(items, { publishFirst: true })
   expect(sent.resumed).toBe(true)
   expect(await received(sent.link)).toEqual({
@@ -103,7 +103,7 @@ test('a send that begins an item anew, and is ended again, can still be gone on 
     await pause(150)
     const stop = new AbortController()
     // Only once a version names the media that is sent now, and before it is whole.
-    const transport = round < 2 ? atAnswer(isVersion, () => stop.abort()) : undiciTransport({ connections: 16 })
+    const transport = round < 2 ? atResponse(isVersion, () => stop.abort()) : undiciTransport({ connections: 16 })
     await using sealift = client({ transport: round < 2 ? held(transport) : transport })
     const sending = sealift.sendFiles(items, {
       publishFirst: true,

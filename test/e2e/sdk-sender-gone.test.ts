@@ -20,12 +20,12 @@ async function abandoned(begun: Partial<SendingItem> = {}): Promise<string> {
   const createdAt = new Date().toISOString()
   const items = [{ name: 'film.mp4', type: 'video/mp4', state: 'sending' as const, ...begun }]
   const sealed = await sealManifest({ v: 1, createdAt, everySeconds: 1, items }, { suite: nodeSuite, key })
-  const answer = await fetch(`${stage.server.url}/v1/parcels`, {
+  const response = await fetch(`${stage.server.url}/v1/parcels`, {
     method: 'POST',
     headers: { ...localAuth(stage.server.url), 'content-type': 'application/json' },
     body: JSON.stringify({ manifest: toBase64Url(sealed), media: [] }),
   })
-  const { parcelId } = (await answer.json()) as { parcelId: string }
+  const { parcelId } = (await response.json()) as { parcelId: string }
   return formatLink({ server: stage.server.url, parcelId, key })
 }
 
@@ -38,12 +38,12 @@ test('a sender that shows no life is gone, for those who wait and those who down
 })
 
 test('a sender that dies while its film is followed leaves nothing behind', async () => {
-  const answer = await fetch(`${stage.server.url}/v1/uploads`, {
+  const response = await fetch(`${stage.server.url}/v1/uploads`, {
     method: 'POST',
     headers: { ...localAuth(stage.server.url), 'content-type': 'application/json' },
     body: '{}',
   })
-  const { mediaId: media } = (await answer.json()) as { mediaId: string }
+  const { mediaId: media } = (await response.json()) as { mediaId: string }
   const [key, commit] = [toBase64Url(nodeSuite.randomBytes(32)), toBase64Url(nodeSuite.randomBytes(32))]
   const link = await abandoned({ media, key, commit, chunkBytes: 262_144, original: { bytes: 5_000_000 } })
   const directory = join(stage.home.path, 'out')
@@ -55,8 +55,8 @@ test('a sender that dies while its film is followed leaves nothing behind', asyn
 /** When the next version is due, by the manifest as it stands. */
 async function dueSeconds(link: string): Promise<number | undefined> {
   const { parcelId, key } = parseLink(link)
-  const answer = await fetch(`${stage.server.url}/v1/parcels/${parcelId}`)
-  return (await openManifest(await answer.bytes(), { suite: nodeSuite, key })).everySeconds
+  const response = await fetch(`${stage.server.url}/v1/parcels/${parcelId}`)
+  return (await openManifest(await response.bytes(), { suite: nodeSuite, key })).everySeconds
 }
 
 test('the manifest says when the next version is due while something is being sent, and not after', async () => {

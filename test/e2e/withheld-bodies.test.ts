@@ -75,7 +75,7 @@ describe('threat 78: 300 connections that withhold the last byte of the largest 
         Array.from({ length: count }, (_unused, at) => withhold(server.url, attack, at)),
       )
       let most = 0
-      // Answered is who was refused; the others are being received, or have taken all that the budget gives.
+      // Responded is who was refused; the others are being received, or have taken all that the budget gives.
       await eventually(
         'every connection is refused or received',
         () => {

@@ -78,10 +78,10 @@ async function statusOf(name: RouteName, headers: Record<string, string>): Promi
   )
   await using connection = await RawConnection.open(server.url, { bare: true })
   connection.head(`${ROUTES[name].method} ${routePath(name, PARAMETERS as never)} HTTP/1.1`, ...lines)
-  return (await connection.answer({ head: ROUTES[name].method === 'HEAD' }))?.status ?? 0
+  return (await connection.response({ head: ROUTES[name].method === 'HEAD' }))?.status ?? 0
 }
 
-/** Readers' routes that answer an id that names nothing in another way: no direct transfer here, and one is idempotent. */
+/** Readers' routes that response an id that names nothing in another way: no direct transfer here, and one is idempotent. */
 const OF_READERS: Partial<Record<RouteName, number>> = { directRead: 409, endDirect: 204 }
 
 // Before any wrong token has made this address wait.
@@ -201,7 +201,7 @@ describe('devices', () => {
 test('guessing tokens is slowed down', async () => {
   await using strict = await startTestServer({ access: TOKENS })
   const guess = () => createApi(strict.url, { token: randomBytes(20).toString('hex') }).call('limits', {})
-  const answers = await Promise.all(Array.from({ length: 230 }, guess))
-  expect(answers.some(({ code }) => code === 'rate_limited')).toBe(true)
+  const responses = await Promise.all(Array.from({ length: 230 }, guess))
+  expect(responses.some(({ code }) => code === 'rate_limited')).toBe(true)
   expect((await createApi(strict.url, { token: ALICE }).call('limits', {})).status).toBe(200)
 })

@@ -9,7 +9,7 @@ import { ROUTES, type Route } from '../../src/protocol/routes.ts'
 import type { Parcel } from '../../src/protocol/schemas.ts'
 import { createApi, newOwner, OCTETS } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
-import { RawConnection, type RawAnswer } from '../support/raw-http.ts'
+import { RawConnection, type RawReply } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const TOKEN = 'a-token-that-is-long-enough-for-this'
@@ -53,7 +53,7 @@ interface Attempt {
 async function attempt(
   url: string,
   { name, type, headers, sentBytes = 0, lengthBytes = LARGEST_BYTES }: Attempt,
-): Promise<RawAnswer & { readonly continued: boolean }> {
+): Promise<RawReply & { readonly continued: boolean }> {
   const { method } = ROUTES[name]
   const all = { Host: 'test', 'Content-Type': type, 'Content-Length': lengthBytes, 'If-Match': '"1"', ...headers }
   const lines = Object.entries(all).map(([key, value]) => `${key}: ${value}`)
@@ -62,9 +62,9 @@ async function attempt(
   if (sentBytes > 0) connection.write(Buffer.alloc(sentBytes, '['))
   await connection.until(() => connection.received.includes('\r\n\r\n'))
   const continued = connection.received.toString('latin1').startsWith('HTTP/1.1 100')
-  const answer = await connection.answer({ head: method === 'HEAD' })
-  if (!answer) throw new Error(`${name} ended without an answer`)
-  return { ...answer, continued }
+  const response = await connection.response({ head: method === 'HEAD' })
+  if (!response) throw new Error(`${name} ended without an response`)
+  return { ...response, continued }
 }
 
 let log = ''
@@ -92,22 +92,22 @@ describe.each(['off', 'everywhere'])('threat 78: with open mode %s, every route 
       for (const type of typesOf(name)) {
         const headers = { ...credential(), Expect: '100-continue' }
         if (!isRefused(name, headers)) continue
-        const answer = await attempt(server.url, { name, type, headers })
-        expect([answer.continued, answer.cut], type).toEqual([false, false])
-        expect(answer.status).toBeGreaterThanOrEqual(leastStatus(name))
+        const response = await attempt(server.url, { name, type, headers })
+        expect([response.continued, response.cut], type).toEqual([false, false])
+        expect(response.status).toBeGreaterThanOrEqual(leastStatus(name))
       }
     })
 
     test.each(CREDENTIALS)(
-      'with %s answers while the last byte is withheld, and parses nothing',
+      'with %s responses while the last byte is withheld, and parses nothing',
       async (_, credential) => {
         const parse = vi.spyOn(JSON, 'parse')
         try {
           for (const type of typesOf(name)) {
             if (!isRefused(name, credential())) continue
             const sent = { sentBytes: 64 * 1024, lengthBytes: 64 * 1024 + 1 }
-            const answer = await attempt(server.url, { name, type, headers: credential(), ...sent })
-            expect(answer.status).toBeGreaterThanOrEqual(leastStatus(name))
+            const response = await attempt(server.url, { name, type, headers: credential(), ...sent })
+            expect(response.status).toBeGreaterThanOrEqual(leastStatus(name))
           }
           expect(parse.mock.calls.filter(([text]) => text.includes('[['))).toEqual([])
         } finally {
@@ -144,7 +144,7 @@ describe('threat 78: what has a right, but is not sound', () => {
       `Sealift-Owner: ${newOwner()}`,
       'Expect: 100-continue',
     )
-    expect(await connection.answer()).toMatchObject({ status: 404 })
+    expect(await connection.response()).toMatchObject({ status: 404 })
   })
 
   const structures: readonly (readonly [string, string])[] = [
@@ -157,8 +157,8 @@ describe('threat 78: what has a right, but is not sound', () => {
     const parse = vi.spyOn(JSON, 'parse')
     try {
       const json = { 'content-type': 'application/json' }
-      const answer = await api.call('publishParcel', {}, { body, headers: json })
-      expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+      const response = await api.call('publishParcel', {}, { body, headers: json })
+      expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
       expect(parse.mock.calls.filter(([text]) => text.length > 10_000)).toEqual([])
     } finally {
       parse.mockRestore()
@@ -170,14 +170,14 @@ describe('threat 78: what has a right, but is not sound', () => {
     const manifest = randomBytes(4 * 2 ** 20)
     const parse = vi.spyOn(JSON, 'parse')
     try {
-      const answer = await api.call(
+      const response = await api.call(
         'publishParcel',
         {},
         { json: { manifest: manifest.toString('base64url'), media: [] } },
       )
-      expect(answer.status).toBe(201)
+      expect(response.status).toBe(201)
       expect(parse.mock.calls.filter(([text]) => text.length > 64 * 1024)).toEqual([])
-      const { parcelId } = answer.json as Parcel
+      const { parcelId } = response.json as Parcel
       expect((await api.call('readParcel', { parcelId })).body.equals(manifest)).toBe(true)
     } finally {
       parse.mockRestore()
@@ -194,6 +194,6 @@ describe('threat 78: what has a right, but is not sound', () => {
     )
     const body = `{"sizeBytes":1${' '.repeat(2000)}}`
     connection.write(`${body.replaceAll(/[^]/g, byte => `1\r\n${byte}\r\n`)}0\r\n\r\n`)
-    expect(await connection.answer()).toMatchObject({ status: 201 })
+    expect(await connection.response()).toMatchObject({ status: 201 })
   })
 })

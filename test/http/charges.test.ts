@@ -1,10 +1,10 @@
-/** Threats 51 and 53: whatever a request leaves behind is charged to a client, exactly, and given back. */
+/** Threats 51 and 53: whatever a request leaves behind is charged to a client, exactly, and released. */
 import { randomBytes } from 'node:crypto'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import type { Limits, Media, Parcel } from '../../src/protocol/schemas.ts'
-import { createApi, newOwner, OCTETS, type Answer, type Api } from '../support/api.ts'
+import { createApi, newOwner, OCTETS, type Reply, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -33,7 +33,7 @@ const manifestOf = (bytes: number) => Buffer.alloc(bytes, 1).toString('base64url
 const publish = (bytes: number, media: string[] = [], headers = {}) =>
   api.call('publishParcel', {}, { json: { manifest: manifestOf(bytes), media }, headers })
 
-async function allAtOnce(ask: (index: number) => Promise<Answer>): Promise<readonly Answer[]> {
+async function allAtOnce(ask: (index: number) => Promise<Reply>): Promise<readonly Reply[]> {
   return Promise.all(Array.from({ length: CROWD }, (_, index) => ask(index)))
 }
 
@@ -41,7 +41,7 @@ describe('every route that makes a row', () => {
   interface RowRoute {
     readonly name: string
     readonly rows: number
-    readonly ask: (source: Media) => Promise<Answer>
+    readonly ask: (source: Media) => Promise<Reply>
   }
   const routes: readonly RowRoute[] = [
     {
@@ -67,11 +67,11 @@ describe('every route that makes a row', () => {
     const { usage } = await limits()
     const cap = usage.storedRows + 10 * rows + rows - 1
     await server.reconfigure({ tiers: { default: { storedBytes: QUOTA, storedRows: cap, queue: 200 } } })
-    const answers = await allAtOnce(() => ask(source))
-    const made = answers.filter(({ status }) => status === 201)
+    const responses = await allAtOnce(() => ask(source))
+    const made = responses.filter(({ status }) => status === 201)
     expect(made).toHaveLength(10)
-    for (const answer of answers.filter(({ status }) => status !== 201)) {
-      expect(answer).toMatchObject({ status: 413, code: 'quota_exceeded', json: { limit: 'storedRows', value: cap } })
+    for (const response of responses.filter(({ status }) => status !== 201)) {
+      expect(response).toMatchObject({ status: 413, code: 'quota_exceeded', json: { limit: 'storedRows', value: cap } })
     }
     expect(await limits()).toMatchObject({
       limits: { storedRows: cap },
@@ -91,9 +91,9 @@ describe('every route that makes a row', () => {
 describe('manifests', () => {
   test('threat 53: are held to the quota to the byte when sixty-four are published at once', async () => {
     const BYTES = 7001
-    const answers = await allAtOnce(() => publish(BYTES))
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(Math.floor(QUOTA / BYTES))
-    const refused = answers.find(({ status }) => status !== 201)
+    const responses = await allAtOnce(() => publish(BYTES))
+    expect(responses.filter(({ status }) => status === 201)).toHaveLength(Math.floor(QUOTA / BYTES))
+    const refused = responses.find(({ status }) => status !== 201)
     expect(refused).toMatchObject({
       status: 413,
       code: 'quota_exceeded',
@@ -101,13 +101,13 @@ describe('manifests', () => {
     })
     expect((await limits()).usage.storedBytes).toBe(QUOTA - (QUOTA % BYTES))
     expect(await api.call('beginUpload', {}, { json: { sizeBytes: BYTES } })).toMatchObject({ code: 'quota_exceeded' })
-    for (const { json, status } of answers) {
+    for (const { json, status } of responses) {
       if (status === 201) await api.call('endParcel', { parcelId: (json as Parcel).parcelId })
     }
     expect((await limits()).usage.storedBytes).toBe(0)
   })
 
-  test('threat 53: that grow are held to it as well, and one that shrinks gives back', async () => {
+  test('threat 53: that grow are held to it as well, and one that shrinks returns', async () => {
     const { parcelId } = (await publish(90_000)).json as Parcel
     const replace = (version: number, bytes: number) =>
       api.call(
@@ -124,9 +124,9 @@ describe('manifests', () => {
 
 describe('threat 61: a forward of a counted media', () => {
   const forward = async (by: Api, mediaId: string, json = {}) => {
-    const answer = await by.call('forwardMedia', { mediaId }, { json })
-    expect(answer).toMatchObject({ status: 201 })
-    return answer.json as Media
+    const response = await by.call('forwardMedia', { mediaId }, { json })
+    expect(response).toMatchObject({ status: 201 })
+    return response.json as Media
   }
 
   test('by a stranger gives neither more downloads nor more time, and ends with it', async () => {

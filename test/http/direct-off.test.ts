@@ -19,8 +19,8 @@ test('a server whose bytes pass it says so, and gives out no addresses', async (
   expect(begun.transfer).toBe('proxy')
   const { uploadId } = begun
   for (const name of ['directPart', 'confirmPart'] as const) {
-    const answer = await api.call(name, { uploadId, index: 0 }, { json: { sizeBytes: 5, md5 } })
-    expect(answer).toMatchObject({ status: 409, code: 'not_direct' })
+    const response = await api.call(name, { uploadId, index: 0 }, { json: { sizeBytes: 5, md5 } })
+    expect(response).toMatchObject({ status: 409, code: 'not_direct' })
   }
   const { mediaId } = await api.store(Buffer.from('hello'))
   expect(await api.call('directRead', { mediaId }, { json: { start: 0 } })).toMatchObject({ code: 'not_direct' })

@@ -25,10 +25,10 @@ afterAll(() => server.stop())
 
 describe('a media', () => {
   test('comes whole, with its length, validator and safe headers', async () => {
-    const answer = await api.read(mediaId)
-    expect(answer.status).toBe(200)
-    expect(answer.body.equals(BYTES)).toBe(true)
-    expect(answer.headers).toMatchObject({
+    const response = await api.read(mediaId)
+    expect(response.status).toBe(200)
+    expect(response.body.equals(BYTES)).toBe(true)
+    expect(response.headers).toMatchObject({
       'content-length': String(BYTES.length),
       'content-type': 'application/octet-stream',
       'content-disposition': 'attachment',
@@ -39,7 +39,7 @@ describe('a media', () => {
       'sealift-state': 'complete',
       etag,
     })
-    expect(answer.headers).not.toHaveProperty('sealift-download')
+    expect(response.headers).not.toHaveProperty('sealift-download')
   })
 
   test.each([
@@ -50,29 +50,29 @@ describe('a media', () => {
     ['bytes=-1', BYTES.length - 1, BYTES.length],
     ['bytes=-999999999', 0, BYTES.length],
     ['bytes=100-999999999', 100, BYTES.length],
-  ])('answers %s with exactly those bytes', async (range, start, end) => {
-    const answer = await api.read(mediaId, { range })
-    expect(answer.status).toBe(206)
-    expect(answer.headers).toMatchObject({
+  ])('returns %s with exactly those bytes', async (range, start, end) => {
+    const response = await api.read(mediaId, { range })
+    expect(response.status).toBe(206)
+    expect(response.headers).toMatchObject({
       'content-range': `bytes ${start}-${end - 1}/${BYTES.length}`,
       'content-length': String(end - start),
       etag,
     })
-    expect(answer.body.equals(BYTES.subarray(start, end))).toBe(true)
+    expect(response.body.equals(BYTES.subarray(start, end))).toBe(true)
   })
 
-  test.each([`bytes=${BYTES.length}-`, 'bytes=-0'])('answers %s with 416 and its size', async range => {
-    const answer = await api.read(mediaId, { range })
-    expect(answer).toMatchObject({ status: 416, code: 'range_not_satisfiable', json: { sizeBytes: BYTES.length } })
-    expect(answer.headers['content-range']).toBe(`bytes */${BYTES.length}`)
+  test.each([`bytes=${BYTES.length}-`, 'bytes=-0'])('returns %s with 416 and its size', async range => {
+    const response = await api.read(mediaId, { range })
+    expect(response).toMatchObject({ status: 416, code: 'range_not_satisfiable', json: { sizeBytes: BYTES.length } })
+    expect(response.headers['content-range']).toBe(`bytes */${BYTES.length}`)
   })
 
   test.each(['bytes=0-1,3-4', 'items=0-1', 'bytes=x', `bytes=${'0'.repeat(256)}-1`])(
     'comes whole when the range cannot be honoured: %s',
     async range => {
-      const answer = await api.read(mediaId, { range })
-      expect(answer.status).toBe(200)
-      expect(answer.body.length).toBe(BYTES.length)
+      const response = await api.read(mediaId, { range })
+      expect(response.status).toBe(200)
+      expect(response.body.length).toBe(BYTES.length)
     },
   )
 
@@ -89,9 +89,9 @@ describe('a media', () => {
     ['a list with its validator', () => `"a", W/${etag} ,"b"`],
     ['anything', () => '*'],
   ])('is not sent again to a client that has %s', async (_, header) => {
-    const answer = await api.read(mediaId, { 'if-none-match': header() })
-    expect(answer).toMatchObject({ status: 304, headers: { etag } })
-    expect(answer.body.length).toBe(0)
+    const response = await api.read(mediaId, { 'if-none-match': header() })
+    expect(response).toMatchObject({ status: 304, headers: { etag } })
+    expect(response.body.length).toBe(0)
   })
 
   test('is sent again to a client that has something else', async () => {
@@ -99,18 +99,18 @@ describe('a media', () => {
   })
 
   test('tells its headers to HEAD, whatever the range', async () => {
-    const answer = await api.call('headMedia', { mediaId }, { headers: { range: 'bytes=0-1' } })
-    expect(answer.status).toBe(200)
-    expect(answer.headers).toMatchObject({ 'content-length': String(BYTES.length), etag, 'accept-ranges': 'bytes' })
-    expect(answer.body.length).toBe(0)
+    const response = await api.call('headMedia', { mediaId }, { headers: { range: 'bytes=0-1' } })
+    expect(response.status).toBe(200)
+    expect(response.headers).toMatchObject({ 'content-length': String(BYTES.length), etag, 'accept-ranges': 'bytes' })
+    expect(response.body.length).toBe(0)
   })
 
   test('has facts', async () => {
-    const answer = await api.call('mediaInfo', { mediaId })
-    expect(answer.json).toMatchObject({ mediaId, state: 'complete', sizeBytes: BYTES.length, etag })
+    const response = await api.call('mediaInfo', { mediaId })
+    expect(response.json).toMatchObject({ mediaId, state: 'complete', sizeBytes: BYTES.length, etag })
   })
 
-  test('that never existed answers 404 to everything', async () => {
+  test('that never existed returns 404 to everything', async () => {
     const absent = { mediaId: 'a'.repeat(26) }
     expect(await api.read(absent.mediaId)).toMatchObject({ status: 404, code: 'not_found' })
     expect((await api.call('headMedia', absent)).status).toBe(404)
@@ -119,7 +119,7 @@ describe('a media', () => {
     expect(await api.call('endLease', absent)).toMatchObject({ status: 404, code: 'not_found' })
   })
 
-  test('may be kept by the client itself while its lease lasts, by nobody else', async () => {
+  test('may be kept by the client itself while its lease lasts, by no one else', async () => {
     const { mediaId: short } = await api.store(randomBytes(9), { ttlSeconds: 100 })
     const [, maxAge] =
       /^private, max-age=(\d+), immutable$/.exec((await api.read(short)).headers['cache-control'] ?? '') ?? []
@@ -130,17 +130,17 @@ describe('a media', () => {
   })
 
   test('comes to many readers at once, each whole', async () => {
-    const answers = await Promise.all(Array.from({ length: 40 }, () => api.read(mediaId)))
-    expect(answers.every(({ status, body }) => status === 200 && body.equals(BYTES))).toBe(true)
+    const responses = await Promise.all(Array.from({ length: 40 }, () => api.read(mediaId)))
+    expect(responses.every(({ status, body }) => status === 200 && body.equals(BYTES))).toBe(true)
   })
 
   test('comes over one connection again and again', async () => {
     await using connection = await RawConnection.open(server.url)
     for (let round = 0; round < 3; round++) {
       connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost')
-      expect((await connection.answer())?.body.equals(BYTES)).toBe(true)
+      expect((await connection.response())?.body.equals(BYTES)).toBe(true)
       connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Range: bytes=1-2')
-      expect((await connection.answer())?.body.equals(BYTES.subarray(1, 3))).toBe(true)
+      expect((await connection.response())?.body.equals(BYTES.subarray(1, 3))).toBe(true)
     }
   })
 
@@ -150,26 +150,26 @@ describe('a media', () => {
       connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', `Range: bytes=${start}-${start + 4}`)
     }
     for (let start = 0; start < 10; start++) {
-      expect((await connection.answer())?.body.equals(BYTES.subarray(start, start + 5))).toBe(true)
+      expect((await connection.response())?.body.equals(BYTES.subarray(start, start + 5))).toBe(true)
     }
   })
 })
 
 describe('a web page on another origin', () => {
   test('may read what it needs', async () => {
-    const answer = await api.read(mediaId, { origin: 'https://app.example' })
-    expect(answer.headers['access-control-allow-origin']).toBe('*')
+    const response = await api.read(mediaId, { origin: 'https://app.example' })
+    expect(response.headers['access-control-allow-origin']).toBe('*')
     for (const header of ['ETag', 'Content-Range', 'Content-Length', 'Sealift-Download']) {
-      expect(answer.headers['access-control-expose-headers']).toContain(header)
+      expect(response.headers['access-control-expose-headers']).toContain(header)
     }
   })
 
   test('may ask first', async () => {
     await using connection = await RawConnection.open(server.url)
     connection.head(`OPTIONS /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Origin: https://app.example')
-    const answer = await connection.answer()
-    expect(answer).toMatchObject({ status: 204, headers: { 'access-control-allow-methods': 'GET, HEAD, DELETE' } })
-    expect(answer?.headers['access-control-allow-headers']).toContain('Range')
+    const response = await connection.response()
+    expect(response).toMatchObject({ status: 204, headers: { 'access-control-allow-methods': 'GET, HEAD, DELETE' } })
+    expect(response?.headers['access-control-allow-headers']).toContain('Range')
   })
 
   test('is refused where it is not on the list of the operator', async () => {

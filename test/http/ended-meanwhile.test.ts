@@ -57,7 +57,7 @@ const completeAndEnd = (uploadId: string, mediaId: string) => async (): Promise<
   await api.call('endLease', { mediaId })
 }
 
-test('a media that is ended while it is being opened is gone, not damaged', async () => {
+test('a media item that is ended while it is being opened is gone, not damaged', async () => {
   const { mediaId } = await api.store(bytes)
   meanwhile = () => api.call('endLease', { mediaId })
   expect(await api.read(mediaId)).toMatchObject({ status: 410, code: 'gone' })

@@ -28,7 +28,7 @@ const put = async (uploadId: string, ...indices: number[]) => {
   for (const index of indices) await api.putPart(uploadId, index, PARTS[index] ?? Buffer.alloc(0))
 }
 
-describe('a media that is still being uploaded', () => {
+describe('a media item that is still being uploaded', () => {
   test('streams what is durable and follows, up to its declared size', async () => {
     const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: BYTES.length } })
     await put(uploadId, 0)
@@ -36,9 +36,9 @@ describe('a media that is still being uploaded', () => {
     await reader.until(() => reader.received.length > PART)
     expect(reader.received.toString('latin1')).toMatch(new RegExp(`\r\ncontent-length: ${BYTES.length}\r\n`, 'i'))
     await put(uploadId, 3, 2, 1)
-    const answer = await reader.answer()
-    expect(answer).toMatchObject({ status: 200, cut: false, headers: { 'sealift-state': 'uploading' } })
-    expect(answer?.body.equals(BYTES)).toBe(true)
+    const response = await reader.response()
+    expect(response).toMatchObject({ status: 200, cut: false, headers: { 'sealift-state': 'uploading' } })
+    expect(response?.body.equals(BYTES)).toBe(true)
   })
 
   test('of unknown size streams in chunks until it is complete', async () => {
@@ -48,9 +48,9 @@ describe('a media that is still being uploaded', () => {
     await reader.until(() => reader.received.length > 2 * PART)
     await put(uploadId, 2, 3)
     await api.complete(uploadId, BYTES.length)
-    const answer = await reader.answer()
-    expect(answer).toMatchObject({ status: 200, cut: false, headers: { 'transfer-encoding': 'chunked' } })
-    expect(answer?.body.equals(BYTES)).toBe(true)
+    const response = await reader.response()
+    expect(response).toMatchObject({ status: 200, cut: false, headers: { 'transfer-encoding': 'chunked' } })
+    expect(response?.body.equals(BYTES)).toBe(true)
   })
 
   test('keeps its validator when it becomes complete', async () => {
@@ -73,23 +73,23 @@ describe('a media that is still being uploaded', () => {
     expect(head.headers).not.toHaveProperty('content-length')
   })
 
-  test('of declared size answers a range ahead of the sender when its bytes arrive', async () => {
+  test('of declared size responses a range ahead of the sender when its bytes arrive', async () => {
     const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: BYTES.length } })
     await using reader = await get(mediaId, `Range: bytes=${PART}-${2 * PART + 9}`)
     await put(uploadId, 2, 1, 0)
-    const answer = await reader.answer()
-    expect(answer).toMatchObject({ status: 206, cut: false })
-    expect(answer?.headers['content-range']).toBe(`bytes ${PART}-${2 * PART + 9}/${BYTES.length}`)
-    expect(answer?.body.equals(BYTES.subarray(PART, 2 * PART + 10))).toBe(true)
+    const response = await reader.response()
+    expect(response).toMatchObject({ status: 206, cut: false })
+    expect(response?.headers['content-range']).toBe(`bytes ${PART}-${2 * PART + 9}/${BYTES.length}`)
+    expect(response?.body.equals(BYTES.subarray(PART, 2 * PART + 10))).toBe(true)
   })
 
-  test('of unknown size answers a range with what is durable of it by now', async () => {
+  test('of unknown size responses a range with what is durable of it by now', async () => {
     const { uploadId, mediaId } = await api.begin()
     await put(uploadId, 0)
-    const answer = await api.read(mediaId, { range: `bytes=10-${2 * PART}` })
-    expect(answer.status).toBe(206)
-    expect(answer.headers['content-range']).toBe(`bytes 10-${PART - 1}/*`)
-    expect(answer.body.equals(BYTES.subarray(10, PART))).toBe(true)
+    const response = await api.read(mediaId, { range: `bytes=10-${2 * PART}` })
+    expect(response.status).toBe(206)
+    expect(response.headers['content-range']).toBe(`bytes 10-${PART - 1}/*`)
+    expect(response.body.equals(BYTES.subarray(10, PART))).toBe(true)
   })
 
   test('of unknown size waits for the first byte of a range', async () => {
@@ -97,8 +97,8 @@ describe('a media that is still being uploaded', () => {
     await put(uploadId, 0)
     const waiting = api.read(mediaId, { range: `bytes=${PART}-` })
     await put(uploadId, 1)
-    const answer = await waiting
-    expect(answer.headers['content-range']).toBe(`bytes ${PART}-${2 * PART - 1}/*`)
+    const response = await waiting
+    expect(response.headers['content-range']).toBe(`bytes ${PART}-${2 * PART - 1}/*`)
     const tooFar = api.read(mediaId, { range: `bytes=${10 * PART}-` })
     await put(uploadId, 2, 3)
     await api.complete(uploadId, BYTES.length)
@@ -117,7 +117,7 @@ describe('a media that is still being uploaded', () => {
     const { mediaId } = await api.begin()
     await using old = await RawConnection.open(server.url)
     old.head(`GET /v1/media/${mediaId} HTTP/1.0`)
-    expect(await old.answer()).toMatchObject({ status: 409 })
+    expect(await old.response()).toMatchObject({ status: 409 })
   })
 
   test.each([
@@ -129,12 +129,12 @@ describe('a media that is still being uploaded', () => {
     await using reader = await get(mediaId)
     await reader.until(() => reader.received.length > PART)
     await api.call('abortUpload', { uploadId })
-    const answer = await reader.answer()
-    expect(answer).toMatchObject({ status: 200, cut: true })
-    expect(answer?.body.equals(BYTES.subarray(0, PART))).toBe(true)
+    const response = await reader.response()
+    expect(response).toMatchObject({ status: 200, cut: true })
+    expect(response?.body.equals(BYTES.subarray(0, PART))).toBe(true)
   })
 
-  test('answers a reader who has got nothing yet that it was given up', async () => {
+  test('returns a reader who has got nothing yet that it was given up', async () => {
     const { uploadId, mediaId } = await api.begin({ json: { sizeBytes: PART } })
     const waiting = api.read(mediaId)
     await api.call('mediaInfo', { mediaId })
@@ -144,8 +144,8 @@ describe('a media that is still being uploaded', () => {
 
   test('cannot be forwarded yet', async () => {
     const { mediaId } = await api.begin()
-    const answer = await api.call('forwardMedia', { mediaId }, { json: {} })
-    expect(answer).toMatchObject({ status: 409, code: 'upload_in_progress' })
+    const response = await api.call('forwardMedia', { mediaId }, { json: {} })
+    expect(response).toMatchObject({ status: 409, code: 'upload_in_progress' })
   })
 
   test('frees the slot of a follower that goes away', async () => {

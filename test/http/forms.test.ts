@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { formatContentDigest } from '../../src/protocol/headers.ts'
 import type { FormResult, Limits } from '../../src/protocol/schemas.ts'
-import { createApi, type Api, type Answer } from '../support/api.ts'
+import { createApi, type Api, type Reply } from '../support/api.ts'
 import { BOUNDARY, FORM, formBody, type FormPart } from '../support/form.ts'
 import { RawConnection } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
@@ -23,22 +23,24 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
-const send = (parts: readonly FormPart[], headers: Record<string, string> = {}): Promise<Answer> =>
+const send = (parts: readonly FormPart[], headers: Record<string, string> = {}): Promise<Reply> =>
   api.call('storeMedia', {}, { body: formBody(parts), headers: { ...FORM, ...headers } })
-const resultsOf = (answer: Answer) => (answer.json as FormResult).results
+const resultsOf = (response: Reply) => (response.json as FormResult).results
 const file = (bytes: Uint8Array | string, name = 'file'): FormPart => ({ name, fileName: 'x.bin', bytes })
 
-async function readAll(answer: Answer): Promise<readonly (Buffer | null)[]> {
-  return Promise.all(resultsOf(answer).map(async ({ media }) => (media ? (await api.read(media.mediaId)).body : null)))
+async function readAll(response: Reply): Promise<readonly (Buffer | null)[]> {
+  return Promise.all(
+    resultsOf(response).map(async ({ media }) => (media ? (await api.read(media.mediaId)).body : null)),
+  )
 }
 
 describe('a form', () => {
   test('makes one media of each file, in order, whatever their sizes', async () => {
     const files = [1, 70_000, PART, 3 * PART + 5, 17].map(size => randomBytes(size))
-    const answer = await send(files.map(bytes => file(bytes)))
-    expect(answer.status).toBe(200)
-    expect(resultsOf(answer).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4])
-    expect(await readAll(answer)).toEqual(files)
+    const response = await send(files.map(bytes => file(bytes)))
+    expect(response.status).toBe(200)
+    expect(resultsOf(response).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4])
+    expect(await readAll(response)).toEqual(files)
   })
 
   test('is held against its Content-Digest, which covers the whole body', async () => {
@@ -52,21 +54,21 @@ describe('a form', () => {
 
   test('stores the good files although some are bad, and says of each why', async () => {
     const [one, two] = [randomBytes(1000), randomBytes(PART + 1)]
-    const answer = await send([file(one), file(''), file(randomBytes(200_000), 'image'), file(two)])
-    expect(answer.status).toBe(200)
-    expect(resultsOf(answer).map(({ problem }) => problem?.code ?? 'stored')).toEqual([
+    const response = await send([file(one), file(''), file(randomBytes(200_000), 'image'), file(two)])
+    expect(response.status).toBe(200)
+    expect(resultsOf(response).map(({ problem }) => problem?.code ?? 'stored')).toEqual([
       'stored',
       'invalid_request',
       'too_large',
       'stored',
     ])
-    expect((await readAll(answer)).filter(bytes => bytes !== null)).toEqual([one, two])
+    expect((await readAll(response)).filter(bytes => bytes !== null)).toEqual([one, two])
   })
 
   test('may tell the kind of a file as the name of its field', async () => {
     const big = randomBytes(150 * 1024)
-    const answer = await send([file(big, 'image'), file(big, 'video'), file(big, 'photo')])
-    expect(resultsOf(answer).map(({ field, problem }) => [field, problem?.code])).toEqual([
+    const response = await send([file(big, 'image'), file(big, 'video'), file(big, 'photo')])
+    expect(resultsOf(response).map(({ field, problem }) => [field, problem?.code])).toEqual([
       ['image', 'too_large'],
       ['video', undefined],
       ['photo', undefined],
@@ -74,11 +76,11 @@ describe('a form', () => {
   })
 
   test('skips fields that are no files', async () => {
-    const answer = await send([
+    const response = await send([
       { name: 'caption', bytes: 'hello', headers: ['Content-Disposition: form-data; name="caption"'] },
       file('a'),
     ])
-    expect(resultsOf(answer)).toHaveLength(1)
+    expect(resultsOf(response)).toHaveLength(1)
   })
 
   test('repeated with its Idempotency-Key gives the same media', async () => {
@@ -91,8 +93,8 @@ describe('a form', () => {
   })
 
   test('is limited in its files; those that fit are stored', async () => {
-    const answer = await send(Array.from({ length: 30 }, () => file('a')))
-    const results = resultsOf(answer)
+    const response = await send(Array.from({ length: 30 }, () => file('a')))
+    const results = resultsOf(response)
     expect(results.filter(({ media }) => media)).toHaveLength(20)
     expect(results.at(-1)?.problem).toMatchObject({ code: 'too_large', limit: 'formMaxFiles', value: 20 })
   })
@@ -113,11 +115,11 @@ describe('the boundary of a form', () => {
       'Connection: close',
       `Content-Length: ${body.length}`,
     ]
-    const answer = await connection
+    const response = await connection
       .head(...head, `Content-Type: ${contentType}`)
       .write(body)
-      .answer()
-    return { status: answer?.status, json: JSON.parse(answer?.body.toString() ?? 'null') as FormResult }
+      .response()
+    return { status: response?.status, json: JSON.parse(response?.body.toString() ?? 'null') as FormResult }
   }
 
   const boundaries = [
@@ -172,21 +174,21 @@ describe('threat 36: a malformed or endless form', () => {
     ['a NUL in a header', FORM, formBody([file('a', '\0')])],
     ['headers without an end', FORM, Buffer.from(`--${BOUNDARY}\r\nX: ${'a'.repeat(40_000)}`)],
   ])('is refused: %s', async (_, headers, body) => {
-    const answer = await api.call('storeMedia', {}, { body, headers })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('storeMedia', {}, { body, headers })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('with thousands of empty parts ends after the first ones', async () => {
     const body = Buffer.concat([Buffer.from(`--${BOUNDARY}\r\n\r\n\r\n`.repeat(5000)), formBody([file('a')])])
-    const answer = await api.call('storeMedia', {}, { body, headers: FORM })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('storeMedia', {}, { body, headers: FORM })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test.each(['', '__proto__', '../../etc/passwd', 'a'.repeat(10_000), '[[[[[a]]]]]'])(
     'with the field name %j stores the file all the same, and tells little of the name',
     async name => {
-      const answer = await send([file('abc', name)])
-      const [result] = resultsOf(answer)
+      const response = await send([file('abc', name)])
+      const [result] = resultsOf(response)
       expect(result?.media).toBeDefined()
       expect(result?.field.length).toBeLessThanOrEqual(100)
     },
@@ -194,12 +196,12 @@ describe('threat 36: a malformed or endless form', () => {
 
   test('with a file name full of escapes is read in no time', async () => {
     const headers = [`Content-Disposition: form-data; name="a"; filename="${'\\"'.repeat(4000)}"`]
-    const answer = await send([{ bytes: 'abc', headers }])
-    expect(resultsOf(answer)).toHaveLength(1)
+    const response = await send([{ bytes: 'abc', headers }])
+    expect(resultsOf(response)).toHaveLength(1)
   })
 
-  test('does not keep a file name anywhere in its answer', async () => {
-    const answer = await send([{ name: 'f', fileName: 'secret-holiday.jpg', bytes: 'abc' }])
-    expect(answer.body.toString()).not.toContain('holiday')
+  test('does not keep a file name anywhere in its response', async () => {
+    const response = await send([{ name: 'f', fileName: 'secret-holiday.jpg', bytes: 'abc' }])
+    expect(response.body.toString()).not.toContain('holiday')
   })
 })

@@ -62,11 +62,11 @@ describe('threat 33: a body where no route takes one', () => {
     },
   )
 
-  test('is answered when it is small, and the connection kept', async () => {
+  test('gets a response when it is small, and the connection kept', async () => {
     await using connection = await RawConnection.open(server.url)
     for (let time = 0; time < 2; time += 1) {
       connection.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', 'Content-Length: 3').write('abc')
-      expect(await connection.answer()).toMatchObject({ status: 200, cut: false })
+      expect(await connection.response()).toMatchObject({ status: 200, cut: false })
     }
   })
 
@@ -94,7 +94,7 @@ describe('threat 33: a body that is left over when the response has ended', () =
       `Content-Length: ${body.length}`,
       `Idempotency-Key: ${idempotencyKey}`,
     )
-    expect((await connection.answer())?.status).toBe(201)
+    expect((await connection.response())?.status).toBe(201)
     await eventually('it is cut', () => {
       connection.write('a')
       return connection.ended
@@ -150,7 +150,7 @@ describe('threat 78: a body in chunks of one byte', () => {
       connection.head(`${line} HTTP/1.1`, ...CHUNKED, 'Authorization: Bearer wrong')
       connection.write('1\r\na\r\n'.repeat(700_000))
       await connection.closed()
-      // A reset overtakes the response where unread chunks are still on their way, most of all behind a balancer.
+      // A reset overtakes the response where unread chunks are still in flight, most of all behind a balancer.
       expect(connection.received.toString('latin1')).toMatch(/^(HTTP\/1\.1 40[14] |$)/)
       // 16 MiB of pieces that count as 4 KiB each, and the one that is too much.
       expect(push.mock.calls.length).toBeLessThan(4200)
@@ -171,11 +171,11 @@ function sendInChunks(connection: RawConnection, bytes: Buffer): void {
   connection.write('0\r\n\r\n')
 }
 
-/** The bytes of the media that the server answers with. */
+/** The bytes of the media that the server returns. */
 async function storedBy(connection: RawConnection): Promise<Buffer> {
-  const answer = await connection.answer()
-  expect(answer?.status).toBe(201)
-  const stored = JSON.parse(answer?.body.toString() ?? '') as { mediaId: string }
+  const response = await connection.response()
+  expect(response?.status).toBe(201)
+  const stored = JSON.parse(response?.body.toString() ?? '') as { mediaId: string }
   return (await api.read(stored.mediaId)).body
 }
 
@@ -209,10 +209,10 @@ describe('threat 34: requests pipelined without an end', () => {
     expect(connection.received.toString('latin1').split('HTTP/1.1 200').length - 1).toBeLessThanOrEqual(32)
   })
 
-  test('are answered while they are few', async () => {
+  test('get a response while they are few', async () => {
     await using connection = await RawConnection.open(server.url)
     connection.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20))
-    for (let index = 0; index < 20; index += 1) expect((await connection.answer())?.status).toBe(200)
+    for (let index = 0; index < 20; index += 1) expect((await connection.response())?.status).toBe(200)
   })
 })
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Limits } from '../../src/protocol/schemas.ts'
 import { createApi, newOwner, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
-import { RawConnection, type RawAnswer } from '../support/raw-http.ts'
+import { RawConnection, type RawReply } from '../support/raw-http.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 const PART = 256 * 1024
@@ -22,12 +22,12 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
-async function sendRaw(bytes: string): Promise<{ answer: RawAnswer | null; rest: string }> {
+async function sendRaw(bytes: string): Promise<{ response: RawReply | null; rest: string }> {
   await using connection = await RawConnection.open(server.url)
   connection.write(bytes)
-  const answer = await connection.answer()
+  const response = await connection.response()
   await connection.closed()
-  return { answer, rest: connection.received.toString('latin1') }
+  return { response, rest: connection.received.toString('latin1') }
 }
 
 const usageOf = async () => ((await api.call('limits', {})).json as Limits).usage
@@ -50,9 +50,9 @@ describe('threat 28: a request that two servers could read differently', () => {
     ['a NUL in a header', 'GET / HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n'],
     ['no HTTP at all', 'hello\r\n\r\n'],
   ])('is refused and the connection closed: %s', async (_, request) => {
-    const { answer, rest } = await sendRaw(`${request}${smuggled}`)
-    expect(answer?.status).toBe(400)
-    expect(JSON.parse(answer?.body.toString() ?? '')).toMatchObject({ code: 'invalid_request', status: 400 })
+    const { response, rest } = await sendRaw(`${request}${smuggled}`)
+    expect(response?.status).toBe(400)
+    expect(JSON.parse(response?.body.toString() ?? '')).toMatchObject({ code: 'invalid_request', status: 400 })
     expect(rest).toBe('')
   })
 
@@ -66,7 +66,7 @@ describe('threat 28: a request that two servers could read differently', () => {
   test('without a Host is refused', async () => {
     await using connection = await RawConnection.open(server.url)
     connection.head('GET /v1/limits HTTP/1.1')
-    expect(await connection.answer()).toMatchObject({ status: 400 })
+    expect(await connection.response()).toMatchObject({ status: 400 })
   })
 })
 
@@ -74,31 +74,31 @@ describe('threat 29 and 32: headers', () => {
   test('named like the insides of an object change nothing', async () => {
     await using connection = await RawConnection.open(server.url)
     connection.head('GET /v1/limits HTTP/1.1', 'Host: localhost', '__proto__: x', 'constructor: y', 'toString: z')
-    expect((await connection.answer())?.status).toBe(200)
+    expect((await connection.response())?.status).toBe(200)
   })
 
   test('that are too large are refused', async () => {
-    const { answer } = await sendRaw(`GET / HTTP/1.1\r\nHost: t\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`)
-    expect(answer?.status).toBe(431)
-    expect(JSON.parse(answer?.body.toString() ?? '')).toMatchObject({ code: 'headers_too_large' })
+    const { response } = await sendRaw(`GET / HTTP/1.1\r\nHost: t\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`)
+    expect(response?.status).toBe(431)
+    expect(JSON.parse(response?.body.toString() ?? '')).toMatchObject({ code: 'headers_too_large' })
   })
 
   test('that are too many are refused', async () => {
     const many = Array.from({ length: 500 }, (_, index) => `${index}: x`)
     await using connection = await RawConnection.open(server.url)
     connection.head('GET /v1/limits HTTP/1.1', 'Host: localhost', ...many)
-    expect((await connection.answer())?.status).toBe(431)
+    expect((await connection.response())?.status).toBe(431)
   })
 })
 
 describe('threat 33: a slow sender', () => {
-  test('that stands still in a part is told so and cut, and its slot is free', async () => {
+  test('that is idle in a part gets an error and is cut, and its slot is free', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using slow = await RawConnection.open(server.url)
     slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`).write('abc')
-    const answer = await slow.answer()
-    expect(answer?.status).toBe(503)
-    expect(JSON.parse(answer?.body.toString() ?? '')).toMatchObject({ code: 'stalled' })
+    const response = await slow.response()
+    expect(response?.status).toBe(503)
+    expect(JSON.parse(response?.body.toString() ?? '')).toMatchObject({ code: 'stalled' })
     expect((await usageOf()).uploads).toBe(0)
     expect((await api.putPart(uploadId, 0, randomBytes(PART))).status).toBe(204)
   })
@@ -108,9 +108,9 @@ describe('threat 33: a slow sender', () => {
     await using slow = await RawConnection.open(server.url)
     slow.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`)
     const timer = setInterval(() => slow.socket.writable && slow.write('x'), 50)
-    const answer = await slow.answer()
+    const response = await slow.response()
     clearInterval(timer)
-    expect(answer?.status).toBe(503)
+    expect(response?.status).toBe(503)
   })
 
   test('that does not finish a JSON body is cut', async () => {
@@ -118,7 +118,7 @@ describe('threat 33: a slow sender', () => {
     slow
       .head('POST /v1/uploads HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Content-Length: 100')
       .write('{')
-    expect((await slow.answer())?.status).toBe(503)
+    expect((await slow.response())?.status).toBe(503)
   })
 
   test('that never finishes a form is cut, and nothing of it stays reserved', async () => {
@@ -131,7 +131,7 @@ describe('threat 33: a slow sender', () => {
       'Content-Length: 900000',
     )
     slow.write(`--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n${'a'.repeat(300_000)}`)
-    expect((await slow.answer())?.status).toBe(503)
+    expect((await slow.response())?.status).toBe(503)
     await eventually('nothing is reserved', async () => (await usageOf()).reservedBytes === before.reservedBytes)
   })
 
@@ -174,8 +174,8 @@ describe('connections', () => {
     await eventually('the last three are closed', () => closed() === 3 * strict.nodes)
     for (const { socket } of connections) socket.destroy()
     await eventually('there is room again', async () => {
-      const answer = await fetch(`${strict.url}/healthz`).catch(() => null)
-      return answer?.status === 200
+      const response = await fetch(`${strict.url}/healthz`).catch(() => null)
+      return response?.status === 200
     })
     expect(connections).toHaveLength(8 * strict.nodes)
   })
@@ -184,7 +184,7 @@ describe('connections', () => {
     await using connection = await RawConnection.open(server.url)
     connection.head('PUT /v1/uploads/nope/parts/0 HTTP/1.1', 'Host: localhost', 'Content-Length: 3000000')
     connection.write(randomBytes(3_000_000))
-    expect(await connection.answer()).toMatchObject({ status: 404, headers: { connection: 'close' } })
+    expect(await connection.response()).toMatchObject({ status: 404, headers: { connection: 'close' } })
   })
 
   test('that go on sending after a refusal are cut', async () => {

@@ -33,15 +33,15 @@ afterAll(() => server.stop())
 async function ask(line: string, ...headers: string[]) {
   await using connection = await RawConnection.open(server.url)
   connection.head(`${line} HTTP/1.1`, 'Host: localhost', ...headers)
-  return await connection.answer({ head: line.startsWith('HEAD') })
+  return await connection.response({ head: line.startsWith('HEAD') })
 }
 
-test('threat 35: many or huge ranges cost one whole answer at most', async () => {
+test('threat 35: many or huge ranges cost one whole response at most', async () => {
   const many = `bytes=${Array.from({ length: 40 }, (_, index) => `${index}-`).join(',')}`
   for (const range of [many, many.slice(0, 255), 'bytes=0-,0-,0-', `bytes=${'9'.repeat(240)}-`]) {
-    const answer = await ask(`GET /v1/media/${mediaId}`, `Range: ${range}`)
-    expect([200, 416]).toContain(answer?.status)
-    expect(answer?.body.length).toBeLessThanOrEqual(BYTES.length)
+    const response = await ask(`GET /v1/media/${mediaId}`, `Range: ${range}`)
+    expect([200, 416]).toContain(response?.status)
+    expect(response?.body.length).toBeLessThanOrEqual(BYTES.length)
   }
 })
 
@@ -74,8 +74,8 @@ describe('threat 39 and 40: ids that are paths', () => {
     '/v1%2flimits',
   ])('the path %s is no way around the table', async path => {
     expect((await ask(`DELETE ${path}`))?.status).toBeGreaterThanOrEqual(404)
-    const answer = await ask(`GET ${path}`)
-    expect(path.includes('%6c') ? [200, 404] : [404]).toContain(answer?.status)
+    const response = await ask(`GET ${path}`)
+    expect(path.includes('%6c') ? [200, 404] : [404]).toContain(response?.status)
   })
 
   test('nothing is written outside of the data folder’s own names', async () => {
@@ -87,8 +87,8 @@ describe('threat 39 and 40: ids that are paths', () => {
 test('threat 41: a stored script is only ever a download', async () => {
   const { mediaId: script } = await api.store(Buffer.from('<script>alert(1)</script>'))
   for (const headers of [{}, { range: 'bytes=0-9' }, { accept: 'text/html' }] as Record<string, string>[]) {
-    const answer = await api.read(script, headers)
-    expect(answer.headers).toMatchObject({
+    const response = await api.read(script, headers)
+    expect(response.headers).toMatchObject({
       'content-type': 'application/octet-stream',
       'content-disposition': 'attachment',
       'x-content-type-options': 'nosniff',
@@ -99,8 +99,8 @@ test('threat 41: a stored script is only ever a download', async () => {
 
 test('threat 42: headers about the host are never echoed', async () => {
   const evil = 'evil.example'
-  const answer = await ask('GET /openapi.json', `X-Forwarded-Host: ${evil}`, `Forwarded: host=${evil}`)
-  expect(answer?.body.toString()).not.toContain(evil)
+  const response = await ask('GET /openapi.json', `X-Forwarded-Host: ${evil}`, `Forwarded: host=${evil}`)
+  expect(response?.body.toString()).not.toContain(evil)
   const begun = await api.call('beginUpload', {}, { json: {}, headers: { origin: `https://${evil}` } })
   expect(JSON.stringify([begun.headers, begun.json])).not.toContain(evil)
 })
@@ -158,8 +158,8 @@ describe('threat 46: JSON', () => {
   })
 
   test('under another content type is refused', async () => {
-    const answer = await api.call('beginUpload', {}, { body: '{}', headers: { 'content-type': 'text/plain' } })
-    expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
+    const response = await api.call('beginUpload', {}, { body: '{}', headers: { 'content-type': 'text/plain' } })
+    expect(response).toMatchObject({ status: 415, code: 'unsupported_media_type' })
   })
 })
 
@@ -173,10 +173,10 @@ test('threat 48: nothing but bytes that never change may be kept by a cache, and
 })
 
 test('threat 49: cookies are neither taken nor set, and no origin gets credentials', async () => {
-  const answer = await ask('GET /v1/limits', 'Origin: https://evil.example', 'Cookie: token=abc')
-  expect(answer?.headers).not.toHaveProperty('set-cookie')
-  expect(answer?.headers).not.toHaveProperty('access-control-allow-credentials')
-  expect(answer?.headers['access-control-allow-origin']).toBe('*')
+  const response = await ask('GET /v1/limits', 'Origin: https://evil.example', 'Cookie: token=abc')
+  expect(response?.headers).not.toHaveProperty('set-cookie')
+  expect(response?.headers).not.toHaveProperty('access-control-allow-credentials')
+  expect(response?.headers['access-control-allow-origin']).toBe('*')
   expect((await ask('GET /v1/limits'))?.headers).toMatchObject({ vary: 'Origin' })
 })
 
@@ -184,8 +184,8 @@ test('threat 52: a form is streamed, never held in memory', async () => {
   const before = process.memoryUsage().rss
   const file = Buffer.alloc(100 * 2 ** 20)
   const form = formBody([{ fileName: 'a', bytes: file }])
-  const answer = await api.call('storeMedia', {}, { body: form, headers: FORM })
-  expect(answer.status).toBe(200)
+  const response = await api.call('storeMedia', {}, { body: form, headers: FORM })
+  expect(response.status).toBe(200)
   // The test itself holds the file and the form.
   expect(process.memoryUsage().rss - before).toBeLessThan(2 * file.length + 80 * 2 ** 20)
 })
@@ -221,7 +221,7 @@ test('threat 56: asking about an upload does not disturb it', async () => {
     await api.call('headMedia', { mediaId: pending })
   }
   sender.write('56789')
-  expect((await sender.answer())?.status).toBe(204)
+  expect((await sender.response())?.status).toBe(204)
 })
 
 test('threat 58: nobody chooses an id, and beginning never touches what is there', async () => {
@@ -234,11 +234,11 @@ test('threat 58: nobody chooses an id, and beginning never touches what is there
 })
 
 test('threat 60: there is nowhere to store free words', async () => {
-  const answer = await api.call('beginUpload', {}, { json: { metadata: 'x'.repeat(1000) } })
-  expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+  const response = await api.call('beginUpload', {}, { json: { metadata: 'x'.repeat(1000) } })
+  expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
 })
 
-test('threat 65: neither an answer nor the log tells a secret, an id that is a right, or the environment', async () => {
+test('threat 65: neither an response nor the log tells a secret, an id that is a right, or the environment', async () => {
   const owner = newOwner()
   const mine = createApi(server.url, { owner, token: 'not-a-real-token-but-a-secret-one' })
   const refused = await mine.call('limits', {})

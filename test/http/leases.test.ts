@@ -23,9 +23,9 @@ beforeAll(async () => {
 afterAll(() => server.stop())
 
 const forward = async (mediaId: string, json = {}) => {
-  const answer = await api.call('forwardMedia', { mediaId }, { json })
-  expect(answer).toMatchObject({ status: 201 })
-  return answer.json as Media
+  const response = await api.call('forwardMedia', { mediaId }, { json })
+  expect(response).toMatchObject({ status: 201 })
+  return response.json as Media
 }
 
 describe('forwarding', () => {
@@ -86,8 +86,8 @@ describe('a lease', () => {
 
   test('with an owner secret that is too short to be one is refused', async () => {
     const weak = createApi(server.url, { owner: 'short' })
-    const answer = await weak.call('beginUpload', {}, { json: {} })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await weak.call('beginUpload', {}, { json: {} })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('ends when its time is over', async () => {
@@ -102,7 +102,7 @@ describe('a lease', () => {
   })
 })
 
-describe('a media that is deleted or expires while it is read', () => {
+describe('a media item that is deleted or expires while it is read', () => {
   const SIZE = 64 * 2 ** 20
 
   test.each(['deleted', 'expired'])('%s: never a short 200', async how => {
@@ -117,20 +117,21 @@ describe('a media that is deleted or expires while it is read', () => {
     else now += 600_000
     expect((await api.read(mediaId)).status).toBe(410)
     reader.socket.resume()
-    const answer = await reader.answer()
-    expect(answer?.status).toBe(200)
-    expect(answer?.cut || answer?.body.equals(bytes)).toBe(true)
+    const response = await reader.response()
+    expect(response?.status).toBe(200)
+    expect(response?.cut || response?.body.equals(bytes)).toBe(true)
   })
 })
 
 describe('maxDownloads', () => {
-  const grantOf = (answer: { headers: Readonly<Record<string, string>> }) => answer.headers['sealift-download'] ?? ''
+  const grantOf = (response: { headers: Readonly<Record<string, string>> }) =>
+    response.headers['sealift-download'] ?? ''
 
   test('threat 61: is counted exactly under parallel requests', async () => {
     const { mediaId } = await api.store(BYTES, { maxDownloads: 5 })
-    const answers = await Promise.all(Array.from({ length: 40 }, () => api.read(mediaId)))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(5)
-    expect(answers.filter(({ code }) => code === 'downloads_exhausted')).toHaveLength(35)
+    const responses = await Promise.all(Array.from({ length: 40 }, () => api.read(mediaId)))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(5)
+    expect(responses.filter(({ code }) => code === 'downloads_exhausted')).toHaveLength(35)
     expect((await api.call('mediaInfo', { mediaId })).json).toMatchObject({ maxDownloads: 5, downloadsLeft: 0 })
   })
 

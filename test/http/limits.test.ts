@@ -19,11 +19,11 @@ describe('quota', () => {
     await using server = await startTestServer(tier({ storedBytes: quota, requestBurst: 10_000 }))
     const api = createApi(server.url, { owner: newOwner() })
     const send = () => api.call('storeMedia', {}, { body: randomBytes(1000), headers: OCTETS })
-    const answers = await Promise.all(Array.from({ length: 64 }, send))
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(20)
-    expect(answers.filter(({ code }) => code === 'quota_exceeded')).toHaveLength(44)
+    const responses = await Promise.all(Array.from({ length: 64 }, send))
+    expect(responses.filter(({ status }) => status === 201)).toHaveLength(20)
+    expect(responses.filter(({ code }) => code === 'quota_exceeded')).toHaveLength(44)
     expect((await limitsOf(api)).usage).toMatchObject({ storedBytes: quota, reservedBytes: 0, pendingUploads: 0 })
-    const one = answers.find(({ status }) => status === 201)?.json as { mediaId: string }
+    const one = responses.find(({ status }) => status === 201)?.json as { mediaId: string }
     await api.call('endLease', { mediaId: one.mediaId })
     expect(await limitsOf(api)).toMatchObject({
       usage: { storedBytes: quota - 1000 },
@@ -119,9 +119,9 @@ describe('rates', () => {
       },
     })
     const api = createApi(server.url, { token: one })
-    const answers = await Promise.all(Array.from({ length: 12 }, () => api.call('limits', {})))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(5)
-    expect(answers.find(({ status }) => status === 429)).toMatchObject({
+    const responses = await Promise.all(Array.from({ length: 12 }, () => api.call('limits', {})))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(5)
+    expect(responses.find(({ status }) => status === 429)).toMatchObject({
       code: 'rate_limited',
       json: { limit: 'requestsPerSecond', value: 0.5, remaining: 0 },
     })

@@ -1,4 +1,4 @@
-/** The default server: open to the user that runs it, and to nobody else who reaches its port. */
+/** The default server: open to the user that runs it, and to no one else who reaches its port. */
 import { randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

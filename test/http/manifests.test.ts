@@ -1,4 +1,4 @@
-/** Manifests as raw octets, and what a manifest on its way in holds. */
+/** Manifests as raw octets, and what a manifest in flight in holds. */
 import { createHash, randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -53,8 +53,8 @@ describe('a manifest as raw octets', () => {
   test.each(['-1', '01', '1.5', 'x', '20001', '99999999999', ''])(
     'with a count of media of "%s" is refused',
     async count => {
-      const answer = await publish(randomBytes(100), [], { 'sealift-media-count': count })
-      expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+      const response = await publish(randomBytes(100), [], { 'sealift-media-count': count })
+      expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
     },
   )
 
@@ -118,9 +118,9 @@ describe('before its first byte is asked for, a manifest is refused', () => {
     await using connection = await begin(server.url, length, ['Expect: 100-continue'], 0, path)
     await connection.until(() => connection.received.length > 0)
     expect(connection.received.toString('latin1')).not.toContain('100 Continue')
-    const answer = await connection.answer()
-    expect(answer?.status).toBe(status)
-    const { limit: told } = JSON.parse(answer?.body.toString() ?? '{}') as { limit?: string }
+    const response = await connection.response()
+    expect(response?.status).toBe(status)
+    const { limit: told } = JSON.parse(response?.body.toString() ?? '{}') as { limit?: string }
     expect(told).toBe(limit)
   })
 
@@ -133,7 +133,7 @@ describe('before its first byte is asked for, a manifest is refused', () => {
     })
     await using full = await startTestServer({ storage: { refuseAbovePercent: 90 } }, { wrap })
     await using connection = await begin(full.url, 1000, ['Expect: 100-continue'])
-    expect(await connection.answer()).toMatchObject({ status: 507 })
+    expect(await connection.response()).toMatchObject({ status: 507 })
   })
 })
 
@@ -153,7 +153,7 @@ async function withhold({ url, nodes }: TestServer, api: Api, headers: readonly 
 
 const usage = async (of: Api) => ((await of.call('limits', {})).json as Limits).usage
 
-describe('a manifest on its way in', () => {
+describe('a manifest in flight in', () => {
   test('holds an upload slot until it is stored, and the next waits', async () => {
     await using strict = await startTestServer({ tiers: { default: { concurrentUploads: 1, queueWait: '50ms' } } })
     const there = createApi(strict.url, { owner: newOwner() })
@@ -197,7 +197,7 @@ describe('a manifest on its way in', () => {
     await eventually('the memory is back', async () => (await one.call('publishParcel', {}, large)).status === 201)
   })
 
-  test('on its way out takes memory too', async () => {
+  test('in flight out takes memory too', async () => {
     await using tight = await startTestServer({
       buffers: { bytes: '8MiB', bytesPerClient: '2MiB', queueWait: '50ms' },
     })

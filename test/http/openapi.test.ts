@@ -56,13 +56,13 @@ describe('the OpenAPI document', () => {
     expect(operations.map(({ operationId }) => operationId).toSorted()).toEqual(NAMES.toSorted())
   })
 
-  test.each(NAMES)('describes %s: its parameters, its body and every status it may answer', name => {
+  test.each(NAMES)('describes %s: its parameters, its body and every status it may return', name => {
     const operation = operationOf(name)
     const inPath = [...ROUTES[name].path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
     expect(operation?.parameters.filter(it => it.in === 'path').map(it => it.name)).toEqual(inPath)
     expect(operation?.requestBody !== undefined).toBe('json' in ROUTES[name] || 'streams' in ROUTES[name])
     const statuses = [
-      ...ROUTES[name].answers.map(({ status }) => status),
+      ...ROUTES[name].responses.map(({ status }) => status),
       ...errorsOf(name).map((code: WireErrorCode) => WIRE_ERRORS[code].status),
     ]
     for (const status of statuses) expect(operation?.responses[String(status)]?.description).toBeTruthy()
@@ -87,26 +87,26 @@ describe('what the document says of JSON routes is so', () => {
     for (const name of NAMES) {
       if (!('json' in ROUTES[name]) || !('post' in (document.paths[ROUTES[name].path] ?? {}))) continue
       const path = ROUTES[name].path.replaceAll(/\{\w+\}/g, 'a'.repeat(26))
-      const answer = await request(server.url).post(path)
-      expect(Object.keys(operationOf(name)?.responses ?? {})).toContain(String(answer.status))
-      expect(answer.type).toBe('application/problem+json')
+      const response = await request(server.url).post(path)
+      expect(Object.keys(operationOf(name)?.responses ?? {})).toContain(String(response.status))
+      expect(response.type).toBe('application/problem+json')
     }
   })
 
   test('other methods are refused, naming those that are taken', async () => {
     for (const path of Object.keys(document.paths)) {
       const filled = path.replaceAll(/\{\w+\}/g, 'a'.repeat(26))
-      const answer = await request(server.url).patch(filled).expect(405)
+      const response = await request(server.url).patch(filled).expect(405)
       const methods = Object.keys(document.paths[path] ?? {}).map(method => method.toUpperCase())
-      expect(answer.get('allow')?.split(', ')).toEqual(expect.arrayContaining(methods))
-      expect(answer.body).toMatchObject({ code: 'method_not_allowed', status: 405 })
+      expect(response.get('allow')?.split(', ')).toEqual(expect.arrayContaining(methods))
+      expect(response.body).toMatchObject({ code: 'method_not_allowed', status: 405 })
     }
   })
 
   test('anything else is not there', async () => {
     for (const path of ['/', '/v1', '/v1/media/a/b/c', '/metrics', '/admin', '/docs']) {
-      const answer = await request(server.url).get(path).expect(404)
-      expect(answer.body).toMatchObject({ code: 'not_found', status: 404 })
+      const response = await request(server.url).get(path).expect(404)
+      expect(response.body).toMatchObject({ code: 'not_found', status: 404 })
     }
   })
 })

@@ -43,9 +43,9 @@ afterAll(() => server.stop())
 const json = (manifest: Uint8Array) => ({ manifest: Buffer.from(manifest).toString('base64url'), media: [] })
 
 async function publish(manifest: Uint8Array = MANIFEST): Promise<string> {
-  const answer = await api.call('publishParcel', {}, { json: json(manifest) })
-  expect(answer.status).toBe(201)
-  return (answer.json as Parcel).parcelId
+  const response = await api.call('publishParcel', {}, { json: json(manifest) })
+  expect(response.status).toBe(201)
+  return (response.json as Parcel).parcelId
 }
 
 const replace = (parcelId: string, version: number, manifest: Uint8Array) =>
@@ -71,15 +71,15 @@ describe('a poll of a parcel', () => {
     const waiting = Array.from({ length: 8 }, () => read(parcelId, { 'if-none-match': '"1"', prefer: 'wait=20' }))
     const next = randomBytes(200_000)
     expect((await replace(parcelId, 1, next)).status).toBe(200)
-    for (const answer of await Promise.all(waiting)) expect(answer.body.equals(next)).toBe(true)
+    for (const response of await Promise.all(waiting)) expect(response.body.equals(next)).toBe(true)
     expect(new Set(reads)).toEqual(new Set([`${parcelId} 2`]))
     expect(reads.length).toBeLessThanOrEqual(server.nodes)
   })
 
-  test('is answered from one read of the records, however many ask', async () => {
+  test('gets a response from one read of the records, however many ask', async () => {
     const parcelId = await publish()
-    const answers = await Promise.all(Array.from({ length: 30 }, () => read(parcelId)))
-    for (const { status, body } of answers) expect([status, body.equals(MANIFEST)]).toEqual([200, true])
+    const responses = await Promise.all(Array.from({ length: 30 }, () => read(parcelId)))
+    for (const { status, body } of responses) expect([status, body.equals(MANIFEST)]).toEqual([200, true])
     expect(reads.length).toBeLessThanOrEqual(server.nodes)
   })
 
@@ -90,12 +90,12 @@ describe('a poll of a parcel', () => {
       beforeRead = async () => undefined
       await replace(parcelId, 1, next)
     }
-    const answer = await read(parcelId)
-    expect(answer).toMatchObject({ status: 200, headers: { etag: '"2"', 'sealift-version': '2' } })
-    expect(answer.body.equals(next)).toBe(true)
+    const response = await read(parcelId)
+    expect(response).toMatchObject({ status: 200, headers: { etag: '"2"', 'sealift-version': '2' } })
+    expect(response.body.equals(next)).toBe(true)
   })
 
-  test('of a parcel that ends meanwhile is told that it has ended', async () => {
+  test('of a parcel that ends meanwhile learns that it has ended', async () => {
     const parcelId = await publish()
     beforeRead = async () => {
       beforeRead = async () => undefined
@@ -138,7 +138,7 @@ test('threat 34: readers of one manifest that take nothing hold one copy of it b
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * manifest.length)
   for (const reader of readers) reader.socket.resume()
   for (const reader of readers) {
-    const answer = await reader.answer()
-    expect(answer?.status === 200 && answer.body.equals(manifest)).toBe(true)
+    const response = await reader.response()
+    expect(response?.status === 200 && response.body.equals(manifest)).toBe(true)
   }
 })

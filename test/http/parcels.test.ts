@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Media, Parcel } from '../../src/protocol/schemas.ts'
-import { createApi, newOwner, type Answer, type Api } from '../support/api.ts'
+import { createApi, newOwner, type Reply, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
@@ -24,9 +24,9 @@ afterAll(() => server.stop())
 const encode = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 
 async function publish(manifest: Uint8Array, media: string[] = []): Promise<Parcel> {
-  const answer = await api.call('publishParcel', {}, { json: { manifest: encode(manifest), media } })
-  expect(answer).toMatchObject({ status: 201, headers: { etag: '"1"' } })
-  return answer.json as Parcel
+  const response = await api.call('publishParcel', {}, { json: { manifest: encode(manifest), media } })
+  expect(response).toMatchObject({ status: 201, headers: { etag: '"1"' } })
+  return response.json as Parcel
 }
 
 const replace = (parcelId: string, version: number | null, manifest: Uint8Array, media: string[] = [], by = api) =>
@@ -47,9 +47,9 @@ describe('a parcel', () => {
     const manifest = randomBytes(5000)
     const { parcelId, version } = await publish(manifest)
     expect(version).toBe(1)
-    const answer = await read(parcelId)
-    expect(answer.body.equals(manifest)).toBe(true)
-    expect(answer.headers).toMatchObject({
+    const response = await read(parcelId)
+    expect(response.body.equals(manifest)).toBe(true)
+    expect(response.headers).toMatchObject({
       etag: '"1"',
       'sealift-version': '1',
       'content-type': 'application/octet-stream',
@@ -74,9 +74,9 @@ describe('a parcel', () => {
 
   test('lets one of many win when they replace the same version', async () => {
     const { parcelId } = await publish(randomBytes(10))
-    const answers = await Promise.all(Array.from({ length: 10 }, () => replace(parcelId, 1, randomBytes(10))))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
-    expect(answers.filter(({ code }) => code === 'version_mismatch')).toHaveLength(9)
+    const responses = await Promise.all(Array.from({ length: 10 }, () => replace(parcelId, 1, randomBytes(10))))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(1)
+    expect(responses.filter(({ code }) => code === 'version_mismatch')).toHaveLength(9)
   })
 
   test('is replaced only by one who says which version it replaces', async () => {
@@ -112,8 +112,8 @@ describe('a parcel', () => {
   test('covers only media of the same owner, and drops none', async () => {
     const mine = await api.store(randomBytes(100))
     const foreign = await createApi(server.url, { owner: newOwner() }).store(randomBytes(100))
-    const answer = await api.call('publishParcel', {}, { json: { manifest: 'YQ', media: [foreign.mediaId] } })
-    expect(answer).toMatchObject({ status: 404, code: 'not_found' })
+    const response = await api.call('publishParcel', {}, { json: { manifest: 'YQ', media: [foreign.mediaId] } })
+    expect(response).toMatchObject({ status: 404, code: 'not_found' })
     const { parcelId } = await publish(randomBytes(10), [mine.mediaId])
     expect(await replace(parcelId, 1, randomBytes(10), [])).toMatchObject({ status: 400, code: 'invalid_request' })
     expect((await replace(parcelId, 1, randomBytes(10), [mine.mediaId])).status).toBe(200)
@@ -121,8 +121,8 @@ describe('a parcel', () => {
 
   test('is limited in its size by the tier', async () => {
     const json = { manifest: encode(randomBytes(64 * 1024 + 1)), media: [] }
-    const answer = await api.call('publishParcel', {}, { json })
-    expect(answer).toMatchObject({ status: 413, code: 'too_large', json: { limit: 'manifestBytes', value: 65_536 } })
+    const response = await api.call('publishParcel', {}, { json })
+    expect(response).toMatchObject({ status: 413, code: 'too_large', json: { limit: 'manifestBytes', value: 65_536 } })
     const huge = { manifest: 'a'.repeat(2_000_000), media: [] }
     expect(await api.call('publishParcel', {}, { json: huge })).toMatchObject({ status: 413, code: 'too_large' })
     expect((await publish(randomBytes(64 * 1024))).version).toBe(1)
@@ -135,7 +135,7 @@ describe('a parcel', () => {
     expect((await call()).json).toEqual(first.json)
   })
 
-  test('that never existed answers 404', async () => {
+  test('that never existed returns 404', async () => {
     expect(await read('a'.repeat(26))).toMatchObject({ status: 404, code: 'not_found' })
     expect(await replace('a'.repeat(26), 1, randomBytes(1))).toMatchObject({ status: 404, code: 'not_found' })
   })
@@ -147,12 +147,12 @@ describe('waiting for the next version', () => {
     const waiting = read(parcelId, { 'if-none-match': '"1"', prefer: 'wait=20' })
     const next = randomBytes(11)
     await replace(parcelId, 1, next)
-    const answer = await waiting
-    expect(answer).toMatchObject({ status: 200, headers: { etag: '"2"', 'preference-applied': 'wait=20' } })
-    expect(answer.body.equals(next)).toBe(true)
+    const response = await waiting
+    expect(response).toMatchObject({ status: 200, headers: { etag: '"2"', 'preference-applied': 'wait=20' } })
+    expect(response.body.equals(next)).toBe(true)
   })
 
-  test('answers 304 when its time is over, or at once without a time', async () => {
+  test('returns 304 when its time is over, or at once without a time', async () => {
     const { parcelId } = await publish(randomBytes(10))
     expect(await read(parcelId, { 'if-none-match': '"1"' })).toMatchObject({ status: 304, headers: { etag: '"1"' } })
     const waited = await read(parcelId, { 'if-none-match': '"1"', prefer: 'wait=1' })
@@ -185,8 +185,8 @@ describe('waiting for the next version', () => {
         { parcelId },
         { headers: { 'if-none-match': '"1"', prefer: 'wait=20' }, ...(signal ? { signal } : {}) },
       )
-    const refused: Answer[] = []
-    const crowd = Array.from({ length: 25 }, () => wait(gone.signal).then(answer => refused.push(answer)))
+    const refused: Reply[] = []
+    const crowd = Array.from({ length: 25 }, () => wait(gone.signal).then(response => refused.push(response)))
     await eventually('those who are too many are refused', () => refused.length >= 5)
     expect(refused).toHaveLength(5)
     expect(refused[0]).toMatchObject({ status: 429, code: 'too_many_downloads', json: { limit: 'queue', value: 20 } })
@@ -202,7 +202,7 @@ describe('waiting for the next version', () => {
   })
 })
 
-test('a media of a parcel can be read by its id', async () => {
+test('a media item of a parcel can be read by its id', async () => {
   const bytes = randomBytes(100)
   const media: Media = await api.store(bytes)
   await publish(randomBytes(10), [media.mediaId])

@@ -52,9 +52,9 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
     await fc.assert(
       fc.asyncProperty(kind, index, sizeBytes, async (kind, index, sizeBytes) => {
         const { uploadId } = await api.begin({ json: { kind } })
-        const answer = await api.putPart(uploadId, index, Buffer.alloc(sizeBytes))
+        const response = await api.putPart(uploadId, index, Buffer.alloc(sizeBytes))
         const within = index * PART + sizeBytes <= capOf(kind)
-        expect(answer).toMatchObject(within ? { status: 204 } : { status: 413, code: 'too_large' })
+        expect(response).toMatchObject(within ? { status: 204 } : { status: 413, code: 'too_large' })
         expect(await longestStored()).toBeLessThanOrEqual(PENDING_BYTES)
         await api.call('abortUpload', { uploadId })
       }),
@@ -67,8 +67,8 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
       fc.asyncProperty(fc.integer({ min: 1, max: PENDING_BYTES }), index, async (declared, index) => {
         const { uploadId } = await api.begin({ json: { kind: 'document', sizeBytes: declared } })
         const length = Math.min(PART, declared - index * PART)
-        const answer = await api.putPart(uploadId, index, Buffer.alloc(length > 0 ? length : 1))
-        expect(answer).toMatchObject(length > 0 ? { status: 204 } : { status: 409, code: 'size_mismatch' })
+        const response = await api.putPart(uploadId, index, Buffer.alloc(length > 0 ? length : 1))
+        expect(response).toMatchObject(length > 0 ? { status: 204 } : { status: 409, code: 'size_mismatch' })
         await api.call('abortUpload', { uploadId })
       }),
       { numRuns: 20 },
@@ -83,9 +83,9 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
         const md5 = createHash('md5').update(Buffer.alloc(sizeBytes)).digest('base64')
         const within = index * PART + sizeBytes <= capOf(kind)
         for (const name of ['directPart', 'confirmPart'] as const) {
-          const answer = await api.call(name, { uploadId, index }, { json: { sizeBytes, md5 } })
+          const response = await api.call(name, { uploadId, index }, { json: { sizeBytes, md5 } })
           const accepted = name === 'directPart' ? null : 'parts_missing'
-          expect(answer.code).toBe(!onCluster ? 'not_direct' : within ? accepted : 'too_large')
+          expect(response.code).toBe(!onCluster ? 'not_direct' : within ? accepted : 'too_large')
         }
         await api.call('abortUpload', { uploadId })
       }),
@@ -96,8 +96,8 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
   test('an index that no upload has is refused by name, whatever it is made of', async () => {
     const { uploadId } = await api.begin()
     for (const index of [MAX_PART_INDEX + 1, 2 ** 53, '1e3', '-1', '01', '0x1', '1.0', ' 1', '٣']) {
-      const answer = await api.putPart(uploadId, index as number, Buffer.alloc(1))
-      expect(answer, String(index)).toMatchObject({ status: 400, code: 'invalid_request' })
+      const response = await api.putPart(uploadId, index as number, Buffer.alloc(1))
+      expect(response, String(index)).toMatchObject({ status: 400, code: 'invalid_request' })
     }
   })
 
@@ -116,16 +116,16 @@ describe('threat 51: the place of a part is bounded before a byte of it is writt
     const { uploadId } = await api.begin({ json: { kind: 'audio' } })
     await api.putPart(uploadId, 0, Buffer.alloc(PART))
     for (const size of [MAX_BYTES.audio + 1, Number.MAX_SAFE_INTEGER]) {
-      const answer = await api.complete(uploadId, size)
-      expect(answer).toMatchObject({ status: 413, code: 'too_large' })
-      expect(answer.json).toMatchObject({ limit: 'maxBytes', value: MAX_BYTES.audio })
+      const response = await api.complete(uploadId, size)
+      expect(response).toMatchObject({ status: 413, code: 'too_large' })
+      expect(response.json).toMatchObject({ limit: 'maxBytes', value: MAX_BYTES.audio })
     }
     expect((await api.complete(uploadId, PART)).status).toBe(200)
   })
 
   test('a range that begins behind everything that can be stored is not waited for', async () => {
     const { mediaId } = await api.begin()
-    const answer = await api.read(mediaId, { range: `bytes=${'9'.repeat(40)}-` })
-    expect(answer).toMatchObject({ status: 416, code: 'range_not_satisfiable' })
+    const response = await api.read(mediaId, { range: `bytes=${'9'.repeat(40)}-` })
+    expect(response).toMatchObject({ status: 416, code: 'range_not_satisfiable' })
   })
 })

@@ -38,9 +38,9 @@ describe('what anyone may ask', () => {
     expect(second.headers['etag']).toBe(etag)
     expect(second.body.equals(first.body)).toBe(true)
     for (const known of [etag, `"other", ${etag}`]) {
-      const answer = await api.call('openapi', {}, { headers: { 'if-none-match': known } })
-      expect(answer).toMatchObject({ status: 304, headers: { etag } })
-      expect(answer.body).toHaveLength(0)
+      const response = await api.call('openapi', {}, { headers: { 'if-none-match': known } })
+      expect(response).toMatchObject({ status: 304, headers: { etag } })
+      expect(response.body).toHaveLength(0)
     }
     expect((await api.call('openapi', {}, { headers: { 'if-none-match': '"other"' } })).status).toBe(200)
   })
@@ -57,8 +57,8 @@ describe('what anyone may ask', () => {
   test('many who ask whether it is ready share one look at the stores', async () => {
     const before = probes
     const beganAt = performance.now()
-    const answers = await Promise.all(Array.from({ length: CHECKS }, () => api.call('ready', {})))
-    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    const responses = await Promise.all(Array.from({ length: CHECKS }, () => api.call('ready', {})))
+    expect(responses.map(({ status }) => status)).toEqual(responses.map(() => 200))
     const looksEach = 1 + Math.ceil((performance.now() - beganAt) / 2000)
     expect(probes - before).toBeLessThanOrEqual(looksEach * server.nodes)
   })

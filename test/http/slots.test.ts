@@ -191,7 +191,7 @@ describe('a slot', () => {
     follower.head(`GET /v1/media/${mediaId} HTTP/1.1`, 'Host: localhost', `Authorization: Bearer ${token}`)
     await eventually('it follows', async () => (await limitsOf(api)).usage.downloads === 1)
     await server.reconfigure({ access: { tokens: [] } })
-    expect((await follower.answer())?.status).toBe(401)
+    expect((await follower.response())?.status).toBe(401)
     expect(await waiting).toMatchObject({ status: 401, code: 'unauthorized' })
   })
 })

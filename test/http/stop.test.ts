@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 
 import type { Limits, Parcel } from '../../src/protocol/schemas.ts'
-import { createApi, newOwner, type Answer, type Api } from '../support/api.ts'
+import { createApi, newOwner, type Reply, type Api } from '../support/api.ts'
 import { eventually } from '../support/eventually.ts'
 import { RawConnection } from '../support/raw-http.ts'
 import { replaceMethods } from '../support/replace-methods.ts'
@@ -17,7 +17,7 @@ describe('stopping', () => {
     const server = await startTestServer()
     await using idle = await RawConnection.open(server.url)
     idle.head('GET /healthz HTTP/1.1', 'Host: localhost')
-    expect((await idle.answer())?.status).toBe(200)
+    expect((await idle.response())?.status).toBe(200)
     await using silent = await RawConnection.open(server.url)
     const began = performance.now()
     await server.stop()
@@ -54,8 +54,8 @@ describe('stopping', () => {
     )
     sender.write(bytes.subarray(999))
     reader.socket.resume()
-    expect((await sender.answer())?.status).toBe(204)
-    expect((await reader.answer())?.body.equals(large)).toBe(true)
+    expect((await sender.response())?.status).toBe(204)
+    expect((await reader.response())?.body.equals(large)).toBe(true)
     await stopped
   })
 
@@ -72,9 +72,9 @@ describe('stopping', () => {
       .write('abc')
     await eventually('it runs', async () => (await usageOf(api)).uploads === 1)
     await first.stop({ keepData: true })
-    const answer = await sender.answer()
-    expect(answer?.status).toBe(503)
-    expect(JSON.parse(answer?.body.toString() ?? '')).toMatchObject({ code: 'shutting_down' })
+    const response = await sender.response()
+    expect(response?.status).toBe(503)
+    expect(JSON.parse(response?.body.toString() ?? '')).toMatchObject({ code: 'shutting_down' })
     await using second: TestServer = await startTestServer(
       { transfer: { partBytes: PART } },
       { dataDirectory: first.dataDirectory },
@@ -103,7 +103,7 @@ describe('stopping', () => {
     await api.call('limits', {})
     const stopped = server.stop()
     expect(await waiting).toMatchObject({ status: 503, code: 'shutting_down' })
-    expect((await queued.answer())?.status).toBe(503)
+    expect((await queued.response())?.status).toBe(503)
     expect(holder.ended).toBe(false)
     await stopped
     await holder.closed()
@@ -114,7 +114,7 @@ describe('stopping', () => {
     const api = createApi(server.url)
     await using kept = await RawConnection.open(server.url)
     kept.head('GET /readyz HTTP/1.1', 'Host: localhost')
-    expect((await kept.answer())?.status).toBe(200)
+    expect((await kept.response())?.status).toBe(200)
     const { uploadId } = await api.begin({ json: { sizeBytes: 10 } })
     await using sender = await RawConnection.open(server.url)
     sender.head(`PUT /v1/uploads/${uploadId}/parts/0 HTTP/1.1`, 'Host: localhost', 'Content-Length: 10').write('01234')
@@ -123,7 +123,7 @@ describe('stopping', () => {
     const admin = await fetch(`${server.adminUrl}/readyz`)
     expect(admin.status).toBe(503)
     sender.write('56789')
-    expect((await sender.answer())?.status).toBe(204)
+    expect((await sender.response())?.status).toBe(204)
     await stopped
   })
 })
@@ -144,12 +144,12 @@ describe('readiness', () => {
     const api = createApi(server.url)
     expect(await api.call('ready', {})).toMatchObject({ status: 200, json: { status: 'ok' } })
     broken = true
-    const answers: Answer[] = []
+    const responses: Reply[] = []
     await eventually(
       'it is noticed',
-      async () => answers.unshift(await api.call('ready', {})) > 0 && answers[0]?.status === 503,
+      async () => responses.unshift(await api.call('ready', {})) > 0 && responses[0]?.status === 503,
     )
-    expect(answers[0]?.json).toMatchObject({
+    expect(responses[0]?.json).toMatchObject({
       status: 'failing',
       checks: { storage: 'failing', records: 'ok' },
     })

@@ -29,13 +29,15 @@ const split = (bytes: Uint8Array) =>
 const statusOf = async (uploadId: string) => (await api.call('uploadStatus', { uploadId })).json as UploadStatus
 
 describe('an upload in parts', () => {
-  test('takes parts in any order and in parallel, and gives back the same bytes', async () => {
+  test('takes parts in any order and in parallel, and returns the same bytes', async () => {
     const bytes = randomBytes(3 * PART + 77)
     const { uploadId, mediaId, partBytes } = await api.begin({ json: { sizeBytes: bytes.length } })
     expect(partBytes).toBe(PART)
     const parts = [...split(bytes).entries()].toReversed()
-    const answers = await Promise.all(parts.map(([index, part]) => api.putPart(uploadId, index, part, digestOf(part))))
-    expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204])
+    const responses = await Promise.all(
+      parts.map(([index, part]) => api.putPart(uploadId, index, part, digestOf(part))),
+    )
+    expect(responses.map(({ status }) => status)).toEqual([204, 204, 204, 204])
     const media = await api.complete(uploadId, bytes.length)
     expect(media.json).toMatchObject({ mediaId, state: 'complete', sizeBytes: bytes.length })
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
@@ -63,7 +65,7 @@ describe('an upload in parts', () => {
     })
   })
 
-  test('answers a repeated complete as the first one', async () => {
+  test('returns a repeated complete as the first one', async () => {
     const bytes = randomBytes(10)
     const { uploadId } = await api.begin()
     await api.putPart(uploadId, 0, bytes)
@@ -85,9 +87,9 @@ describe('an upload in parts', () => {
   test('does not complete while parts are missing, and names them', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 4 * PART } })
     await api.putPart(uploadId, 1, randomBytes(PART))
-    const answer = await api.complete(uploadId, 4 * PART)
-    expect(answer).toMatchObject({ status: 409, code: 'parts_missing' })
-    expect(answer.json).toMatchObject({
+    const response = await api.complete(uploadId, 4 * PART)
+    expect(response).toMatchObject({ status: 409, code: 'parts_missing' })
+    expect(response.json).toMatchObject({
       missing: [
         [0, 0],
         [2, 3],
@@ -108,7 +110,7 @@ describe('an upload in parts', () => {
     expect(await api.read(mediaId)).toMatchObject({ status: 410, code: 'gone' })
   })
 
-  test('that does not exist answers 404 to every verb', async () => {
+  test('that does not exist returns 404 to every verb', async () => {
     expect(await api.putPart(ABSENT, 0, randomBytes(1))).toMatchObject({ status: 404, code: 'not_found' })
     expect(await api.complete(ABSENT, 1)).toMatchObject({ status: 404, code: 'not_found' })
     expect(await api.call('uploadStatus', { uploadId: ABSENT })).toMatchObject({ status: 404, code: 'not_found' })
@@ -128,8 +130,8 @@ describe('a part', () => {
 
   test('with a digest that cannot be read is refused, not stored unchecked', async () => {
     const { uploadId } = await api.begin()
-    const answer = await api.putPart(uploadId, 0, randomBytes(9), { 'content-digest': 'md5=:AAAA:' })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.putPart(uploadId, 0, randomBytes(9), { 'content-digest': 'md5=:AAAA:' })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('that is durable may be repeated, but never changes', async () => {
@@ -151,14 +153,14 @@ describe('a part', () => {
     ['a part past the end', 3, PART],
   ])('of a length that the declared size does not allow is refused: %s', async (_, index, length) => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 2 * PART + 99 } })
-    const answer = await api.putPart(uploadId, index, randomBytes(length))
-    expect(answer).toMatchObject({ status: 409, code: 'size_mismatch' })
+    const response = await api.putPart(uploadId, index, randomBytes(length))
+    expect(response).toMatchObject({ status: 409, code: 'size_mismatch' })
   })
 
   test('larger than a part of this upload is refused, naming the limit', async () => {
     const { uploadId } = await api.begin()
-    const answer = await api.putPart(uploadId, 0, randomBytes(PART + 1))
-    expect(answer).toMatchObject({ status: 413, code: 'too_large', json: { limit: 'partBytes', value: PART } })
+    const response = await api.putPart(uploadId, 0, randomBytes(PART + 1))
+    expect(response).toMatchObject({ status: 413, code: 'too_large', json: { limit: 'partBytes', value: PART } })
   })
 
   test('needs its length', async () => {
@@ -166,14 +168,14 @@ describe('a part', () => {
     const chunked = (async function* () {
       yield Buffer.from('abc')
     })()
-    const answer = await api.call('putPart', { uploadId, index: 0 }, { body: chunked as never, headers: OCTETS })
-    expect(answer).toMatchObject({ status: 411, code: 'length_required' })
+    const response = await api.call('putPart', { uploadId, index: 0 }, { body: chunked as never, headers: OCTETS })
+    expect(response).toMatchObject({ status: 411, code: 'length_required' })
   })
 
   test.each(['-1', '01', '1e1', 'x', '99999999'])('has a whole number as its index, not %s', async index => {
     const { uploadId } = await api.begin()
-    const answer = await api.call('putPart', { uploadId, index }, { body: Buffer.from('a'), headers: OCTETS })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('putPart', { uploadId, index }, { body: Buffer.from('a'), headers: OCTETS })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('is not asked for before it is sure to be taken', async () => {
@@ -186,8 +188,8 @@ describe('a part', () => {
     )
     await connection.until(() => connection.received.includes('\r\n\r\n'))
     expect(connection.received.toString()).toMatch(/^HTTP\/1\.1 404 /)
-    const answer = await connection.answer()
-    expect(answer?.headers['connection']).toBe('close')
+    const response = await connection.response()
+    expect(response?.headers['connection']).toBe('close')
     await connection.closed()
   })
 
@@ -203,10 +205,10 @@ describe('a part', () => {
     await connection.until(() => connection.received.includes('\r\n\r\n'))
     expect(connection.received.toString()).toMatch(/^HTTP\/1\.1 100 Continue\r\n/)
     connection.write('hello')
-    expect((await connection.answer())?.status).toBe(204)
+    expect((await connection.response())?.status).toBe(204)
   })
 
-  test('that stands still is taken over by a newer request for it', async () => {
+  test('that is idle is taken over by a newer request for it', async () => {
     const bytes = randomBytes(PART)
     const { uploadId } = await api.begin({ json: { sizeBytes: PART } })
     await using dead = await RawConnection.open(server.url)
@@ -216,11 +218,11 @@ describe('a part', () => {
       setTimeout(resolve, 50)
     })
     expect((await api.putPart(uploadId, 0, bytes, digestOf(bytes))).status).toBe(204)
-    expect((await dead.answer())?.status).toBe(503)
+    expect((await dead.response())?.status).toBe(503)
     expect((await api.complete(uploadId, PART)).status).toBe(200)
   })
 
-  test('that is still on its way when its upload is given up is cut at once', async () => {
+  test('that is still in flight when its upload is given up is cut at once', async () => {
     const { uploadId } = await api.begin({ json: { sizeBytes: 2 * PART } })
     await using sender = await RawConnection.open(server.url)
     sender.head(`PUT /v1/uploads/${uploadId}/parts/1 HTTP/1.1`, 'Host: localhost', `Content-Length: ${PART}`)
@@ -228,13 +230,13 @@ describe('a part', () => {
     const uploads = async () => ((await api.call('limits', {})).json as Limits).usage.uploads
     await eventually('it is received', async () => (await uploads()) === 1)
     expect((await api.call('abortUpload', { uploadId })).status).toBe(204)
-    expect((await sender.answer())?.status).toBe(410)
+    expect((await sender.response())?.status).toBe(410)
     await eventually('its slot is free', async () => (await uploads()) === 0)
   })
 })
 
 describe('Idempotency-Key', () => {
-  test('makes a repeated begin answer with the same upload', async () => {
+  test('makes a repeated begin response with the same upload', async () => {
     const headers = { 'idempotency-key': 'begin-1' }
     const first = await api.begin({ json: { sizeBytes: 10 }, headers })
     expect(await api.begin({ json: { sizeBytes: 10 }, headers })).toEqual(first)
@@ -243,8 +245,8 @@ describe('Idempotency-Key', () => {
   })
 
   test('that is malformed is refused', async () => {
-    const answer = await api.call('beginUpload', {}, { json: {}, headers: { 'idempotency-key': 'x'.repeat(129) } })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('beginUpload', {}, { json: {}, headers: { 'idempotency-key': 'x'.repeat(129) } })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 })
 
@@ -257,13 +259,13 @@ describe('a begin', () => {
     ['an unknown kind', { kind: 'film' }],
     ['a list', []],
   ])('with %s is refused', async (_, json) => {
-    const answer = await api.call('beginUpload', {}, { json })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('beginUpload', {}, { json })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
   test('that asks for a longer life than the tier allows is refused, naming the limit', async () => {
-    const answer = await api.call('beginUpload', {}, { json: { ttlSeconds: 91 * 86_400 } })
-    expect(answer).toMatchObject({
+    const response = await api.call('beginUpload', {}, { json: { ttlSeconds: 91 * 86_400 } })
+    expect(response).toMatchObject({
       status: 400,
       code: 'invalid_request',
       json: { limit: 'maxTtlSeconds', value: 90 * 86_400 },
@@ -271,7 +273,7 @@ describe('a begin', () => {
   })
 
   test('larger than its kind allows is refused, naming the limit', async () => {
-    const answer = await api.call('beginUpload', {}, { json: { kind: 'image', sizeBytes: 600 * 2 ** 20 } })
-    expect(answer).toMatchObject({ status: 413, code: 'too_large', json: { value: 512 * 2 ** 20 } })
+    const response = await api.call('beginUpload', {}, { json: { kind: 'image', sizeBytes: 600 * 2 ** 20 } })
+    expect(response).toMatchObject({ status: 413, code: 'too_large', json: { value: 512 * 2 ** 20 } })
   })
 })

@@ -32,7 +32,7 @@ const usage = async () => ({ ...((await api.call('limits', {})).json as Limits).
 const chunked = (bytes: Uint8Array, query = {}) =>
   api.call('storeMedia', {}, { body: pieces(bytes) as never, query, headers: OCTETS })
 
-describe('a media in one request', () => {
+describe('a media item in one request', () => {
   test.each([1, 100, PART - 1, PART, PART + 1, 3 * PART + 7])('of %i bytes comes back the same', async size => {
     const bytes = randomBytes(size)
     const media = await api.store(bytes)
@@ -43,9 +43,9 @@ describe('a media in one request', () => {
 
   test.each([1, 64 * KiB, 64 * KiB + 1, PART, 2 * PART + 9])('of untold length, %i bytes, too', async size => {
     const bytes = randomBytes(size)
-    const answer = await chunked(bytes)
-    expect(answer).toMatchObject({ status: 201, json: { sizeBytes: size } })
-    const { mediaId } = answer.json as { mediaId: string }
+    const response = await chunked(bytes)
+    expect(response).toMatchObject({ status: 201, json: { sizeBytes: size } })
+    const { mediaId } = response.json as { mediaId: string }
     expect((await api.read(mediaId)).body.equals(bytes)).toBe(true)
     expect(await usage()).toMatchObject({ reservedBytes: 0, pendingUploads: 0 })
   })
@@ -59,14 +59,14 @@ describe('a media in one request', () => {
   test.each([{ kind: 'film' }, { ttlSeconds: 'x' }, { ttlSeconds: 0 }, { size: 1 }])(
     'with a query that is not documented is refused: %o',
     async query => {
-      const answer = await api.call('storeMedia', {}, { body: Buffer.from('a'), query, headers: OCTETS })
-      expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+      const response = await api.call('storeMedia', {}, { body: Buffer.from('a'), query, headers: OCTETS })
+      expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
     },
   )
 
   test('without bytes is refused', async () => {
-    const answer = await api.call('storeMedia', {}, { body: Buffer.alloc(0), headers: OCTETS })
-    expect(answer).toMatchObject({ status: 400, code: 'invalid_request' })
+    const response = await api.call('storeMedia', {}, { body: Buffer.alloc(0), headers: OCTETS })
+    expect(response).toMatchObject({ status: 400, code: 'invalid_request' })
     expect(await chunked(Buffer.alloc(0))).toMatchObject({ status: 400, code: 'invalid_request' })
   })
 
@@ -82,8 +82,8 @@ describe('a media in one request', () => {
   })
 
   test('of another content type is refused', async () => {
-    const answer = await api.call('storeMedia', {}, { body: 'hello', headers: { 'content-type': 'image/png' } })
-    expect(answer).toMatchObject({ status: 415, code: 'unsupported_media_type' })
+    const response = await api.call('storeMedia', {}, { body: 'hello', headers: { 'content-type': 'image/png' } })
+    expect(response).toMatchObject({ status: 415, code: 'unsupported_media_type' })
   })
 
   test('repeated with its Idempotency-Key is the same media, stored once', async () => {
@@ -138,8 +138,8 @@ describe('a media in one request', () => {
 describe('threat 54: a body of untold length', () => {
   test('is stopped at the cap of its kind, and frees what it had reserved', async () => {
     const before = await usage()
-    const answer = await chunked(randomBytes(400 * KiB), { kind: 'image' })
-    expect(answer).toMatchObject({ status: 413, code: 'too_large' })
+    const response = await chunked(randomBytes(400 * KiB), { kind: 'image' })
+    expect(response).toMatchObject({ status: 413, code: 'too_large' })
     expect(await usage()).toEqual(before)
   })
 

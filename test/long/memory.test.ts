@@ -131,32 +131,32 @@ async function warmUp(url: string, mediaId: string): Promise<void> {
 }
 
 async function storeMedia(url: string, sizeBytes: number): Promise<string> {
-  const answer = await request(`${url}/v1/media`, {
+  const response = await request(`${url}/v1/media`, {
     method: 'POST',
     headers: { ...localAuth(url), 'content-type': 'application/octet-stream' },
     body: bytesFor('held', sizeBytes),
     reset: true,
   })
-  return ((await answer.body.json()) as { mediaId: string }).mediaId
+  return ((await response.body.json()) as { mediaId: string }).mediaId
 }
 
 async function beginUploads(url: string, count: number): Promise<string[]> {
   const ids: string[] = []
   for (let index = 0; index < count; index += 1) {
-    const answer = await request(`${url}/v1/uploads`, {
+    const response = await request(`${url}/v1/uploads`, {
       method: 'POST',
       headers: { ...localAuth(url), 'content-type': 'application/json' },
       body: '{}',
       reset: true,
     })
-    ids.push(((await answer.body.json()) as { uploadId: string }).uploadId)
+    ids.push(((await response.body.json()) as { uploadId: string }).uploadId)
   }
   return ids
 }
 
 async function end(url: string, path: string): Promise<void> {
-  const answer = await request(`${url}${path}`, { method: 'DELETE', headers: localAuth(url), reset: true })
-  await answer.body.dump()
+  const response = await request(`${url}${path}`, { method: 'DELETE', headers: localAuth(url), reset: true })
+  await response.body.dump()
 }
 
 async function writeBigFile(path: string, mebibytes: number): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * Calls of the wire contract by the names of its routes. Every answer is held against the contract: its status must be
+ * Calls of the wire contract by the names of its routes. Every response is held against the contract: its status must be
  * described, its body must have the promised shape, a problem must carry the promised fields.
  */
 import { randomBytes } from 'node:crypto'
@@ -22,25 +22,25 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-export interface Answer {
+export interface Reply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
   /** The parsed body; `undefined` when it is not JSON. */
   readonly json: unknown
-  /** The code of a problem; `null` for a good answer. */
+  /** The code of a problem; `null` for a good response. */
   readonly code: string | null
 }
 
 export interface Api {
   readonly url: string
-  call<Name extends RouteName>(name: Name, parameters: RouteParameters<Name>, options?: CallOptions): Promise<Answer>
+  call<Name extends RouteName>(name: Name, parameters: RouteParameters<Name>, options?: CallOptions): Promise<Reply>
   begin(options?: { json?: schemas.BeginUploadRequest; headers?: Record<string, string> }): Promise<schemas.UploadBegun>
-  putPart(uploadId: string, index: number, bytes: Uint8Array, headers?: Record<string, string>): Promise<Answer>
-  complete(uploadId: string, sizeBytes: number): Promise<Answer>
+  putPart(uploadId: string, index: number, bytes: Uint8Array, headers?: Record<string, string>): Promise<Reply>
+  complete(uploadId: string, sizeBytes: number): Promise<Reply>
   /** Stores a whole media in one request. */
   store(bytes: Uint8Array, query?: CallOptions['query'], headers?: Record<string, string>): Promise<schemas.Media>
-  read(mediaId: string, headers?: Record<string, string>): Promise<Answer>
+  read(mediaId: string, headers?: Record<string, string>): Promise<Reply>
 }
 
 export interface ApiOptions {
@@ -64,7 +64,7 @@ export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
     try {
       const {
         statusCode,
-        headers: answered,
+        headers: responded,
         body: stream,
       } = await request(`${url}${routePath(name, parameters)}${search}`, {
         method: ROUTES[name].method,
@@ -73,9 +73,9 @@ export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
         signal: signal ?? null,
         dispatcher,
       })
-      return checkAnswer(name, {
+      return checkResponse(name, {
         status: statusCode,
-        headers: Object.fromEntries(Object.entries(answered).map(([key, value]) => [key, String(value)])),
+        headers: Object.fromEntries(Object.entries(responded).map(([key, value]) => [key, String(value)])),
         body: Buffer.from(await stream.arrayBuffer()),
       })
     } finally {
@@ -86,17 +86,17 @@ export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
     url,
     call,
     async begin({ json = {}, headers = {} } = {}) {
-      const answer = await call('beginUpload', {}, { json, headers })
-      expect(answer).toMatchObject({ status: 201 })
-      return schemas.uploadBegun.parse(answer.json)
+      const response = await call('beginUpload', {}, { json, headers })
+      expect(response).toMatchObject({ status: 201 })
+      return schemas.uploadBegun.parse(response.json)
     },
     putPart: (uploadId, index, bytes, headers = {}) =>
       call('putPart', { uploadId, index }, { body: bytes, headers: { ...OCTETS, ...headers } }),
     complete: (uploadId, sizeBytes) => call('completeUpload', { uploadId }, { json: { sizeBytes } }),
     async store(bytes, query = {}, headers = {}) {
-      const answer = await call('storeMedia', {}, { body: bytes, query, headers: { ...OCTETS, ...headers } })
-      expect(answer).toMatchObject({ status: 201 })
-      return schemas.media.parse(answer.json)
+      const response = await call('storeMedia', {}, { body: bytes, query, headers: { ...OCTETS, ...headers } })
+      expect(response).toMatchObject({ status: 201 })
+      return schemas.media.parse(response.json)
     },
     read: (mediaId, headers = {}) => call('readMedia', { mediaId }, { headers }),
   }
@@ -112,13 +112,13 @@ export const OCTETS = { 'content-type': 'application/octet-stream' }
 
 export const newOwner = (): string => randomBytes(24).toString('base64url')
 
-/** Fails the test when an answer is not what the contract says of this route. */
-export function checkAnswer(name: RouteName, raw: Pick<Answer, 'status' | 'headers' | 'body'>): Answer {
+/** Fails the test when an response is not what the contract says of this route. */
+export function checkResponse(name: RouteName, raw: Pick<Reply, 'status' | 'headers' | 'body'>): Reply {
   const route: Route = ROUTES[name]
   const type = raw.headers['content-type'] ?? ''
   const json: unknown = /json/.test(type) && raw.body.length > 0 ? JSON.parse(raw.body.toString()) : undefined
-  expect(raw.headers['sealift-request-id'], 'every answer names its request').toMatch(/^[\w-]{6,}$/)
-  const good = route.answers.find(({ status }) => status === raw.status)
+  expect(raw.headers['sealift-request-id'], 'every response names its request').toMatch(/^[\w-]{6,}$/)
+  const good = route.responses.find(({ status }) => status === raw.status)
   if (good) {
     if (good.json) good.json.parse(json)
     for (const header of good.headers ?? []) checkHeader(header, raw.headers)
@@ -127,18 +127,18 @@ export function checkAnswer(name: RouteName, raw: Pick<Answer, 'status' | 'heade
   return { ...raw, json, code: raw.body.length === 0 ? null : checkProblem(name, raw, json) }
 }
 
-/** Headers that come only with some answers of a status. */
+/** Headers that come only with some responses of a status. */
 const SOMETIMES = new Set(['Sealift-Download', 'Content-Length'])
 
-function checkHeader(header: string, headers: Answer['headers']): void {
+function checkHeader(header: string, headers: Reply['headers']): void {
   if (!SOMETIMES.has(header)) expect(headers, `${header} is promised`).toHaveProperty(header.toLowerCase())
 }
 
-function checkProblem(name: RouteName, { status, headers }: Pick<Answer, 'status' | 'headers'>, json: unknown): string {
+function checkProblem(name: RouteName, { status, headers }: Pick<Reply, 'status' | 'headers'>, json: unknown): string {
   const problem = schemas.problem.parse(json)
   const code = problem.code as WireErrorCode
   expect(headers['content-type']).toBe('application/problem+json')
-  expect([...errorsOf(name), 'method_not_allowed'], `${name} may answer ${code}`).toContain(code)
+  expect([...errorsOf(name), 'method_not_allowed'], `${name} may return ${code}`).toContain(code)
   expect(problem).toMatchObject({ type: `urn:sealift:problem:${code}`, title: WIRE_ERRORS[code].title, status })
   expect(WIRE_ERRORS[code].status).toBe(status)
   expect(problem.detail.length).toBeGreaterThan(10)

@@ -1,6 +1,6 @@
 /**
  * What a sender was told, so that it can be held against what a restarted server says. Only acknowledged facts bind the
- * server; what was asked but never answered may have happened or not, but never by half.
+ * server; what was asked but never responded may have happened or not, but never by half.
  */
 import { createHash } from 'node:crypto'
 
@@ -36,9 +36,9 @@ export async function audit(url: string, history: readonly UploadHistory[]): Pro
 
 async function auditOne(url: string, upload: UploadHistory): Promise<void> {
   if (upload.deleted === 'acknowledged' || upload.aborted === 'acknowledged') {
-    const answer = await fetch(`${url}/v1/media/${upload.mediaId}`)
-    await answer.arrayBuffer()
-    expect([404, 410], `${upload.name}: ended, yet answered`).toContain(answer.status)
+    const response = await fetch(`${url}/v1/media/${upload.mediaId}`)
+    await response.arrayBuffer()
+    expect([404, 410], `${upload.name}: ended, yet responded`).toContain(response.status)
     return
   }
   const info = await fetch(`${url}/v1/media/${upload.mediaId}/info`, { headers: localAuth(url) })
@@ -54,16 +54,16 @@ async function auditOne(url: string, upload: UploadHistory): Promise<void> {
 
 async function auditComplete(url: string, upload: UploadHistory): Promise<void> {
   expect(upload.complete, `${upload.name}: complete, yet never asked to be`).not.toBe('no')
-  const answer = await fetch(`${url}/v1/media/${upload.mediaId}`)
-  expect(answer.status, upload.name).toBe(200)
-  expect(sha256(new Uint8Array(await answer.arrayBuffer())), upload.name).toBe(sha256(contentOf(upload)))
+  const response = await fetch(`${url}/v1/media/${upload.mediaId}`)
+  expect(response.status, upload.name).toBe(200)
+  expect(sha256(new Uint8Array(await response.arrayBuffer())), upload.name).toBe(sha256(contentOf(upload)))
 }
 
 async function auditUnfinished(url: string, upload: UploadHistory): Promise<void> {
   if (upload.uploadId === null) throw new Error(`${upload.name}: a one-request media is served unfinished`)
-  const answer = await fetch(`${url}/v1/uploads/${upload.uploadId}`, { headers: localAuth(url) })
-  const status = (await answer.json()) as { parts: [number, number][] }
-  expect(answer.status, upload.name).toBe(200)
+  const response = await fetch(`${url}/v1/uploads/${upload.uploadId}`, { headers: localAuth(url) })
+  const status = (await response.json()) as { parts: [number, number][] }
+  expect(response.status, upload.name).toBe(200)
   const durable = new Set(status.parts.flatMap(([first, last]) => range(first, last)))
   for (const index of upload.acknowledgedParts)
     expect(durable, `${upload.name}: part ${index} was acknowledged`).toContain(index)
@@ -73,9 +73,9 @@ async function auditUnfinished(url: string, upload: UploadHistory): Promise<void
 /** The first bytes of an unfinished media are already served: they must be the right ones. */
 async function auditPrefix(url: string, upload: UploadHistory): Promise<void> {
   const end = Math.min(upload.partBytes, upload.sizeBytes) - 1
-  const answer = await fetch(`${url}/v1/media/${upload.mediaId}`, { headers: { range: `bytes=0-${end}` } })
-  expect(answer.status, upload.name).toBe(206)
-  const bytes = new Uint8Array(await answer.arrayBuffer())
+  const response = await fetch(`${url}/v1/media/${upload.mediaId}`, { headers: { range: `bytes=0-${end}` } })
+  expect(response.status, upload.name).toBe(206)
+  const bytes = new Uint8Array(await response.arrayBuffer())
   expect(sha256(bytes), upload.name).toBe(sha256(contentOf(upload).subarray(0, bytes.byteLength)))
 }
 

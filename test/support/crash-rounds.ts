@@ -39,14 +39,14 @@ export interface CrashResult {
 export async function runCrashRounds({ directory, seed, rounds, senders }: CrashRounds): Promise<CrashResult> {
   const random = seededRandom(seed)
   const histories = Array.from({ length: senders }, (): UploadHistory[] => [])
-  const unanswered = histories.map((): Creation[] => [])
+  const pending = histories.map((): Creation[] => [])
   const everything = (): UploadHistory[] => histories.flat()
   const sendersAt = (url: string): CrashSender[] =>
     histories.map((history, index) => ({
       url,
       owner: OWNER,
       history,
-      unanswered: unanswered[index] ?? [],
+      pending: pending[index] ?? [],
       random: seededRandom(seed + index + random.int(2 ** 20)),
     }))
 
@@ -85,8 +85,8 @@ async function expectCleanEnd(
   await audit(server.url, history)
   for (const sender of sendersAt(server.url)) await endEverything(sender)
   const usage = async (): Promise<Record<string, number>> => {
-    const answer = await fetch(`${server.url}/v1/limits`, { headers: localAuth(server.url) })
-    return ((await answer.json()) as { usage: Record<string, number> }).usage
+    const response = await fetch(`${server.url}/v1/limits`, { headers: localAuth(server.url) })
+    return ((await response.json()) as { usage: Record<string, number> }).usage
   }
   const places = await placesOf(join(directory, 'data'))
   await expect

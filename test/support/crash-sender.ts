@@ -10,11 +10,11 @@ export interface CrashSender {
   readonly owner: string
   readonly random: Random
   readonly history: UploadHistory[]
-  /** Requests that make something and were never answered: repeated with the same Idempotency-Key after the restart. */
-  readonly unanswered: Creation[]
+  /** Requests that make something and were never responded: repeated with the same Idempotency-Key after the restart. */
+  readonly pending: Creation[]
 }
 
-/** A POST that makes an upload or a media, and what its content will be. */
+/** A POST that makes an upload or a media item, and what its content will be. */
 export interface Creation {
   readonly key: string
   readonly whole: boolean
@@ -36,8 +36,8 @@ export async function keepSending(sender: CrashSender, signal: AbortSignal): Pro
 }
 
 async function oneStep(sender: CrashSender, signal: AbortSignal): Promise<void> {
-  const { random, history, unanswered } = sender
-  for (const creation of unanswered.slice()) await create(sender, creation, signal)
+  const { random, history, pending } = sender
+  for (const creation of pending.slice()) await create(sender, creation, signal)
   const open = history.filter(
     each => each.complete !== 'acknowledged' && each.aborted === 'no' && each.uploadId !== null,
   )
@@ -57,14 +57,14 @@ function newCreation(random: Random): Creation {
 }
 
 async function create(sender: CrashSender, creation: Creation, signal: AbortSignal): Promise<void> {
-  const { unanswered, history } = sender
-  if (!unanswered.includes(creation)) unanswered.push(creation)
+  const { pending, history } = sender
+  if (!pending.includes(creation)) pending.push(creation)
   const { key, whole, declared, sizeBytes } = creation
-  const answer = await (whole
+  const response = await (whole
     ? call(sender, 'POST', '/v1/media', { body: bytesFor(key, sizeBytes), key, signal })
     : call(sender, 'POST', '/v1/uploads', { json: declared ? { sizeBytes } : {}, key, signal }))
-  const made = (await answer.json()) as { uploadId?: string; mediaId: string; partBytes?: number }
-  unanswered.splice(unanswered.indexOf(creation), 1)
+  const made = (await response.json()) as { uploadId?: string; mediaId: string; partBytes?: number }
+  pending.splice(pending.indexOf(creation), 1)
   history.push({
     name: key,
     sizeBytes,
@@ -116,15 +116,15 @@ async function remove(sender: CrashSender, upload: UploadHistory, signal: AbortS
 /** Ends everything that is still there, so that nothing may be left afterwards. */
 export async function endEverything(sender: CrashSender): Promise<void> {
   const signal = AbortSignal.timeout(60_000)
-  for (const creation of sender.unanswered.slice()) await create(sender, creation, signal)
+  for (const creation of sender.pending.slice()) await create(sender, creation, signal)
   for (const upload of sender.history) {
     const path = `/v1/media/${upload.mediaId}`
-    const answer = await fetch(`${sender.url}${path}`, {
+    const response = await fetch(`${sender.url}${path}`, {
       method: 'DELETE',
       headers: { 'sealift-owner': sender.owner },
       signal,
     })
-    if (![204, 404, 410].includes(answer.status)) throw new Error(`DELETE ${path} answered ${answer.status}`)
+    if (![204, 404, 410].includes(response.status)) throw new Error(`DELETE ${path} responded ${response.status}`)
     if (upload.uploadId !== null)
       await fetch(`${sender.url}/v1/uploads/${upload.uploadId}`, {
         method: 'DELETE',
@@ -140,7 +140,7 @@ async function call(
   path: string,
   request: { json?: unknown; body?: Uint8Array<ArrayBuffer>; key?: string; signal: AbortSignal },
 ): Promise<Response> {
-  const answer = await fetch(`${sender.url}${path}`, {
+  const response = await fetch(`${sender.url}${path}`, {
     method,
     headers: {
       ...localAuth(sender.url),
@@ -153,12 +153,12 @@ async function call(
     ...(request.body === undefined ? {} : { body: request.body }),
     signal: request.signal,
   })
-  if (!answer.ok) {
-    const text = await answer.text()
-    // A refusal is the server's answer, not a crash: the model is wrong about what it may ask, and must be seen.
-    throw new RefusedError(`${method} ${path} answered ${answer.status}: ${text}`)
+  if (!response.ok) {
+    const text = await response.text()
+    // A refusal is the server's response, not a crash: the model is wrong about what it may ask, and must be seen.
+    throw new RefusedError(`${method} ${path} responded ${response.status}: ${text}`)
   }
-  return answer
+  return response
 }
 
 export class RefusedError extends Error {}

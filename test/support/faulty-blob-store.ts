@@ -15,9 +15,9 @@ export interface Fault {
   readonly verb: BlobVerb
   /** Which call of this verb, from 1; every call when absent. */
   readonly nth?: number
-  /** `before`: the call does nothing. `after`: it took effect, only the answer is lost. `before` when absent. */
+  /** `before`: the call does nothing. `after`: it took effect, only the response is lost. `before` when absent. */
   readonly when?: 'before' | 'after'
-  /** What it rejects with; when absent, the call never answers (it still rejects when its signal aborts). */
+  /** What it rejects with; when absent, the call never responds (it still rejects when its signal aborts). */
   readonly error?: Error
 }
 

@@ -1,4 +1,4 @@
-/** A TCP proxy that misbehaves as it is told: cuts connections mid-body, delays, stands still; and counts what passes. */
+/** A TCP proxy that misbehaves as it is told: cuts connections mid-body, delays, is idle; and counts what passes. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
@@ -12,8 +12,8 @@ export interface FlakyProxy extends AsyncDisposable {
   delayMs: number
   /** First lines of the requests so far, such as `PUT /v1/uploads/…/parts/3 HTTP/1.1`. */
   readonly requests: string[]
-  /** Answers so far that say of a request that it is done and that there is nothing to tell, as those to parts do. */
-  readonly doneAnswers: () => number
+  /** Responses so far that say of a request that it is done and that there is nothing to tell, as those to parts do. */
+  readonly doneResponses: () => number
   readonly sentBytes: () => number
   readonly receivedBytes: () => number
   /** Connections that were cut so far. */
@@ -82,7 +82,7 @@ export async function startFlakyProxy(target: string): Promise<FlakyProxy> {
     faults: null,
     delayMs: 0,
     requests: [],
-    doneAnswers: () => counts.done,
+    doneResponses: () => counts.done,
     sentBytes: () => counts.sent,
     receivedBytes: () => counts.received,
     cuts: () => counts.cuts,
@@ -124,7 +124,7 @@ class Gate {
     return admitted
   }
 
-  /** After what was admitted is on its way. */
+  /** After what was admitted is in flight. */
   strike(): void {
     if (this.#closed && this.#fault?.how === 'cut') this.#cut()
   }

@@ -52,7 +52,7 @@ async function longestLag(sender: Api, readerUrl: string): Promise<number> {
   const { uploadId, mediaId } = await sender.begin({ json: { sizeBytes: bytes.length } })
   const put = async (index: number): Promise<number> => {
     const { status } = await sender.putPart(uploadId, index, bytes.subarray(index * PART, (index + 1) * PART))
-    if (status !== 204) throw new Error(`Part ${index} was answered with ${status}`)
+    if (status !== 204) throw new Error(`Part ${index} gets a response with ${status}`)
     return performance.now()
   }
   const acknowledged = [await put(0)]
@@ -64,7 +64,7 @@ async function longestLag(sender: Api, readerUrl: string): Promise<number> {
     acknowledged.push(await put(index))
   }
   const { status } = await sender.complete(uploadId, bytes.length)
-  if (status !== 200) throw new Error(`The end was answered with ${status}`)
+  if (status !== 200) throw new Error(`The end gets a response with ${status}`)
   await following
   if (arrivals.length !== PARTS) throw new Error(`${arrivals.length} of ${PARTS} parts arrived`)
   // The first was there before anybody followed.
@@ -74,8 +74,8 @@ async function longestLag(sender: Api, readerUrl: string): Promise<number> {
 /** Notes when the last byte of each part has come. */
 async function follow(url: string, arrivals: number[]): Promise<void> {
   let received = 0
-  const answer = await fetch(url)
-  for await (const chunk of answer.body ?? []) {
+  const response = await fetch(url)
+  for await (const chunk of response.body ?? []) {
     received += chunk.length
     while (received >= (arrivals.length + 1) * PART) arrivals.push(performance.now())
   }

@@ -1,4 +1,4 @@
-// Ends a hashing thread that was just asked for something (`asked`), or whose answer is on its way (`answered`). A process
+// Ends a hashing thread that was just asked for something (`asked`), or whose response is in flight (`responded`). A process
 // that waits for such an end must not run out of things to wait for before.
 import { HashThread } from '../../src/client/node/hash-thread.ts'
 import { hashingHere } from '../../src/client/send/part-hashing.ts'
@@ -9,8 +9,8 @@ const thread = new HashThread(hashingHere(nodeSuite))
 const hash = await thread.start()
 const part = thread.allocate(4 * 2 ** 20)
 const hashing = hash.update(part).catch(() => undefined)
-if (moment === 'answered') {
-  // This thread is too busy to take the answer before it ends the other one.
+if (moment === 'responded') {
+  // This thread is too busy to take the response before it ends the other one.
   const until = performance.now() + 300
   while (performance.now() < until);
 }

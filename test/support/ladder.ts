@@ -106,7 +106,7 @@ export interface LadderItemOptions {
   readonly stream?: (bytes: Uint8Array<ArrayBuffer>) => ReadableStream<Uint8Array>
 }
 
-/** A ladder as `send` takes it: every track a media of its own, beside a short plain file. */
+/** A ladder as `send` takes it: every track a media item of its own, beside a short plain file. */
 export function ladderItem(ladder: Ladder, options: LadderItemOptions = {}): SendItem {
   const { stream, subtitles = [], sheets = [], name = 'film.mp4' } = options
   const tracks = [...ladder.renditions, ...ladder.audio]

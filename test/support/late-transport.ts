@@ -6,7 +6,7 @@ import type { Transport, TransportRequest } from '../../src/client/transport/tra
 export interface LateTransport extends Transport {
   /** Resolves when the request is held. */
   readonly held: Promise<void>
-  /** Lets it go; resolves when the server has answered. */
+  /** Lets it go; resolves when the server has responded. */
   land(): Promise<void>
 }
 

@@ -43,7 +43,7 @@ export async function startNginx({ example, upstream, replace = [] }: NginxOptio
   })
   const log = () => readFile(join(home, 'error.log'), 'utf8').catch(() => '')
   const url = `http://127.0.0.1:${port}`
-  await eventually('nginx answers', async () => {
+  await eventually('nginx responses', async () => {
     if (child.exitCode !== null) throw new Error(`nginx ended: ${await log()}`)
     return fetch(`${url}/healthz`).then(
       () => true,

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 
 import { localAuth } from './local-token.ts'
 
-export interface RawAnswer {
+export interface RawReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
@@ -13,7 +13,7 @@ export interface RawAnswer {
 
 export class RawConnection implements AsyncDisposable {
   readonly socket: Socket
-  /** Grows by doubling, so that large answers are not copied for each chunk. */
+  /** Grows by doubling, so that large responses are not copied for each chunk. */
   #buffer = Buffer.alloc(64 * 1024)
   #length = 0
   #ended = false
@@ -97,15 +97,15 @@ export class RawConnection implements AsyncDisposable {
     await this.until(() => false)
   }
 
-  /** The next answer, 1xx skipped; `null` when the connection ends without one. */
-  async answer({ head = false }: { head?: boolean } = {}): Promise<RawAnswer | null> {
+  /** The next response, 1xx skipped; `null` when the connection ends without one. */
+  async response({ head = false }: { head?: boolean } = {}): Promise<RawReply | null> {
     await this.until(() => this.received.includes('\r\n\r\n'))
     const end = this.received.indexOf('\r\n\r\n')
     if (end < 0) return null
     const [statusLine = '', ...lines] = this.received.subarray(0, end).toString('latin1').split('\r\n')
     const status = Number(statusLine.split(' ')[1])
     this.#drop(end + 4)
-    if (status < 200) return this.answer({ head })
+    if (status < 200) return this.response({ head })
     const headers = Object.fromEntries(
       lines.map(line => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
     )
@@ -114,7 +114,7 @@ export class RawConnection implements AsyncDisposable {
     return { status, headers, ...body }
   }
 
-  async #body(headers: Readonly<Record<string, string>>): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
+  async #body(headers: Readonly<Record<string, string>>): Promise<Pick<RawReply, 'body' | 'cut'>> {
     if (headers['transfer-encoding'] === 'chunked') return this.#chunked()
     const length = Number(headers['content-length'] ?? Infinity)
     await this.until(() => this.received.length >= length)
@@ -123,7 +123,7 @@ export class RawConnection implements AsyncDisposable {
     return { body, cut: Number.isFinite(length) && body.length < length }
   }
 
-  async #chunked(): Promise<Pick<RawAnswer, 'body' | 'cut'>> {
+  async #chunked(): Promise<Pick<RawReply, 'body' | 'cut'>> {
     const chunks: Buffer[] = []
     for (;;) {
       await this.until(() => this.received.includes('\r\n'))

@@ -144,7 +144,7 @@ class MediaState {
     must([...known, 'ENDLIST'].includes(tag.slice('#EXT-X-'.length)), `${tag} in a media playlist`)
     must(!this.#values.has(tag), `${tag} stands twice`)
     if (tag === '#EXT-X-MEDIA-SEQUENCE') {
-      must(decimalInteger.test(value), 'a media sequence number is an integer')
+      must(decimalInteger.test(value), 'a media item sequence number is an integer')
       must(this.#segments.length === 0, 'EXT-X-MEDIA-SEQUENCE stands before all segments')
     }
     if (tag === '#EXT-X-START')

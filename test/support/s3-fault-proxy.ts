@@ -13,19 +13,19 @@ export type S3Fault =
   | { readonly how: 'status'; readonly status: number; readonly code: string }
   /** 200 with an error in the body, instead of the call. */
   | { readonly how: 'error-in-200' }
-  /** The answer to a LIST as it was before there was anything, instead of the call. */
+  /** The response to a LIST as it was before there was anything, instead of the call. */
   | { readonly how: 'stale-list' }
-  /** The request is taken, the call is not made, no answer ever comes. */
+  /** The request is taken, the call is not made, no response ever comes. */
   | { readonly how: 'hang' }
   /** The call is made, only so much later. */
   | { readonly how: 'late'; readonly ms: number }
   /** The connection is reset after so many bytes of the request's body. */
   | { readonly how: 'reset-request'; readonly afterBytes: number }
-  /** The call is made; after so many bytes of the answer's body the connection is reset, or nothing comes any more. */
+  /** The call is made; after so many bytes of the response's body the connection is reset, or nothing comes any more. */
   | { readonly how: 'reset-response' | 'stall-response'; readonly afterBytes: number }
-  /** The call is made; the answer says it has so many bytes, and has them. */
+  /** The call is made; the response says it has so many bytes, and has them. */
   | { readonly how: 'short-response'; readonly bytes: number }
-  /** The call is made; its answer never arrives, the connection is reset. */
+  /** The call is made; its response never arrives, the connection is reset. */
   | { readonly how: 'lose-response' }
 
 /** What happens to the `nth` call of its kind, counted from 1, for the object at `path`; `null`: as it should. */
@@ -37,7 +37,7 @@ export interface S3FaultProxy extends AsyncDisposable {
   faults: S3FaultPlan
   /** Calls so far. */
   readonly calls: (call: S3Call) => number
-  /** Connections to the proxy that are open and carry a request that was not answered whole. */
+  /** Connections to the proxy that are open and carry a request that was not responded whole. */
   readonly busyConnections: () => number
   resetCounts(): void
 }
@@ -51,7 +51,7 @@ export async function startS3FaultProxy(target: string): Promise<S3FaultProxy> {
     const call = callOf(incoming)
     const nth = (counts.get(call) ?? 0) + 1
     counts.set(call, nth)
-    answer({ target, incoming, outgoing }, proxy.faults(call, nth, (incoming.url ?? '').replace(/\?.*/, '')))
+    response({ target, incoming, outgoing }, proxy.faults(call, nth, (incoming.url ?? '').replace(/\?.*/, '')))
   })
   server.on('connection', (socket: Socket) => {
     socket.on('error', () => undefined)
@@ -85,7 +85,7 @@ interface Exchange {
   readonly outgoing: ServerResponse
 }
 
-function answer(exchange: Exchange, fault: S3Fault | null): void {
+function response(exchange: Exchange, fault: S3Fault | null): void {
   const { incoming } = exchange
   if (fault?.how === 'status') refuse(exchange, fault.status, fault.code)
   else if (fault?.how === 'error-in-200') refuse(exchange, 200, 'InternalError')
@@ -118,9 +118,9 @@ function listNothing({ incoming, outgoing }: Exchange): void {
 function passOn({ target, incoming, outgoing }: Exchange, fault: S3Fault | null): void {
   const { hostname, port } = new URL(target)
   const { method, url: path, headers } = incoming
-  const upstream = request({ hostname, port, method, path, headers }, answered => {
-    answered.on('error', () => incoming.socket.resetAndDestroy())
-    deliver(answered, { incoming, outgoing }, fault)
+  const upstream = request({ hostname, port, method, path, headers }, responded => {
+    responded.on('error', () => incoming.socket.resetAndDestroy())
+    deliver(responded, { incoming, outgoing }, fault)
   })
   upstream.on('error', () => incoming.socket.resetAndDestroy())
   outgoing.on('close', () => upstream.destroy())
@@ -128,26 +128,26 @@ function passOn({ target, incoming, outgoing }: Exchange, fault: S3Fault | null)
 }
 
 function deliver(
-  answered: IncomingMessage,
+  responded: IncomingMessage,
   { incoming, outgoing }: Pick<Exchange, 'incoming' | 'outgoing'>,
   fault: S3Fault | null,
 ): void {
-  const { statusCode = 502, headers } = answered
+  const { statusCode = 502, headers } = responded
   const reset = (): void => void incoming.socket.resetAndDestroy()
-  if (fault?.how === 'lose-response') return void answered.resume().on('end', reset)
+  if (fault?.how === 'lose-response') return void responded.resume().on('end', reset)
   if (fault?.how === 'short-response') {
     const { 'transfer-encoding': _, ...kept } = headers
     outgoing.writeHead(statusCode, { ...kept, 'content-length': fault.bytes })
-    return afterBytes(answered, fault.bytes, bytes => outgoing.end(bytes))
+    return afterBytes(responded, fault.bytes, bytes => outgoing.end(bytes))
   }
   outgoing.writeHead(statusCode, headers)
-  if (fault?.how === 'reset-response') afterBytes(answered, fault.afterBytes, bytes => outgoing.write(bytes, reset))
-  else if (fault?.how === 'stall-response') afterBytes(answered, fault.afterBytes, bytes => stall(bytes))
-  else answered.pipe(outgoing)
+  if (fault?.how === 'reset-response') afterBytes(responded, fault.afterBytes, bytes => outgoing.write(bytes, reset))
+  else if (fault?.how === 'stall-response') afterBytes(responded, fault.afterBytes, bytes => stall(bytes))
+  else responded.pipe(outgoing)
 
-  // An answer that was there whole by then has nothing left to wait for.
+  // An response that was there whole by then has nothing left to wait for.
   function stall(bytes: Buffer): void {
-    if (answered.readableEnded) outgoing.end(bytes)
+    if (responded.readableEnded) outgoing.end(bytes)
     else outgoing.write(bytes)
   }
 }

@@ -20,8 +20,8 @@ export interface ServerState {
 export async function readState(server: ServerProcess, directory: string): Promise<ServerState> {
   // Counted before asking: the connection of the question itself takes a moment to go.
   const descriptors = openDescriptors(server.pid)
-  const answer = await request(`${server.url}/v1/limits`, { reset: true, headers: localAuth(server.url) })
-  const { usage } = (await answer.body.json()) as { usage: Omit<ServerState, 'descriptors' | 'files'> }
+  const response = await request(`${server.url}/v1/limits`, { reset: true, headers: localAuth(server.url) })
+  const { usage } = (await response.body.json()) as { usage: Omit<ServerState, 'descriptors' | 'files'> }
   const { uploads, downloads, reservedBytes, pendingUploads } = usage
   return {
     descriptors,

@@ -1,11 +1,11 @@
-/** One parallel sender and reader: its calls go to either node, are logged, and their answers are judged. */
+/** One parallel sender and reader: its calls go to either node, are logged, and their responses are judged. */
 import type { Random } from '../random.ts'
 import { type ChaosCluster, tokenOf } from './cluster.ts'
 import type { ChaosFacts, Creation } from './facts.ts'
 import type { ChaosHistory } from './history.ts'
-import { callHttp, type HttpAnswer, type HttpCall, LostCall } from './http-call.ts'
+import { callHttp, type HttpReply, type HttpCall, LostCall } from './http-call.ts'
 
-/** What every call may be answered with while things fail: nothing was done, or not by half, and it may be repeated. */
+/** What every call may return during faults: nothing was done, or not by half, and it may be repeated. */
 const PASSING = new Set([
   'unavailable',
   'shutting_down',
@@ -17,7 +17,7 @@ const PASSING = new Set([
   'quota_exceeded',
 ])
 
-/** A call during the faults; afterwards every call must be answered, however busy this machine is. */
+/** A call during the faults; afterwards every call must get a response, however busy this machine is. */
 const CALL_MS = 4000
 const QUIET_CALL_MS = 30_000
 
@@ -35,13 +35,13 @@ export type Asked = Partial<Omit<HttpCall, 'url' | 'method'>> & {
   readonly path: string
   /** What the log calls it. */
   readonly what: string
-  /** Codes, besides those that pass, that would be right: asked when the answer is there. */
+  /** Codes, besides those that pass, that would be right: asked when the response is there. */
   readonly allows?: (code: string) => boolean
   /** Either, when absent. */
   readonly node?: number
 }
 
-export interface Told extends HttpAnswer {
+export interface Told extends HttpReply {
   /** The code of a problem; `null` when the call succeeded. */
   readonly code: string | null
   readonly node: number
@@ -66,23 +66,23 @@ export class Actor {
     this.random = random
   }
 
-  /** @returns `null` when no answer came: what was asked may have happened */
+  /** @returns `null` when no response came: what was asked may have happened */
   async ask(asked: Asked): Promise<Told | null> {
     const node = asked.node ?? this.aNode()
     const url = this.cluster.nodes[node]?.url ?? null
     const from = this.history.now()
-    const answer = url === null ? 'down' : await this.#call(url, asked)
+    const response = url === null ? 'down' : await this.#call(url, asked)
     const took = `(${(this.history.now() - from).toFixed(0)} ms from ${from.toFixed(0)})`
     const line = `${this.name} node ${node} ${asked.what} ->`
-    if (answer === 'down' || answer instanceof LostCall) {
-      this.history.note(`${line} ${answer === 'down' ? answer : answer.message} ${took}`)
+    if (response === 'down' || response instanceof LostCall) {
+      this.history.note(`${line} ${response === 'down' ? response : response.message} ${took}`)
       return null
     }
-    const told = { ...answer, code: codeOf(answer), node }
+    const told = { ...response, code: codeOf(response), node }
     this.history.note(
       `${line} ${told.status} ${told.code ?? ''}${told.whole ? '' : ` cut after ${told.body.length}`} ${took}`,
     )
-    this.history.count('answers')
+    this.history.count('responses')
     this.#judge(asked, told)
     return told
   }
@@ -95,7 +95,7 @@ export class Actor {
 
   /**
    * A POST that makes something; stays open until it is known what it made. Sometimes the sender gives up before the
-   * answer, and sometimes the same comes twice at once: that is what the key is for.
+   * response, and sometimes the same comes twice at once: that is what the key is for.
    */
   async create(creation: Creation): Promise<void> {
     const { random, facts } = this
@@ -123,9 +123,9 @@ export class Actor {
   }
 
   /** Whatever a key has made once, it makes for as long as that is not given up. */
-  #noteMade(creation: Creation, answer: string): void {
+  #noteMade(creation: Creation, response: string): void {
     const { facts, history } = this
-    const json = JSON.parse(answer) as { mediaId?: string; parcelId?: string }
+    const json = JSON.parse(response) as { mediaId?: string; parcelId?: string }
     const id = json.mediaId ?? json.parcelId ?? ''
     const first = facts.made.get(creation.key)
     facts.open.delete(creation)
@@ -158,11 +158,11 @@ export class Actor {
   #judge({ what, allows }: Asked, { code, status, body, whole, node }: Told): void {
     if (code === null || PASSING.has(code) || (allows?.(code) ?? false)) return
     const detail = whole ? body.toString().slice(0, 400) : ''
-    this.history.violate(`${this.name} ${what} at node ${node} was answered with ${status} ${code}: ${detail}`)
+    this.history.violate(`${this.name} ${what} at node ${node} gets a response with ${status} ${code}: ${detail}`)
   }
 }
 
-function codeOf({ status, body, whole }: HttpAnswer): string | null {
+function codeOf({ status, body, whole }: HttpReply): string | null {
   if (status < 400) return null
   if (!whole) return 'unavailable'
   try {

@@ -83,7 +83,7 @@ export async function runChaos(cluster: ChaosCluster, seed: number): Promise<Cha
   try {
     await work(cluster, actors, seed)
     await recover(cluster, actors)
-    history.note('everything is answered')
+    history.note('everything gets a response')
     checkCaps({ facts, history, alone: aloneSpans(cluster, startedAt, logsBefore) })
     await checkSlots(actors, cluster)
     history.note('no slot is held')
@@ -125,7 +125,7 @@ async function keepWorking(actor: Actor, over: AbortSignal): Promise<void> {
   }
 }
 
-/** All faults are over; what was asked and never answered is asked again until it is known what became of it. */
+/** All faults are over; what was asked and never responded is asked again until it is known what became of it. */
 async function recover(cluster: ChaosCluster, actors: readonly Actor[]): Promise<void> {
   const [{ history, facts }] = actors as [Actor]
   history.note('faults are over')
@@ -138,7 +138,7 @@ async function recover(cluster: ChaosCluster, actors: readonly Actor[]): Promise
   // Otherwise the lease of a node that was killed keeps the other from sweeping for longer than a run lasts.
   await lapseSweepLease(cluster)
   await eventually(
-    'everything that was asked is answered',
+    'everything that was asked gets a response',
     async () => {
       for (const creation of facts.open) await actorOf(actors, creation.client).create(creation)
       return facts.open.size === 0
@@ -148,9 +148,9 @@ async function recover(cluster: ChaosCluster, actors: readonly Actor[]): Promise
 }
 
 async function isReady({ url }: ChaosCluster['nodes'][number]): Promise<boolean> {
-  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5000) }).catch(() => null)
-  const text = await answer?.text()
-  return answer?.ok === true && text?.includes('degraded') === false
+  const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5000) }).catch(() => null)
+  const text = await response?.text()
+  return response?.ok === true && text?.includes('degraded') === false
 }
 
 async function endEverything(actors: readonly Actor[]): Promise<void> {
@@ -158,11 +158,11 @@ async function endEverything(actors: readonly Actor[]): Promise<void> {
   for (const parcel of facts.parcels) await endParcel(actorOf(actors, parcel.client), parcel)
   await inLanes(facts.media, async media => {
     const told = await deleteMedia(actorOf(actors, media.client), media)
-    if (told?.code !== null) history.violate(`a media could not be deleted after the faults were over`)
+    if (told?.code !== null) history.violate(`a media item could not be deleted after the faults were over`)
   })
 }
 
-/** When a node was cut off from Valkey, by its own log: also because this machine was too busy to answer in time. */
+/** When a node was cut off from Valkey, by its own log: also because this machine was too busy to respond in time. */
 function aloneSpans(cluster: ChaosCluster, startedAt: number, logsBefore: readonly number[]): FaultSpan[] {
   return cluster.nodes.flatMap((node, index) => {
     const spans: FaultSpan[] = []

@@ -41,7 +41,7 @@ export function checkCaps({
   history.count('caps checked')
 }
 
-/** Without the time for which the node stood still: it did nothing then. */
+/** Without the time for which the node was idle: it did nothing then. */
 function certain(span: HeldSpan, faults: readonly FaultSpan[]): HeldSpan[] {
   const stops = faults.filter(fault => fault.kind === 'SIGSTOP' && fault.node === span.node)
   return stops.reduce<HeldSpan[]>(

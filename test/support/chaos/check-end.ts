@@ -13,7 +13,7 @@ import { infoOf, nameOf, readMedia } from './media-steps.ts'
 import { readParcel } from './parcel-steps.ts'
 import { statusOf } from './upload-steps.ts'
 
-/** Everything is known by then: what was asked and never answered has been asked again. */
+/** Everything is known by then: what was asked and never responded has been asked again. */
 export async function checkApi(actors: readonly Actor[]): Promise<void> {
   const [first] = actors
   if (first === undefined) return

@@ -5,7 +5,7 @@ import { directAddress, directRead, type DirectAddress, type DirectRead } from '
 import type { Actor, Told } from './actor.ts'
 import { DIRECT_MS } from './cluster.ts'
 import { type HeldSpan, PART_BYTES, partOf } from './facts.ts'
-import { callHttp, type HttpAnswer, type HttpCall, LostCall } from './http-call.ts'
+import { callHttp, type HttpReply, type HttpCall, LostCall } from './http-call.ts'
 import { countDelivered, isRefusedRightly, nameOf, readable, type Reading } from './media-steps.ts'
 import { isEnded, noteAcknowledged, unfinished, type Uploading } from './known-uploads.ts'
 
@@ -16,23 +16,23 @@ const STORE_CALL_MS = 3000
 const told = (part: Buffer) =>
   Buffer.from(JSON.stringify({ sizeBytes: part.length, md5: createHash('md5').update(part).digest('base64') }))
 
-/** One part by an address of the store; it counts when its confirmation is answered. */
+/** One part by an address of the store; it counts when its confirmation gets a response. */
 export async function putDirectly(actor: Actor, media: Uploading, index: number): Promise<void> {
   const { history } = actor
   const part = partOf(media.content, index)
   const node = actor.aNode()
   const askedAt = history.now()
-  const answer = await askAddress(actor, media, { index, part, node })
-  if (answer?.code !== null || !answer.whole) return
+  const response = await askAddress(actor, media, { index, part, node })
+  if (response?.code !== null || !response.whole) return
   // It is durable already, with these bytes.
-  if (answer.status === 204) return noteAcknowledged(actor, media.upload, index)
-  const address = directAddress.parse(JSON.parse(answer.body.toString()))
+  if (response.status === 204) return noteAcknowledged(actor, media.upload, index)
+  const address = directAddress.parse(JSON.parse(response.body.toString()))
   const turn = media.upload.directTurns.get(index)
   const start = history.now()
   const stored = await callStore(actor, `PUT at the store ${media.content.name}/${index}`, putAt(address, part))
-  // Nobody else's asking or confirming has freed the slot of this very part.
+  // No one else's asking or confirming has freed the slot of this very part.
   if (media.upload.directTurns.get(index) === turn) noteHeld(actor, { direction: 'upload', node, start, askedAt })
-  // The answer may have been lost, and an earlier try may have stored it.
+  // The response may have been lost, and an earlier try may have stored it.
   if (stored === null || stored.status < 300 || stored.status === 412 || actor.random.chance(0.2))
     await confirm(actor, media, index, part)
   else await endDirect(actor, address.transferId)
@@ -63,7 +63,7 @@ function askAddress(actor: Actor, media: Uploading, { index, part, node, what, a
 async function confirm(actor: Actor, media: Uploading, index: number, part: Buffer): Promise<void> {
   const { upload, content } = media
   nextTurn(upload, index)
-  const answer = await actor.ask({
+  const response = await actor.ask({
     method: 'POST',
     path: `/v1/uploads/${upload.uploadId}/parts/${index}/stored`,
     what: `POST stored ${content.name}/${index}`,
@@ -72,7 +72,7 @@ async function confirm(actor: Actor, media: Uploading, index: number, part: Buff
     // The store may not have it, or what somebody else has put there.
     allows: code => code === 'parts_missing' || isOver(media, code),
   })
-  if (answer?.code !== null) return
+  if (response?.code !== null) return
   actor.history.count('parts acknowledged after a direct upload')
   noteAcknowledged(actor, upload, index)
 }
@@ -97,11 +97,11 @@ export async function forgeDirectly(actor: Actor): Promise<void> {
   part.writeUInt8(part.readUInt8(0) ^ 1, 0)
   const isKnown = (): boolean => media.upload.askedParts.has(index)
   const allows = (code: string): boolean => code === 'part_conflict' && isKnown()
-  const answer = await askAddress(actor, media, { index, part, what: 'forged ', allows })
-  if (answer?.code !== null || !answer.whole) return
-  if (answer.status === 204) return history.violate(`other bytes are said to be ${media.content.name}/${index}`)
+  const response = await askAddress(actor, media, { index, part, what: 'forged ', allows })
+  if (response?.code !== null || !response.whole) return
+  if (response.status === 204) return history.violate(`other bytes are said to be ${media.content.name}/${index}`)
   if (wasAcknowledged) history.violate(`an address was given for other bytes of ${media.content.name}/${index}`)
-  const address = directAddress.parse(JSON.parse(answer.body.toString()))
+  const address = directAddress.parse(JSON.parse(response.body.toString()))
   facts.forged.push({ media, index, part, address, untilMs: history.now() + DIRECT_MS })
   await endDirect(actor, address.transferId)
 }
@@ -116,9 +116,9 @@ export async function useForged(actor: Actor): Promise<void> {
   const { media, index, part, address } = random.pick(ready)
   const isDeleted = (): boolean => media.ended !== 'no'
   const what = `PUT forged at the store ${media.content.name}/${index}`
-  const answer = await callStore(actor, what, putAt(address, part))
-  if (answer?.status === 412) history.count('other bytes refused by the store')
-  if (answer === null || answer.status >= 300 || isXml(answer) || isDeleted()) return
+  const response = await callStore(actor, what, putAt(address, part))
+  if (response?.status === 412) history.count('other bytes refused by the store')
+  if (response === null || response.status >= 300 || isXml(response) || isDeleted()) return
   history.violate(`other bytes were put in the place of ${media.content.name}/${index}`)
 }
 
@@ -154,7 +154,7 @@ export async function readAt(
   const wasEnded = media.ended === 'acknowledged'
   if (media.maxDownloads !== null && grant === null) media.begun += 1
   const askedAt = history.now()
-  const answer = await actor.ask({
+  const response = await actor.ask({
     method: 'POST',
     path: `/v1/media/${media.mediaId}/direct`,
     what: `POST addresses ${nameOf(media)} from ${start}${grant === null ? '' : ' with a grant'}`,
@@ -163,15 +163,15 @@ export async function readAt(
     node,
     allows: code => isRefusedRightly(media, code),
   })
-  if (answer?.code !== null || !answer.whole) return false
+  if (response?.code !== null || !response.whole) return false
   if (wasEnded) history.violate(`${nameOf(media)} has addresses after its deletion was acknowledged`)
-  const read = directRead.parse(JSON.parse(answer.body.toString()))
-  checkAnswer(actor, media, { read, start, headers: answer.headers })
+  const read = directRead.parse(JSON.parse(response.body.toString()))
+  checkResponse(actor, media, { read, start, headers: response.headers })
   const from = history.now()
   const parts = await Promise.all(read.parts.map(part => getPart(actor, media, part)))
   noteHeld(actor, { direction: 'download', node, start: from, askedAt })
   const bytes = Buffer.concat(parts.map(part => part?.body ?? Buffer.alloc(0)))
-  countDelivered(actor, media, { ...answer, body: bytes })
+  countDelivered(actor, media, { ...response, body: bytes })
   if (actor.isQuiet || actor.random.chance(0.8)) await endDirect(actor, read.transferId)
   return parts.every(part => part?.whole === true)
 }
@@ -182,7 +182,7 @@ interface Given {
   readonly headers: Told['headers']
 }
 
-function checkAnswer(
+function checkResponse(
   { history }: Actor,
   { content, mediaId }: Reading['media'],
   { read, start, headers }: Given,
@@ -199,28 +199,28 @@ async function getPart(
   actor: Actor,
   media: Reading['media'],
   { index, url, headers }: DirectRead['parts'][number],
-): Promise<HttpAnswer | null> {
+): Promise<HttpReply | null> {
   const { content } = media
   const what = `GET at the store ${content.name}/${index}`
-  const answer = await callStore(actor, what, { method: 'GET', url, headers, body: null })
-  if (answer === null || answer.status !== 200 || isXml(answer)) return null
+  const response = await callStore(actor, what, { method: 'GET', url, headers, body: null })
+  if (response === null || response.status !== 200 || isXml(response)) return null
   const expected = partOf(content, index)
-  const isRight = answer.whole
-    ? expected.equals(answer.body)
-    : expected.subarray(0, answer.body.length).equals(answer.body)
+  const isRight = response.whole
+    ? expected.equals(response.body)
+    : expected.subarray(0, response.body.length).equals(response.body)
   if (!isRight) actor.history.violate(`${nameOf(media)}: the store has other bytes for part ${index}`)
-  if (answer.whole) actor.history.count('parts read at the store')
-  return answer
+  if (response.whole) actor.history.count('parts read at the store')
+  return response
 }
 
 /** An error inside a 200: what clients know by the bytes not opening. */
-const isXml = ({ headers }: HttpAnswer): boolean => headers['content-type'] === 'application/xml'
+const isXml = ({ headers }: HttpReply): boolean => headers['content-type'] === 'application/xml'
 
 async function callStore(
   actor: Actor,
   what: string,
   call: Pick<HttpCall, 'method' | 'url' | 'headers' | 'body'>,
-): Promise<HttpAnswer | null> {
+): Promise<HttpReply | null> {
   const from = actor.history.now()
   const outcome = await callHttp({ ...call, slowlyMs: null, signal: AbortSignal.timeout(STORE_CALL_MS) }).catch(
     (error: unknown) => {
@@ -244,7 +244,7 @@ interface Held extends Pick<HeldSpan, 'direction' | 'node' | 'start'> {
 }
 
 /**
- * A slot that was certainly held until now, or until its address expired. A node that is killed, or stands still past
+ * A slot that was certainly held until now, or until its address expired. A node that is killed, or is idle past
  * its leases, loses the slots that it holds for direct transfers, and nobody can end those.
  */
 function noteHeld({ facts, history, client }: Actor, { direction, node, start, askedAt }: Held): void {

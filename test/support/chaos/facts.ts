@@ -1,5 +1,5 @@
 /**
- * What the senders of a run were told. What was acknowledged binds the server; what was asked but never answered may
+ * What the senders of a run were told. What was acknowledged binds the server; what was asked but never responded may
  * have happened or not, but never by half.
  */
 import type { DirectAddress } from '../../../src/protocol/schemas.ts'
@@ -67,7 +67,7 @@ export interface ParcelRecord {
 
 export const newestAcknowledged = ({ acknowledged }: ParcelRecord): number => Math.max(...acknowledged.keys())
 
-/** A POST that makes something: repeated with the same key until it is answered. */
+/** A POST that makes something: repeated with the same key until it gets a response. */
 export interface Creation {
   readonly key: string
   readonly client: number
@@ -76,7 +76,7 @@ export interface Creation {
   readonly body: () => Buffer
   /** Notes what was made. */
   readonly made: (json: unknown) => void
-  /** Answers, besides the usual, that mean nothing was made, and are right. */
+  /** Responses, besides the usual, that mean nothing was made, and are right. */
   readonly refusedRightly: (code: string) => boolean
 }
 
@@ -102,7 +102,7 @@ export interface ForgedPart {
 export class ChaosFacts {
   readonly media: MediaFacts[] = []
   readonly parcels: ParcelRecord[] = []
-  /** Asked and not answered, or answered with a failure that may have left something. */
+  /** Asked and not responded, or responded with a failure that may have left something. */
   readonly open = new Set<Creation>()
   /** What each key has made. */
   readonly made = new Map<string, string>()

@@ -1,4 +1,4 @@
-/** One HTTP call whose end is told exactly: answered whole, cut in the middle, or lost without an answer. */
+/** One HTTP call whose end is told exactly: responded whole, cut in the middle, or lost without an response. */
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -14,26 +14,26 @@ export interface HttpCall {
   readonly onContinue?: () => void
   /** The last piece of the body is about to be sent. */
   readonly onLastPiece?: () => void
-  /** Bytes of the answer have come. */
+  /** Bytes of the response have come. */
   readonly onBytes?: () => void
 }
 
-export interface HttpAnswer {
+export interface HttpReply {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   /** What arrived of the body. */
   readonly body: Buffer
-  /** False when the answer was cut: its end never came. */
+  /** False when the response was cut: its end never came. */
   readonly whole: boolean
 }
 
-/** No answer came: the connection broke or the caller gave up. What was asked may have happened. */
+/** No response came: the connection broke or the caller gave up. What was asked may have happened. */
 export class LostCall extends Error {}
 
 const PIECES = 4
 
-export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
+export async function callHttp(call: HttpCall): Promise<HttpReply> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpReply>()
   const { method, headers, body, slowlyMs, signal } = call
   const sent = request(call.url, {
     method,
@@ -46,7 +46,7 @@ export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
     },
   })
   sent.on('error', error => reject(new LostCall(error.message)))
-  sent.on('response', answered => void collect(answered, call).then(resolve))
+  sent.on('response', responded => void collect(responded, call).then(resolve))
   sent.on('continue', () => {
     call.onContinue?.()
     void sendSlowly(call, piece => sent.write(piece)).then(() => sent.end())
@@ -56,7 +56,7 @@ export async function callHttp(call: HttpCall): Promise<HttpAnswer> {
   return promise
 }
 
-/** Never rejects: what is not sent, because the server has answered or is gone, is told by the request itself. */
+/** Never rejects: what is not sent, because the server has responded or is gone, is told by the request itself. */
 async function sendSlowly({ body, slowlyMs, onLastPiece, signal }: HttpCall, write: (piece: Uint8Array) => void) {
   const bytes = body ?? new Uint8Array()
   const step = Math.ceil(bytes.length / PIECES)
@@ -68,17 +68,17 @@ async function sendSlowly({ body, slowlyMs, onLastPiece, signal }: HttpCall, wri
   }
 }
 
-function collect(answered: IncomingMessage, { onBytes }: HttpCall): Promise<HttpAnswer> {
-  const { promise, resolve } = Promise.withResolvers<HttpAnswer>()
+function collect(responded: IncomingMessage, { onBytes }: HttpCall): Promise<HttpReply> {
+  const { promise, resolve } = Promise.withResolvers<HttpReply>()
   const chunks: Buffer[] = []
   const done = (whole: boolean): void =>
-    resolve({ status: answered.statusCode ?? 0, headers: answered.headers, body: Buffer.concat(chunks), whole })
-  answered.on('data', (chunk: Buffer) => {
+    resolve({ status: responded.statusCode ?? 0, headers: responded.headers, body: Buffer.concat(chunks), whole })
+  responded.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
     onBytes?.()
   })
-  answered.on('end', () => done(answered.complete))
-  answered.on('error', () => done(false))
-  answered.on('close', () => done(answered.complete))
+  responded.on('end', () => done(responded.complete))
+  responded.on('error', () => done(false))
+  responded.on('close', () => done(responded.complete))
   return promise
 }

@@ -34,7 +34,7 @@ export function noteAcknowledged({ history }: Actor, { acknowledgedParts }: Uplo
   history.count('parts acknowledged')
 }
 
-/** Answers that tell that a media is no more are right only when somebody asked for that. */
+/** Responses that tell that a media item is no more are right only when somebody asked for that. */
 export function isEnded(media: MediaFacts, code: string): boolean {
   return (code === 'gone' || code === 'not_found') && media.ended !== 'no'
 }

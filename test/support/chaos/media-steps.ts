@@ -101,9 +101,9 @@ function checkBytes({ history }: Actor, { media, range }: Reading, { status, bod
     if (content.etag !== headers.etag) history.violate(`${name}: its ETag changed`)
   }
   if (!whole) return
-  history.count('whole answers read')
+  history.count('whole responses read')
   const isAll = body.length === content.sizeBytes - start || (range !== null && body.length === range[1] - range[0] + 1)
-  // A range of a growing media of unknown size may be answered with a part of it.
+  // A range of a growing media of unknown size may get a response with a part of it.
   const mayBePart =
     status === 206 && media.upload?.declared === false && String(headers['content-range']).endsWith('/*')
   if (!isAll && !mayBePart) history.violate(`${name}: a short ${status} of ${body.length} bytes looked whole`)
@@ -171,7 +171,7 @@ export async function infoOf(actor: Actor, media: MediaFacts, node?: number): Pr
   })
   if (told?.code !== null || !told.whole) return null
   const facts = JSON.parse(told.body.toString()) as { state: 'uploading' | 'complete'; sizeBytes?: number }
-  if (ended === 'acknowledged') actor.history.violate(`${nameOf(media)} is told of after its deletion`)
+  if (ended === 'acknowledged') actor.history.violate(`${nameOf(media)} is notified of after its deletion`)
   if (facts.state === 'uploading' && complete === 'acknowledged') {
     actor.history.violate(`${nameOf(media)} is no longer complete`)
   }

@@ -68,8 +68,8 @@ function acknowledge(
   parcel: ParcelRecord,
   { version, manifest, told }: { readonly version: number; readonly manifest: Buffer; readonly told: Told },
 ): void {
-  const answered = (JSON.parse(told.body.toString()) as { version: number }).version
-  if (answered !== version) history.violate(`version ${version} of a parcel was answered as ${answered}`)
+  const responded = (JSON.parse(told.body.toString()) as { version: number }).version
+  if (responded !== version) history.violate(`version ${version} of a parcel gets a response as ${responded}`)
   const other = parcel.acknowledged.get(version)
   if (other && !other.equals(manifest)) history.violate(`version ${version} of a parcel was given twice`)
   parcel.acknowledged.set(version, manifest)
@@ -113,7 +113,7 @@ function checkVersion(
   const candidates = won ? [won] : (parcel.asked.get(version) ?? [])
   const manifest = candidates.find(each => each.equals(told.body))
   if (!manifest) return history.violate(`version ${version} of a parcel has a manifest that nobody sent for it`)
-  // Read by anyone, it stays; the one whose answer was lost won.
+  // Read by anyone, it stays; the one whose response was lost won.
   parcel.acknowledged.set(version, manifest)
 }
 

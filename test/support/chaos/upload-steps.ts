@@ -136,7 +136,7 @@ export async function completeSome(actor: Actor): Promise<void> {
   if (open.length > 0) await complete(actor, actor.random.pick(open))
 }
 
-/** Also too early, and again when the answer was lost. */
+/** Also too early, and again when the response was lost. */
 async function complete(actor: Actor, media: Uploading): Promise<void> {
   const { upload, content } = media
   const wasWhole = upload.acknowledgedParts.size === partsOf(content)
@@ -153,7 +153,7 @@ async function complete(actor: Actor, media: Uploading): Promise<void> {
   if (told?.code !== null || !told.whole) return
   const { state, sizeBytes } = JSON.parse(told.body.toString()) as { state: string; sizeBytes: number }
   if (state !== 'complete' || sizeBytes !== content.sizeBytes) {
-    actor.history.violate(`complete of ${content.name} was answered with ${state}, ${sizeBytes} bytes`)
+    actor.history.violate(`complete of ${content.name} gets a response with ${state}, ${sizeBytes} bytes`)
   }
   media.complete = 'acknowledged'
   actor.history.count('media complete')

@@ -23,12 +23,12 @@ export interface CephFacts {
 }
 
 export interface Ceph extends RunningEngine<CephFacts> {
-  /** The gateway stands still, with its connections open, until `resume`. */
+  /** The gateway is idle, with its connections open, until `resume`. */
   pause(): void
   resume(): void
   /** `kill -9` of the gateway; what it acknowledged is kept by the store behind it. */
   kill(): Promise<void>
-  /** Starts a gateway that was killed, on the same port; resolves when it answers. */
+  /** Starts a gateway that was killed, on the same port; resolves when it responds. */
   restart(): Promise<void>
 }
 
@@ -72,7 +72,7 @@ async function startIn(folder: string, daemons: Daemon[], dispose: () => Promise
   let running = gateway()
   const keys = { accessKeyId: randomBytes(10).toString('hex'), secretAccessKey: randomBytes(20).toString('hex') }
   await makeUser(configFile, keys)
-  await answers(endpoint, running)
+  await responses(endpoint, running)
   return {
     facts: { endpoint, region: 'default', ...keys, configFile },
     pause: () => running.pause(),
@@ -81,7 +81,7 @@ async function startIn(folder: string, daemons: Daemon[], dispose: () => Promise
     async restart() {
       await running.end('SIGKILL')
       running = gateway()
-      await answers(endpoint, running)
+      await responses(endpoint, running)
     },
     [Symbol.asyncDispose]: dispose,
   }
@@ -170,7 +170,7 @@ async function makeUser(
   await cephAdmin({ configFile }, ['user', 'create', ...name, ...secrets])
 }
 
-async function answers(endpoint: string, gateway: Daemon): Promise<void> {
+async function responses(endpoint: string, gateway: Daemon): Promise<void> {
   const until = Date.now() + READY_MS
   for (;;) {
     const response = await fetch(endpoint, { signal: AbortSignal.timeout(5000) }).catch(() => null)

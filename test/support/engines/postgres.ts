@@ -29,7 +29,7 @@ export interface RunningPostgres extends RunningEngine<PostgresFacts> {
   /** Ends it, until `start`. */
   stop(how: 'immediate' | 'fast'): Promise<void>
   start(): Promise<void>
-  /** Every process of it stands still: connections stay open and nobody answers. */
+  /** Every process of it is idle: connections stay open and nobody responses. */
   pause(): void
   resume(): void
 }
@@ -220,11 +220,11 @@ class Server implements RunningPostgres {
     const deadline = performance.now() + START_MS
     for (;;) {
       if (child.exitCode !== null) throw new Error(`PostgreSQL ended with ${child.exitCode} when it was started`)
-      const answered = await administer(this.facts, 'select 1').then(
+      const responded = await administer(this.facts, 'select 1').then(
         () => true,
         () => false,
       )
-      if (answered) return
+      if (responded) return
       if (performance.now() > deadline) throw new Error('PostgreSQL does not answer')
       await new Promise(resolve => {
         setTimeout(resolve, 50)

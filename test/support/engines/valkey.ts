@@ -21,7 +21,7 @@ export interface ValkeyOptions {
 }
 
 export interface RunningValkey extends RunningEngine<ValkeyFacts> {
-  /** Stops it in its tracks: connections stay, nothing is answered. */
+  /** Stops it in its tracks: connections stay, nothing gets a response. */
   pause(): void
   resume(): void
   /** Ends it as a crash does; all it knew is lost. */
@@ -49,7 +49,7 @@ export async function startValkey({ password }: ValkeyOptions = {}): Promise<Run
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
     const secret = password === undefined ? [] : ['--requirepass', password]
     const daemon = startDaemon([program, ...args, ...secret], join(folder, 'log'))
-    await eventually('Valkey answers', async () => {
+    await eventually('Valkey responses', async () => {
       if (!daemon.running()) throw new Error(`Valkey ended at once: ${daemon.log()}`)
       return command(url, ['PING']).then(
         () => true,

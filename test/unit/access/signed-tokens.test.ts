@@ -162,11 +162,11 @@ describe('a key set that is fetched', () => {
     server?.closeAllConnections()
   })
 
-  async function serveKeys(answer: () => { status: number; body: string } | null) {
+  async function serveKeys(response: () => { status: number; body: string } | null) {
     let asked = 0
     server = createServer((_, res) => {
       asked += 1
-      const told = answer()
+      const told = response()
       if (told) res.writeHead(told.status, { 'content-type': 'application/json' }).end(told.body)
     })
     await new Promise<void>(resolve => void server?.listen(0, '127.0.0.1', resolve))
@@ -188,11 +188,11 @@ describe('a key set that is fetched', () => {
 
   test.each([
     ['fails', () => ({ status: 500, body: 'no' })],
-    ['answers nonsense', () => ({ status: 200, body: '<html>' })],
+    ['returns nonsense', () => ({ status: 200, body: '<html>' })],
     ['has no keys', () => ({ status: 200, body: '{}' })],
-    ['never answers', () => null],
-  ])('when it %s, nobody is let in, and nobody is told their token is wrong', async (_, answer) => {
-    const keys = await serveKeys(answer)
+    ['never responds', () => null],
+  ])('when it %s, nobody is let in, and nobody is told their token is wrong', async (_, response) => {
+    const keys = await serveKeys(response)
     const { ask } = world({ jwksUrl: keys.url, jwksTimeout: '100ms' })
     await expect(ask(await sign({ kid: 'one' }))).rejects.toMatchObject({ code: 'unavailable' })
   })

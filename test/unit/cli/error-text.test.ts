@@ -72,7 +72,7 @@ describe('explain', () => {
 describe('reportError', () => {
   const options = { json: false, resumes: true }
 
-  it('says what happened and what to do on stderr, and answers 1', async () => {
+  it('says what happened and what to do on stderr, and responds 1', async () => {
     const io = fakeIo()
     expect(await reportError(new SealiftError('network', 'The server is gone.'), io, options)).toBe(EXIT.failed)
     expect(io.err()).toBe(
@@ -97,11 +97,11 @@ describe('reportError', () => {
     expect(JSON.parse(io.out())).toMatchObject({ ok: false, error: { code: 'gone', message: 'Expired.' } })
   })
 
-  it('answers 2 for wrong usage', async () => {
+  it('returns 2 for wrong usage', async () => {
     expect(await reportError(new UsageError('No.'), fakeIo(), options)).toBe(EXIT.usage)
   })
 
-  it('answers 130 when stopped by Ctrl-C, with the hint that the same command goes on', async () => {
+  it('returns 130 when stopped by Ctrl-C, with the hint that the same command goes on', async () => {
     const io = fakeIo()
     io.abort.abort(new Interrupted('SIGINT'))
     expect(await reportError(new SealiftError('aborted', 'Stopped by the caller'), io, options)).toBe(EXIT.interrupted)

@@ -25,7 +25,7 @@ function configFile(text: string): string {
 }
 
 describe('help', () => {
-  it('lists every command and answers 0', async () => {
+  it('lists every command and responds 0', async () => {
     const { code, io } = await run('--help')
     expect(code).toBe(0)
     for (const command of COMMANDS) expect(io.out()).toMatch(new RegExp(`^  ${command}\\b`, 'm'))
@@ -59,7 +59,7 @@ describe('wrong usage', () => {
     ['stdin twice', ['send', '-', '-']],
     ['a name without stdin', ['send', '--name', 'x', 'file']],
     ['two uses of stdout', ['get', '--stdout', '--json', `http://127.0.0.1:1/p/${'a'.repeat(26)}#${'A'.repeat(43)}`]],
-  ])('%s answers 2 and does nothing', async (_, args) => {
+  ])('%s responses 2 and does nothing', async (_, args) => {
     const { code, io } = await run(...args)
     expect(code).toBe(2)
     expect(io.err()).not.toBe('')

@@ -4,11 +4,11 @@ import { StoredManifests } from '../../../src/server/parcels/stored-manifests.ts
 
 const KiB = 1024
 
-/** Records that count what is read of them, and answer when they are let. */
+/** Records that count what is read of them, and response when they are let. */
 function slowRecords(sizeOf: (parcelId: string) => number | null = () => KiB) {
   const reads: string[] = []
   const gates: (() => void)[] = []
-  const answer = () => gates.splice(0).forEach(open => open())
+  const response = () => gates.splice(0).forEach(open => open())
   const records = {
     async readManifest(parcelId: string, version: number) {
       reads.push(`${parcelId} ${version}`)
@@ -17,15 +17,15 @@ function slowRecords(sizeOf: (parcelId: string) => number | null = () => KiB) {
       return size === null ? null : new Uint8Array(size)
     },
   }
-  return { records, reads, answer }
+  return { records, reads, response }
 }
 
 describe('stored manifests', () => {
   it('reads a version once for all who ask at the same time, and gives them the same bytes', async () => {
-    const { records, reads, answer } = slowRecords()
+    const { records, reads, response } = slowRecords()
     const manifests = new StoredManifests(records)
     const asked = Array.from({ length: 64 }, () => manifests.open({ parcelId: 'p', version: 1 }))
-    answer()
+    response()
     const held = await Promise.all(asked)
     expect(reads).toEqual(['p 1'])
     expect(new Set(held.map(each => each?.bytes)).size).toBe(1)
@@ -36,11 +36,11 @@ describe('stored manifests', () => {
   })
 
   it('reads it again for another version, and not for one that was sent a moment ago', async () => {
-    const { records, reads, answer } = slowRecords()
+    const { records, reads, response } = slowRecords()
     const manifests = new StoredManifests(records)
     for (const version of [1, 1, 2, 1]) {
       const asked = manifests.open({ parcelId: 'p', version })
-      answer()
+      response()
       using held = await asked
       expect(held?.bytes).toHaveLength(KiB)
     }
@@ -48,11 +48,11 @@ describe('stored manifests', () => {
   })
 
   it('keeps no more than it may of what nobody reads, the latest first', async () => {
-    const { records, reads, answer } = slowRecords(parcelId => (parcelId === 'huge' ? 11 * KiB : KiB))
+    const { records, reads, response } = slowRecords(parcelId => (parcelId === 'huge' ? 11 * KiB : KiB))
     const manifests = new StoredManifests(records, 10 * KiB)
     const read = async (parcelId: string) => {
       const asked = manifests.open({ parcelId, version: 1 })
-      answer()
+      response()
       return asked
     }
     for (let index = 0; index < 100; index += 1) {

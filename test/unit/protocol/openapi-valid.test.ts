@@ -100,7 +100,7 @@ describe('the OpenAPI document', () => {
   test('links go from what exists to what exists', () => {
     for (const [name, byStatus] of Object.entries(LINKS)) {
       const route: Route = ROUTES[name as RouteName]
-      for (const status of Object.keys(byStatus)) expect(route.answers.map(it => String(it.status))).toContain(status)
+      for (const status of Object.keys(byStatus)) expect(route.responses.map(it => String(it.status))).toContain(status)
     }
     for (const { responses } of operations) {
       for (const link of Object.values(responses).flatMap(({ links = {} }) => Object.values(links))) {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 
 import { parseRange, resolveRange } from '../../../src/protocol/ranges.ts'
 
-const answerTo = (header: string, sizeBytes: number) => {
+const responseTo = (header: string, sizeBytes: number) => {
   const spec = parseRange(header)
   return spec === null ? 'whole' : (resolveRange(spec, sizeBytes) ?? 'outside')
 }
@@ -22,13 +22,13 @@ describe('a Range header', () => {
     ['BYTES=1-2', 10, { start: 1, end: 3 }],
     ['bytes= 1-2 ', 10, { start: 1, end: 3 }],
   ])('%s of %i bytes names one run', (header, sizeBytes, range) => {
-    expect(answerTo(header, sizeBytes)).toEqual(range)
+    expect(responseTo(header, sizeBytes)).toEqual(range)
   })
 
   test.each(['bytes=10-', 'bytes=10-11', 'bytes=-0', 'bytes=99999999999999999999999-'])(
     '%s lies outside of 10 bytes',
     header => {
-      expect(answerTo(header, 10)).toBe('outside')
+      expect(responseTo(header, 10)).toBe('outside')
     },
   )
 
@@ -50,7 +50,7 @@ describe('a Range header', () => {
     'bytes=1-2;q=1',
     `bytes=${'0'.repeat(300)}-1`,
   ])('%s is ignored', header => {
-    expect(answerTo(header, 10)).toBe('whole')
+    expect(responseTo(header, 10)).toBe('whole')
   })
 
   test('never names bytes outside of the media, whatever it says', () => {
@@ -58,7 +58,7 @@ describe('a Range header', () => {
     const header = fc.tuple(fc.option(digits), fc.option(digits)).map(([a, b]) => `bytes=${a ?? ''}-${b ?? ''}`)
     fc.assert(
       fc.property(header, fc.integer({ min: 1, max: 1000 }), (text, sizeBytes) => {
-        const range = answerTo(text, sizeBytes)
+        const range = responseTo(text, sizeBytes)
         if (typeof range === 'string') return
         expect(range.start).toBeGreaterThanOrEqual(0)
         expect(range.end).toBeGreaterThan(range.start)
@@ -71,7 +71,7 @@ describe('a Range header', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 2000 }), text => {
         expect(['whole', 'outside', undefined]).toContain(
-          typeof answerTo(`bytes=${text}`, 10) === 'string' ? answerTo(`bytes=${text}`, 10) : undefined,
+          typeof responseTo(`bytes=${text}`, 10) === 'string' ? responseTo(`bytes=${text}`, 10) : undefined,
         )
       }),
     )

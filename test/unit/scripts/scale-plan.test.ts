@@ -33,7 +33,7 @@ const small: Assumptions = {
   nodeUse: 0.5,
 }
 
-test('a media a second, by hand', () => {
+test('a media item a second, by hand', () => {
   const plan = planFor(cost, small)
   expect(plan).toMatchObject({
     mediaPerSecond: 1,

@@ -101,7 +101,7 @@ describe.each([
 
   test('too few, too many and other bytes than asked for are refused', async () => {
     const { plain, sealed, opener } = await shelfOf(suite)
-    const answers: ((start: number, end: number) => Uint8Array)[] = [
+    const responses: ((start: number, end: number) => Uint8Array)[] = [
       (start, end) => sealed.subarray(start, end - 1),
       (start, end) => sealed.subarray(start, end + 1),
       (start, end) => sealed.subarray(start - 1, end - 1),
@@ -110,7 +110,7 @@ describe.each([
       () => sealed,
       () => new Uint8Array(0),
     ]
-    for (const read of answers) {
+    for (const read of responses) {
       const range = { start: 2000, end: 5000 }
       const options: OpenRangeOptions = { opener, read, sealedBytes: sealed.byteLength, range }
       const { bytes, error } = await outcomeOf(() => openRange(options))

@@ -27,7 +27,7 @@ describe.each([
     }
   })
 
-  test('seals the same bytes again to the same answer: a retry is safe', async () => {
+  test('seals the same bytes again to the same response: a retry is safe', async () => {
     const sealer = await newSealer(suite)
     expect(await seal(sealer, 5, full(5), false)).toEqual(await seal(sealer, 5, full(5), false))
   })

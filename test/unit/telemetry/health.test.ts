@@ -141,14 +141,14 @@ describe('the admin listener', () => {
     const { state, health } = world()
     state.works = false
     const { url } = await start(health)
-    const answer = await fetch(`${url}/readyz`)
-    expect([answer.status, await answer.json()]).toMatchObject([503, { status: 'failing' }])
+    const response = await fetch(`${url}/readyz`)
+    expect([response.status, await response.json()]).toMatchObject([503, { status: 'failing' }])
   })
 
   test('threat 65: a failure is told to the log, not to the caller', async () => {
     const { url, errors } = await start(undefined, () => Promise.reject(new Error('CANARY')))
-    const answer = await fetch(`${url}/metrics`)
-    expect([answer.status, await answer.text()]).toEqual([500, 'failed\n'])
+    const response = await fetch(`${url}/metrics`)
+    expect([response.status, await response.text()]).toEqual([500, 'failed\n'])
     expect(errors).toHaveLength(1)
   })
 
