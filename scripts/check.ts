@@ -7,7 +7,7 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['lint', 'npx', 'oxlint', '--deny-warnings'],
   ['format', 'npx', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
-  ['public symbols, links', 'node', 'scripts/checks/main.ts', 'public-symbols', 'links'],
+  ['public symbols, links, commits', 'node', 'scripts/checks/main.ts', 'public-symbols', 'links', 'commits'],
   ['lockfile', 'node', 'scripts/check-lockfile.ts'],
   ['sizes', 'node', 'scripts/checks/sizes.ts'],
   ['package', 'node', 'scripts/checks/package.ts'],

@@ -76,19 +76,19 @@ describe(`kill -9 (seed ${seed})`, () => {
     const paths = await oldFiles()
     proxy.delayMs = 30
     const args = ['send', home.path, proxy.url, ...paths]
-    let response: string | null = null
+    let answer: string | null = null
     let rounds = 0
-    for (; response === null && rounds < 12; rounds += 1) {
+    for (; answer === null && rounds < 12; rounds += 1) {
       const more = rounds < 4 ? 50_000 + random.int(5 * MIB) : null
-      response = await runChild(args, afterBytes(proxy.sentBytes, more))
+      answer = await runChild(args, afterBytes(proxy.sentBytes, more))
     }
-    expect(response).toMatch(/^resumed http/)
+    expect(answer).toMatch(/^resumed http/)
     expect(rounds).toBeGreaterThan(2)
     // No part is sent twice, but those under way at a kill.
     const distinct = new Set(partPuts().map(line => line.split(' ')[1]))
     expect(partPuts().length).toBeLessThanOrEqual(distinct.size + rounds * 6)
     expect(proxy.sentBytes()).toBeLessThan(TOTAL * 1.06 + rounds * 7 * MIB)
-    const link = response?.split(' ')[1] ?? ''
+    const link = answer?.split(' ')[1] ?? ''
     const received = await sealift.receive(link, { directory: join(home.path, 'in') })
     expect(received.complete).toBe(true)
     expect(await digests(join(home.path, 'in'))).toEqual(expected())
@@ -100,16 +100,13 @@ describe(`kill -9 (seed ${seed})`, () => {
     const into = join(home.path, 'in')
     proxy.delayMs = 30
     proxy.resetCounts()
-    let response: string | null = null
+    let answer: string | null = null
     let rounds = 0
-    for (; response === null && rounds < 12; rounds += 1) {
+    for (; answer === null && rounds < 12; rounds += 1) {
       const more = rounds < 4 ? 50_000 + random.int(6 * MIB) : null
-      response = await runChild(
-        ['receive', home.path, proxy.url, sent.link, into],
-        afterBytes(proxy.receivedBytes, more),
-      )
+      answer = await runChild(['receive', home.path, proxy.url, sent.link, into], afterBytes(proxy.receivedBytes, more))
     }
-    expect(response).toBe('done')
+    expect(answer).toBe('done')
     expect(rounds).toBeGreaterThan(2)
     expect(await digests(into)).toEqual(expected())
     // Three ranges may be under way at each kill, of 8 MiB each: but none that was finished is fetched again.
@@ -224,7 +221,7 @@ describe('a send that is gone on with', () => {
     const stop = new AbortController()
     proxy.delayMs = 20
     const until = afterBytes(proxy.sentBytes, 8 * MIB)
-    // Of what was sent, some is only in flight to the store, and some responses are in flight back.
+    // Of what was sent, some is only on its way to the store, and some answers are on their way back.
     const watch = setInterval(() => until() && journaledParts() >= 3 && stop.abort(), 5)
     const items = paths.map(path => ({ path, name: path.split('/').at(-1) ?? '' }))
     await expect(sealift.sendFiles(items, { signal: stop.signal })).rejects.toMatchObject({ code: 'aborted' })
@@ -246,7 +243,7 @@ describe('a send that is gone on with', () => {
   }
 
   /** A send whose upload begins, and that is stopped before it hears of it. */
-  async function pending(paths: readonly string[]): Promise<void> {
+  async function unanswered(paths: readonly string[]): Promise<void> {
     const before = await pendingUploads()
     const stop = new AbortController()
     proxy.faults = () => ({ way: 'down', afterBytes: 0, how: 'stall' })
@@ -294,10 +291,10 @@ describe('a send that is gone on with', () => {
     await eventually('nothing is pending', async () => (await sealift.limits()).usage.pendingUploads === 0)
   })
 
-  test('takes up an upload whose begin request got no response', async () => {
+  test('takes up an upload whose beginning was never answered', async () => {
     const paths = (await oldFiles()).filter(path => path.endsWith('film'))
     const before = await pendingUploads()
-    await pending(paths)
+    await unanswered(paths)
     const sent = await again(paths)
     expect(await received(sent.link)).toEqual({ film: expected()['film'] })
     await eventually('nothing is pending', async () => (await pendingUploads()) === before)
@@ -305,7 +302,7 @@ describe('a send that is gone on with', () => {
 
   test('draws fresh secrets when its key was used for a beginning on other terms', async () => {
     const paths = (await oldFiles()).filter(path => path.endsWith('film'))
-    await pending(paths)
+    await unanswered(paths)
     const [key = ''] = (await readFile(await journalPath(), 'utf8')).match(/(?<="idempotencyKey":")[^"]+/) ?? []
     const otherKey = key.split('').toReversed().join('')
     const headers = {
@@ -361,11 +358,11 @@ describe('a send that is gone on with', () => {
     expect(await received(sent.link)).toEqual(expected())
   })
 
-  test('sends a part again whose response it did not live to see, so that the server compares it', async () => {
+  test('sends a part again whose answer it did not live to see, so that the server compares it', async () => {
     const film = (await oldFiles()).filter(path => path.endsWith('film'))
     const inner = undiciTransport({ connections: 8 })
     const stop = new AbortController()
-    // The server stores other bytes than were sealed, and its response is lost.
+    // The server stores other bytes than were sealed, and its answer is lost.
     const request: Transport['request'] = async sending => {
       if (!sending.url.endsWith('/parts/3')) return inner.request(sending)
       const altered = Uint8Array.from(sending.body ?? [])
