@@ -131,7 +131,9 @@ export class ProgressMeter {
   }
 }
 
-/** How far a send or a receive has come. All bytes are plaintext bytes of whole or unfinished items, padding left out. */
+/**
+ * How far a send or a receive has come. All bytes are plaintext bytes of whole or unfinished items, padding left out.
+ */
 export interface Progress {
   readonly bytes: number
   /** `null` while an item of unknown length is among them. */

@@ -10,7 +10,7 @@ import { NO_SIGNAL } from './concurrency/abort.ts'
 import { monotonicClock } from './concurrency/monotonic-clock.ts'
 import { StoreConnection } from './transport/store-connection.ts'
 import { fetchTransport } from './transport/fetch-transport.ts'
-import { credential, fixedCredential, type Credential } from './wire/credential.ts'
+import { credential, tokenCredential, type ServerCredential } from './wire/credential.ts'
 import { forwardParcel } from './send/forward-parcel.ts'
 import { isUnprotected, parseLink, serverBase } from './link.ts'
 import type { AsyncResource } from './api/async-resource.ts'
@@ -38,7 +38,7 @@ import { undo } from './send/undo.ts'
 import type { Undoing } from './send/undo.ts'
 import type { Transport } from './transport/transport.ts'
 import { Server } from './wire/http.ts'
-import { endParcel, hasParcelEnded, noServer, readLimits } from './wire/parcels.ts'
+import { deleteParcel, hasParcelEnded, noServer, readLimits } from './wire/parcels.ts'
 
 const STALL_TIMEOUT_MS = 60_000
 /** Large items at once; their parts share the parts in flight. */
@@ -67,7 +67,9 @@ export class Sealift implements AsyncResource {
   /** What hashes large media items. */
   protected readonly hashing: PartHashing
 
-  /** @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for `server` or `token` */
+  /**
+   * @throws RangeError when `parallel` or `parallelSmall` is out of bounds; `invalid_request` for `server` or `token`
+   */
   constructor(options: SealiftOptions = {}, hashing?: PartHashing) {
     if (options.server !== undefined) serverBase(options.server)
     this.#options =
@@ -87,12 +89,12 @@ export class Sealift implements AsyncResource {
   }
 
   /**
-   * Seals and sends items in parallel, small ones first, and publishes them as one parcel.
-   * Memory stays bounded by `parallel` × the size of a part, whatever the sizes of the items.
+   * Seals and sends items in parallel, small ones first, and publishes them as one parcel. Memory stays bounded by
+   * `parallel` × the size of a part, whatever the sizes of the items.
    *
    * When it fails, what was sent is deleted from the server again, and the parcel too.
-   * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …; when it
-   *   is because of one item, `context.item` is its name and `context.index` its position
+   * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …; when
+   *   it is because of one item, `context.item` is its name and `context.index` its position
    */
   async send(items: Iterable<SendItem>, options: SendOptions = {}): Promise<Sent> {
     const journal = new MemoryJournal(this.suite)
@@ -150,7 +152,7 @@ export class Sealift implements AsyncResource {
     const server = this.#serverOf(base)
     const owner = ownerSecret === undefined ? undefined : credential('The owner secret', ownerSecret)
     try {
-      await endParcel(server, { parcelId, owner }, signal)
+      await deleteParcel(server, { parcelId, owner }, signal)
       return true
     } catch (error) {
       // Without the secret, a caller may still learn whether the parcel has ended.
@@ -202,8 +204,8 @@ export class Sealift implements AsyncResource {
   }
 
   /** The credential for a server, by its base URL. */
-  protected credentialOf(server: string): Credential {
-    return fixedCredential(this.tokenFor(server))
+  protected credentialOf(server: string): ServerCredential {
+    return tokenCredential(this.tokenFor(server))
   }
 
   /** The token is for the server it was given with, and never follows a link to another. */

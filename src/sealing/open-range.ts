@@ -61,7 +61,7 @@ async function* openedChunks(
   options: OpenRangeOptions,
   covering: SealedRange,
   signal: AbortSignal,
-): AsyncGenerator<Begun<OpenedChunk>, void> {
+): AsyncGenerator<Pending<OpenedChunk>, void> {
   const { firstChunk, lastChunk, start, end } = covering
   const openPiece = pieceOpener(options)
   const slicer = new Slicer({ sizeOf: piece => sealedSizeOf(firstChunk + piece, options), holdsBack: false })
@@ -69,14 +69,14 @@ async function* openedChunks(
   for await (const slice of slicesOf(await options.read(start, end, signal), signal)) {
     for (const { index, bytes } of slicer.push(slice)) {
       if (firstChunk + index > lastChunk) throw damaged()
-      yield begun(openPiece(firstChunk + index, bytes))
+      yield pending(openPiece(firstChunk + index, bytes))
     }
   }
   const rest = slicer.end()
   if (rest.bytes.byteLength === 0) return
   // With a known length, every chunk has its size: a shorter one was cut, even if it would authenticate.
   if (options.sealedBytes !== undefined || firstChunk + rest.index > lastChunk) throw damaged()
-  yield begun(openPiece(firstChunk + rest.index, rest.bytes))
+  yield pending(openPiece(firstChunk + rest.index, rest.bytes))
 }
 
 /** Opens a chunk as what it must be; while the length is unknown, as what it can be. */
@@ -135,25 +135,27 @@ class RangeEnd {
   }
 }
 
-/** Work that has begun, wrapped so that an async generator can hand it on without waiting for it. */
-export interface Begun<T> {
+/** Work that has pending, wrapped so that an async generator can hand it on without waiting for it. */
+interface Pending<T> {
   readonly result: Promise<T>
 }
 
-/** Marks work as begun. Its failure is seen when its turn comes, if ever: until then it does not count as unhandled. */
-export function begun<T>(result: Promise<T>): Begun<T> {
+/**
+ * Marks work as pending. Its failure is seen when its turn comes, if ever: until then it does not count as unhandled.
+ */
+function pending<T>(result: Promise<T>): Pending<T> {
   result.catch(ignore)
   return { result }
 }
 
 /**
- * The results of begun work, in order, each as soon as it is there: while one is awaited, the next ones are begun, up
- * to `parallel` at a time. Ends the source of work when the caller stops early or a result fails, without waiting for
- * it: a source that hangs must be stopped by other means.
+ * The results of pending work, in order, each as soon as it is there: while one is awaited, the next ones are pending,
+ * up to `parallel` at a time. Ends the source of work when the caller stops early or a result fails, without waiting
+ * for it: a source that hangs must be stopped by other means.
  */
-export async function* inOrder<T>(work: AsyncGenerator<Begun<T>, void>, parallel: number): AsyncGenerator<T, void> {
-  const waiting: Begun<T>[] = []
-  let arriving: Promise<IteratorResult<Begun<T>, void>> | undefined
+async function* inOrder<T>(work: AsyncGenerator<Pending<T>, void>, parallel: number): AsyncGenerator<T, void> {
+  const waiting: Pending<T>[] = []
+  let arriving: Promise<IteratorResult<Pending<T>, void>> | undefined
   let ended = false
   try {
     for (;;) {

@@ -93,8 +93,8 @@ function followedBy(source: ReadableStreamDefaultReader<Uint8Array>, zeroCount: 
 }
 
 /**
- * Removes the padding of a plaintext that arrives in pieces: keeps the first `plainBytes`, and refuses anything but zeros
- * behind them, so that a sealed media item has one content only.
+ * Removes the padding of a plaintext that arrives in pieces: keeps the first `plainBytes`, and refuses anything but
+ * zeros behind them, so that a sealed media item has one content only.
  */
 export class Trimmer {
   #missing: number

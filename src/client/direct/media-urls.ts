@@ -175,7 +175,7 @@ export interface PartPiece {
   readonly at: number
 }
 
-/** The pieces of a range of a media, in order. */
+/** The pieces of a range of a media item, in order. */
 export function piecesOf(range: { readonly start: number; readonly end: number }, partBytes: number): PartPiece[] {
   const pieces: PartPiece[] = []
   for (let at = range.start; at < range.end;) {

@@ -1,7 +1,7 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
 import { parseContentRange } from '../../protocol/headers.ts'
 import type { TransportResponse } from '../transport/transport.ts'
-import { askReadAddresses, type AskAddresses } from '../wire/direct.ts'
+import { requestReadUrls, type ReadUrlsRequest } from '../wire/direct.ts'
 import type { Server } from '../wire/http.ts'
 import { MediaUrls, piecesOf } from './media-urls.ts'
 import type { HeldMediaUrl, MediaUrlsOptions, PartPiece } from './media-urls.ts'
@@ -148,21 +148,21 @@ export class StoreDownload {
   }
 }
 
-export interface DirectReadOptions extends Pick<AskAddresses, 'mediaId' | 'onAnswer'> {
+export interface DirectReadOptions extends Pick<ReadUrlsRequest, 'mediaId' | 'onResponse'> {
   readonly server: Server
   readonly store: StoreConnection
   readonly sealedBytes: number
   /** Headers of the next request for presigned URLs. */
-  readonly headers: () => AskAddresses['headers']
+  readonly headers: () => ReadUrlsRequest['headers']
 }
 
 /** Reads a complete media item by presigned URLs of its server. */
-export function readDirectly({ mediaId, headers, onAnswer, ...options }: DirectReadOptions): StoreDownload {
+export function readDirectly({ mediaId, headers, onResponse, ...options }: DirectReadOptions): StoreDownload {
   return new StoreDownload({
     ...options,
     clock: options.store.clock,
     ask: (start, end, signal) =>
-      askReadAddresses(options.server, { mediaId, start, end, headers: headers(), onAnswer }, signal),
+      requestReadUrls(options.server, { mediaId, start, end, headers: headers(), onResponse }, signal),
   })
 }
 

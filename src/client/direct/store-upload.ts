@@ -1,5 +1,5 @@
 import { isSealiftError, SealiftError } from '../../protocol/errors.ts'
-import { askPartAddress, confirmPart, endDirect } from '../wire/direct.ts'
+import { requestPartUrl, confirmPart, endDirect } from '../wire/direct.ts'
 import type { DirectPart } from '../wire/direct.ts'
 import { SentBytes } from '../wire/http.ts'
 import type { Server } from '../wire/http.ts'
@@ -61,7 +61,7 @@ class StoreUpload {
     this.storeFailed = false
     if (!this.#stored) {
       if (!this.#store.isOpen || this.#tries === TRIES) return 'refused'
-      this.#presigned ??= await askPartAddress(this.#server, part, signal)
+      this.#presigned ??= await requestPartUrl(this.#server, part, signal)
       if (this.#presigned === null) return 'had'
       this.#slot = this.#presigned.transferId
       if (!(await this.#put(this.#presigned, signal))) return this.#again()

@@ -83,7 +83,7 @@ export interface FilmTrack {
   language?: string | undefined
   /** To choose by */
   name?: string | undefined
-  /** What is meant when nobody chooses */
+  /** The track that plays by default */
   isDefault?: boolean | undefined
   /** RFC 6381, separated by commas */
   codecs: string
@@ -127,7 +127,7 @@ export interface FilmSubtitles {
   language?: string | undefined
   /** To choose by */
   name?: string | undefined
-  /** What is meant when nobody chooses */
+  /** The track that plays by default */
   isDefault?: boolean | undefined
   /** Shown even to who wants no subtitles */
   isForced?: boolean | undefined

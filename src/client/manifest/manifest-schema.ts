@@ -1,7 +1,7 @@
 /**
- * What a manifest and the films in it may hold. A link may come from anyone, so every field is bounded.
- * `npm run docs` writes manifest-readers.ts and docs/manifest.md from these schemas; what browsers load
- * reads by those, without zod.
+ * What a manifest and the films in it may hold. A manifest is untrusted, so every field is bounded. `npm run docs`
+ * writes manifest-readers.ts, film-readers.ts and docs/manifest.md from these schemas; browsers load the readers, and
+ * not zod.
  */
 import * as z from 'zod'
 
@@ -132,7 +132,7 @@ const trackFields = {
   media: trackMediaSchema.optional().describe("Absent: the item's own bytes"),
   language: text.optional().describe('BCP 47'),
   name: text.optional().describe('To choose by'),
-  isDefault: z.boolean().optional().describe('What is meant when nobody chooses'),
+  isDefault: z.boolean().optional().describe('The track that plays by default'),
 }
 
 export const track = z.looseObject({
@@ -150,7 +150,7 @@ export const track = z.looseObject({
     .describe('Offset, length, duration in seconds; ascending'),
 })
 
-/** Text as WebVTT, whole, in a media of its own. */
+/** WebVTT text in its own media item. */
 export const subtitles = z.looseObject({
   ...trackFields,
   media: completeTrackMedia.describe('`complete`: WebVTT, whole'),

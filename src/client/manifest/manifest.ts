@@ -9,11 +9,12 @@ export type { CompleteItem, Manifest, ManifestItem, Preview, SealedMedia, Sendin
 
 export const MANIFEST_VERSION = 1
 
-/** As many media as a parcel may cover. */
+/** Most media items that a parcel covers. */
 export const MAX_ITEMS = 20_000
+
 export const MAX_NOTE_CHARACTERS = 2000
 
-/** An item whose file can be put together from it. */
+/** An item whose original file can be rebuilt. */
 export type ItemWithOriginal = CompleteItem & {
   readonly original: { readonly bytes: number; readonly runs: SealedMedia }
 }
@@ -23,7 +24,7 @@ export function originalOf(item: ManifestItem): ItemWithOriginal['original'] | n
   return item.state === 'complete' && original?.runs ? { bytes: original.bytes, runs: original.runs } : null
 }
 
-/** Whether all of an item is there: its bytes, and what its original is put together by. */
+/** Whether all of an item is sent: its bytes, and the list of runs of its original. */
 export function isSent(item: ManifestItem): item is CompleteItem {
   return item.state === 'complete' && (!item.original || originalOf(item) !== null)
 }
@@ -41,8 +42,7 @@ export function isBeingSent(item: ManifestItem): boolean {
   return !isSent(item) || item.video?.['state'] === 'sending'
 }
 
-/** Which media an item of a manifest refers to: what a parcel must cover, and a forward must lease. */
-/** Ids of all media that an item refers to. */
+/** Ids of all media items that an item refers to: what a parcel must cover, and a forward must lease. */
 export function mediaOfItem(item: ManifestItem): string[] {
   const media = new Set<string>()
   withMedia(item, id => {

@@ -17,7 +17,7 @@ import type {
 import { Sealift } from '../sealift.ts'
 import { hashingHere } from '../send/part-hashing.ts'
 import type { PartHashing } from '../send/part-hashing.ts'
-import type { Credential } from '../wire/credential.ts'
+import type { ServerCredential } from '../wire/credential.ts'
 import { fileSource, fileStream } from './files/file-source.ts'
 import type { FileSource } from './files/file-source.ts'
 import { withType } from './files/list-files.ts'
@@ -49,8 +49,8 @@ export interface NodeSealiftOptions extends SealiftOptions {
    */
   readonly stateDirectory?: string | false
   /**
-   * Called, once, when the state directory is not usable. Transfers go on, but cannot be resumed, and an owner secret is
-   * only in the result of the call. `context.path` is the path.
+   * Called, once, when the state directory is not usable. Transfers go on, but cannot be resumed, and an owner secret
+   * is only in the result of the call. `context.path` is the path.
    */
   readonly onStateFailure?: (error: SealiftError) => void
 }
@@ -97,7 +97,7 @@ export class NodeSealift extends Sealift {
   }
 
   /** Without a given token: the token that a server on this machine left for this user. */
-  protected override credentialOf(server: string): Credential {
+  protected override credentialOf(server: string): ServerCredential {
     if (this.tokenFor(server) !== null) return super.credentialOf(server)
     const known = this.#local.get(server) ?? LocalCredential.for(defaultStateDirectory(), server)
     this.#local.set(server, known)
@@ -120,8 +120,8 @@ export class NodeSealift extends Sealift {
    * not sent again. A file that has changed since is sent again. Streams are not resumed, and after a restart of the
    * machine only files that were sent completely are.
    *
-   * Unlike `send`, a failure leaves what was sent on the server, to be resumed, until the server drops it. A failure that
-   * would repeat, such as a quota, deletes it.
+   * Unlike `send`, a failure leaves what was sent on the server, to be resumed, until the server drops it. A failure
+   * that would repeat, such as a quota, deletes it.
    * @throws as `send`; `local_file`
    */
   async sendFiles(items: readonly (FileItem | SendItem)[], options: SendOptions = {}): Promise<SentFiles> {

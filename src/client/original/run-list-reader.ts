@@ -1,7 +1,15 @@
 import { SealiftError } from '../../protocol/errors.ts'
-import { COPY, MAX_COPIES, MAX_ORIGINAL_BYTES, MAX_RUNS, RUN_LIST_VERSION, SHA256_BYTES } from './run-list.ts'
+import {
+  COPY,
+  MAX_COPIES,
+  MAX_ORIGINAL_BYTES,
+  MAX_RUNS,
+  RUN_LIST_VERSION,
+  SHA256_BYTES,
+  unzigzag,
+  VarintReader,
+} from './run-list.ts'
 import type { Run } from './run-list.ts'
-import { unzigzag, VarintReader } from './varint.ts'
 
 export interface RunListReaderOptions {
   /** Length of the file that the list puts together, as its manifest says. */

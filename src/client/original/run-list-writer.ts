@@ -1,5 +1,13 @@
-import { COPY, LITERAL, MAX_ORIGINAL_BYTES, MAX_RUNS, RUN_LIST_VERSION } from './run-list.ts'
-import { MAX_VARINT_BYTES, writeVarint, zigzag } from './varint.ts'
+import {
+  COPY,
+  LITERAL,
+  MAX_ORIGINAL_BYTES,
+  MAX_RUNS,
+  RUN_LIST_VERSION,
+  MAX_VARINT_BYTES,
+  writeVarint,
+  zigzag,
+} from './run-list.ts'
 
 /** What is gathered before it is given out. */
 const PIECE_BYTES = 64 * 1024

@@ -33,7 +33,7 @@ export async function* followChunks(
   const key = openingKey(facts)
   const sealed = new GrowingBytes(source, first * key.chunkBytes, signal)
   try {
-    const header = first === 0 ? await sealed.take(HEADER_BYTES) : await readHeader(source, signal)
+    const header = first === 0 ? await sealed.take(HEADER_BYTES) : await readSealedHeader(source, signal)
     const opener = await createOpener({ suite, role: 'media', header, ...key })
     for (let index = first, last = false; !last; index += 1) {
       const bytes = await sealed.take(key.chunkBytes - (index === 0 ? HEADER_BYTES : 0))
@@ -74,7 +74,7 @@ export async function* followPlain(
   yield* zeroPieces(bytes - given)
 }
 
-export function readHeader(source: MediaSource, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+export function readSealedHeader(source: MediaSource, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   return source.server.retrier.run(signal, async () =>
     readAll(await source.read(0, HEADER_BYTES, signal), HEADER_BYTES),
   )

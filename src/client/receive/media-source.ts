@@ -37,7 +37,10 @@ export function grantOf(resume: DownloadResume | undefined): Pick<MediaSourceOpt
   return { grant: resume?.grant, onGrant: resume?.onGrant?.bind(resume) }
 }
 
-/** Reads ranges of one media item on the server, all within one counted download. Close it when nothing is read any more. */
+/**
+ * Reads ranges of one media item on the server, all within one counted download. Close it when nothing is read any
+ * more.
+ */
 export class MediaSource {
   readonly server: Server
   readonly sending: boolean
@@ -101,7 +104,7 @@ export class MediaSource {
       mediaId,
       sealedBytes,
       headers: () => this.#grantHeader(),
-      onAnswer: response => this.#keepGrant(response),
+      onResponse: response => this.#keepGrant(response),
     })
   }
 

@@ -6,7 +6,7 @@ import type { Manifest, ManifestItem } from '../manifest/manifest.ts'
 import { openManifest } from '../manifest/manifest-codec.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
 import type { Server } from '../wire/http.ts'
-import { readParcel } from '../wire/parcels.ts'
+import { fetchParcel } from '../wire/parcels.ts'
 
 /** Server and reader agree on at most this long a wait. */
 const MAX_WAIT_SECONDS = 60
@@ -132,7 +132,7 @@ export class ParcelFeed {
 
   async #read(ask: { after?: number; waitSeconds?: number }, signal: AbortSignal): Promise<ParcelVersion | null> {
     const { server, parcelId, suite, key } = this.#options
-    const response = await readParcel(server, { parcelId, ...ask }, signal)
+    const response = await fetchParcel(server, { parcelId, ...ask }, signal)
     if (!response) return null
     this.#direct = response.direct
     // Versions only grow: an older one is a late response, or a server that was restored from a backup.

@@ -12,7 +12,7 @@ import type { RandomSource } from '../api/source-and-sink.ts'
 import { fromBase64Url, toBase64Url } from '../bytes/base64url.ts'
 import type { CompleteItem, ManifestItem } from '../manifest/manifest.ts'
 import { damagedMedia, receiveError } from '../manifest/media-errors.ts'
-import { readHeader } from './follow-media.ts'
+import { readSealedHeader } from './follow-media.ts'
 import { hasOriginal } from './download-context.ts'
 import type { DownloadContext, ItemDownload } from './download-context.ts'
 import { grantOf, MediaSource } from './media-source.ts'
@@ -33,7 +33,7 @@ interface Comparison {
  */
 async function holdsItem({ item, media, source, suite }: Comparison, signal: AbortSignal): Promise<boolean> {
   if (source.sizeBytes !== item.bytes) return false
-  const header = await readHeader(media, signal)
+  const header = await readSealedHeader(media, signal)
   const sealer = await sealerOf(header, item, suite)
   const whole = suite.sha256().update(header)
   const chunks = sealedChunkCount(item.sealedBytes, item.chunkBytes)

@@ -7,8 +7,9 @@ const MOST_IN_FLIGHT = 64
 const QUICK_MS = 400
 
 /**
- * Limits the parts in flight of a media item that receivers watch while it is sent. Parts in flight share the bandwidth,
- * so each one delays the part that receivers wait for; yet too few leave a fast connection with a long delay idle.
+ * Limits the parts in flight of a media item that receivers watch while it is sent. Parts in flight share the
+ * bandwidth, so each one delays the part that receivers wait for; yet too few leave a fast connection with a long delay
+ * idle.
  */
 export class AdaptiveConcurrency {
   readonly #limit = pLimit(FIRST_IN_FLIGHT)

@@ -12,7 +12,7 @@ import type { Media } from '../../protocol/response-readers.ts'
 import type { Forwarded, LeaseOptions } from '../api/options.ts'
 import { TaskGroup } from '../concurrency/task-group.ts'
 import type { Server } from '../wire/http.ts'
-import { endLease, forwardMedia, publishParcel } from '../wire/parcels.ts'
+import { endLease, forwardMedia, postParcel } from '../wire/parcels.ts'
 
 export interface ForwardRequest {
   readonly server: Server
@@ -70,7 +70,7 @@ async function publish(
   const createdAt = new Date().toISOString()
   const sealed = await sealManifest({ v: MANIFEST_VERSION, createdAt, items: [...items] }, { suite, key })
   const idempotencyKey = toBase64Url(suite.randomBytes(24))
-  const parcel = await publishParcel(
+  const parcel = await postParcel(
     server,
     { sealed, media, owner, idempotencyKey, ttlSeconds: longestOf(leases) ?? lease.ttlSeconds },
     signal,

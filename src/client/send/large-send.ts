@@ -108,8 +108,8 @@ export class LargeSend {
   }
 
   /**
-   * A part whose response an earlier process did not receive is sent again even when the server has it, because only the
-   * server can compare it.
+   * A part whose response an earlier process did not receive is sent again even when the server has it, because only
+   * the server can compare it.
    */
   async #refused(part: SealedPart, error: unknown): Promise<void> {
     if (!this.#options.durable(part.index)) throw error

@@ -36,8 +36,8 @@ export interface OutgoingMedia {
   /** Called when receivers could begin to follow. */
   readonly begun: (media: Begun) => void
   /**
-   * Called with the number of plaintext bytes that receivers can read from the first on, while others are in flight. The
-   * last part is not reported, because its last chunk opens only when the media item is complete.
+   * Called with the number of plaintext bytes that receivers can read from the first on, while others are in flight.
+   * The last part is not reported, because its last chunk opens only when the media item is complete.
    */
   readonly readable?: (bytes: number) => void
   /** Whether receivers watch it while it is sent: it goes in small parts, few at once. */

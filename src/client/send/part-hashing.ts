@@ -45,8 +45,8 @@ function hashHere(suite: CryptoSuite): PartHash {
 }
 
 /**
- * SHA-256 of bytes in memory, by a synchronous suite itself, else by WebCrypto, off the main thread. (In Node, WebCrypto
- * copies the bytes first, which takes half as long as hashing them.)
+ * SHA-256 of bytes in memory, by a synchronous suite itself, else by WebCrypto, off the main thread. (In Node,
+ * WebCrypto copies the bytes first, which takes half as long as hashing them.)
  */
 export async function sha256(suite: CryptoSuite, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   if (suite.parallel === 1) return suite.sha256().update(bytes).digest()

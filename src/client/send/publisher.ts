@@ -12,7 +12,7 @@ import type { Published, SendItem } from '../api/options.ts'
 import type { OutgoingFilm } from '../api/outgoing-film.ts'
 import type { TaskGroup } from '../concurrency/task-group.ts'
 import type { Server } from '../wire/http.ts'
-import { publishParcel, readParcel, replaceManifest } from '../wire/parcels.ts'
+import { postParcel, fetchParcel, putManifest } from '../wire/parcels.ts'
 import { FilmProgress } from './film-progress.ts'
 import type { Begun } from './outgoing-media.ts'
 import type { SendJournal } from './send-journal.ts'
@@ -168,7 +168,7 @@ export class Publisher {
       return this.#announce(journal.published)
     }
     const manifest = await this.#sealed()
-    const parcel = await publishParcel(
+    const parcel = await postParcel(
       server,
       {
         ...manifest,
@@ -247,7 +247,7 @@ export class Publisher {
     const { server, journal } = this.#options
     const manifest = await this.#sealed()
     const request = { ...manifest, parcelId, owner: journal.parcel.owner, ifVersion }
-    this.#version = await replaceManifest(server, request, signal)
+    this.#version = await putManifest(server, request, signal)
     await journal.mediaCovered(manifest.media)
   }
 
@@ -266,13 +266,13 @@ export class Publisher {
   /**
    * Resumes with the parcel as it is on the server; false when the server does not have it any more.
    *
-   * [Note: what a parcel covers] A parcel never drops a media item it covers, not even a restarted one, so every version
-   * must name them all. What a version adds is in its manifest, and is written to the journal before the next version
-   * is made: manifest and journal together name all.
+   * [Note: what a parcel covers] A parcel never drops a media item it covers, not even a restarted one, so every
+   * version must name them all. What a version adds is in its manifest, and is written to the journal before the next
+   * version is made: manifest and journal together name all.
    */
   async #resume(parcelId: string, signal: AbortSignal): Promise<boolean> {
     const { server, suite, journal } = this.#options
-    const standing = await readParcel(server, { parcelId }, signal).catch((error: unknown) => {
+    const standing = await fetchParcel(server, { parcelId }, signal).catch((error: unknown) => {
       if (isSealiftError(error, 'not_found', 'gone')) return null
       throw error
     })

@@ -22,8 +22,8 @@ export interface Undoing {
 }
 
 /**
- * Deletes from the server what was sent, as far as the server can be reached. Retries only when the server responds that
- * it is busy: a failed send does not wait for a network. Never rejects.
+ * Deletes from the server what was sent, as far as the server can be reached. Retries only when the server responds
+ * that it is busy: a failed send does not wait for a network. Never rejects.
  */
 export async function undo(server: Server, { owner, parcelId, items }: Undoing): Promise<void> {
   const given = Array.from(items)

@@ -1,6 +1,8 @@
 import type { AsyncResource } from '../api/async-resource.ts'
 
-/** Sends requests, without retries and without knowledge of Sealift: `fetchTransport`, and `undiciTransport` in Node. */
+/**
+ * Sends requests, without retries and without knowledge of Sealift: `fetchTransport`, and `undiciTransport` in Node.
+ */
 export interface Transport extends AsyncResource {
   /** Whether it checks where connections lead, as `noNearerThan` needs. `fetch` does not. */
   readonly judgesConnections?: boolean
@@ -22,8 +24,8 @@ export interface TransportRequest {
   readonly onSent?: (bytes: number) => void
   readonly signal: AbortSignal
   /**
-   * URL of a server that has been reached before: the request fails with `not_direct`, before anything is sent, when its
-   * connection leads to a more private network than that server's. Needs `judgesConnections`.
+   * URL of a server that has been reached before: the request fails with `not_direct`, before anything is sent, when
+   * its connection leads to a more private network than that server's. Needs `judgesConnections`.
    */
   readonly noNearerThan?: string
   /** Longest silence of the other side before the request is given up as `network`. */

@@ -1,7 +1,5 @@
 import { SealiftError } from '../../protocol/errors.ts'
 
-/** What proves to one server who sends a request. */
-
 /** A token, and the base URL that it may be sent to. */
 export interface SentToken {
   readonly token: string
@@ -9,7 +7,7 @@ export interface SentToken {
   readonly base?: string
 }
 
-export interface Credential {
+export interface ServerCredential {
   /** What the next request carries; `null`: no token. */
   current(): SentToken | null | Promise<SentToken | null>
   /**
@@ -20,7 +18,7 @@ export interface Credential {
 }
 
 /** A token that was given. */
-export function fixedCredential(token: string | null): Credential {
+export function tokenCredential(token: string | null): ServerCredential {
   const sent = token === null ? null : { token }
   return { current: () => sent }
 }

@@ -1,16 +1,16 @@
-/** The routes by which a server gives out addresses of its store. */
+/** The routes of presigned URLs. */
 import { isSealiftError } from '../../protocol/errors.ts'
 import { routePath } from '../../protocol/paths.ts'
 import { directAddressReader, directReadReader } from '../../protocol/response-readers.ts'
 import type { DirectAddress, DirectRead } from '../../protocol/response-readers.ts'
 import { lingering } from '../concurrency/abort.ts'
 import type { TransportResponse } from '../transport/transport.ts'
-import { jsonBody, parseAnswer } from './http.ts'
+import { jsonBody, parseResponse } from './http.ts'
 import type { Server } from './http.ts'
 
-/** The answer waits for a slot, and for as long as the bytes take at the client's byte rate. */
+/** The server delays the response until there is a slot, and by the client's byte rate. */
 const ADDRESS_STALL_MS = 300_000
-/** An address that is granted when nobody wants it any more holds a slot: waited for a little, to give it back. */
+/** A presigned URL holds a slot: the response to an aborted request is awaited, so that the slot can be released. */
 const LINGER = { lingerMs: 500, isWorthWaiting: () => true }
 const END_MS = 2000
 
@@ -23,7 +23,7 @@ export interface DirectPart {
 }
 
 /** One attempt. `null`: the part is durable already, with these bytes. @throws not_direct, part_conflict, … */
-export async function askPartAddress(
+export async function requestPartUrl(
   server: Server,
   { uploadId, index, ...part }: DirectPart,
   signal: AbortSignal,
@@ -36,7 +36,7 @@ export async function askPartAddress(
       signal: inner,
       stallTimeoutMs: ADDRESS_STALL_MS,
     })
-    if (response.status !== 204) return parseAnswer(response, directAddressReader)
+    if (response.status !== 204) return parseResponse(response, directAddressReader)
     await response.discard()
     return null
   })
@@ -58,20 +58,20 @@ export async function confirmPart(
   }
 }
 
-export interface AskAddresses {
+export interface ReadUrlsRequest {
   readonly mediaId: string
   /** Bytes `start` (inclusive) to `end` (exclusive). */
   readonly start: number
   readonly end: number
   readonly headers: Readonly<Record<string, string | undefined>>
-  /** Told of the answer's head before its body is read. */
-  readonly onAnswer: (response: TransportResponse) => Promise<void>
+  /** Called with the response's head before its body is read. */
+  readonly onResponse: (response: TransportResponse) => Promise<void>
 }
 
 /** One attempt. @throws not_direct, gone, downloads_exhausted, … */
-export async function askReadAddresses(
+export async function requestReadUrls(
   server: Server,
-  { mediaId, start, end, headers: own, onAnswer }: AskAddresses,
+  { mediaId, start, end, headers: own, onResponse }: ReadUrlsRequest,
   signal: AbortSignal,
 ): Promise<DirectRead> {
   const { body, headers } = jsonBody({ start, end })
@@ -84,8 +84,8 @@ export async function askReadAddresses(
       signal: inner,
       stallTimeoutMs: ADDRESS_STALL_MS,
     })
-    await onAnswer(response)
-    return parseAnswer(response, directReadReader)
+    await onResponse(response)
+    return parseResponse(response, directReadReader)
   })
 }
 

@@ -9,26 +9,26 @@ import { assertHeaderValue } from './credential.ts'
 import { serverBase } from '../link.ts'
 import type { Retrier } from './retrier.ts'
 import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts'
-import type { Credential, SentToken } from './credential.ts'
+import type { ServerCredential, SentToken } from './credential.ts'
 
-/** An answer that is read into memory is cut off here: manifests are the largest. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+/** Longest response that is read into memory: manifests are the largest. */
+const MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 const MAX_PROBLEM_BYTES = 64 * 1024
 const NOT_MODIFIED = 304
-/** Longest wait for the answer to a request that is not wanted any more. */
+/** Longest wait for the response to an aborted request. */
 const LINGER_MS = 2000
 
 export interface ServerAccess {
   /** Base URL. */
   readonly server: string
-  readonly credential: Credential
+  readonly credential: ServerCredential
   readonly transport: Transport
   readonly retrier: Retrier
   /** Longest silence of the server that is not taken for a broken connection. */
   readonly stallTimeoutMs: number
   /** Base URLs of servers found to take manifests as JSON alone. */
   readonly jsonOnly?: Set<string>
-  /** The way to its store; `null` or absent: everything goes through the server. */
+  /** The connection to its store; `null` or absent: everything goes through the server. */
   readonly store?: StoreConnection | null
 }
 
@@ -37,11 +37,11 @@ export interface ServerRequest extends Pick<TransportRequest, 'method' | 'body' 
   readonly path: string
   readonly query?: Readonly<Record<string, string | number | undefined>>
   readonly headers?: Readonly<Record<string, string | undefined>>
-  /** Instead of the usual one, for answers that may be long in coming. */
+  /** Instead of the usual timeout, for responses that may take long. */
   readonly stallTimeoutMs?: number
 }
 
-/** One server: adds its address and credential to requests, turns refusals into errors, repeats what is worth it. */
+/** One server: adds its base URL and credential to requests, turns error responses into errors, and retries. */
 export class Server {
   readonly base: string
   readonly retrier: Retrier
@@ -64,7 +64,7 @@ export class Server {
     this.#access.jsonOnly?.add(this.base)
   }
 
-  /** One attempt. Resolves with an answer below 400. @throws the server's refusal, revived; `network`; the abort */
+  /** One attempt. Resolves with a response below 400. @throws the server's error; `network`; the abort */
   async attempt(request: ServerRequest): Promise<TransportResponse> {
     throwIfAborted(request.signal)
     const sent = new SentBytes(request.onSent)
@@ -79,7 +79,7 @@ export class Server {
   async #exchange(request: ServerRequest, sent: SentBytes): Promise<TransportResponse> {
     const { credential } = this.#access
     const current = credential.current()
-    // A turn of the event loop only where there is something to wait for.
+    // Awaited only when it is a promise, which saves a turn of the event loop.
     const token = current instanceof Promise ? await current : current
     let response = await this.#send(request, token, sent)
     if (response.status === 401 && token && credential.instead) {
@@ -106,10 +106,10 @@ export class Server {
   }
 
   /**
-   * Repeats until there is an answer; reads it and checks its shape.
+   * Retries until there is a response; reads it and checks its shape.
    *
-   * A POST that is aborted when all of it is on its way is waited for a little: it makes something, and only its answer
-   * tells what there is to be deleted again.
+   * The response to a POST that is aborted when its body is sent is awaited for two seconds, because it names what must
+   * be deleted again.
    */
   json<T>(request: ServerRequest, reader: Reader<T>): Promise<T> {
     return this.retrier.run(request.signal, async () => {
@@ -121,12 +121,12 @@ export class Server {
       }
       const isWorthWaiting = (): boolean => request.method === 'POST' && sent >= whole
       return lingering(request.signal, { lingerMs: LINGER_MS, isWorthWaiting }, async signal =>
-        parseAnswer(await this.attempt({ ...request, onSent, signal }), reader),
+        parseResponse(await this.attempt({ ...request, onSent, signal }), reader),
       )
     })
   }
 
-  /** Repeats until there is an answer, whose body does not matter. */
+  /** Retries until there is a response, whose body is discarded. */
   async done(request: ServerRequest): Promise<void> {
     await this.retrier.run(request.signal, async () => (await this.attempt(request)).discard())
   }
@@ -143,14 +143,14 @@ function requestHeaders(given: ServerRequest['headers'] = {}, sent: SentToken | 
   return headers
 }
 
-/** Reads an answer and checks its shape. @throws invalid_response */
-export async function parseAnswer<T>(response: Pick<TransportResponse, 'body'>, reader: Reader<T>): Promise<T> {
-  const { value } = read(reader, parseJson(await readAll(response, MAX_ANSWER_BYTES)))
+/** Reads a response and checks its shape. @throws invalid_response */
+export async function parseResponse<T>(response: Pick<TransportResponse, 'body'>, reader: Reader<T>): Promise<T> {
+  const { value } = read(reader, parseJson(await readAll(response, MAX_RESPONSE_BYTES)))
   if (value === null) throw notUnderstood()
   return value
 }
 
-/** What an attempt has sent; taken back when it fails, for the next one sends it again. */
+/** The bytes that an attempt has sent; subtracted when it fails, since the next attempt sends them again. */
 export class SentBytes {
   readonly #report: ((bytes: number) => void) | undefined
   #bytes = 0
@@ -197,7 +197,7 @@ export async function readAll(
 }
 
 export function notUnderstood(): SealiftError {
-  return new SealiftError('invalid_response', 'The server answered in a way this client does not understand')
+  return new SealiftError('invalid_response', 'The server sent a response that this client does not understand')
 }
 
 function queryString(query: ServerRequest['query'] = {}): string {
@@ -223,7 +223,7 @@ async function refusal(response: TransportResponse): Promise<SealiftError> {
   return new SealiftError(code, detail, { context: { ...Object.fromEntries(facts), ...retryAfterSeconds } })
 }
 
-/** Nothing is sent to where a server points: a token must not follow, nor a request reach what only we can. */
+/** Redirects are not followed, so that no token reaches another server and no request what only this client reaches. */
 export async function redirection(response: TransportResponse, base: string): Promise<SealiftError> {
   const location = response.header('location') ?? ''
   await response.discard()
@@ -236,7 +236,7 @@ export async function redirection(response: TransportResponse, base: string): Pr
   return new SealiftError('redirected', `The server redirects${to}, which is not followed. ${advice}`)
 }
 
-/** What a proxy between us and the server may answer of its own. */
+/** Statuses that a proxy before the server may respond with. */
 const FOREIGN: Readonly<Record<number, WireErrorCode>> = {
   401: 'unauthorized',
   403: 'forbidden',
@@ -255,12 +255,12 @@ const FOREIGN: Readonly<Record<number, WireErrorCode>> = {
 function foreignRefusal(status: number, retryAfter: { retryAfterSeconds?: number }): SealiftError {
   const code = FOREIGN[status]
   if (!code) return notUnderstood()
-  return new SealiftError(code, `The server, or a proxy before it, answered ${status}`, {
+  return new SealiftError(code, `The server, or a proxy before it, responded with ${status}`, {
     context: { status, ...retryAfter },
   })
 }
 
-/** The size that a 416 tells in its Content-Range (RFC 9110, 15.5.17). */
+/** The size in the Content-Range of a 416 (RFC 9110, 15.5.17). */
 function parseUnsatisfiedSize(header: string | null): number | undefined {
   const match = /^bytes \*\/(\d{1,15})$/.exec(header ?? '')
   return match ? Number(match[1]) : undefined
@@ -281,7 +281,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** Headers of what a sender makes: its owner secret and the key that makes a repeat harmless. */
+/** Headers of a request that creates something: the owner secret, and the key that makes retries harmless. */
 export function makingHeaders(owner: string, idempotencyKey: string): Record<string, string> {
   return { [HEADER.owner]: owner, [HEADER.idempotencyKey]: idempotencyKey }
 }

@@ -17,7 +17,7 @@ export interface PublishRequest extends SealedManifest {
   readonly ttlSeconds: number | undefined
 }
 
-export function publishParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<PublishedParcel> {
+export function postParcel(server: Server, request: PublishRequest, signal: AbortSignal): Promise<PublishedParcel> {
   const { ttlSeconds } = request
   const headers = makingHeaders(request.owner, request.idempotencyKey)
   const target = { method: 'POST', path: routePath('publishParcel', {}), headers, signal } as const
@@ -31,10 +31,10 @@ export interface ReplaceRequest extends SealedManifest {
 }
 
 /**
- * Publishes the next version. When an answer was lost on the way, the repeat is refused with `version_mismatch`
- * though it is ours that stands there: then the parcel is read to see.
+ * Publishes the next version. When a response was lost, the retry is refused with `version_mismatch` although the
+ * version is ours: then the parcel is read to compare.
  */
-export async function replaceManifest(server: Server, request: ReplaceRequest, signal: AbortSignal): Promise<number> {
+export async function putManifest(server: Server, request: ReplaceRequest, signal: AbortSignal): Promise<number> {
   const path = routePath('replaceManifest', { parcelId: request.parcelId })
   const headers = { [HEADER.owner]: request.owner, 'if-match': `"${request.ifVersion}"` }
   try {
@@ -42,7 +42,7 @@ export async function replaceManifest(server: Server, request: ReplaceRequest, s
     return (await sendManifest(server, { target, manifest: request, ttlSeconds: undefined })).version
   } catch (error) {
     if (!isSealiftError(error, 'version_mismatch')) throw error
-    const standing = await readParcel(server, { parcelId: request.parcelId }, signal)
+    const standing = await fetchParcel(server, { parcelId: request.parcelId }, signal)
     if (!standing || !sameBytes(standing.sealed, request.sealed)) throw error
     return standing.version
   }
@@ -63,7 +63,7 @@ export interface ReadParcelRequest {
 }
 
 /** `null` when there is no version after `after`. */
-export function readParcel(
+export function fetchParcel(
   server: Server,
   { parcelId, after, waitSeconds = 0 }: ReadParcelRequest,
   signal: AbortSignal,
@@ -86,7 +86,7 @@ export function readParcel(
   })
 }
 
-export function endParcel(
+export function deleteParcel(
   server: Server,
   parcel: { readonly parcelId: string; readonly owner: string | undefined },
   signal: AbortSignal,
@@ -98,7 +98,7 @@ export function endParcel(
 /** Whether the server knows a parcel that has expired or was deleted. */
 export async function hasParcelEnded(server: Server, parcelId: string, signal: AbortSignal): Promise<boolean> {
   try {
-    await readParcel(server, { parcelId }, signal)
+    await fetchParcel(server, { parcelId }, signal)
     return false
   } catch (error) {
     if (isSealiftError(error, 'gone')) return true
@@ -107,14 +107,14 @@ export async function hasParcelEnded(server: Server, parcelId: string, signal: A
   }
 }
 
-export interface LeaseRequest {
+export interface ForwardMediaRequest {
   readonly mediaId: string
   readonly owner: string
   readonly idempotencyKey: string
   readonly lease: LeaseOptions
 }
 
-export function forwardMedia(server: Server, request: LeaseRequest, signal: AbortSignal): Promise<Media> {
+export function forwardMedia(server: Server, request: ForwardMediaRequest, signal: AbortSignal): Promise<Media> {
   const { body, headers } = jsonBody(leaseFields(request.lease))
   const making = makingHeaders(request.owner, request.idempotencyKey)
   const path = routePath('forwardMedia', { mediaId: request.mediaId })
@@ -142,20 +142,20 @@ function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
   return left.byteLength === right.byteLength && left.every((byte, at) => byte === right[at])
 }
 
-export interface SealedManifest {
+interface SealedManifest {
   readonly sealed: Uint8Array<ArrayBuffer>
   /** Media whose leases end with the parcel. */
   readonly media: readonly string[]
 }
 
-export interface ManifestRequest {
+interface ManifestRequest {
   readonly target: Pick<ServerRequest, 'method' | 'path' | 'headers' | 'signal'>
   readonly manifest: SealedManifest
   readonly ttlSeconds: number | undefined
 }
 
 /** Sends a manifest as raw octets, or as JSON to a server that does not take those. */
-export async function sendManifest(server: Server, request: ManifestRequest): Promise<PublishedParcel> {
+async function sendManifest(server: Server, request: ManifestRequest): Promise<PublishedParcel> {
   if (server.takesOnlyJson) return server.json(asJson(request), publishedParcelReader)
   try {
     return await server.json(asOctets(request), publishedParcelReader)

@@ -7,13 +7,13 @@ import type { LeaseOptions } from '../api/options.ts'
 import { jsonBody, makingHeaders } from './http.ts'
 import type { Server } from './http.ts'
 
-/** How media of this send are made. */
+/** How media items of this send are created. */
 export interface Making {
   readonly owner: string
   readonly lease: LeaseOptions
 }
 
-export interface StoreRequest extends Making {
+export interface StoreMediaRequest extends Making {
   readonly idempotencyKey: string
   readonly sealed: Uint8Array<ArrayBuffer>
   /** SHA-256 of `sealed`. */
@@ -21,8 +21,8 @@ export interface StoreRequest extends Making {
   readonly onSent?: (bytes: number) => void
 }
 
-/** A whole media in one request. */
-export function storeMedia(server: Server, request: StoreRequest, signal: AbortSignal): Promise<Media> {
+/** Stores a complete media item in one request. */
+export function storeMedia(server: Server, request: StoreMediaRequest, signal: AbortSignal): Promise<Media> {
   return server.json(
     {
       method: 'POST',
@@ -44,7 +44,7 @@ export interface BeginRequest extends Making {
   readonly idempotencyKey: string
   /** `null` while it is not known. */
   readonly sealedBytes: number | null
-  /** A wish; the answer says what it is. */
+  /** The requested size; the response has the actual one. */
   readonly partBytes: number | undefined
 }
 
@@ -97,10 +97,6 @@ export function completeUpload(
 ): Promise<Media> {
   const path = routePath('completeUpload', { uploadId: upload.uploadId })
   return server.json({ method: 'POST', path, ...jsonBody({ sizeBytes: upload.sealedBytes }), signal }, mediaReader)
-}
-
-export function abortUpload(server: Server, uploadId: string, signal: AbortSignal): Promise<void> {
-  return server.done({ method: 'DELETE', path: routePath('abortUpload', { uploadId }), signal })
 }
 
 export function leaseFields(lease: LeaseOptions): { ttlSeconds?: number; maxDownloads?: number } {

@@ -1,5 +1,5 @@
 import type { CryptoSuite } from '../../sealing/index.ts'
-import { NumberList } from '../../client/original/number-list.ts'
+import { NumberList } from '../../client/original/run-index.ts'
 
 /** Four 32-bit words: a SHA-256, its first half. */
 export type Fingerprint = readonly [number, number, number, number]

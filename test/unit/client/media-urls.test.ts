@@ -5,7 +5,7 @@ import { monotonicClock } from '../../../src/client/concurrency/monotonic-clock.
 import { MediaUrls } from '../../../src/client/direct/media-urls.ts'
 import { Retrier } from '../../../src/client/wire/retrier.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
-import { fixedCredential } from '../../../src/client/wire/credential.ts'
+import { tokenCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import type { DirectRead } from '../../../src/protocol/schemas.ts'
 
@@ -44,7 +44,7 @@ function scene(): Scene {
   const retrier = new Retrier({ clock: monotonicClock, random: () => 0 })
   const server = new Server({
     server: 'http://media',
-    credential: fixedCredential(null),
+    credential: tokenCredential(null),
     transport,
     retrier,
     stallTimeoutMs: 1000,

@@ -5,7 +5,7 @@ import { sealManifest } from '../../../src/client/manifest/manifest-codec.ts'
 import { ParcelFeed } from '../../../src/client/receive/parcel-feed.ts'
 import { Retrier } from '../../../src/client/wire/retrier.ts'
 import type { TransportResponse } from '../../../src/client/transport/transport.ts'
-import { fixedCredential } from '../../../src/client/wire/credential.ts'
+import { tokenCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import { nodeSuite as suite } from '../../../src/sealing/node-suite.ts'
 
@@ -48,7 +48,7 @@ function feedOf(clock: MonotonicClock, versionOf: (request: number) => number | 
   }
   const transport = { request, [Symbol.asyncDispose]: () => Promise.resolve() }
   const retrier = new Retrier({ clock, random: () => 0 })
-  const credential = fixedCredential(null)
+  const credential = tokenCredential(null)
   const server = new Server({ server: 'http://host.invalid', credential, transport, retrier, stallTimeoutMs: 1000 })
   return new ParcelFeed({ server, parcelId: 'a'.repeat(26), key, suite, clock })
 }

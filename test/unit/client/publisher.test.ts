@@ -7,7 +7,7 @@ import { Publisher } from '../../../src/client/send/publisher.ts'
 import { MemoryJournal } from '../../../src/client/send/send-journal.ts'
 import { TaskGroup } from '../../../src/client/concurrency/task-group.ts'
 import type { Transport } from '../../../src/client/transport/transport.ts'
-import { fixedCredential } from '../../../src/client/wire/credential.ts'
+import { tokenCredential } from '../../../src/client/wire/credential.ts'
 import { Server } from '../../../src/client/wire/http.ts'
 import { nodeSuite } from '../../../src/sealing/node-suite.ts'
 
@@ -43,7 +43,7 @@ function stage() {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
   const retrier = new Retrier({ clock, random: () => 0 })
-  const credential = fixedCredential(null)
+  const credential = tokenCredential(null)
   const server = new Server({ server: 'http://media', credential, transport, retrier, stallTimeoutMs: 1000 })
   const source = new Uint8Array(10)
   const items = [{ name: 'film.mp4', source }]

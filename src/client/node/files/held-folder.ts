@@ -1,14 +1,13 @@
 /**
- * [Note: no way through a link]
- * Between the moment a folder is listed and the moment a file of it is read, another user who may write there can put a
- * symbolic link in place of the file, or of a folder above it, and so have any file of the sender's sent. Two checks
- * close that: no component below the folder that a person named is opened through a link (`O_NOFOLLOW`), and the open
- * file is the one that was listed (device and inode).
+ * [Note: no way through a link] Between the moment a folder is listed and the moment a file of it is read, another user
+ * who may write there can put a symbolic link in place of the file, or of a folder above it, and so have any file of
+ * the sender's sent. Two checks close that: no component below the folder that a person named is opened through a link
+ * (`O_NOFOLLOW`), and the open file is the one that was listed (device and inode).
  *
- * Node has no `openat`. On Linux, `/proc/self/fd/N/name` is the same: the kernel starts at the open folder, whatever its
- * path names meanwhile, so both listing and opening are free of races. Other systems have only paths: after each step
- * the folders above are compared with what they were when they were opened. To defeat that, a folder must be swapped
- * and swapped back in time, twice: while it is listed and while the file is opened.
+ * Node has no `openat`. On Linux, `/proc/self/fd/N/name` is the same: the kernel starts at the open folder, whatever
+ * its path names meanwhile, so both listing and opening are free of races. Other systems have only paths: after each
+ * step the folders above are compared with what they were when they were opened. To defeat that, a folder must be
+ * swapped and swapped back in time, twice: while it is listed and while the file is opened.
  */
 import { constants, existsSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
@@ -206,7 +205,9 @@ function replaced(path: string): SealiftError {
 /** The name of a file: text, or the bytes of a name that is not UTF-8. Plain data. */
 export type FileName = string | Uint8Array
 
-/** Well-formed UTF-8 sequences (Unicode, table 3-7), each byte as a character; captured: a byte that belongs to none. */
+/**
+ * Well-formed UTF-8 sequences (Unicode, table 3-7), each byte as a character; captured: a byte that belongs to none.
+ */
 const SEQUENCES =
   /[\0-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|([\x80-\xff])/g
 

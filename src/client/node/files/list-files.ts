@@ -20,8 +20,8 @@ const READ_AT_ONCE = 32
 export interface FileItem extends Omit<SendItem, 'source'> {
   readonly path: string
   /**
-   * The file as `listFiles` found it. With it, another file or a symbolic link at its path, or at that of a folder above
-   * it, is refused (`file_changed`).
+   * The file as `listFiles` found it. With it, another file or a symbolic link at its path, or at that of a folder
+   * above it, is refused (`file_changed`).
    */
   readonly listed?: ListedFile
 }

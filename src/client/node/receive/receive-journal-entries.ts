@@ -3,10 +3,9 @@ import * as z from 'zod'
 
 import type { PlainRange } from '../../api/source-and-sink.ts'
 import { merged } from '../../receive/chunk-runs.ts'
-import { LineJournal } from '../state/line-journal.ts'
+import { LineJournal, processIdentitySchema } from '../state/line-journal.ts'
 import type { PartialIdentity } from './partial-file.ts'
-import { processIdentitySchema } from '../state/process-identity.ts'
-import type { ProcessIdentity } from '../state/process-identity.ts'
+import type { ProcessIdentity } from '../state/line-journal.ts'
 
 const entrySchema = z.union([
   z.object({ receive: z.literal(1), directory: z.string() }),

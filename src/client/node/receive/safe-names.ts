@@ -25,7 +25,9 @@ const WINDOWS_DEVICE =
   /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i
 /** The Explorer obeys these in any folder it shows. */
 const WINDOWS_OBEYED = /^(?:desktop\.ini|autorun\.inf)$/i
-/** The Explorer loads the icon that these name, from any server and with the user's login, when it shows their folder. */
+/**
+ * The Explorer loads the icon that these name, from any server and with the user's login, when it shows their folder.
+ */
 const WINDOWS_LOADED = /\.(?:scf|url|lnk|library-ms|searchconnector-ms)$/i
 
 /**

@@ -2,8 +2,8 @@
  * The journal of one `sendFiles`, on disk: what a later process needs to go on. It holds keys, so only its owner reads
  * it, and it is deleted when the send is done.
  *
- * What a recalled key may seal: see [Note: one key, one plaintext] in `../../send/send-journal.ts`. Here the proof that a
- * file is what it was is its stamp - size, times, inode - and that the machine has not been started anew since: after
+ * What a recalled key may seal: see [Note: one key, one plaintext] in `send/send-journal.ts`. Here the proof that
+ * a file is what it was is its stamp - size, times, inode - and that the machine has not been started anew since: after
  * a power cut a file may hold older bytes under newer times. A file that had changed just before it was looked at
  * proves nothing either. In all these cases the item draws fresh secrets and begins anew.
  */
@@ -27,8 +27,7 @@ import type {
 import type { SealedMedia } from '../../manifest/manifest.ts'
 import type { FileSource, FileStamp } from '../files/file-source.ts'
 import { sameStamp } from '../files/file-source.ts'
-import { LineJournal } from '../state/line-journal.ts'
-import { ownIdentity } from '../state/process-identity.ts'
+import { LineJournal, ownIdentity } from '../state/line-journal.ts'
 import { keyOf, recall } from './send-journal-entries.ts'
 import type { Recalled, RecalledItem } from './send-journal-entries.ts'
 import { stateFolder } from '../state/state-directory.ts'

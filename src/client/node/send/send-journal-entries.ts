@@ -12,8 +12,7 @@ import type {
   SendJournal,
 } from '../../send/send-journal.ts'
 import type { FileStamp } from '../files/file-source.ts'
-import { LineJournal } from '../state/line-journal.ts'
-import { isRunning, processIdentitySchema } from '../state/process-identity.ts'
+import { LineJournal, isRunning, processIdentitySchema } from '../state/line-journal.ts'
 
 /** Older journals are not gone on with: the server drops unfinished uploads after a day. */
 const MAX_AGE_MS = 20 * 3_600_000

@@ -3,14 +3,14 @@ import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import type { Credential, SentToken } from '../../wire/credential.ts'
+import type { ServerCredential, SentToken } from '../../wire/credential.ts'
 import { unless } from '../files/local-error.ts'
 
 /**
  * The credential of a server on this machine whose user runs this process. The token changes with each start of the
  * server, so a refusal makes it read the file again. A file that a killed server left behind is tried once.
  */
-export class LocalCredential implements Credential {
+export class LocalCredential implements ServerCredential {
   readonly #stateDirectory: string
   readonly #bases: readonly string[]
   #found: SentToken | null = null
