@@ -73,7 +73,7 @@ function commentLinks(tree: SourceTree, file: string, symbols: ReadonlySet<strin
         ...[...comment.matchAll(/\{@link (\w+)[^}]*\}/g)].map(({ index, 1: name = '' }) =>
           at(index, symbols.has(name) || isDeclared(text, name) ? null : `{@link ${name}}: there is no such symbol`),
         ),
-        ...[...comment.matchAll(/(\[Note: [^\]]+\])\s+(?:\*\s+)?in\s+`?([\w./-]+\.ts)/g)].map(
+        ...[...comment.matchAll(/(\[Note: [^\]]+\])\s+(?:\*\s+)?in\s+`?(?:\.\.?\/)*([\w./-]+\.ts)/g)].map(
           ({ index, 1: note = '', 2: path = '' }) =>
             at(
               index,

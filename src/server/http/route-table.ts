@@ -42,7 +42,7 @@ export type RouteTable = { readonly [Name in Exclude<RouteName, PublicRoute>]: H
   readonly [Name in PublicRoute]: PublicHandler
 }
 
-/** What each group of routes needs; `compose/routes.ts` provides it. */
+/** What each group of routes needs; `compose/wire-routes.ts` provides it. */
 export interface RouteDeps {
   readonly service: ServiceRoutes
   readonly uploads: UploadRoutes
