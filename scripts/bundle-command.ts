@@ -24,9 +24,10 @@ const BUNDLED = new Set([
 ])
 
 /** Each is a file of its own, since Node starts it by its path: the command, and its threads beside it. */
-const ENTRIES = [
+export const ENTRIES = [
   'cli/main.ts',
   'client/node/hash-worker.ts',
+  'server/http/manifest/manifest-worker.ts',
   'server/records/sqlite/worker.ts',
   'video/remux-thread/remux-worker.ts',
 ]
