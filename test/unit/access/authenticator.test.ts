@@ -71,7 +71,7 @@ describe('static tokens', () => {
     expect(await before.credential?.holdsIn(live.current)).toBe(true)
   })
 
-  test('a token given to somebody else does not hold for the one who had it', async () => {
+  test('a credential ends once its token is assigned to another client', async () => {
     const { live, ask } = world({ access: { tokens: TOKENS } })
     const before = await ask(bearer(bob))
     live.apply(parseConfig({ access: { tokens: [{ ...TOKENS[1], subject: 'carol' }] } }))
@@ -125,7 +125,7 @@ describe('open mode', () => {
     await expect(authenticator.authenticate(request)).rejects.toMatchObject({ code: 'unauthorized' })
   })
 
-  test('the local token names nobody: it opens no more than the mode does, and reads by link where that is off', async () => {
+  test('the local token names no client: it opens no more than the mode does, and reads by link where that is off', async () => {
     const off = world({ access: { openMode: 'off' } })
     await expect(off.ask(bearer(local))).rejects.toMatchObject({ code: 'unauthorized' })
     expect(await off.ask(bearer(local), { capability: true })).toMatchObject({ anonymous: true })
@@ -162,7 +162,7 @@ describe('open mode', () => {
     expect(await ask({ 'x-forwarded-for': '198.51.100.1' })).toMatchObject({ clientId: 'address:198.51.100.1' })
   })
 
-  test('off takes nobody without a token, except with a capability', async () => {
+  test('off refuses every caller without a token, except with a capability', async () => {
     const { live, ask } = world({ access: { openMode: 'off' } })
     await expect(ask()).rejects.toMatchObject({ code: 'unauthorized' })
     const reader = await ask({}, { ...outside, capability: true })

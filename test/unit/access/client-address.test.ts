@@ -117,7 +117,7 @@ describe('threat 43: forwarded addresses', () => {
     ])
   })
 
-  test.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])('%s tells of somebody in between', name => {
+  test.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])('%s shows that there is a proxy in between', name => {
     expect(isForwarded({ [name]: 'x' })).toBe(true)
     expect(isForwarded({ host: 'x' })).toBe(false)
   })

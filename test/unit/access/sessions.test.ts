@@ -39,7 +39,7 @@ test('everything that runs under a revoked credential ends, and nothing else', a
   expect(sessions.size).toBe(1)
 })
 
-test('what has ended by itself is not told, and is forgotten', async () => {
+test('a session that has ended by itself is not reported, and is forgotten', async () => {
   const { revokedCredentials, credential, reload, sessions } = world()
   let told = 0
   const watches = Array.from({ length: 3 }, () => sessions.watch(credential('a'), () => void (told += 1)))

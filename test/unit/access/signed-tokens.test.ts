@@ -191,7 +191,7 @@ describe('a key set that is fetched', () => {
     ['returns nonsense', () => ({ status: 200, body: '<html>' })],
     ['has no keys', () => ({ status: 200, body: '{}' })],
     ['never responds', () => null],
-  ])('when it %s, nobody is let in, and nobody is told their token is wrong', async (_, response) => {
+  ])('when it %s, no caller is let in, and no token is called wrong', async (_, response) => {
     const keys = await serveKeys(response)
     const { ask } = world({ jwksUrl: keys.url, jwksTimeout: '100ms' })
     await expect(ask(await sign({ kid: 'one' }))).rejects.toMatchObject({ code: 'unavailable' })

@@ -31,7 +31,7 @@ describe('explain', () => {
     })
   })
 
-  it('tells which limit refused', () => {
+  it('says which limit refused', () => {
     const context = { limit: 'maxBytes.image', value: 512 * 2 ** 20, remaining: 0, retryAfterSeconds: 3 }
     const explanation = explain(new SealiftError('too_large', 'Larger than the limit.', { context }))
     expect(explanation).toMatchObject(context)
@@ -108,7 +108,7 @@ describe('reportError', () => {
     expect(io.err()).toBe('Stopped. The same command goes on where this one stopped.\n')
   })
 
-  it('says in one line that nobody reads its output any more', async () => {
+  it('says in one line that its output is no longer read', async () => {
     const io = fakeIo()
     expect(await reportError(new OutputClosed('gone'), io, options)).toBe(EXIT.failed)
     expect(io.err()).toBe('sealift: Stopped, because the output was closed.\n')

@@ -37,7 +37,7 @@ const CLEAR = `${ESCAPE}[J`
 /** Separates escape sequences, line breaks and returns from text. */
 const ESCAPE_OR_CHARACTER = new RegExp(`(${ESCAPE}\\[\\d*[A-Za-z]|[\\r\\n])`, 'u')
 
-/** A terminal that keeps what it was told, and the screen that this makes. */
+/** A terminal that records what was written to it, and the screen that results. */
 export class FakeTerminal implements TerminalStream {
   readonly isTTY = true
   columns: number

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { FilmNotes } from '../../../src/cli/send/send-films.ts'
 
-test('how far a film is packaged is told every ten seconds, each film for itself', () => {
+test('packaging progress is reported every ten seconds, for each film separately', () => {
   const said: string[] = []
   let nowMs = 0
   const notes = new FilmNotes({ say: line => said.push(line), now: () => nowMs })

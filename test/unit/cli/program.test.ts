@@ -120,7 +120,7 @@ describe('config', () => {
     expect(io.out()).toBe('The configuration is valid.\n')
   })
 
-  it('check tells every mistake at once, with its place, and no value', async () => {
+  it('check reports every mistake at once, with its position, and no value', async () => {
     const file = configFile('listen:\n  port: hunter2\ntiers:\n  default:\n    queu: 3\n')
     const { code, io } = await run('config', 'check', file)
     expect(code).toBe(1)

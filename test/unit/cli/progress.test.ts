@@ -109,7 +109,7 @@ describe('progressFrame', () => {
 })
 
 describe('progressSentence', () => {
-  it('tells everything in one line', () => {
+  it('shows everything in one line', () => {
     expect(progressSentence(progress(), 'sending')).toBe(
       'sending: 1 of 3 items, 5 MiB of 20 MiB (25%), 2 MiB/s, 8s left',
     )
@@ -178,7 +178,7 @@ describe('a progress view', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('tells of trouble in a sentence, not too often, where there is no terminal', () => {
+  it('reports trouble in a sentence, not too often, where there is no terminal', () => {
     const lines: string[] = []
     using sentences = view({ write: text => lines.push(text) })
     for (let second = 0; second < 8; second += 1) {

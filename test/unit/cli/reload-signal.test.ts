@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { ReloadSignal } from '../../../src/cli/server/reload-signal.ts'
 
-test('one that comes while the server starts is told when it has started', () => {
+test('a signal that comes while the server starts is delivered when it has started', () => {
   const told: string[] = []
   const before = process.listenerCount('SIGHUP')
   {

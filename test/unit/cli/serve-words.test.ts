@@ -45,7 +45,7 @@ describe('explainStart', () => {
     return { error, port }
   }
 
-  it('tells which port is taken, and by which setting to choose another', async () => {
+  it('says which port is taken, and by which setting to choose another', async () => {
     const { error, port } = await listenTwice()
     const { message } = explainStart(error, config) as Error
     expect(message).toContain(`127.0.0.1:${port} is in use`)
@@ -53,7 +53,7 @@ describe('explainStart', () => {
     expect((explainStart(error, parseConfig({ admin: { port } })) as Error).message).toContain('admin.port')
   })
 
-  it('tells which folder cannot be used, also when the error is wrapped', async () => {
+  it('says which folder cannot be used, also when the error is wrapped', async () => {
     const inside = join(fileURLToPath(import.meta.url), 'data')
     const error: unknown = await mkdir(inside, { recursive: true }).catch((error: unknown) => error)
     const wrapped = new SealiftError('unavailable', 'The store cannot be opened', { cause: error })
@@ -73,7 +73,7 @@ describe('words', () => {
     expect(summary({ items: 1, bytes: 0, elapsedMs: 0 })).toBe('1 item, 0 B in 0.0s')
   })
 
-  it('tells times to the minute', () => {
+  it('shows times to the minute', () => {
     expect(localTime('2026-03-01T00:00:00Z')).toMatch(/^2026-0[23]-\d\d \d\d:\d\d$/)
   })
 })

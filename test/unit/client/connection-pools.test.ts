@@ -29,7 +29,7 @@ afterAll(() => {
   service.close()
 })
 
-/** Names of this resolver lead where it is told. */
+/** A resolver with the given names and IP addresses. */
 function resolver(names: Readonly<Record<string, readonly string[]>>): LookupFunction {
   return (hostname, options, done) => {
     const found = (names[hostname] ?? []).map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
@@ -99,18 +99,18 @@ describe('threat: the store of a server on the internet', () => {
     expect(connections).toBe(before)
   })
 
-  it('is judged by the answer that is connected to, whatever the same name answered before', async () => {
-    const answers = [['10.0.0.1'], ['127.0.0.1'], ['::1']]
+  it('is judged by the IP address that is connected to, whatever the name resolved to before', async () => {
+    const resolved = [['10.0.0.1'], ['127.0.0.1'], ['::1']]
     let asked = 0
     const lookup: LookupFunction = (hostname, options, done) =>
-      resolver({ [hostname]: answers[asked++ % answers.length] ?? [] })(hostname, options, done)
+      resolver({ [hostname]: resolved[asked++ % resolved.length] ?? [] })(hostname, options, done)
     await using transport = transportWith(lookup)
     const before = connections
-    for (const _ of answers)
+    for (const _ of resolved)
       await expect(get(transport, `http://store.example:${port}/`, SERVER)).rejects.toMatchObject({
         code: 'not_direct',
       })
-    expect(asked).toBe(answers.length)
+    expect(asked).toBe(resolved.length)
     expect(connections).toBe(before)
   })
 

@@ -17,15 +17,15 @@ afterEach(() => {
   requests.length = 0
 })
 
-/** Answers with a status, or as a broken connection does. */
+/** Responds with a status, or fails as a broken connection does. */
 function storePath(status: () => number | Error, now: () => number = () => 0): StoreConnection {
   const transport: Transport = {
     request(request) {
       requests.push(request)
-      const answer = status()
-      if (answer instanceof Error) return Promise.reject(answer)
+      const outcome = status()
+      if (outcome instanceof Error) return Promise.reject(outcome)
       const response: TransportResponse = {
-        status: answer,
+        status: outcome,
         header: () => null,
         body: new ReadableStream(),
         discard: () => Promise.resolve(),
@@ -78,7 +78,7 @@ describe('a store', () => {
     [500, 'failed'],
     [307, 'failed'],
     [new Error('broken'), 'failed'],
-  ])('that answers %s has %s', async (status, trouble) => {
+  ])('that responds with %s has %s', async (status, trouble) => {
     expect(await storePath(() => status).request({ method: 'GET', presigned: address, signal })).toBe(trouble)
   })
 
@@ -111,7 +111,7 @@ describe('a store', () => {
   })
 })
 
-test('a range is cut where the parts of a media meet', () => {
+test('a range is cut where the parts of a media item meet', () => {
   expect(piecesOf({ start: 5, end: 25 }, 10)).toEqual([
     { part: 0, start: 5, end: 10, at: 5 },
     { part: 1, start: 0, end: 10, at: 10 },

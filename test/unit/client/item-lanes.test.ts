@@ -65,7 +65,7 @@ describe('lanes', () => {
     expect(await lanes.run('tiny', () => Promise.resolve(1))).toBe(1)
   })
 
-  test('are chosen by size; what nobody knows the size of may be large', () => {
+  test('are chosen by size; an item of unknown size may be large', () => {
     expect([0, 128 * 1024, MIB, 7 * MIB, 8 * MIB, null].map(bytes => laneOf(bytes, 8 * MIB))).toEqual([
       'tiny',
       'tiny',

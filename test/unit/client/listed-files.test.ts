@@ -119,7 +119,7 @@ describe('what a listed file may become before it is read', () => {
     expect(await readFile(handle, 'utf8')).toBe('mine')
   })
 
-  it('threat: without descriptors in paths, an open folder that became a link is told from what it was', async () => {
+  it('threat: without descriptors in paths, an open folder that became a link is noticed', async () => {
     await using folder = await tempDirectory()
     const { shared, secret } = await places(folder.path)
     await using root = await HeldFolder.open(shared, false)

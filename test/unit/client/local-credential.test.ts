@@ -52,7 +52,7 @@ function recorder(accepts: () => string | null): { transport: Transport; seen: S
   }
 }
 
-/** Asks that server for something; the answer does not matter. */
+/** Asks that server for something; the response does not matter. */
 async function ask(server: string, transport: Transport, options: { token?: string } = {}): Promise<void> {
   await using sealift = createSealift({ server, transport, ...options })
   await sealift.limits().catch(() => undefined)
@@ -106,7 +106,7 @@ test('one that is refused is read again once, and then left out', async () => {
   await leave(SERVER, accepted)
   await limits()
   await limits()
-  // A server of somebody else, and a file that nobody took away.
+  // Another user's server, and a credential file that was never removed.
   accepted = null
   await limits()
   await limits()

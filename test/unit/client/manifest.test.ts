@@ -29,7 +29,7 @@ describe('a manifest', () => {
     expect(await openManifest(sealed, { suite, key: KEY })).toEqual(manifest)
   })
 
-  test('is padded, so that its size tells no name', async () => {
+  test('is padded, so that its size reveals no name', async () => {
     const short = await sealManifest(parseManifest(MANIFEST), { suite, key: KEY })
     const longer = { ...MANIFEST, items: [{ ...ITEM, name: 'a slightly longer name.txt' }] }
     const long = await sealManifest(parseManifest(longer), { suite, key: KEY })

@@ -46,7 +46,7 @@ describe('a type by content', () => {
 
 describe('a type by content and name', () => {
   test.each([
-    ['a film under a name that tells nothing', transportStream(0), 'recording', 'video/mp2t'],
+    ['a film under a name without an extension', transportStream(0), 'recording', 'video/mp2t'],
     ['a film under the name of another', transportStream(4), 'film.mp4', 'video/mp2t'],
     ['a TypeScript source', text("import { a } from './b.ts'\n"), 'main.ts', 'text/plain'],
     ['a TypeScript source with other letters', text('// Größe\n'), 'main.mts', 'text/plain'],

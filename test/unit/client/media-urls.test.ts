@@ -17,11 +17,11 @@ interface Scene {
   readonly addresses: MediaUrls
   /** The ranges that were asked for. */
   readonly asked: [start: number, end: number][]
-  /** Transfers that were given back. */
+  /** Transfers that were released. */
   readonly ended: string[]
   nowMs: number
-  /** How long each answer takes. */
-  answerMs: number
+  /** How long each response takes. */
+  responseMs: number
   /** How far from now the server says that addresses expire, as this client's clock sees it. */
   lifetimeMs: number
   change: (read: DirectRead) => DirectRead
@@ -51,7 +51,7 @@ function scene(): Scene {
   })
   const ask = (start: number, end: number): Promise<DirectRead> => {
     made.asked.push([start, end])
-    made.nowMs += made.answerMs
+    made.nowMs += made.responseMs
     const first = Math.floor(start / PART)
     const count = Math.min(64, Math.ceil(Math.min(end, SIZE) / PART) - first)
     const parts = Array.from({ length: count }, (_, at) => ({ index: first + at, url: `http://store/`, headers: {} }))
@@ -64,14 +64,14 @@ function scene(): Scene {
     asked: [],
     ended: [],
     nowMs: 0,
-    answerMs: 0,
+    responseMs: 0,
     lifetimeMs: 60_000,
     change: read => read,
   }
   return made
 }
 
-/** As a server with small parts answers the first time. */
+/** As a server with small parts responds the first time. */
 const small = (read: DirectRead): DirectRead => ({ ...read, parts: read.parts.slice(0, 2) })
 const pieceOf = (part: number) => ({ part, start: 0, end: part === PARTS - 1 ? PART - 30 : PART, at: part * PART })
 
@@ -81,13 +81,13 @@ test('all who come at once share one asking', async () => {
   expect(asked).toHaveLength(1)
 })
 
-test('more is asked for each time, while answers are quick; and little, once one has to be waited for', async () => {
+test('each request asks for more while responses are quick, and for little once one is slow', async () => {
   const made = scene()
   made.change = small
   await made.addresses.of(0, NO_SIGNAL)
   made.change = read => read
   await made.addresses.of(2 * PART, NO_SIGNAL)
-  made.answerMs = 5000
+  made.responseMs = 5000
   await made.addresses.of(6 * PART, NO_SIGNAL)
   await made.addresses.of(14 * PART, NO_SIGNAL)
   expect(made.asked.slice(1)).toEqual([
@@ -97,7 +97,7 @@ test('more is asked for each time, while answers are quick; and little, once one
   ])
 })
 
-test('what nobody uses is given back before more is asked for, what is used is kept', async () => {
+test('unused slots are released before more are requested, used ones are retained', async () => {
   const made = scene()
   made.change = small
   const used = await made.addresses.of(0, NO_SIGNAL)
@@ -109,7 +109,7 @@ test('what nobody uses is given back before more is asked for, what is used is k
   expect(made.ended.toSorted()).toEqual(['1', '2', '3'])
 })
 
-test('the slot is given back with the last byte of its parts', async () => {
+test('the slot is released with the last byte of its parts', async () => {
   const made = scene()
   made.change = small
   const first = await made.addresses.of(0, NO_SIGNAL)
@@ -149,7 +149,7 @@ test.each<[string, (read: DirectRead) => DirectRead, string]>([
   ['other parts', read => ({ ...read, parts: read.parts.slice(1) }), 'invalid_response'],
   ['parts of no size', read => ({ ...read, partBytes: 0 }), 'invalid_response'],
   ['parts of a byte', read => ({ ...read, partBytes: 1 }), 'invalid_response'],
-])('an answer with %s is not used, and its slot is given back', async (_, change, code) => {
+])('a response with %s is not used, and its slot is released', async (_, change, code) => {
   const made = scene()
   made.change = change
   await expect(made.addresses.of(0, NO_SIGNAL)).rejects.toMatchObject({ code })

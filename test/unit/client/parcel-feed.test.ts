@@ -16,7 +16,7 @@ const sealed = await sealManifest(
   { suite, key },
 )
 
-/** Time passes only while somebody sleeps. */
+/** Time passes only while a caller sleeps. */
 function sleepingClock(): MonotonicClock {
   let at = 0
   return {
@@ -28,7 +28,7 @@ function sleepingClock(): MonotonicClock {
   }
 }
 
-/** A feed of a server that answers at once, whatever wait it is asked for. */
+/** A feed of a server that responds at once, whatever wait it is asked for. */
 function feedOf(clock: MonotonicClock, versionOf: (request: number) => number | null): ParcelFeed {
   let requests = 0
   const request = (): Promise<TransportResponse> => {
@@ -57,7 +57,7 @@ test.each([
   ['that nothing is new', (request: number) => (request === 0 ? 1 : null)],
   ['with the same version', () => 1],
   ['with another version each time', (request: number) => request + 1],
-])('a server that answers every poll at once %s is polled four times a second', async (_, versionOf) => {
+])('a server that responds to every poll at once %s is polled four times a second', async (_, versionOf) => {
   const clock = sleepingClock()
   const feed = feedOf(clock, versionOf)
   let { version } = await feed.read(signal)

@@ -84,7 +84,7 @@ describe('the parts of a source', () => {
     await parts.cancel(new Error('enough'))
   })
 
-  test('of a stream that stands still can be aborted', async () => {
+  test('of a stream that is blocked can be aborted', async () => {
     const stop = new AbortController()
     let cancelled = false
     const parts = plainParts(new ReadableStream({ cancel: () => void (cancelled = true) }), true)

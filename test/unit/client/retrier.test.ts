@@ -45,7 +45,7 @@ describe('a request', () => {
     expect(clock.slept).toEqual([125, 250, 500, 1000, 2000])
   })
 
-  test('tells of every pause: why, how long, and since when', async () => {
+  test('reports every pause: why, how long, and since when', async () => {
     const told: unknown[] = []
     const error = broken()
     const retrier = new Retrier({ clock: fakeClock(), random: () => 0.5, onRetry: event => told.push(event) })
@@ -73,7 +73,7 @@ describe('a request', () => {
     expect(clock.slept).toEqual([7125])
   })
 
-  test('is not repeated when the server asks for longer than patience lasts', async () => {
+  test('is not repeated when the server asks for a longer wait than the retry time allows', async () => {
     const clock = fakeClock()
     const error = broken('rate_limited', 3600)
     const operation = failing(9, error)
@@ -94,7 +94,7 @@ describe('a request', () => {
     },
   )
 
-  test('gives back its last error when patience ends', async () => {
+  test('throws its last error when the retry time ends', async () => {
     const clock = fakeClock()
     let calls = 0
     const retrier = new Retrier({ clock, random: () => 0.5, retry: { patienceMs: 10_000 } })
@@ -105,7 +105,7 @@ describe('a request', () => {
     expect(clock.now()).toBeLessThanOrEqual(10_000)
   })
 
-  test('meets less patience at a server that has never answered: the address is likely wrong', async () => {
+  test('has a shorter retry time at a server that has never responded: the URL is likely wrong', async () => {
     const stranger = fakeClock()
     const never = new Retrier({ clock: stranger, random: () => 0.5 }).run(SIGNAL, () => Promise.reject(broken()))
     await expect(never).rejects.toMatchObject({ code: 'network' })
@@ -117,7 +117,7 @@ describe('a request', () => {
     expect(known.now()).toBeGreaterThan(60_000)
   })
 
-  test('has patience anew after bytes have moved', async () => {
+  test('has its full retry time again after bytes have moved', async () => {
     const clock = fakeClock()
     let calls = 0
     const retrier = new Retrier({ clock, random: () => 0.5, retry: { patienceMs: 1000 } })

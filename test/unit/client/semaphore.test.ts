@@ -19,7 +19,7 @@ test('no more units are out than there are, first come, first served', async () 
   expect(semaphore.free).toBe(0)
 })
 
-test('giving back twice gives back once', async () => {
+test('releasing twice releases once', async () => {
   const semaphore = new Semaphore(2)
   const held = await semaphore.acquire(2, SIGNAL)
   held.release()

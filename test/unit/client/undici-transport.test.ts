@@ -114,7 +114,7 @@ describe('a proxy named by the environment', () => {
   })
 })
 
-describe('a client tells at once', () => {
+describe('a client reports at once', () => {
   /** Fails the test by its timeout if it were to try again. */
   const quick = { retry: { patienceMs: 600_000, baseMs: 300_000, capMs: 300_000 } }
 
@@ -155,7 +155,7 @@ describe('a client tells at once', () => {
     )
   })
 
-  it('that a secret or another value is none for a header, and asks nobody', async () => {
+  it('that a secret or another value is not valid in a header, and sends no request', async () => {
     await using sealift = createSealift({ server: `http://127.0.0.1:${portOf(origin)}`, stateDirectory: false })
     const link = `http://127.0.0.1:${portOf(origin)}${LINK}`
     await expect(sealift.delete(link, 'a\r\nX: y')).rejects.toMatchObject({ code: 'invalid_request' })

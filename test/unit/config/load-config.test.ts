@@ -97,7 +97,7 @@ describe('sources', () => {
 })
 
 describe('mistakes', () => {
-  test('each is told with the line or variable it came from', async () => {
+  test('each is reported with the line or variable it came from', async () => {
     const file = await write('s.yaml', '# one\nlisten:\n  port: x\n  hots: y\ntiers:\n  default:\n    maxTtl: 1d\n')
     const environment = { SEALIFT_LISTEN_PROT: '1', SEALIFT_TRANSFER_PART_BYTES: '1', SEALIFT_CORS_ORIGINS: '[' }
     expect(await problemsOf({ file, environment, overrides: { log: { level: 'loud' } } })).toEqual([
@@ -116,7 +116,7 @@ describe('mistakes', () => {
     expect(await problemsOf({ file })).toEqual([expect.stringMatching(/^access.tokens\[0\].sha256 @ \/s.yaml:4: /)])
   })
 
-  test('a file that is no YAML is told by line, without what is written there', async () => {
+  test('a file that is no YAML is reported by line, without the text of that line', async () => {
     const file = await write('s.yaml', 'listen:\n  port: 1\nsecret: "CANARY\nlisten: [}\n')
     const found = await problemsOf({ file })
     expect(found.length).toBeGreaterThan(0)

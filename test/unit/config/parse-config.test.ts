@@ -59,7 +59,7 @@ describe('values', () => {
 })
 
 describe('mistakes', () => {
-  test('all are told at once, those between values too', () => {
+  test('all are reported at once, those between values too', () => {
     const found = keysOf({
       listen: { host: '0.0.0.0', port: 70_000, trustedProxies: ['10.0.0.0/8', 'proxy.local', '1.2.3.4/33'] },
       transfer: { partBytes: '300KiB', idleTimeout: 'soon' },
@@ -83,7 +83,7 @@ describe('mistakes', () => {
     expect(keysOf({ tiers: { default: { defaultTtl: '10d', maxTtl: 'never' } } })).toEqual(['tiers.default.maxTtl'])
   })
 
-  test('a mistake in the default tier is told once, not for every tier that takes it over', () => {
+  test('a mistake in the default tier is reported once, not for every tier that inherits it', () => {
     expect(keysOf({ tiers: { default: { queue: -1 }, a: {}, b: {} } })).toEqual(['tiers.default.queue'])
   })
 
@@ -93,7 +93,7 @@ describe('mistakes', () => {
     [{ transfer: { idleTimeoutMs: 5 } }, 'transfer.idleTimeoutMs', 'did you mean idleTimeout?'],
     [{ tiers: { pro: { concurentUploads: 5 } } }, 'tiers.pro.concurentUploads', 'did you mean concurrentUploads?'],
     [{ access: { tokens: [{ subject: 'a', sha265: 'b' }] } }, 'access.tokens[0].sha265', 'did you mean sha256?'],
-  ] as const)('an unknown key is told with the one that was meant: %j', (raw, key, hint) => {
+  ] as const)('an unknown key is reported with the one that was meant: %j', (raw, key, hint) => {
     expect(problemsOf(raw)[key]).toContain(hint)
   })
 
@@ -154,7 +154,7 @@ describe('rules between values', () => {
     expect(keysOf({ admin: { port: 7325 } })).toEqual(['admin.port'])
     expect(keysOf({ admin: { port: 7325, enabled: false } })).toEqual([])
     expect(keysOf({ listen: { port: 0 }, admin: { port: 0 } })).toEqual([])
-    // Nobody has chosen the other one: it gives way.
+    // The other one is a default, so it gives way.
     expect(keysOf({ listen: { port: 7326 } })).toEqual([])
   })
 
@@ -201,7 +201,7 @@ describe('signed tokens', () => {
     expect(jwt({ algorithms: ['HS256'], secret })).toEqual(['access.jwt.secret'])
   })
 
-  test('a public key that cannot be read is told at once', () => {
+  test('a public key that cannot be read is reported at once', () => {
     expect(jwt({ publicKey: pem.replace('MCow', 'XXXX') })).toEqual(['access.jwt.publicKey'])
     expect(jwt({ publicKey: 'MCowBQYDK2VwAyEA' })).toEqual(['access.jwt.publicKey'])
   })
@@ -214,7 +214,7 @@ describe('signed tokens', () => {
     expect(jwt({ algorithms: [], publicKey: pem })).toEqual(['access.jwt.algorithms'])
   })
 
-  test('a key set is public, and fetched over a connection nobody can change', () => {
+  test('a key set is public, and fetched over a connection that cannot be tampered with', () => {
     const set = (key: RawMap) => ({ algorithms: ['EdDSA'], jwks: { keys: [key] } })
     expect(jwt(set({ kty: 'OKP', crv: 'Ed25519', x: 'abc' }))).toEqual([])
     expect(jwt(set({ kty: 'OKP', crv: 'Ed25519', x: 'abc', d: 'private' }))).toEqual(['access.jwt.jwks'])

@@ -37,7 +37,7 @@ test('limits change at once; what was read before stays as it was', async () => 
   expect(before.tiers['default']?.concurrentUploads).toBe(4)
 })
 
-test('what needs a restart is told and keeps its value', async () => {
+test('what needs a restart is reported and retains its value', async () => {
   await writeFile(file, 'dataDirectory: /elsewhere\nlisten: {maxConnections: 5}\ntiers: {default: {queue: 3}}\n')
   const result = await reload()
   expect(result).toEqual({
@@ -48,7 +48,7 @@ test('what needs a restart is told and keeps its value', async () => {
   expect(live.current.tiers['default']?.queue).toBe(3)
 })
 
-test('a bad file leaves everything in force and tells nobody but the caller', async () => {
+test('a bad file leaves everything in force and is reported to the caller only', async () => {
   let changes = 0
   live.subscribe(() => void (changes += 1))
   const before = live.current
@@ -71,7 +71,7 @@ test('a file that is valid alone but not with what keeps running is refused', as
   expect(holder.current.access.openMode).toBe('off')
 })
 
-test('subscribers hear of the change with both configurations until they stop', async () => {
+test('subscribers are notified of the change with both configurations until they stop', async () => {
   const heard: (readonly [number | undefined, number | undefined])[] = []
   const subscription = live.subscribe((next, previous) => {
     heard.push([previous.tiers['default']?.concurrentUploads, next.tiers['default']?.concurrentUploads])

@@ -47,7 +47,7 @@ describe('stored manifests', () => {
     expect(reads).toEqual(['p 1', 'p 2'])
   })
 
-  it('keeps no more than it may of what nobody reads, the latest first', async () => {
+  it('caches unread manifests only up to the limit, the latest first', async () => {
     const { records, reads, response } = slowRecords(parcelId => (parcelId === 'huge' ? 11 * KiB : KiB))
     const manifests = new StoredManifests(records, 10 * KiB)
     const read = async (parcelId: string) => {

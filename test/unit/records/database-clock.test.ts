@@ -10,7 +10,7 @@ describe('the clock of a node that follows its database', () => {
   /** ms since the machine was started, and the time of the database at that moment. */
   let machine = 1000
   let database = NOON
-  /** How long question and answer travel. */
+  /** How long a query and its result travel. */
   let thereMs = 0
   let backMs = 0
   let away = false
@@ -45,14 +45,14 @@ describe('the clock of a node that follows its database', () => {
     ;[thereMs, backMs, away] = [0, 0, false]
   })
 
-  it('tells the time of the database, and goes on with the machine between two looks', async () => {
+  it('returns the time of the database, and follows the machine between two queries', async () => {
     const { now } = await follow()
     expect(now()).toBe(database)
     pass(12_345)
     expect(now()).toBe(database)
   })
 
-  it('is never ahead, however slow the answer is', async () => {
+  it('is never ahead, however slow the result is', async () => {
     ;[thereMs, backMs] = [3, 4000]
     const { now } = await follow()
     expect(now()).toBeLessThanOrEqual(database)

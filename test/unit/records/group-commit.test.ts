@@ -19,7 +19,7 @@ class CountingDatabase extends BetterSqlite3 {
   }
 }
 
-describe('commits shared by those who wait', () => {
+describe('commits shared by waiting callers', () => {
   let directory: TempDirectory
   let database: CountingDatabase
   let observer: BetterSqlite3.Database
@@ -48,15 +48,15 @@ describe('commits shared by those who wait', () => {
     await directory[Symbol.asyncDispose]()
   })
 
-  it('answers each with its own, once all of them are committed', async () => {
-    const answers = await Promise.all(
+  it('returns each caller its own result, once all of them are committed', async () => {
+    const results = await Promise.all(
       Array.from({ length: 100 }, async (_, value) => {
-        const answer = await insert(value)
+        const result = await insert(value)
         expect(facts()).toContain(value)
-        return answer
+        return result
       }),
     )
-    expect(answers).toEqual(Array.from({ length: 100 }, (_, value) => value))
+    expect(results).toEqual(Array.from({ length: 100 }, (_, value) => value))
     expect(commitCount()).toBeLessThan(10)
   })
 
@@ -71,7 +71,7 @@ describe('commits shared by those who wait', () => {
 
   it('rolls back the one that fails, and only that one', async () => {
     const refused = new Error('refused')
-    const answers = await Promise.allSettled([
+    const outcomes = await Promise.allSettled([
       insert(1),
       commits.write(async db => {
         await sql`insert into facts values (2)`.execute(db)
@@ -80,9 +80,9 @@ describe('commits shared by those who wait', () => {
       insert(3),
       insert(1),
     ])
-    expect(answers.map(answer => answer.status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected'])
-    expect(answers[1]).toMatchObject({ reason: refused })
-    expect(answers[3]).toMatchObject({ reason: { code: 'unavailable' } })
+    expect(outcomes.map(outcome => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected'])
+    expect(outcomes[1]).toMatchObject({ reason: refused })
+    expect(outcomes[3]).toMatchObject({ reason: { code: 'unavailable' } })
     expect(facts()).toEqual([1, 3])
   })
 
@@ -95,8 +95,8 @@ describe('commits shared by those who wait', () => {
       }
       return exec(text)
     }
-    const answers = await Promise.allSettled([insert(1), insert(2)])
-    for (const answer of answers) expect(answer).toMatchObject({ reason: { code: 'unavailable' } })
+    const outcomes = await Promise.allSettled([insert(1), insert(2)])
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'unavailable' } })
     failing = false
     expect(await insert(2)).toBe(2)
     expect(facts()).toEqual([2])
@@ -110,8 +110,8 @@ describe('commits shared by those who wait', () => {
       commits.write(async db => {
         await sql`create table ballast as select zeroblob(100000) as bytes`.execute(db)
       })
-    const answers = await Promise.allSettled([insert(2), fill()])
-    expect(answers[1]).toMatchObject({ reason: { code: 'storage_full' } })
+    const outcomes = await Promise.allSettled([insert(2), fill()])
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'storage_full' } })
     expect(facts()).toContain(1)
     database.pragma(`max_page_count = ${pages + 1000}`)
     await fill()

@@ -37,7 +37,7 @@ describe('records on SQLite', () => {
     expect(await again.findMedia(media.mediaId)).toEqual(media)
   })
 
-  it('leaves everything in one file after a clean stop, which nobody else may read', async () => {
+  it('leaves everything in one file after a clean stop, which no other user may read', async () => {
     const records = await open()
     await completeMedia(records, 10)
     await records[Symbol.asyncDispose]()
@@ -45,7 +45,7 @@ describe('records on SQLite', () => {
     expect((await stat(`${file}-wal`).catch(() => ({ size: 0 }))).size).toBe(0)
   })
 
-  it('marks each change, of another process as well, before whoever made it is told; and no other moment', async () => {
+  it('marks each change, also of another process, before its caller learns of it; and marks nothing else', async () => {
     await using here = await open()
     await using there = await open()
     const janitor = new BetterSqlite3(file)
@@ -56,7 +56,7 @@ describe('records on SQLite', () => {
       expect(here.changeMark()).toBe(mark)
       await there.endLease(media.mediaId, { clientId: media.clientId, ownerHash: null }, NOW)
       expect(here.changeMark()).not.toBe(mark)
-      // The log begins anew: what comes after must be told apart from what was.
+      // The log begins anew: later entries must be distinguishable from earlier ones.
       janitor.pragma('wal_checkpoint(TRUNCATE)')
       const afterwards = here.changeMark()
       await completeMedia(here, 10)
@@ -108,7 +108,7 @@ describe('records on SQLite', () => {
     await expect(openSqliteRecordStore({ file: nowhere })).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  it('refuses changes while another process holds the lock for too long, still answers questions, and recovers', async () => {
+  it('refuses changes while another process holds the lock for too long, still runs queries, and recovers', async () => {
     await using records = await open()
     const media = await completeMedia(records, 10)
     const other = new BetterSqlite3(file)
@@ -169,7 +169,7 @@ describe('records on SQLite', () => {
     tamperer.exec("update client_usage set stored_bytes = 11 where client_id = 'alice'")
     tamperer.exec("delete from client_usage where client_id = 'bob'")
     tamperer.exec(
-      "insert into client_usage (client_id, stored_bytes, reserved_bytes, pending_uploads) values ('nobody', 5, 0, 0)",
+      "insert into client_usage (client_id, stored_bytes, reserved_bytes, pending_uploads) values ('unknown-client', 5, 0, 0)",
     )
     tamperer.close()
     const nothing = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
@@ -181,7 +181,7 @@ describe('records on SQLite', () => {
         charged: nothing,
         actual: { ...nothing, storedRows: 2, reservedBytes: 60, pendingUploads: 1 },
       },
-      { clientId: 'nobody', charged: { ...nothing, storedBytes: 5 }, actual: nothing },
+      { clientId: 'unknown-client', charged: { ...nothing, storedBytes: 5 }, actual: nothing },
     ]
     expect(await records.auditUsage(false)).toEqual(wrong)
     expect(await records.auditUsage(true)).toEqual(wrong)

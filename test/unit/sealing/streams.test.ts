@@ -82,7 +82,7 @@ describe.each([
     expect(again.bytes).toHaveLength(40)
   })
 
-  test('a chunk that is whole leaves before the next bytes come, when the length is told', async () => {
+  test('a complete chunk leaves before the next bytes come, when the length is given', async () => {
     const { sealed } = await sealBytes({ ...FIXED, suite, plain: patternBytes(3000), padded: false })
     const { reader, writer } = opened(suite, { sealedBytes: sealed.byteLength })
     void writer.write(sealed.subarray(0, 1024))
@@ -106,7 +106,7 @@ describe.each([
     }
   })
 
-  test('takes in a bounded amount while nobody reads', async () => {
+  test('takes in a bounded amount while it has no reader', async () => {
     const sealer = await createSealer({ ...FIXED, suite })
     const most = (2 * suite.parallel + 3) * CHUNK_BYTES
     expect(await takenIn(sealStream(sealer))).toBeLessThanOrEqual(most)
@@ -145,7 +145,7 @@ describe.each([
     expect(bytes.byteLength).toBeLessThanOrEqual(1976)
   })
 
-  test('stops at once when the reader gives up, and tells the writer', async () => {
+  test('stops at once when the reader gives up, and notifies the writer', async () => {
     const { reader, writer } = opened(suite, {})
     const { sealed } = await sealBytes({ ...FIXED, suite, plain: patternBytes(100_000), padded: false })
     void writer.write(sealed.subarray(0, 10_000)).catch(() => {})
@@ -214,7 +214,7 @@ function opened(
   return { reader: readable.getReader(), writer: writable.getWriter() }
 }
 
-/** How many bytes a transform takes of an endless source while nobody reads from it. */
+/** How many bytes a transform takes of an endless source without a reader. */
 async function takenIn(transform: ReadableWritablePair<Uint8Array, Uint8Array>, source?: Uint8Array): Promise<number> {
   let taken = 0
   const endless = new ReadableStream<Uint8Array>(

@@ -62,13 +62,13 @@ describe('requests', () => {
     ['readMedia', 'debug', 'media served'],
     ['endLease', 'info', 'lease ended'],
     ['publishParcel', 'info', 'parcel published'],
-  ] as const)('%s is told at %s as "%s"', (route: RouteName, level, msg) => {
+  ] as const)('%s is reported at %s as "%s"', (route: RouteName, level, msg) => {
     const { events, lines } = world()
     events.requestEnded(request({ route, status: 201 }))
     expect(lines()).toMatchObject([{ level, msg, route, status: 201, durationMs: 12, requestId: 'Ab3dEf9h1' }])
   })
 
-  test('a refusal by a limit is told with its limit, and counted', async () => {
+  test('a refusal by a limit is reported with its limit, and counted', async () => {
     const { events, lines, page } = world()
     const context = { limit: 'concurrentDownloads', value: 4, remaining: 0 }
     events.requestEnded(request({ status: 429, error: new SealiftError('too_many_downloads', 'wait', { context }) }))
@@ -202,7 +202,7 @@ describe('threat 43: a proxy that is not listed', () => {
   })
 })
 
-describe('threat 65, threat 74: what must never be told', () => {
+describe('threat 65, threat 74: what must never be reported', () => {
   const id = 'abcdefghijklmnopqrstuvwx23'
   const secret = 'CANARY0vU3m1cQ8xPz0TtK9sWq2LrYb6NhJd4Ef'
   const signed = 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJDQU5BUlkifQ.Q0FOQVJZ-signature'

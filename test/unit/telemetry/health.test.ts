@@ -119,7 +119,7 @@ describe('the admin listener', () => {
     return { url: server.url, errors }
   }
 
-  test('tells metrics and health, and nothing else', async () => {
+  test('serves metrics and health, and nothing else', async () => {
     const { url } = await start()
     const metrics = await fetch(`${url}/metrics?x=1`)
     expect([metrics.status, metrics.headers.get('content-type'), await metrics.text()]).toEqual([
@@ -145,7 +145,7 @@ describe('the admin listener', () => {
     expect([response.status, await response.json()]).toMatchObject([503, { status: 'failing' }])
   })
 
-  test('threat 65: a failure is told to the log, not to the caller', async () => {
+  test('threat 65: a failure is reported to the log, not to the caller', async () => {
     const { url, errors } = await start(undefined, () => Promise.reject(new Error('CANARY')))
     const response = await fetch(`${url}/metrics`)
     expect([response.status, await response.text()]).toEqual([500, 'failed\n'])

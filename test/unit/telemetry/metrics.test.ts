@@ -89,7 +89,7 @@ test('threat 74: nothing a client chose becomes a label', async () => {
   ])
 })
 
-test('the process tells of itself unless it is shared', async () => {
+test('process metrics are reported unless the process is shared', async () => {
   const { body } = await createMetrics({ sources: sources() }).read()
   expect(body).toContain('nodejs_eventloop_lag_seconds')
   expect(body).toContain('process_resident_memory_bytes')

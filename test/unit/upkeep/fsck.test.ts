@@ -157,7 +157,7 @@ describe('fsck', () => {
     expect(await check(true, blobs)).toMatchObject({ ok: false, findings: [{ kind: 'orphan', repaired: false }] })
   })
 
-  it('stops when it is told to', async () => {
+  it('stops when it is aborted', async () => {
     await storage.storeMedia(10)
     const reason = new Error('enough')
     const checking = fsck({ ...storage, repair: false, modifiedBefore: NOW }, AbortSignal.abort(reason))

@@ -89,7 +89,7 @@ describe('sweepers of several nodes', () => {
     expect(heir.deleted).toHaveLength(1)
   })
 
-  it('one that stood still past its lease stops when it wakes, and harms nothing', async () => {
+  it('one that was blocked past the expiry of its lock stops when it wakes, and harms nothing', async () => {
     const due = DELETIONS_AT_ONCE + 2
     for (let index = 0; index < due; index++) await storeExpired()
     const { promise: wake, resolve } = Promise.withResolvers<void>()
@@ -118,7 +118,7 @@ describe('sweepers of several nodes', () => {
     expect(busy.log.failures).toEqual([])
   })
 
-  it('tell that nobody knows who sweeps, and try again the next time', async () => {
+  it('report that the sweeping node is unknown, and try again the next time', async () => {
     let away = true
     const node = newNode({
       records: {
@@ -139,7 +139,7 @@ describe('sweepers of several nodes', () => {
     let asked = 0
     const node = newNode({
       records: {
-        // As a database answers that is not itself for a moment.
+        // What a database returns during a brief failure.
         knownBlobs: async blobIds => (asked++ === 0 ? new Set() : storage.records.knownBlobs(blobIds)),
       },
     })

@@ -74,7 +74,7 @@ describe('the sweeper', () => {
     expect(log.failures).toEqual([])
   })
 
-  it('keeps a media that was forwarded, until the last lease ends', async () => {
+  it('retains a media item that was forwarded, until the last lease ends', async () => {
     const media = await storage.storeMedia(1000, { lease: { expiresAt: NOW + 10 } })
     await storage.records.addLease({
       fromMediaId: media.mediaId,
@@ -140,7 +140,7 @@ describe('the sweeper', () => {
     expect(await stored()).toHaveLength(110)
   })
 
-  it('tells of bytes that are missing or too few, and deletes no record for it', async () => {
+  it('reports bytes that are missing or too few, and deletes no record for it', async () => {
     const [gone, short, whole] = [
       await storage.storeMedia(1000),
       await storage.storeMedia(1000),
@@ -248,7 +248,7 @@ describe('the sweeper', () => {
     expect(await storage.records.listCompleting(BATCH + 1)).toHaveLength(BATCH)
   })
 
-  it('repeats a deletion whose answer was lost', async () => {
+  it('repeats a deletion whose response was lost', async () => {
     await storage.storeMedia(10, { lease: { expiresAt: NOW } })
     blobs.faults = [{ verb: 'delete', nth: 1, when: 'after', error: new SealiftError('unavailable', 'Lost') }]
     const sweeper = newSweeper()
@@ -323,7 +323,7 @@ describe('the sweeper', () => {
     expect((await readBytes(storage.blobs, forwarded, { start: 0, end: 100 })).length).toBe(100)
   })
 
-  it('gives a hundred readers of a media that expires meanwhile all of its bytes, or an error', async () => {
+  it('gives a hundred readers of a media item that expires meanwhile all of its bytes, or an error', async () => {
     const media = await storage.storeMedia(2 ** 20, { lease: { expiresAt: NOW + 10 } })
     const bytes = bytesFor(media.blobId, 2 ** 20)
     const reads = Array.from({ length: 100 }, async () => {
