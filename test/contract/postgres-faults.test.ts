@@ -84,7 +84,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     },
   )
 
-  it('answers unavailable while it is away, and works again when it is back', async () => {
+  it('throws `unavailable` while the database is away, and works again when it is back', async () => {
     const media = await completeMedia(records, 10)
     await engine.stop('fast')
     await expect(records.findMedia(media.mediaId)).rejects.toMatchObject({ code: 'unavailable' })
@@ -95,7 +95,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     await records.beginUpload(newUpload())
   })
 
-  it('never hangs while it stands still, and works again when it goes on', async () => {
+  it('never hangs while the database is blocked, and works again when it resumes', async () => {
     const media = await completeMedia(records, 10)
     engine.pause()
     const before = performance.now()
@@ -104,8 +104,8 @@ describe('records on PostgreSQL, when the database fails', () => {
       ...Array.from({ length: 30 }, () => records.beginUpload(newUpload({ declaredBytes: 10 }))),
       records.probe(),
     ]
-    for (const answer of await Promise.allSettled(asked)) {
-      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } })
+    for (const outcome of await Promise.allSettled(asked)) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } })
     }
     expect(performance.now() - before).toBeLessThan(NO_HANG_MS)
     engine.resume()
@@ -114,7 +114,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     expect(await records.auditUsage(false)).toEqual([])
   })
 
-  it('can be closed while it stands still', async () => {
+  it('can be closed while the database is blocked', async () => {
     const other = await open()
     await other.probe()
     engine.pause()
@@ -127,7 +127,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     await expect(other.probe()).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  it('tells when somebody holds a lock for too long, and goes on afterwards', async () => {
+  it('reports a lock that another session holds for too long, and works again afterwards', async () => {
     const upload = await records.beginUpload(newUpload({ declaredBytes: 10 }))
     const blocker = await database.connect()
     await blocker.query('begin')
@@ -145,7 +145,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     })
   })
 
-  it('frees the locks of a node that stands still in the middle of a change', async () => {
+  it('frees the locks of a node that is blocked in the middle of a change', async () => {
     const upload = await records.beginUpload(newUpload({ declaredBytes: 10 }))
     const sleeper = await database.connect()
     await sleeper.query('set idle_in_transaction_session_timeout = 500')
@@ -157,7 +157,7 @@ describe('records on PostgreSQL, when the database fails', () => {
     await sleeper.end().catch(() => undefined)
   })
 
-  it('answers questions, refuses changes and says why while it is read-only', async () => {
+  it('runs queries, refuses changes and says why while the database is read-only', async () => {
     const media = await completeMedia(records, 10)
     const janitor = await database.connect()
     const name = new URL(database.url).pathname.slice(1)

@@ -49,7 +49,7 @@ async function readBy(work: (records: RecordStore) => Promise<unknown>, tables: 
       return Number(rows[0]?.total)
     }
     const alone = async () =>
-      eventually('nobody else is connected, and all has been counted', async () => {
+      eventually('no other session is connected, and all has been counted', async () => {
         const { rows } = await janitor.query(
           'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
         )
@@ -88,7 +88,7 @@ describe('with many rows, PostgreSQL reads few', () => {
     await fill('delete from leases', 'delete from blobs')
   })
 
-  it('to forward a media that many hold, and to end leases of it', async () => {
+  it('to forward a media item that many hold, and to end leases of it', async () => {
     const mediaId = freshId()
     {
       await using records = await open()

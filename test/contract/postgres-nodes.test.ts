@@ -134,7 +134,7 @@ describe('two nodes on one PostgreSQL', () => {
     expect(await nodes[0].auditUsage(false)).toEqual([])
   })
 
-  it('end leases of a media that one client forwards without a pause, and sweep', async () => {
+  it('end leases of a media item that one client forwards without a pause, and sweep', async () => {
     const settings = { ...settingsOf(database.url), poolSize: 16, statementTimeoutMs: 2000 }
     await using busy = await openPostgresRecordStore(settings)
     await using calm = await openPostgresRecordStore(settings)
@@ -162,7 +162,7 @@ describe('two nodes on one PostgreSQL', () => {
     expect(await calm.auditUsage(false)).toEqual([])
   })
 
-  it('work by their probes while one of them stands still in the middle of its own', async () => {
+  it('work by their probes while one of them is blocked in the middle of its own', async () => {
     await using node = await openPostgresRecordStore({ ...settingsOf(database.url), statementTimeoutMs: 500 })
     await node.probe()
     const still = await database.connect()
@@ -201,7 +201,7 @@ describe('two nodes on one PostgreSQL', () => {
     expect(await nodes[0].usage(clientId)).toMatchObject({ storedBytes: 210 })
   })
 
-  it('wait for the disk even if the database was told not to', async () => {
+  it('wait for the disk even if the database is set not to', async () => {
     const janitor = await database.connect()
     const name = new URL(database.url).pathname.slice(1)
     await janitor.query(`alter database ${name} set synchronous_commit = off`)
@@ -290,7 +290,7 @@ describe('an address of PostgreSQL that is wrong', () => {
     ['port', (url: URL) => void (url.port = '1'), 'no server listens at 127.0.0.1:1'],
     ['host', (url: URL) => void (url.hostname = 'db.invalid'), 'db.invalid'],
     ['TLS', (url: URL) => url.searchParams.set('sslmode', 'verify-full'), 'no secure connection'],
-  ])('(%s) is told in one line that names the setting, without the secret', async (_, change, expected) => {
+  ])('(%s) is reported in one line that names the setting, without the secret', async (_, change, expected) => {
     const refused = await open(urlWith(change)).catch((error: unknown) => error)
     expect(refused).toMatchObject({ code: 'unavailable', message: expect.stringContaining(expected) })
     const { message, stack, cause } = refused as Error

@@ -9,10 +9,10 @@ import { sharedEngine } from '../support/engines/shared.ts'
 import { seededRandom } from '../support/random.ts'
 import { completeMedia, LATER, newLease, newParcel, newUpload, NOW, PART, PLENTY } from '../support/record-fixtures.ts'
 
-const FAULTS: readonly CommitFault[] = ['request lost', 'answer lost', 'cut']
+const FAULTS: readonly CommitFault[] = ['request lost', 'response lost', 'cut']
 const ALICE = { clientId: 'alice', ownerHash: null }
 
-describe('records on PostgreSQL, when nobody knows whether a commit went through', () => {
+describe('records on PostgreSQL, when the outcome of a commit is unknown', () => {
   let database: TestDatabase
   let proxy: CommitProxy
   let records: RecordStore

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
- * What happens to a commit: `request lost`: the server never hears of it; `answer lost`: it is done, and nobody is
- * told; `cut`: the connection ends while it is on its way.
+ * What happens to a commit. `request lost`: the commit never reaches the server. `response lost`: the server commits, but
+ * the client receives no response. `cut`: the connection ends while the commit is in flight.
  */
-export type CommitFault = 'request lost' | 'answer lost' | 'cut'
+export type CommitFault = 'request lost' | 'response lost' | 'cut'
 
 export interface CommitProxy extends AsyncDisposable {
   /** The same database, through the proxy. */
@@ -40,7 +40,7 @@ export async function startCommitProxy(url: string): Promise<CommitProxy> {
     client.on('data', bytes => {
       const fault = bytes.includes(COMMIT) ? proxy.fault() : null
       if (fault === 'request lost') return end()
-      mute = fault === 'answer lost'
+      mute = fault === 'response lost'
       upstream.write(bytes)
       if (fault === 'cut') upstream.end(() => client.destroy())
     })

@@ -51,7 +51,7 @@ const PICKING = [
   'release',
   'end parcel',
   'download',
-  'give back',
+  'return download',
   'purge',
 ] as const
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -109,8 +109,8 @@ export function chargingContract(records: Records): void {
         await records().finishInOneStep(upload.uploadId, { sizeBytes, caps, now: NOW })
         return sizeBytes
       })
-      const stored = (await Promise.allSettled(tries)).flatMap(answer =>
-        answer.status === 'fulfilled' ? answer.value : [],
+      const stored = (await Promise.allSettled(tries)).flatMap(outcome =>
+        outcome.status === 'fulfilled' ? outcome.value : [],
       )
       const storedBytes = stored.reduce((sum, sizeBytes) => sum + sizeBytes, 0)
       expect(await records().usage('alice')).toMatchObject({ storedBytes, reservedBytes: 0, pendingUploads: 0 })
@@ -130,7 +130,7 @@ export function chargingContract(records: Records): void {
       const reserved = uploads.flatMap(({ uploadId }) =>
         [0, 1, 2].map(index => records().reservePart(uploadId, { index, sizeBytes: PART }, caps)),
       )
-      const taken = (await Promise.allSettled(reserved)).filter(answer => answer.status === 'fulfilled')
+      const taken = (await Promise.allSettled(reserved)).filter(outcome => outcome.status === 'fulfilled')
       expect(taken).toHaveLength(50)
       expect(await records().usage('alice')).toMatchObject({ reservedBytes: 5000 })
       expect(await records().auditUsage(false)).toEqual([])
@@ -141,7 +141,7 @@ export function chargingContract(records: Records): void {
       const begun = await Promise.allSettled(
         Array.from({ length: 200 }, () => records().beginUpload(newUpload({ caps }))),
       )
-      expect(begun.filter(answer => answer.status === 'fulfilled')).toHaveLength(13)
+      expect(begun.filter(outcome => outcome.status === 'fulfilled')).toHaveLength(13)
       expect(await records().usage('alice')).toMatchObject({ pendingUploads: 13 })
     })
   })
@@ -219,7 +219,7 @@ class World {
     if (step.do === 'end') return this.#end(step.pick)
     if (step.do === 'end parcel') return this.#endParcel(step.pick)
     if (step.do === 'download') return this.#download(step.pick)
-    if (step.do === 'give back') return this.#giveBack(step.pick)
+    if (step.do === 'return download') return this.#returnDownload(step.pick)
     if (step.do === 'purge') return this.#purge()
     const upload = this.#uploads[step.pick % Math.max(1, this.#uploads.length)]
     if (!upload) return
@@ -308,7 +308,7 @@ class World {
     this.#grants.push({ mediaId: lease.mediaId, grantId })
   }
 
-  async #giveBack(pick: number): Promise<void> {
+  async #returnDownload(pick: number): Promise<void> {
     const grant = this.#grants[pick % Math.max(1, this.#grants.length)]
     if (grant) await this.#records.returnDownload(grant.mediaId, grant.grantId)
   }

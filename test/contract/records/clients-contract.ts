@@ -12,8 +12,12 @@ export function clientsContract(records: Records): void {
       records().noteDevice({ clientId: client, deviceId: device, cap: 2, now, forgetBefore: now - 24 * HOUR })
 
     it('use nothing before they come', async () => {
-      expect(await records().usage('nobody')).toMatchObject({ storedBytes: 0, reservedBytes: 0, pendingUploads: 0 })
-      expect(await records().countDevices('nobody', FORGET_BEFORE)).toBe(0)
+      expect(await records().usage('unknown-client')).toMatchObject({
+        storedBytes: 0,
+        reservedBytes: 0,
+        pendingUploads: 0,
+      })
+      expect(await records().countDevices('unknown-client', FORGET_BEFORE)).toBe(0)
     })
 
     it('may use as many devices as they may, each counted once', async () => {
@@ -29,8 +33,8 @@ export function clientsContract(records: Records): void {
     })
 
     it('are held to it when many new devices come at once', async () => {
-      const answers = await Promise.allSettled(Array.from({ length: 30 }, (_, index) => see(`device ${index}`)))
-      expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(2)
+      const outcomes = await Promise.allSettled(Array.from({ length: 30 }, (_, index) => see(`device ${index}`)))
+      expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).toHaveLength(2)
     })
 
     it('may replace a device that was not seen for long; it then counts as new itself', async () => {

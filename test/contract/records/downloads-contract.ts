@@ -12,17 +12,17 @@ export function downloadsContract(records: Records): void {
     it('are counted exactly under two hundred at once', async () => {
       const media = await completeMedia(records(), 10, { lease: { maxDownloads: 17 } })
       const grants = Array.from({ length: 200 }, (_, index) => `grant-${index}`)
-      const answers = await Promise.allSettled(grants.map(grant => take(media.mediaId, grant)))
-      const taken = grants.filter((_, index) => answers[index]?.status === 'fulfilled')
+      const outcomes = await Promise.allSettled(grants.map(grant => take(media.mediaId, grant)))
+      const taken = grants.filter((_, index) => outcomes[index]?.status === 'fulfilled')
       expect(taken).toHaveLength(17)
-      const refused = answers.flatMap(answer => (answer.status === 'rejected' ? [answer.reason] : []))
+      const refused = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
       for (const reason of refused) expect(reason).toMatchObject({ code: 'downloads_exhausted' })
       expect(await records().findMedia(media.mediaId)).toMatchObject({ downloadsUsed: 17 })
       const known = await Promise.all(grants.map(grant => records().hasGrant(media.mediaId, grant, NOW)))
       expect(grants.filter((_, index) => known[index])).toEqual(taken)
     })
 
-    it('taken and given back at once never exceed what is allowed', async () => {
+    it('taken and returned at once never exceed what is allowed', async () => {
       const media = await completeMedia(records(), 10, { lease: { maxDownloads: 3 } })
       let held = 0
       let mostHeld = 0
@@ -44,7 +44,7 @@ export function downloadsContract(records: Records): void {
       expect(await records().findMedia(media.mediaId)).toMatchObject({ downloadsUsed: 0 })
     })
 
-    it('given back may be taken again; giving back twice, or what was never taken, changes nothing', async () => {
+    it('returned may be taken again; returning one twice, or one never taken, changes nothing', async () => {
       const media = await completeMedia(records(), 10, { lease: { maxDownloads: 1 } })
       await take(media.mediaId, 'a')
       await expect(take(media.mediaId, 'b')).rejects.toMatchObject({ code: 'downloads_exhausted' })
@@ -56,7 +56,7 @@ export function downloadsContract(records: Records): void {
       await expect(take(media.mediaId, 'c')).rejects.toMatchObject({ code: 'downloads_exhausted' })
     })
 
-    it('of a media without a limit are not counted, and leave no grant', async () => {
+    it('of a media item without a limit are not counted, and leave no grant', async () => {
       const media = await completeMedia(records(), 10)
       await take(media.mediaId, 'a')
       expect(await records().findMedia(media.mediaId)).toMatchObject({ downloadsUsed: 0 })

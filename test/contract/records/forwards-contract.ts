@@ -29,11 +29,11 @@ export function forwardsContract(records: Records): void {
   }
   const takeAll = async (mediaIds: readonly string[], begun: string[] = []) => {
     const tries = mediaIds.map(mediaId => take(mediaId).then(grantId => begun.push(grantId)))
-    const answers = await Promise.allSettled(tries)
-    for (const answer of answers) {
-      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'downloads_exhausted' })
+    const outcomes = await Promise.allSettled(tries)
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'downloads_exhausted' })
     }
-    return answers.filter(answer => answer.status === 'fulfilled').length
+    return outcomes.filter(outcome => outcome.status === 'fulfilled').length
   }
 
   describe('threat 61: forwards of a lease whose downloads are counted', () => {

@@ -94,7 +94,7 @@ export function leasesContract(records: Records): void {
     })
 
     describe('are ended', () => {
-      it('by the client that made them, or by the holder of the owner secret, and by nobody else', async () => {
+      it('by the client that made them, or by the holder of the owner secret, and by no other client', async () => {
         const mine = await completeMedia(records(), 10, { lease: { ownerHash: 'ab' } })
         const strangers = [
           BOB,

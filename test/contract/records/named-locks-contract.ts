@@ -35,7 +35,7 @@ export function namedLocksContract(records: Records): void {
       expect(await records().acquireLock('sweep', 'a', LONG_MS)).toBeNull()
     })
 
-    it('that lapsed while nobody wanted them are still kept on', async () => {
+    it('that lapsed can still be renewed while no other holder wanted them', async () => {
       const lease = await records().acquireLock('sweep', 'a', 1)
       if (!lease) throw new Error('a free lease was refused')
       await eventually('the lease lapses', async () => (await records().databaseTime()) > lease.expiresAt)
@@ -43,7 +43,7 @@ export function namedLocksContract(records: Records): void {
       expect(await records().acquireLock('sweep', 'b', LONG_MS)).toBeNull()
     })
 
-    it('pass on at once when they are released, and a higher fence tells the same holder apart', async () => {
+    it('pass on at once when they are released, and a higher fence distinguishes two holds of one holder', async () => {
       const first = await records().acquireLock('sweep', 'a', LONG_MS)
       if (!first) throw new Error('a free lease was refused')
       await records().releaseLock(first)

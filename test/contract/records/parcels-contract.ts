@@ -45,7 +45,7 @@ export function parcelsContract(records: Records): void {
       },
     )
 
-    it('may cover a media that is still being uploaded, and the same one twice', async () => {
+    it('may cover a media item that is still being uploaded, and the same one twice', async () => {
       const { mediaId } = await records().beginUpload(newUpload())
       expect(await records().publishParcel(newParcel([mediaId, mediaId]), ALICE)).toMatchObject({ version: 1 })
     })
@@ -93,15 +93,15 @@ export function parcelsContract(records: Records): void {
       const writers = Array.from({ length: 20 }, (_, index) =>
         records().replaceManifest(parcelId, { ...next(1, [], `writer ${index}`), now: NOW }, ALICE),
       )
-      const answers = await Promise.allSettled(writers)
-      expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(1)
-      const refused = answers.flatMap(answer => (answer.status === 'rejected' ? [answer.reason] : []))
+      const outcomes = await Promise.allSettled(writers)
+      expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).toHaveLength(1)
+      const refused = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
       for (const reason of refused) {
         expect(reason).toMatchObject({ code: 'version_mismatch', context: { version: 2 } })
       }
     })
 
-    it("never drop a media they cover, not even an ended one, and take no other's", async () => {
+    it("never drop a media item they cover, not even an ended one, and take no other's", async () => {
       const [first] = await mediaIds(1)
       const theirs = await completeMedia(records(), 10, { lease: { clientId: 'bob' } })
       const { parcelId } = await records().publishParcel(newParcel([first ?? '']), ALICE)

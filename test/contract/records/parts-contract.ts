@@ -26,7 +26,7 @@ export function partsContract(records: Records): void {
       expect(await records().listParts(blobId)).toEqual([{ index: 0, sizeBytes: 60, durable: false }])
     })
 
-    it('give back what was reserved too much when they turn out smaller', async () => {
+    it('release the excess reservation when they turn out smaller', async () => {
       const { uploadId } = await records().beginUpload(newUpload())
       await records().reservePart(uploadId, { index: 0, sizeBytes: 100 }, PLENTY)
       await records().recordPart(uploadId, { index: 0, sizeBytes: 30 }, LATER)
@@ -103,7 +103,7 @@ export function partsContract(records: Records): void {
       })
     })
 
-    it('that are durable are told, and never change', async () => {
+    it('that are durable are listed, and never change', async () => {
       for (const declaredBytes of [null, 200]) {
         const upload = await records().beginUpload(newUpload({ declaredBytes }))
         await putParts(records(), upload, { 0: 100 })

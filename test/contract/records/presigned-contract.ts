@@ -83,7 +83,7 @@ export function presignedContract(records: Records): void {
       expect(await usage()).toMatchObject([7 + 9, 0, 0])
     })
 
-    it("are all that a media held, when it ends before they have expired, and are its sender's", async () => {
+    it("are all that a media item held, when it ends before they have expired, and are its sender's", async () => {
       const upload = await begin(PART)
       await address(upload)
       await put(upload)

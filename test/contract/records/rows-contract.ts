@@ -102,11 +102,11 @@ export function rowsContract(records: Records): void {
       const { storedRows: before } = await usage()
       const fitting = 13
       const cap = before + fitting * rows + (rows - 1)
-      const answers = await Promise.allSettled(Array.from({ length: CROWD }, () => call(cap)))
-      expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(fitting)
-      for (const answer of answers) {
-        if (answer.status === 'fulfilled') continue
-        expect(answer.reason).toMatchObject({ code: 'quota_exceeded', context: { limit: 'storedRows', value: cap } })
+      const outcomes = await Promise.allSettled(Array.from({ length: CROWD }, () => call(cap)))
+      expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).toHaveLength(fitting)
+      for (const outcome of outcomes) {
+        if (outcome.status === 'fulfilled') continue
+        expect(outcome.reason).toMatchObject({ code: 'quota_exceeded', context: { limit: 'storedRows', value: cap } })
       }
       expect(await usage()).toMatchObject({ storedRows: before + fitting * rows })
       expect(await records().auditUsage(false)).toEqual([])
@@ -190,15 +190,15 @@ export function rowsContract(records: Records): void {
 
     it('are charged to the byte when sixty-four are published at once', async () => {
       const sizes = Array.from({ length: CROWD }, (_, index) => 100 + index * 7)
-      const answers = await Promise.allSettled(sizes.map(bytes => records().publishParcel(parcel(bytes, 5003), ALICE)))
-      const stored = answers.flatMap(answer => (answer.status === 'fulfilled' ? [answer.value.manifestBytes] : []))
+      const outcomes = await Promise.allSettled(sizes.map(bytes => records().publishParcel(parcel(bytes, 5003), ALICE)))
+      const stored = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value.manifestBytes] : []))
       const sum = stored.reduce((total, bytes) => total + bytes, 0)
       expect(await usage()).toMatchObject({ storedBytes: sum, storedRows: stored.length })
       expect(sum).toBeLessThanOrEqual(5003)
       for (const bytes of sizes.filter(each => !stored.includes(each))) expect(sum + bytes).toBeGreaterThan(5003)
     })
 
-    it('are charged by the difference when they are replaced, and given back when their parcel ends or expires', async () => {
+    it('are charged by the difference when they are replaced, and released when their parcel ends or expires', async () => {
       const made = await records().publishParcel(parcel(300, 1000), ALICE)
       const other = await records().publishParcel({ ...parcel(500, 1000), expiresAt: NOW + 5 }, ALICE)
       const replace = (ifVersion: number, bytes: number, claim: typeof ALICE | typeof SECRET = ALICE) => {
@@ -222,7 +222,7 @@ export function rowsContract(records: Records): void {
       expect(await records().findParcel(other.parcelId)).toMatchObject({ manifestBytes: 0 })
     })
 
-    it('are charged to the client that published, whoever replaces them', async () => {
+    it('are charged to the client that published, whichever client replaces them', async () => {
       const { parcelId } = await records().publishParcel({ ...parcel(10, 1000), ownerHash: 'ab' }, ALICE)
       const next = { ifVersion: 1, manifest: Buffer.alloc(70), media: [], caps: PLENTY }
       await records().replaceManifest(parcelId, { ...next, now: NOW }, SECRET)

@@ -53,7 +53,7 @@ export function upkeepContract(records: Records): void {
       expect(await records().usage('alice')).toMatchObject({ storedBytes: 0, reservedBytes: 105, pendingUploads: 2 })
     })
 
-    it('forgets a blob once its bytes are gone, while its lease still tells that it was', async () => {
+    it('forgets a blob once its bytes are gone, while its lease still shows that it existed', async () => {
       const media = await completeMedia(records(), 10)
       expect(await records().knownBlobs([media.blobId, freshId()])).toEqual(new Set([media.blobId]))
       await records().purgeBlob(media.blobId)
@@ -84,7 +84,7 @@ export function upkeepContract(records: Records): void {
       expect(await records().listTombstones(10)).toHaveLength(2)
     })
 
-    it('lists a tombstone that was postponed behind all that ended by then', async () => {
+    it('lists a tombstone that was postponed behind all that ended before the new time', async () => {
       const [first, second] = [await completeMedia(records(), 10), await completeMedia(records(), 10)]
       await records().endLease(first.mediaId, ALICE, NOW)
       await records().endLease(second.mediaId, ALICE, NOW + 10)

@@ -62,7 +62,7 @@ export function uploadsContract(records: Records): void {
       await records().beginUpload(newUpload({ declaredBytes: 100, caps: { storedBytes: 100, pendingBytes: 100 } }))
     })
 
-    it('tells which limit refused, its value, and what is left of it', async () => {
+    it('reports which limit refused, its value, and what is left of it', async () => {
       await records().beginUpload(newUpload({ declaredBytes: 60 }))
       await expect(
         records().beginUpload(newUpload({ declaredBytes: 60, caps: { storedBytes: 100 } })),
@@ -128,7 +128,7 @@ export function uploadsContract(records: Records): void {
         expect(await records().durablePrefix(upload.blobId)).toBe(207)
       })
 
-      it('tells which parts are missing, as runs', async () => {
+      it('reports which parts are missing, as runs', async () => {
         const upload = await records().beginUpload(newUpload({ declaredBytes: 1000 }))
         await putParts(records(), upload, { 0: 100, 3: 100, 4: 100, 8: 100 })
         await expect(records().finalizeUpload(upload.uploadId, 1000)).rejects.toMatchObject({
@@ -238,7 +238,7 @@ export function uploadsContract(records: Records): void {
         expect(await records().listTombstones(10)).toEqual([{ blobId: upload.blobId }])
       })
 
-      it('answer gone to whatever would change them', async () => {
+      it('refuse every change with `gone`', async () => {
         const { uploadId } = await records().beginUpload(newUpload())
         await records().abortUpload(uploadId, NOW)
         const part = { index: 0, sizeBytes: 1 }
@@ -249,8 +249,8 @@ export function uploadsContract(records: Records): void {
           records().finishUpload(uploadId, NOW),
           records().finishInOneStep(uploadId, { sizeBytes: 1, caps: PLENTY, now: NOW }),
         ]
-        for (const answer of await Promise.allSettled(late)) {
-          expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'gone' } })
+        for (const outcome of await Promise.allSettled(late)) {
+          expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'gone' } })
         }
       })
 
