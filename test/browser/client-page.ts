@@ -4,8 +4,10 @@ import { Sealift } from '../../src/client/index.ts'
 export interface ClientPage {
   /** Sends a picture, a large file and a stream; gives the link. */
   send(server: string, token: string): Promise<{ link: string; reports: number }>
-  /** Opens a link and downloads everything; gives the SHA-256 of each item by name. */
-  /** `server`: the page's own, when there is one. */
+  /**
+   * Opens a link and downloads everything; gives the SHA-256 of each item by name.
+   * `server`: the page's own, when there is one.
+   */
   receive(link: string, server?: string): Promise<Record<string, string>>
   /** Begins to download and aborts; gives the code of the error. */
   abort(link: string): Promise<string>

@@ -1,4 +1,4 @@
-/** What the page of `sealing.test.ts` runs: every vector, and a media item of some megabytes, on the browser's WebCrypto. */
+/** The page of `sealing.test.ts`: every vector, and a media item of some megabytes, on the browser's WebCrypto. */
 import {
   createSealer,
   openRange,
@@ -14,7 +14,7 @@ import { vectorChecks } from '../support/sealing-vectors.ts'
 export interface SealingPage {
   /** The names of all vectors, and what went wrong with which. */
   checkVectors(): Promise<{ checked: number; failures: string[] }>
-  /** Seals, opens whole and in part; tells what each returned. */
+  /** Seals, opens everything and a range; returns what each call gave. */
   roundTrip(plainBytes: number): Promise<{ sealedBytes: number; whole: boolean; range: boolean }>
 }
 

@@ -14,7 +14,7 @@ it(`keeps every promise on two nodes through ${RUNS} seeded runs of kills, pause
   for (let run = 0; run < RUNS; run += 1) {
     const { violations, history, counts, durationMs } = await runChaos(cluster, first + run)
     console.log(`SEALIFT_SEED=${first + run}: ${(durationMs / 1000).toFixed(1)} s, ${violations.length} violations`)
-    // At once: what is told at the end of a long run may never be.
+    // Printed at once: a long run may be cut off before its end.
     for (const violation of violations) console.log(violation)
     for (const [what, count] of Object.entries(counts)) totals.set(what, (totals.get(what) ?? 0) + count)
     expect(violations, history).toEqual([])

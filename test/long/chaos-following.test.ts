@@ -1,4 +1,4 @@
-/** How soon a follower at one node has what another node was given: a bound on time, for a machine with nothing else to do. */
+/** How soon a follower at one node has what another node received: a time limit, for an otherwise idle machine. */
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { expect, it } from 'vitest'

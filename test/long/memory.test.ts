@@ -120,8 +120,8 @@ async function settled(server: ServerProcess, directory: string): ReturnType<typ
 }
 
 /**
- * One transfer each way, so that what is kept on purpose is there before anything is counted: the file of the media, which
- * the store keeps open for the next reader. It is the one open file more that a first download leaves.
+ * One transfer each way before anything is counted: after a first download the store deliberately keeps the blob's file
+ * open for the next reader.
  */
 async function warmUp(url: string, mediaId: string): Promise<void> {
   drop(await holdDownload(url, mediaId, 1024))

@@ -56,7 +56,7 @@ describe('the API and its OpenAPI document', () => {
 
   it.each([
     ['in all phases', []],
-    ['along the links, for a while', ['--phases', 'stateful', '--max-time', STATEFUL_SECONDS]],
+    ['along the links, for a limited time', ['--phases', 'stateful', '--max-time', STATEFUL_SECONDS]],
   ])('agree by all checks, %s', async (_, options) => {
     const { code, report } = await fuzz(server.url, options)
     // What it ran and found, also when all is well.
