@@ -43,7 +43,7 @@ test('what waits for a thread that ends fails instead of waiting for ever', asyn
   await expect(digest).rejects.toThrow('ended')
 })
 
-test.each(['asked', 'responded'])('a process that ends it when it was just %s waits for that end', async moment => {
+test.each(['asked', 'responded'])('a process that ends a hashing thread waits for that end: %s', async moment => {
   const child = spawn(process.execPath, [CHILD, moment], { stdio: 'ignore' })
   const [code] = (await once(child, 'exit')) as [number | null]
   expect(code).toBe(0)
