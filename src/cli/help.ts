@@ -33,7 +33,7 @@ Exit codes: 0 everything worked, 1 something failed, 2 wrong usage, 130 stopped 
 `,
 }
 
-export const serve: HelpText = {
+export const serveHelp: HelpText = {
   summary: 'run a server',
   about:
     'Runs a server. SIGTERM or Ctrl-C lets transfers in flight continue for transfer.stopGrace; a second one stops at ' +
@@ -46,7 +46,7 @@ export const serve: HelpText = {
   ),
 }
 
-export const send: HelpText = {
+export const sendHelp: HelpText = {
   summary: 'seal and send files, print a link',
   about:
     'Seals files on this machine and sends them in parallel. The link is the last line on standard output; it holds ' +
@@ -62,7 +62,7 @@ export const send: HelpText = {
   ),
 }
 
-export const publish: HelpText = {
+export const publishHelp: HelpText = {
   summary: 'publish the files of a folder',
   about:
     'Sends every file of a folder under its own link, films in several qualities where ffmpeg is installed, and prints ' +
@@ -72,7 +72,7 @@ export const publish: HelpText = {
   after: examples('sealift publish films/', 'sealift publish /srv/channel --watch --ttl 30d --json'),
 }
 
-export const get: HelpText = {
+export const getHelp: HelpText = {
   summary: 'receive what a link holds',
   about:
     'Downloads all items of a link into a folder, many at once, each verified before it gets its name. Nothing is ' +
@@ -85,7 +85,7 @@ export const get: HelpText = {
   ),
 }
 
-export const play: HelpText = {
+export const playHelp: HelpText = {
   summary: 'play a film in any player',
   about:
     'Decrypts a film on this machine and serves it to any player as HLS, from the first second, also while it is still ' +
@@ -98,13 +98,13 @@ export const play: HelpText = {
   ),
 }
 
-export const ls: HelpText = {
+export const lsHelp: HelpText = {
   summary: 'list what a link holds',
   about: 'Lists the items of a link without downloading them. It does not count as a download.',
   after: examples('sealift ls LINK', "sealift ls LINK --json | jq -r '.items[].name'"),
 }
 
-export const forward: HelpText = {
+export const forwardHelp: HelpText = {
   summary: 'make a new link to the same items',
   about:
     'Makes a new link, with its own key and its own expiry, to the items of another one. No bytes are copied. The new ' +
@@ -112,7 +112,7 @@ export const forward: HelpText = {
   after: examples('sealift forward LINK --ttl 24h --max-downloads 1'),
 }
 
-export const rm: HelpText = {
+export const rmHelp: HelpText = {
   summary: 'delete what was sent',
   about:
     'Deletes the items of a link from the server. It requires the token of the send or, for a send without a token, ' +
@@ -126,7 +126,7 @@ export const config: HelpText = {
   after: '',
 }
 
-export const configCheck: HelpText = {
+export const configCheckHelp: HelpText = {
   summary: 'list all mistakes',
   about:
     'Checks a configuration file, the environment and the defaults together, and lists all mistakes. The exit code is ' +
@@ -134,13 +134,13 @@ export const configCheck: HelpText = {
   after: examples('sealift config check /etc/sealift.yaml'),
 }
 
-export const configPrint: HelpText = {
+export const configPrintHelp: HelpText = {
   summary: 'print the effective configuration',
   about: 'Prints the complete configuration as YAML: file, environment and defaults together, without secrets.',
   after: examples('sealift config print /etc/sealift.yaml', 'sealift config print > sealift.yaml'),
 }
 
-export const configToken: HelpText = {
+export const configTokenHelp: HelpText = {
   summary: 'make a token',
   about:
     'Makes a new token and prints it together with the entry for the configuration, which holds only its hash. The ' +
@@ -148,7 +148,7 @@ export const configToken: HelpText = {
   after: examples('sealift config token --subject alice', 'sealift config token --subject backup --tier large'),
 }
 
-export const doctor: HelpText = {
+export const doctorHelp: HelpText = {
   summary: 'find out why something does not work',
   about:
     'Checks the connection to the server: its response, its clock, the limits that apply, and a tiny item sent, ' +
@@ -162,7 +162,7 @@ export const doctor: HelpText = {
   ),
 }
 
-export const fsck: HelpText = {
+export const fsckHelp: HelpText = {
   summary: "compare a server's records with its stored bytes",
   about:
     'Compares records with stored bytes, in files or in an S3 service: missing or damaged media, orphans, wrong ' +

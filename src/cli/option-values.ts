@@ -8,7 +8,7 @@ import { parseDuration } from '../protocol/units.ts'
 const LONGEST_TTL_SECONDS = 10 * 366 * 86_400
 
 /** Seconds for `90s`, `12h`, `7d`, `4w`. */
-export function ttlSeconds(text: string): number {
+export function ttlSecondsOf(text: string): number {
   const ms = /[a-z]$/i.test(text.trim()) ? parseDuration(text) : null
   const seconds = ms === null ? 0 : Math.floor(ms / 1000)
   if (seconds >= 1 && seconds <= LONGEST_TTL_SECONDS) return seconds

@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.ts'
 import * as help from './help.ts'
 import { FILM_MODES, type FilmMode } from './send/send-films.ts'
 import { packageVersion } from '../files/package-version.ts'
-import { listenHost, nonEmpty, ttlSeconds, wholeNumber } from './option-values.ts'
+import { listenHost, nonEmpty, ttlSecondsOf, wholeNumber } from './option-values.ts'
 import { reportError } from './report-error.ts'
 import { sayBlock } from './terminal/writer.ts'
 
@@ -65,7 +65,7 @@ function createProgram(io: CliIo, run: Runner): Command {
 }
 
 function addServe(program: Command, io: CliIo, run: Runner): void {
-  describe(program.command('serve'), help.serve)
+  describe(program.command('serve'), help.serveHelp)
     .addOption(configOption())
     .option('--host <host>', 'address to listen on; 0.0.0.0 for all', listenHost)
     .option('--port <port>', 'port to listen on; 0: any free one', wholeNumber(0, 65_535))
@@ -74,7 +74,7 @@ function addServe(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addSend(program: Command, io: CliIo, run: Runner): void {
-  const command = describe(program.command('send'), help.send)
+  const command = describe(program.command('send'), help.sendHelp)
     .argument('<paths...>', 'files and folders; - for standard input')
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -94,7 +94,7 @@ function addSend(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addPublish(program: Command, io: CliIo, run: Runner): void {
-  const command = describe(program.command('publish'), help.publish)
+  const command = describe(program.command('publish'), help.publishHelp)
     .argument('<folder>', 'each file in it is published under its own link')
     .option('--watch', 'also publish files that appear later, until Ctrl-C')
     .addOption(filmOption('ladder'))
@@ -117,7 +117,7 @@ function addPublish(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addGet(program: Command, io: CliIo, run: Runner): void {
-  const command = describe(program.command('get'), help.get)
+  const command = describe(program.command('get'), help.getHelp)
     .argument('[link]', LINK_ABOUT)
     .addOption(new Option('-o, --output <directory>', 'where the files go').default('.').conflicts('stdout'))
     .option(
@@ -140,7 +140,7 @@ function addGet(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addPlay(program: Command, io: CliIo, run: Runner): void {
-  const command = describe(program.command('play'), help.play)
+  const command = describe(program.command('play'), help.playHelp)
     .argument('[link]', LINK_ABOUT)
     .argument('[item]', 'its number, from 1, or a pattern for its name (default: the first film)')
     .option('--open <program>', 'start this player with the URL, and end with it', nonEmpty)
@@ -154,11 +154,11 @@ function addPlay(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
-  const ls = describe(program.command('ls'), help.ls).argument('[link]', LINK_ABOUT)
+  const ls = describe(program.command('ls'), help.lsHelp).argument('[link]', LINK_ABOUT)
   addOutputOptions(ls.addOption(serverOption()).addOption(tokenOption())).action((link, options) =>
     run(options, async () => (await import('./commands/ls.ts')).ls(io, link, options)),
   )
-  const forward = describe(program.command('forward'), help.forward)
+  const forward = describe(program.command('forward'), help.forwardHelp)
     .argument('[link]', LINK_ABOUT)
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -167,7 +167,7 @@ function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
   addOutputOptions(forward).action((link, options) =>
     run(options, async () => (await import('./commands/forward.ts')).forward(io, link, options)),
   )
-  const rm = describe(program.command('rm'), help.rm)
+  const rm = describe(program.command('rm'), help.rmHelp)
     .argument('[links...]', `links of what was sent or forwarded from here; ${LINK_SOURCES}`)
     .addOption(serverOption())
     .addOption(tokenOption())
@@ -179,15 +179,15 @@ function addLinkCommands(program: Command, io: CliIo, run: Runner): void {
 function addConfig(program: Command, io: CliIo, run: Runner): void {
   const config = describe(program.command('config'), help.config)
   const fileArgument = 'the configuration file; only defaults and environment without it'
-  const check = describe(config.command('check'), help.configCheck).argument('[file]', fileArgument)
+  const check = describe(config.command('check'), help.configCheckHelp).argument('[file]', fileArgument)
   addJsonOption(check).action((file, options) =>
     run(options, async () => (await import('./commands/config.ts')).configCheck(io, file, options)),
   )
-  const print = describe(config.command('print'), help.configPrint).argument('[file]', fileArgument)
+  const print = describe(config.command('print'), help.configPrintHelp).argument('[file]', fileArgument)
   addJsonOption(print).action((file, options) =>
     run(options, async () => (await import('./commands/config.ts')).configPrint(io, file, options)),
   )
-  const token = describe(config.command('token'), help.configToken)
+  const token = describe(config.command('token'), help.configTokenHelp)
     .requiredOption('--subject <name>', 'the client for limits and charges', nonEmpty)
     .option('--tier <tier>', 'the tier whose limits apply', nonEmpty)
     .option('--device <device>', 'the device that uses this token', nonEmpty)
@@ -197,7 +197,7 @@ function addConfig(program: Command, io: CliIo, run: Runner): void {
 }
 
 function addCare(program: Command, io: CliIo, run: Runner): void {
-  const doctor = describe(program.command('doctor'), help.doctor)
+  const doctor = describe(program.command('doctor'), help.doctorHelp)
     .addOption(serverOption())
     .addOption(tokenOption())
     .addOption(configOption())
@@ -206,7 +206,7 @@ function addCare(program: Command, io: CliIo, run: Runner): void {
   addJsonOption(doctor).action(options =>
     run(options, async () => (await import('./commands/doctor.ts')).doctor(io, options)),
   )
-  const fsck = describe(program.command('fsck'), help.fsck)
+  const fsck = describe(program.command('fsck'), help.fsckHelp)
     .addOption(configOption())
     .option('--data <directory>', 'folder of all data', nonEmpty)
     .option('--repair', 'repair what can be: delete what no record knows, end media whose bytes are gone')
@@ -236,7 +236,7 @@ const configOption = () =>
   new Option('-c, --config <file>', 'configuration file (env: SEALIFT_CONFIG)').argParser(nonEmpty)
 const ttlOption = () =>
   new Option('--ttl <duration>', "how long the server keeps it: 12h, 7d, 4w (default: the server's)").argParser(
-    ttlSeconds,
+    ttlSecondsOf,
   )
 const maxDownloadsOption = () =>
   new Option('--max-downloads <n>', 'how often each item may be downloaded (default: any number)').argParser(

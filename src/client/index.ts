@@ -1,8 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/**
- * The Sealift SDK, for browsers and everything else that has `fetch` and WebCrypto. In Node, `sealift/node` adds files,
- * resuming across processes, and speed.
- */
+// The Sealift SDK, for browsers and everything else that has `fetch` and WebCrypto. In Node, `sealift/node` adds files,
+// resuming across processes, and speed.
 export { SealiftError, isSealiftError } from '../protocol/errors.ts'
 export type { ErrorContext, SealiftErrorCode } from '../protocol/errors.ts'
 export type { Limits } from '../protocol/response-readers.ts'

@@ -62,7 +62,9 @@ export type ClientErrorCode = keyof typeof CLIENT_ERRORS
 /** Every code a `SealiftError` may carry: those that travel, and those that only a client raises. */
 export type SealiftErrorCode = WireErrorCode | ClientErrorCode
 
-/** Facts that go with an error. For limits: `limit` (its name), `value` (its size), `remaining`, `retryAfterSeconds`. */
+/**
+ * Facts that go with an error. For limits: `limit` (its name), `value` (its size), `remaining`, `retryAfterSeconds`.
+ */
 export interface ErrorContext {
   readonly limit?: string
   readonly value?: number

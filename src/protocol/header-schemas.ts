@@ -1,7 +1,7 @@
 /**
- * What each header may hold, once for all routes: the OpenAPI document is made from these tables. A request header has a
- * pattern only where another value is refused; RFC 9110 and RFC 7240 want what is not understood in `Range`, `If-Range`,
- * `If-None-Match` and `Prefer` to be passed over, and so does this server.
+ * What each header may hold, once for all routes: the OpenAPI document is made from these tables. A request header
+ * has a pattern only where another value is refused; RFC 9110 and RFC 7240 want what is not understood in `Range`,
+ * `If-Range`, `If-None-Match` and `Prefer` to be passed over, and so does this server.
  */
 import * as z from 'zod'
 

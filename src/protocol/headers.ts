@@ -22,11 +22,16 @@ export const PROBLEM_JSON = 'application/problem+json'
 
 /** An owner secret: at least 128 bits as base64url. */
 export const OWNER_PATTERN = /^[A-Za-z0-9_-]{22,128}$/
+
 /** A number of media, without leading zeros. */
 export const MEDIA_COUNT_PATTERN = /^(?:0|[1-9]\d{0,4})$/
+
 export const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,128}$/
 
-/** `Content-Digest` with one well-formed SHA-256, alone or among other digests; canonical base64 alone, as for every digest. */
+/**
+ * `Content-Digest` with one well-formed SHA-256, alone or among other digests; canonical base64 alone, as for every
+ * digest.
+ */
 export const DIGEST_PATTERN =
   /^(?:[!-+\--~][ -+\--~]{0,127},[ \t]*){0,3}sha-256=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):(?:[ \t]*,[ -~]{0,256}[!-~])?$/
 export const DIGEST_MAX_LENGTH = 512

@@ -1,4 +1,6 @@
-/** What a response makes possible next, as OpenAPI links: an upload from begin to read, a parcel from publish to end. */
+/**
+ * What a response makes possible next, as OpenAPI links: an upload from begin to read, a parcel from publish to end.
+ */
 import type { RouteName } from './routes.ts'
 
 export interface Link {

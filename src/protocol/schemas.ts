@@ -244,7 +244,7 @@ export const health = z.object({
 
 export const openapi = z.looseObject({ openapi: z.string().describe('3.1.0') }).describe('An OpenAPI document')
 
-/** The type of each schema above, under the same name. Those of responses are written out for clients. */
+// The type of each schema above, under the same name. Those of responses are written out for clients.
 export type {
   DirectAddress,
   DirectRead,

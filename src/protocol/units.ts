@@ -26,7 +26,10 @@ export function parseSize(text: string | number): number | null {
   return parseWithUnit(text, SIZE_UNITS)
 }
 
-/** Milliseconds for `500ms`, `30s`, `15m`, `12h`, `30d`, `4w`; a bare number is milliseconds; `null` when it is not a duration. */
+/**
+ * Milliseconds for `500ms`, `30s`, `15m`, `12h`, `30d`, `4w`; a bare number is milliseconds; `null` when it is not a
+ * duration.
+ */
 export function parseDuration(text: string | number): number | null {
   return parseWithUnit(text, { ...DURATION_UNITS_MS, '': 1 })
 }

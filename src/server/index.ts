@@ -19,7 +19,7 @@ export type { RecordStore } from './records/record-store.ts'
 export type { Usage } from './records/record-types.ts'
 export { adminAddress, DEFAULT_ADMIN_PORT } from './telemetry/admin-server.ts'
 export type { Events } from './telemetry/events.ts'
-export type { Finding, FindingKind, FsckReport, HeldBack } from './upkeep/fsck.ts'
+export type { Finding, FindingKind, FsckReport, HeldBack } from './upkeep/check-consistency.ts'
 export { canCheck } from './upkeep/check-blobs.ts'
 export type { Supervisor } from './workers/supervisor.ts'
 export { linkToSupervisor } from './workers/worker-process.ts'
@@ -34,7 +34,7 @@ export const loadWorkers = () => import('./workers/supervisor.ts')
 export const loadStores = () => import('./compose/open-stores.ts')
 
 /** The comparison of blobs and records. */
-export const loadFsck = () => import('./upkeep/fsck.ts')
+export const loadFsck = () => import('./upkeep/check-consistency.ts')
 
 /** The CORS rules of a bucket. */
 export const loadBucketRules = () => import('./blobs/s3/bucket-cors.ts')

@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 
-import type { Db, RecordDatabase } from '../../src/server/records/queries/database.ts'
+import type { Db, RecordDatabase } from '../../src/server/records/queries/transactions.ts'
 import { createKyselyRecordStore } from '../../src/server/records/queries/kysely-record-store.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'
 import { freshId } from '../support/blob-bytes.ts'

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import type { Db } from '../../src/server/records/queries/database.ts'
+import type { Db } from '../../src/server/records/queries/transactions.ts'
 import { openPostgresDatabase } from '../../src/server/records/postgres/database.ts'
 import { openPostgresRecordStore } from '../../src/server/records/postgres/index.ts'
 import type { RecordStore } from '../../src/server/records/record-store.ts'

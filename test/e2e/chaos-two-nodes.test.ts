@@ -1,4 +1,7 @@
-/** What one node tells another: new parts of an upload that is followed there, with Valkey well and without it, and new limits. */
+/**
+ * What one node tells another: new parts of an upload that is followed there, with Valkey well and without it, and
+ * new limits.
+ */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'

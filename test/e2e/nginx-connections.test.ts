@@ -1,4 +1,7 @@
-/** The examples of deploy/ exempt nginx from `listen.maxConnectionsPerAddress`: nginx has to hold a limit in its place. */
+/**
+ * The examples of deploy/ exempt nginx from `listen.maxConnectionsPerAddress`: nginx has to hold a limit in its
+ * place.
+ */
 import { once } from 'node:events'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -10,7 +10,9 @@ import { readServeToken } from '../support/local-token.ts'
 import { startNginx, type Nginx } from '../support/nginx.ts'
 import { startServe, type Serving } from '../support/serving.ts'
 
-/** All that nginx's own beginner's guide tells: `Host` becomes the upstream's, and nothing says that it was forwarded. */
+/**
+ * All that nginx's own beginner's guide tells: `Host` becomes the upstream's, and nothing says that it was forwarded.
+ */
 const STOCK = `
 server {
     listen 127.0.0.1:{port};

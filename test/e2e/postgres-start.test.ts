@@ -62,7 +62,7 @@ describe('a wrong address of the database ends the start with one line that name
         url.username = name
         url.password = SECRET
       })
-      expect(said).toContain('records.postgres.url: its user may not make or use the tables')
+      expect(said).toContain('records.postgres.url: its user may not create or use the tables')
     } finally {
       await client.query(`drop role ${name}`)
       await client.end()

@@ -1,4 +1,6 @@
-/** Records that are older than the bucket, as after the restore of a backup: what fsck finds, and what --repair does. */
+/**
+ * Records that are older than the bucket, as after the restore of a backup: what fsck finds, and what --repair does.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { copyFile, rename } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -54,7 +54,10 @@ async function received(link: string): Promise<Record<string, string>> {
   return digests(into)
 }
 
-/** Does `act` when the server has responded to the first request that `which` accepts, before the client sees the response. */
+/**
+ * Does `act` when the server has responded to the first request that `which` accepts, before the client sees the
+ * response.
+ */
 function atResponse(which: (request: TransportRequest) => boolean, act: () => Promise<void> | void): Transport {
   const inner = undiciTransport({ connections: 16 })
   let done = false

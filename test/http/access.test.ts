@@ -81,7 +81,10 @@ async function statusOf(name: RouteName, headers: Record<string, string>): Promi
   return (await connection.response({ head: ROUTES[name].method === 'HEAD' }))?.status ?? 0
 }
 
-/** Readers' routes that response an id that names nothing in another way: no direct transfer here, and one is idempotent. */
+/**
+ * Readers' routes that response an id that names nothing in another way: no direct transfer here, and one is
+ * idempotent.
+ */
 const OF_READERS: Partial<Record<RouteName, number>> = { directRead: 409, endDirect: 204 }
 
 // Before any wrong token has made this address wait.

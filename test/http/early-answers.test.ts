@@ -1,4 +1,7 @@
-/** An response that comes before the whole request: proxies close such a connection at once, as their client has its response. */
+/**
+ * An response that comes before the whole request: proxies close such a connection at once, as their client has its
+ * response.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { eventually } from '../support/eventually.ts'

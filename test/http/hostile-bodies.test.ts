@@ -1,4 +1,7 @@
-/** Bodies that cost more than they bring: where none is taken, in chunks of one byte, after the response, and pipelined. */
+/**
+ * Bodies that cost more than they bring: where none is taken, in chunks of one byte, after the response, and
+ * pipelined.
+ */
 import { randomBytes } from 'node:crypto'
 import { IncomingMessage } from 'node:http'
 

@@ -1,6 +1,6 @@
 /**
- * Calls of the wire contract by the names of its routes. Every response is held against the contract: its status must be
- * described, its body must have the promised shape, a problem must carry the promised fields.
+ * Calls of the wire contract by the names of its routes. Every response is held against the contract: its status must
+ * be described, its body must have the promised shape, a problem must carry the promised fields.
  */
 import { randomBytes } from 'node:crypto'
 
@@ -102,7 +102,9 @@ export function createApi(url: string, { token, owner }: ApiOptions = {}): Api {
   }
 }
 
-/** What applies to the caller and what it uses, but for rows: those of what has ended stay counted until it is purged. */
+/**
+ * What applies to the caller and what it uses, but for rows: those of what has ended stay counted until it is purged.
+ */
 export async function limitsButRows(api: Api): Promise<schemas.Limits> {
   const { usage, remaining, ...limits } = (await api.call('limits', {})).json as schemas.Limits
   return { ...limits, usage: { ...usage, storedRows: 0 }, remaining: { ...remaining, storedRows: 0 } }

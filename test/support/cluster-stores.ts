@@ -1,4 +1,7 @@
-/** Stores that several servers share: a bucket prefix, a database and a key prefix of their own, on the shared engines. */
+/**
+ * Stores that several servers share: a bucket prefix, a database and a key prefix of their own, on the shared
+ * engines.
+ */
 import { randomBytes } from 'node:crypto'
 
 import type { RawMap } from '../../src/server/index.ts'

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
- * What happens to a commit. `request lost`: the commit never reaches the server. `response lost`: the server commits, but
- * the client receives no response. `cut`: the connection ends while the commit is in flight.
+ * What happens to a commit. `request lost`: the commit never reaches the server. `response lost`: the server commits,
+ * but the client receives no response. `cut`: the connection ends while the commit is in flight.
  */
 export type CommitFault = 'request lost' | 'response lost' | 'cut'
 

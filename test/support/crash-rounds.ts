@@ -1,4 +1,6 @@
-/** Rounds of: send at random, `kill -9` at a random moment, start again, hold the server against what it acknowledged. */
+/**
+ * Rounds of: send at random, `kill -9` at a random moment, start again, hold the server against what it acknowledged.
+ */
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 

@@ -1,4 +1,7 @@
-/** One sender of the crash tests: it does random things to a server that may die at any moment, and notes what it was told. */
+/**
+ * One sender of the crash tests: it does random things to a server that may die at any moment, and notes what it was
+ * told.
+ */
 import { localAuth } from './local-token.ts'
 import { contentOf, partCount, type UploadHistory } from './crash-history.ts'
 import { bytesFor, type Random } from './random.ts'
@@ -10,7 +13,9 @@ export interface CrashSender {
   readonly owner: string
   readonly random: Random
   readonly history: UploadHistory[]
-  /** Requests that make something and were never responded: repeated with the same Idempotency-Key after the restart. */
+  /**
+   * Requests that make something and were never responded: repeated with the same Idempotency-Key after the restart.
+   */
   readonly pending: Creation[]
 }
 

@@ -1,5 +1,5 @@
-// Ends a hashing thread that was just asked for something (`asked`), or whose response is in flight (`responded`). A process
-// that waits for such an end must not run out of things to wait for before.
+// Ends a hashing thread that was just asked for something (`asked`), or whose response is in flight (`responded`). A
+// process that waits for such an end must not run out of things to wait for before.
 import { HashThread } from '../../src/client/node/hash-thread.ts'
 import { hashingHere } from '../../src/client/send/part-hashing.ts'
 import { nodeSuite } from '../../src/sealing/node-suite.ts'

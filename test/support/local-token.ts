@@ -1,6 +1,7 @@
 /**
  * How tests prove to a server that they are its own user, as the command and the SDK of that user do. Servers in a test
- * process share one token; `sealift serve` makes its own, which `startServe` and `startServerProcess` read from its file.
+ * process share one token; `sealift serve` makes its own, which `startServe` and `startServerProcess` read from its
+ * file.
  */
 import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -12,6 +13,7 @@ import { hashToken } from '../../src/server/index.ts'
 
 /** Of every server that `startTestServer` starts. */
 export const LOCAL_TOKEN = 'sealift_the-local-token-of-servers-in-a-test-process'
+
 export const LOCAL_TOKEN_SHA256 = hashToken(LOCAL_TOKEN)
 
 /** Nodes behind a balancer have a token each, and no user's file names the balancer: they are no default server. */
@@ -19,7 +21,9 @@ export const OPEN_NODES = { access: { openMode: 'everywhere' } }
 
 const ownTokens = new Map<string, string | null>()
 
-/** The token for a server, or for a proxy before a server of this process. `null`: it is open to requests without one. */
+/**
+ * The token for a server, or for a proxy before a server of this process. `null`: it is open to requests without one.
+ */
 export function localTokenOf(url: string): string | null {
   const own = ownTokens.get(new URL(url).origin)
   return own === undefined ? LOCAL_TOKEN : own
@@ -42,7 +46,10 @@ export function localEnv(url: string): { readonly SEALIFT_TOKEN?: string } {
   return token === null ? {} : { SEALIFT_TOKEN: token }
 }
 
-/** Leaves the file that a server of this process would have, were it `sealift serve`. @param stateHome `XDG_STATE_HOME` */
+/**
+ * Leaves the file that a server of this process would have, were it `sealift serve`. @param stateHome
+ * `XDG_STATE_HOME`
+ */
 export async function leaveLocalToken(stateHome: string, url: string): Promise<string> {
   const file = localTokenFile(join(stateHome, 'sealift'), url)
   if (file === null) throw new Error('This server is not on loopback')

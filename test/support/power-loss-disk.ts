@@ -1,7 +1,7 @@
 /**
  * A disk in memory that forgets, when the power goes, whatever was not synced: contents by `sync` of the file, names by
- * `sync` of the folder that holds them, in any mixture the kernel might have chosen. Only a rename is whole, as on every
- * file system with a journal: the file has its old name or its new one, or both, never none.
+ * `sync` of the folder that holds them, in any mixture the kernel might have chosen. Only a rename is whole, as on
+ * every file system with a journal: the file has its old name or its new one, or both, never none.
  */
 import type { FileSystem, OpenFile } from '../../src/server/blobs/file/file-system.ts'
 import type { Random } from './random.ts'

@@ -36,7 +36,10 @@ export class RawConnection implements AsyncDisposable {
     socket.on('end', end).on('close', end).on('error', end)
   }
 
-  /** `bare`: nothing is sent but what the test says. Else a head without `Authorization` gets that of the server's user. */
+  /**
+   * `bare`: nothing is sent but what the test says. Else a head without `Authorization` gets that of the server's
+   * user.
+   */
   static async open(url: string, { bare = false } = {}): Promise<RawConnection> {
     const { hostname, port } = new URL(url)
     const { promise, resolve, reject } = Promise.withResolvers<void>()

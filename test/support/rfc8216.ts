@@ -1,6 +1,6 @@
 /**
- * A checker for HLS playlists, written from RFC 8216 and knowing nothing of the code that makes them. What breaks a MUST
- * is an error; it knows the tags that this product may write, and refuses any other.
+ * A checker for HLS playlists, written from RFC 8216 and knowing nothing of the code that makes them. What breaks a
+ * MUST is an error; it knows the tags that this product may write, and refuses any other.
  */
 export interface CheckedSegment {
   readonly uri: string

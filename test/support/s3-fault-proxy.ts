@@ -21,7 +21,9 @@ export type S3Fault =
   | { readonly how: 'late'; readonly ms: number }
   /** The connection is reset after so many bytes of the request's body. */
   | { readonly how: 'reset-request'; readonly afterBytes: number }
-  /** The call is made; after so many bytes of the response's body the connection is reset, or nothing comes any more. */
+  /**
+   * The call is made; after so many bytes of the response's body the connection is reset, or nothing comes any more.
+   */
   | { readonly how: 'reset-response' | 'stall-response'; readonly afterBytes: number }
   /** The call is made; the response says it has so many bytes, and has them. */
   | { readonly how: 'short-response'; readonly bytes: number }

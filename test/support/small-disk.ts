@@ -19,7 +19,10 @@ export function canMountSmallDisk(): boolean {
   return spawnSync(UNSHARE[0] ?? 'unshare', [...UNSHARE.slice(1), 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 }
 
-/** Takes all the room that is left on the disk that process `pid` sees at `directory`. Dispose it to give the room back. */
+/**
+ * Takes all the room that is left on the disk that process `pid` sees at `directory`. Dispose it to give the room
+ * back.
+ */
 export function fillDisk(pid: number, directory: string): Disposable {
   const ballast = join(`/proc/${pid}/root`, directory, 'ballast')
   const file = openSync(ballast, 'w')

@@ -95,7 +95,10 @@ async function giveUpOne({ blobs, records }: Storage): Promise<void> {
 
 const partOf = (bytes: Uint8Array, index: number) => bytes.subarray(index * PART_BYTES, (index + 1) * PART_BYTES)
 
-/** Restarts on what a crash left. Fails when a promise is broken, anything is half complete, or anything stays for ever. */
+/**
+ * Restarts on what a crash left. Fails when a promise is broken, anything is half complete, or anything stays for
+ * ever.
+ */
 export async function auditAfterCrash(storage: Storage, promises: Promises): Promise<void> {
   await recover({ ...storage, clock: () => NOW, events: failOnEvents }, steady())
   expect(await storage.records.listCompleting(10)).toEqual([])

@@ -24,7 +24,10 @@ export interface TestServer extends AsyncDisposable {
   /** The first node's. */
   readonly adminUrl: string | null
   readonly dataDirectory: string
-  /** How many serve at `url`, in turn. What one of them does for itself, such as counting connections, is done so often. */
+  /**
+   * How many serve at `url`, in turn. What one of them does for itself, such as counting connections, is done so
+   * often.
+   */
   readonly nodes: number
   /** The configuration in force; `apply` changes it as a reload does. */
   readonly live: LiveConfigHolder

@@ -75,7 +75,7 @@ async function run(
 ): Promise<FsckReport> {
   await using resources = new AsyncDisposableStack()
   const { checkStorage, openStores } = await loadStores()
-  const { fsck: compare } = await loadFsck()
+  const { checkConsistency: compare } = await loadFsck()
   // One line that names the setting, before the records are asked for all they hold.
   await checkStorage(config)
   const { blobs, records } = await openStores(config, resources, { reserve: false })

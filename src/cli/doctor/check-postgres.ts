@@ -20,10 +20,10 @@ export async function* checkPostgres(options: PostgresCheckOptions): AsyncGenera
 }
 
 async function* checkConnected(client: Client, { postgres, processes }: PostgresCheckOptions): AsyncGenerator<Check> {
-  const { cut, serverOf } = await loadProbes()
+  const { cut, databaseServerOf } = await loadProbes()
   try {
     const facts = await ask(client)
-    yield ok('postgres', `PostgreSQL ${facts.version} at ${serverOf(postgres.url).address} responds`)
+    yield ok('postgres', `PostgreSQL ${facts.version} at ${databaseServerOf(postgres.url).address} responds`)
     yield writable(facts)
     yield await schema(postgres)
     yield durability(facts)
@@ -37,9 +37,9 @@ async function* checkConnected(client: Client, { postgres, processes }: Postgres
 }
 
 async function connect(postgres: PostgresConfig): Promise<Client | Check> {
-  const { clientConfig, cut, explainPostgres, serverOf } = await loadProbes()
+  const { clientConfig, cut, explainPostgres, databaseServerOf } = await loadProbes()
   try {
-    const place = serverOf(postgres.url)
+    const place = databaseServerOf(postgres.url)
     const client = new Client({ ...clientConfig(postgres), query_timeout: postgres.statementTimeoutMs })
     client.on('error', () => undefined)
     try {

@@ -2,6 +2,6 @@
 export { nodesKey } from '../cluster/cluster-node.ts'
 export { addressOf } from '../cluster/valkey-session.ts'
 export { openValkeyLink } from '../cluster/valkey-link.ts'
-export { explainPostgres, serverOf } from '../records/postgres/explain-connection.ts'
+export { explainPostgres, databaseServerOf } from '../records/postgres/explain-connection.ts'
 export { openPostgresRecordStore } from '../records/postgres/index.ts'
 export { clientConfig, cut } from '../records/postgres/pool.ts'

@@ -27,7 +27,7 @@ export interface NextVersion {
 }
 
 /**
- * Publishes the next version of a parcel and wakes those who wait for it.
+ * Publishes the next version of a parcel and wakes the requests that wait for it.
  * @throws not_found, gone, version_mismatch, too_large, quota_exceeded, storage_full,
  *   invalid_request (a covered media was dropped)
  */
@@ -45,7 +45,10 @@ export async function replaceManifest(
   return parcel
 }
 
-/** On a disk that is too full for anything new, what was begun can be finished: a manifest may be replaced by one as small. */
+/**
+ * On a disk that is too full for anything new, what was begun can be finished: a manifest may be replaced by one as
+ * small.
+ */
 export async function admitGrowth(
   { records, admitNewBytes }: Pick<ReplaceManifest, 'records' | 'admitNewBytes'>,
   parcelId: string,

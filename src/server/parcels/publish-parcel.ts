@@ -21,7 +21,8 @@ export interface NewManifest {
 
 /**
  * Publishes version 1 of a parcel.
- * @throws not_found (a covered media is not the caller's), too_large, quota_exceeded, storage_full, idempotency_conflict
+ * @throws not_found (a covered media is not the caller's), too_large, quota_exceeded, storage_full,
+ * idempotency_conflict
  */
 export async function publishParcel(
   { records, clock, random, admitNewBytes }: PublishParcel,

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { HeldManifest, StoredManifests } from './stored-manifests.ts'
 import { type ChangeFeed, followTopic, parcelTopic } from '../change-feed/change-feed.ts'
 
-/** The newest version of a parcel. Whoever knows the id may ask. @throws not_found, gone */
+/** The newest version of a parcel. The id alone permits reading it. @throws not_found, gone */
 export async function readParcel(records: ParcelRecords, parcelId: string, now: number): Promise<ParcelRecord> {
   const parcel = isId(parcelId) ? await records.findParcel(parcelId) : null
   if (!parcel) throw new SealiftError('not_found', 'There is no such parcel')

@@ -1,10 +1,10 @@
 import type { ParcelRecords } from '../records/record-store.ts'
 import type { ParcelRecord } from '../records/record-types.ts'
 
-/** Manifests that nobody reads right now are kept up to this, for whoever comes next. */
+/** Bytes of idle manifests that stay cached for the next reader. */
 const CACHE_BYTES = 16 * 2 ** 20
 
-/** The manifest of one version, shared with all who read it now. Dispose it when it is sent. */
+/** The manifest of one version, shared by all its readers. Dispose it when it is sent. */
 export interface HeldManifest extends Disposable {
   readonly bytes: Uint8Array
 }
@@ -34,7 +34,7 @@ export class StoredManifests {
     this.#cacheBytes = cacheBytes
   }
 
-  /** Bytes kept that nobody reads right now. */
+  /** Bytes of cached manifests without a reader. */
   get idleBytes(): number {
     return this.#idleBytes
   }

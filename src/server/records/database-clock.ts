@@ -1,8 +1,8 @@
 /**
- * [Note: one clock] Nodes need not agree on the time: each follows the clock of their common database. Between two reads
- * the machine's monotonic clock extends it, so that a jump of the machine's wall clock changes nothing. It is ahead of the
- * database by at most the drift between two reads, so no node ends a lease early. A suspended node is behind until its next
- * read, and ends leases late.
+ * [Note: one clock] Nodes need not agree on the time: each follows the clock of their common database. Between two
+ * reads the machine's monotonic clock extends it, so that a jump of the machine's wall clock changes nothing. It is
+ * ahead of the database by at most the drift between two reads, so no node ends a lease early. A suspended node is
+ * behind until its next read, and ends leases late.
  */
 import type { Clock } from '../clock.ts'
 import type { NamedLocks } from './record-store.ts'

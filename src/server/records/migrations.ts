@@ -26,8 +26,8 @@ interface ColumnTypes {
 }
 
 /**
- * Texts are compared byte by byte, as in SQLite: ids sort alike in both databases, and no index depends on a collation of
- * the system, which an update may change.
+ * Texts are compared byte by byte, as in SQLite: ids sort alike in both databases, and no index depends on a
+ * collation of the system, which an update may change.
  */
 const COLUMN_TYPES: Readonly<Record<SqlDialect, ColumnTypes>> = {
   sqlite: { text: 'text', bytes: 'blob', storeBytesWhole: () => [] },
@@ -44,8 +44,8 @@ async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<
 }
 
 /**
- * Partial indexes keep the sweep's queries cheap: each holds only the rows with work left. Some repeat the columns of their
- * condition, so that counts read the index alone.
+ * Partial indexes keep the sweep's queries cheap: each holds only the rows with work left. Some repeat the columns of
+ * their condition, so that counts read the index alone.
  */
 function firstSchema({ text, bytes }: ColumnTypes): readonly string[] {
   return [
@@ -117,8 +117,8 @@ function clusterSchema({ text }: ColumnTypes): readonly string[] {
 }
 
 /**
- * A media item may be forwarded a million times: one index lookup finds whether a client, or any client, holds its blob.
- * Each lease is in one of the two indexes, so they cost as much as the one before.
+ * A media item may be forwarded a million times: one index lookup finds whether a client, or any client, holds its
+ * blob. Each lease is in one of the two indexes, so they cost as much as the one before.
  */
 function holdersSchema(): readonly string[] {
   return [
@@ -136,8 +136,8 @@ function addressesSchema(): readonly string[] {
 }
 
 /**
- * SQLite reads through a manifest to reach the columns after it, so manifests have a table of their own. Ended parcels have
- * no manifest.
+ * SQLite reads through a manifest to reach the columns after it, so manifests have a table of their own. Ended
+ * parcels have no manifest.
  */
 function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonly string[] {
   return [
@@ -152,8 +152,8 @@ function manifestsSchema({ text, bytes, storeBytesWhole }: ColumnTypes): readonl
 }
 
 /**
- * From this step on, manifests and rows are charged, and forwards of counted leases record their source. Older versions did
- * not record it: their forwards retain their own counts.
+ * From this step on, manifests and rows are charged, and forwards of counted leases record their source. Older
+ * versions did not record it: their forwards retain their own counts.
  */
 function chargesSchema({ text }: ColumnTypes): readonly string[] {
   return [

@@ -94,7 +94,7 @@ class Decorator {
 }
 
 /**
- * Base of the decorators of a record store: passes every call on, except the methods that a subclass defines. All methods
- * are own properties, so that a decorator can be spread.
+ * Base of the decorators of a record store: passes every call on, except the methods that a subclass defines. All
+ * methods are own properties, so that a decorator can be spread.
  */
 export const RecordStoreDecorator = Decorator as unknown as new (inner: RecordStore, wrap?: Wrap) => RecordStore

@@ -1,18 +1,21 @@
 /**
- * The port of the record database: uploads, blobs, leases, parcels and the quota usage of each client. One implementation
- * over Kysely (queries/), with SQLite and PostgreSQL below it (sqlite/, postgres/).
+ * The port of the record database: uploads, blobs, leases, parcels and the quota usage of each client. One
+ * implementation over Kysely (queries/), with SQLite and PostgreSQL below it (sqlite/, postgres/).
  *
  * The contract of every adapter and decorator (test/contract/record-store-contract.ts):
  * - a method that changes anything is one transaction, durable when it resolves;
  * - quota and counts are exact under concurrency: checked and charged in the same transaction;
- * - charged to a client are the size of each complete blob that it holds a live lease of (once per blob), the manifests of
+ * - charged to a client are the size of each complete blob that it holds a live lease of (once per blob), the
+ *   manifests of
  *   its live parcels, the reservations of its unfinished uploads, presigned charges ([Note: presigned charges] in
  *   presigned-charges.ts), and rows until they are purged ([Note: stored rows] in quota-usage.ts). All are 0 again when
  *   everything is deleted and every presigned URL has expired;
- * - "not found" is `null`; a refusal is a `SealiftError` with a code named at the method; a database that cannot work now
+ * - "not found" is `null`; a refusal is a `SealiftError` with a code named at the method; a database that cannot work
+ *   now
  *   rejects with `unavailable`;
  * - the caller passes the time (`now`), so that one clock rules;
- * - a method rejects with the reason of `signal` when it aborts before the call has begun in the database. A change that
+ * - a method rejects with the reason of `signal` when it aborts before the call has begun in the database. A change
+ *   that
  *   has begun runs to its end and returns its outcome; a read may be abandoned.
  */
 import type { BlobId } from '../blobs/blob-store.ts'
@@ -49,7 +52,8 @@ export interface UploadRecords {
   /**
    * Before a part's bytes are received: checks the state and, for an upload of unknown size, reserves the part's bytes
    * (a second reservation of the same part replaces the first). Returns the part if it is durable already.
-   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large (also for a part that ends
+   * @throws gone, upload_complete, quota_exceeded, too_many_pending (pendingBytes), too_large (also for a part that
+   * ends
    *   behind the last byte that maxBytes, pendingBytes and storedBytes allow, however few bytes are reserved),
    *   size_mismatch (a length that the declared size, or the stored parts, do not allow at this index)
    */
@@ -80,8 +84,9 @@ export interface UploadRecords {
   /** After the store has completed the blob: turns the reservation into a charge, state `complete`. Idempotent. */
   finishUpload(uploadId: string, now: number, signal?: AbortSignal): Promise<MediaRecord>
   /**
-   * For an upload in one request, after the store has completed the blob: records the parts, fixes the size and finishes,
-   * in one transaction. @throws gone, quota_exceeded, too_large (when `sizeBytes` is more than was reserved)
+   * For an upload in one request, after the store has completed the blob: records the parts, fixes the size and
+   * finishes, in one transaction. @throws gone, quota_exceeded, too_large (when `sizeBytes` is more than was
+   * reserved)
    */
   finishInOneStep(
     uploadId: string,
@@ -100,7 +105,8 @@ export interface FindsMedia {
    *   (transfers/download/follow-upload.ts);
    * - a complete blob in a file is read to its end, also after the deletion, because the file stays open
    *   (blobs/file/open-files.ts);
-   * - from S3, parts opened before the deletion arrive; the next one fails with `damaged` (blobs/s3/read-parts.ts), which
+   * - from S3, parts opened before the deletion arrive; the next one fails with `damaged` (blobs/s3/read-parts.ts),
+   *   which
    *   `downloadMedia` turns into `gone` (transfers/download/download-media.ts);
    * - a response whose headers are sent is cut by the HTTP layer (http/dispatch.ts), never ended as a short 200.
    * The bytes are deleted by the sweep after the last lease of the blob (upkeep/delete-blobs.ts).
@@ -112,8 +118,8 @@ export interface FindsMedia {
 
 export interface LeaseRecords {
   /**
-   * Forwards. A forward of a counted lease takes its downloads from the same count, has no more of them and no more time
-   * than is left of its source, and ends with it.
+   * Forwards. A forward of a counted lease takes its downloads from the same count, has no more of them and no more
+   * time than is left of its source, and ends with it.
    * @throws not_found, gone, downloads_exhausted, upload_in_progress, quota_exceeded, idempotency_conflict,
    *   invalid_request (too many counts below each other)
    */
@@ -179,7 +185,9 @@ export interface UpkeepRecords {
   endExpiredLeases(now: number, batch: number, signal?: AbortSignal): Promise<number>
   endExpiredParcels(now: number, batch: number, signal?: AbortSignal): Promise<number>
   abortExpiredUploads(now: number, batch: number, signal?: AbortSignal): Promise<number>
-  /** Uploads that crashed while `completing`, to be finished by repeating complete; a random sample if there are more. */
+  /**
+   * Uploads that crashed while `completing`, to be finished by repeating complete; a random sample if there are more.
+   */
   listCompleting(batch: number, signal?: AbortSignal): Promise<readonly UploadRecord[]>
   /** Blobs whose bytes must be deleted, oldest first. */
   listTombstones(batch: number, signal?: AbortSignal): Promise<readonly { readonly blobId: BlobId }[]>

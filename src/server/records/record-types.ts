@@ -55,8 +55,8 @@ export interface UploadRecord {
   readonly partBytes: number
   readonly declaredBytes: number | null
   /**
-   * `completing`: the size is fixed and the blob store is finalizing the bytes; repeating complete repairs a crash here.
-   * `aborted`: aborted, expired, or its lease ended; changes throw `gone` until the row is purged.
+   * `completing`: the size is fixed and the blob store is finalizing the bytes; repeating complete repairs a crash
+   * here. `aborted`: aborted, expired, or its lease ended; changes throw `gone` until the row is purged.
    */
   readonly state: 'uploading' | 'completing' | 'complete' | 'aborted'
   readonly sizeBytes: number | null

@@ -1,7 +1,7 @@
 /**
- * The tables, as Kysely sees them. Only types that SQLite and PostgreSQL share: text, bigint (a JavaScript number: every
- * count here stays below 2^53; the PostgreSQL driver must be told to parse int8 as a number) and bytes. Times are ms
- * since the epoch, booleans are 0 and 1.
+ * The tables, as Kysely sees them. Only types that SQLite and PostgreSQL share: text, bigint (a JavaScript number:
+ * every count here stays below 2^53; the PostgreSQL driver must parse int8 as a number) and bytes. Times
+ * are ms since the epoch, booleans are 0 and 1.
  */
 export interface Schema {
   blobs: BlobsTable
@@ -52,8 +52,8 @@ export interface UploadsTable {
   client_id: string
   owner_hash: string | null
   /**
-   * The share of this upload in its client's `reserved_bytes`; once finished, in its `stored_bytes`, for bytes that presigned
-   * URLs may still bring ([Note: presigned charges] in presigned-charges.ts).
+   * The share of this upload in its client's `reserved_bytes`; once finished, in its `stored_bytes`, for bytes that
+   * presigned URLs may still bring ([Note: presigned charges] in presigned-charges.ts).
    */
   reserved_bytes: number
   max_bytes: number

@@ -68,8 +68,9 @@ async function isStillLive({ records }: CheckBlobs, { blobId }: LiveBlob): Promi
 }
 
 /**
- * Bytes of parts past the end of a complete blob, which a presigned URL may bring after the upload is finished. No client
- * is charged for them and nothing reads them. A file that is longer than its blob has no such parts, and stays unchanged.
+ * Bytes of parts past the end of a complete blob, which a presigned URL may bring after the upload is finished. No
+ * client is charged for them and nothing reads them. A file that is longer than its blob has no such parts, and stays
+ * unchanged.
  */
 export function unusedBytesOf({ measures }: ChecksBlobs, { blob, expectedBytes, stored }: CheckedBlob): number {
   if (measures !== 'sum' || blob.state !== 'complete') return 0

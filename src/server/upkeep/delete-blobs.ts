@@ -15,7 +15,10 @@ export interface DeleteBlobs {
 /** Concurrent deletions: each is a few requests to a store that may be remote. */
 export const DELETIONS_AT_ONCE = 8
 
-/** Deletes the bytes of every tombstone, then purges it. After a crash in between the deletion repeats, which is no error. */
+/**
+ * Deletes the bytes of every tombstone, then purges it. After a crash in between the deletion repeats, which is no
+ * error.
+ */
 export async function deleteBlobs(deps: DeleteBlobs, signal: AbortSignal): Promise<number> {
   let total = 0
   for (;;) {

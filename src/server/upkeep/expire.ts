@@ -32,7 +32,7 @@ export function expireUploads(records: UpkeepRecords, now: number, signal: Abort
   return untilDone(size => records.abortExpiredUploads(now, size, signal), signal)
 }
 
-export function purgeEnded(
+export function purgeEndedRecords(
   records: UpkeepRecords,
   { before, now }: { before: number; now: number },
   signal: AbortSignal,

@@ -15,8 +15,8 @@ export interface FinishUploads {
 }
 
 /**
- * Finishes uploads whose size is fixed and whose last steps were interrupted, by repeating these steps. A failed one waits
- * for the next sweep. @returns how many were finished
+ * Finishes uploads whose size is fixed and whose last steps were interrupted, by repeating these steps. A failed one
+ * waits for the next sweep. @returns how many were finished
  */
 export async function finishUploads(deps: FinishUploads, signal: AbortSignal): Promise<number> {
   let total = 0
@@ -52,8 +52,8 @@ export interface Recover {
 }
 
 /**
- * Before the server is ready: brings the schema up to date, proves that both stores can write, and finishes uploads whose
- * size is fixed. The sweeper repairs everything else that a crash leaves.
+ * Before the server is ready: brings the schema up to date, proves that both stores can write, and finishes uploads
+ * whose size is fixed. The sweeper repairs everything else that a crash leaves.
  * @returns uploads finished
  * @throws unavailable, storage_full when a store cannot work; `unavailable` when the schema is newer than this program
  */

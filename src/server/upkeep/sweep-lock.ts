@@ -1,11 +1,11 @@
 /**
- * Of several nodes on the same stores, the one that holds this lock sweeps. It holds the lock between its sweeps, releases
- * it when it stops, and loses it when it crashes or hangs for longer than `ttlMs`.
+ * Of several nodes on the same stores, the one that holds this lock sweeps. It holds the lock between its sweeps,
+ * releases it when it stops, and loses it when it crashes or hangs for longer than `ttlMs`.
  *
  * The lock saves work; sweeping is safe without it. A node may hang for an hour between the check of the lock and a
- * deletion, and no blob store checks fences. So every step is harmless whenever and however often it runs: what ends or is
- * purged is read again under the row locks of the same transaction, bytes are deleted only of a blob whose tombstone is
- * final or that has no record, and ids of blobs are never reused.
+ * deletion, and no blob store checks fences. So every step is harmless whenever and however often it runs: what ends
+ * or is purged is read again under the row locks of the same transaction, bytes are deleted only of a blob whose
+ * tombstone is final or that has no record, and ids of blobs are never reused.
  */
 import type { NamedLocks } from '../records/record-store.ts'
 import type { NamedLock } from '../records/record-types.ts'

@@ -12,7 +12,7 @@ import {
   unusedBytesOf,
 } from './check-blobs.ts'
 import { releasePresigned, deleteBlobs } from './delete-blobs.ts'
-import { expireLeases, expireParcels, expireUploads, purgeEnded } from './expire.ts'
+import { expireLeases, expireParcels, expireUploads, purgeEndedRecords } from './expire.ts'
 import { finishUploads } from './finish-uploads.ts'
 import { checked, type SweepLock } from './sweep-lock.ts'
 import type { SweepReport, UpkeepEvents, UpkeepTask } from './upkeep-events.ts'
@@ -41,8 +41,8 @@ export interface Sweeper extends AsyncDisposable {
   /** Sweeps now and then every `sweepEveryMs`, until disposed. */
   start(): void
   /**
-   * One sweep, now; joins a running one. Never rejects: failures go to the events. The report is empty when another node
-   * sweeps.
+   * One sweep, now; joins a running one. Never rejects: failures go to the events. The report is empty when another
+   * node sweeps.
    */
   sweep(): Promise<SweepReport>
 }
@@ -146,7 +146,7 @@ class PeriodicSweeper implements Sweeper {
         'close_addresses',
         signal => releasePresigned({ blobs, records, failed: failed('close_addresses') }, now, signal),
       ],
-      ['purge_ended', signal => purgeEnded(records, { before: now - keepEndedMs, now }, signal)],
+      ['purge_ended', signal => purgeEndedRecords(records, { before: now - keepEndedMs, now }, signal)],
       ...this.#walks(now),
     ]
   }

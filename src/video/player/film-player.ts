@@ -195,12 +195,16 @@ class FilmPlayer implements Player {
 
   #follow(film: GrowingFilm): void {
     const update = (): void => {
-      if (film.sending === this.#sending || this.#stop.signal.aborted) return
-      this.#sending = film.sending
-      this.#emitter.emit('sending', this.#sending)
+      if (!this.#stop.signal.aborted && !this.#isStopped) this.#setSending(film.sending)
     }
     update()
     film.follow(update).catch((error: unknown) => this.#fail(error, { keepLoading: true }))
+  }
+
+  #setSending(sending: boolean): void {
+    if (sending === this.#sending) return
+    this.#sending = sending
+    this.#emitter.emit('sending', sending)
   }
 
   async #playPlain(): Promise<void> {
@@ -224,7 +228,10 @@ class FilmPlayer implements Player {
    */
   readonly #fail = (cause: unknown, { keepLoading = false } = {}): void => {
     if (this.#stop.signal.aborted) return
-    if (!keepLoading) this.#stopLoading()
+    if (!keepLoading) {
+      this.#stopLoading()
+      this.#setSending(false)
+    }
     if (this.#error) return
     this.#error = toPlayerError(cause)
     this.#update()

@@ -24,8 +24,10 @@ import { PART_BYTES } from './facts.ts'
 
 export const CAPS = { uploads: 3, downloads: 3, storedBytes: 12 * 2 ** 20 } as const
 export const LEASE_MS = 2000
+
 /** How long an address of the store works. Not above `LEASE_MS`, after which outages of Valkey are forgotten. */
 export const DIRECT_MS = 2000
+
 export const CLIENTS = 2
 /** The keys of this run's Valkey. */
 const PREFIX = 'chaos:'

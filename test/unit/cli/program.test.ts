@@ -8,7 +8,7 @@ import { parse } from 'yaml'
 
 import { runCli } from '../../../src/cli/program.ts'
 import { selectorOf } from '../../../src/cli/commands/get.ts'
-import { parallelism, ttlSeconds, wholeNumber } from '../../../src/cli/option-values.ts'
+import { parallelism, ttlSecondsOf, wholeNumber } from '../../../src/cli/option-values.ts'
 import { fakeIo, type FakeIo } from './fake-io.ts'
 
 const COMMANDS = ['serve', 'send', 'get', 'ls', 'forward', 'rm', 'config', 'doctor', 'fsck']
@@ -84,10 +84,10 @@ describe('values of options', () => {
     ['12h', 43_200],
     ['7d', 604_800],
     ['4w', 2_419_200],
-  ])('reads %s', (text, seconds) => expect(ttlSeconds(text)).toBe(seconds))
+  ])('reads %s', (text, seconds) => expect(ttlSecondsOf(text)).toBe(seconds))
 
   it.each(['', '7', '0s', '1h30m', '-1d', '100ms', '99999w', 'NaN'])('refuses the time "%s"', text => {
-    expect(() => ttlSeconds(text)).toThrow(/duration with a unit/)
+    expect(() => ttlSecondsOf(text)).toThrow(/duration with a unit/)
   })
 
   it.each(['', '1.5', '-1', '1e3', '65', 'x'])('refuses the number "%s"', text => {

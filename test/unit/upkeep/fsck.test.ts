@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import { SealiftError } from '../../../src/protocol/errors.ts'
 import type { BlobStore, ChecksBlobs } from '../../../src/server/blobs/blob-store.ts'
-import { fsck } from '../../../src/server/upkeep/fsck.ts'
+import { checkConsistency } from '../../../src/server/upkeep/check-consistency.ts'
 import { readBytes, steady, storeBlob } from '../../support/blob-bytes.ts'
 import { FaultyBlobStore } from '../../support/faulty-blob-store.ts'
 import { bytesFor } from '../../support/random.ts'
@@ -21,7 +21,7 @@ describe('fsck', () => {
     await storage[Symbol.asyncDispose]()
   })
   const check = (repair = false, blobs: BlobStore & ChecksBlobs = storage.blobs, force = false) =>
-    fsck({ blobs, records: storage.records, repair, force, modifiedBefore: NOW }, steady())
+    checkConsistency({ blobs, records: storage.records, repair, force, modifiedBefore: NOW }, steady())
   const orphan = async () => {
     const { blobId } = await storeBlob(storage.blobs, bytesFor('orphan', 123))
     await storage.ageFile(blobId, NOW - 1)
@@ -147,7 +147,7 @@ describe('fsck', () => {
 
   it('leaves young files alone', async () => {
     await storeBlob(storage.blobs, bytesFor('young', 5))
-    const report = await fsck({ ...storage, repair: true, modifiedBefore: Date.now() - 60_000 }, steady())
+    const report = await checkConsistency({ ...storage, repair: true, modifiedBefore: Date.now() - 60_000 }, steady())
     expect(report).toMatchObject({ ok: true, storedBlobs: 1, youngUnknown: 1, findings: [] })
   })
 
@@ -160,7 +160,7 @@ describe('fsck', () => {
   it('stops when it is aborted', async () => {
     await storage.storeMedia(10)
     const reason = new Error('enough')
-    const checking = fsck({ ...storage, repair: false, modifiedBefore: NOW }, AbortSignal.abort(reason))
+    const checking = checkConsistency({ ...storage, repair: false, modifiedBefore: NOW }, AbortSignal.abort(reason))
     await expect(checking).rejects.toBe(reason)
   })
 })

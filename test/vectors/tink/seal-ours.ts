@@ -1,4 +1,5 @@
-// `node test/vectors/tink/seal-ours.ts FOLDER`: media sealed by the product's own code under fresh keys, for Tink to open.
+// `node test/vectors/tink/seal-ours.ts FOLDER`: media sealed by the product's own code under fresh keys, for Tink to
+// open.
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -4,10 +4,10 @@ import { Kysely } from 'kysely'
 import { Client } from 'pg'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db, RecordDatabase } from '../queries/database.ts'
+import type { Db, RecordDatabase } from '../queries/transactions.ts'
 import { probe } from '../queries/kysely-record-store.ts'
 import { ownConnectionDialect, readingDialect, singleConnectionDialect } from './dialect.ts'
-import { connectFailure, isWorthRetrying, PostgresFailure, translatePostgresFailure } from './errors.ts'
+import { connectFailure, isWorthRetrying, PostgresFailure, translatePostgresFailure } from './failures.ts'
 import { clientConfig, ConnectionPool, PooledClient, type PostgresSettings } from './pool.ts'
 import type { Schema } from '../schema.ts'
 
@@ -133,7 +133,7 @@ function abortUntilBegun<T>(work: (begin: () => void) => Promise<T>, signal: Abo
   })
 }
 
-/** Which failures of one change are worth a retry ([Note: unknown commits] in queries/database.ts). */
+/** Which failures of one change are worth a retry ([Note: unknown commits] in queries/transactions.ts). */
 class Retries {
   /** True once a try may have been committed. */
   again = false

@@ -15,7 +15,7 @@ import {
 } from 'kysely'
 import type { QueryConfig, QueryResult as PgResult } from 'pg'
 
-import { isWorthRetrying, PostgresFailure, spoilsConnection, translatePostgresFailure } from './errors.ts'
+import { isWorthRetrying, PostgresFailure, spoilsConnection, translatePostgresFailure } from './failures.ts'
 import type { ConnectionPool, PooledClient } from './pool.ts'
 
 /** Kysely over the connections that `acquire` returns. */
@@ -98,8 +98,8 @@ function ownConnection(connection: DatabaseConnection): ClientConnection {
 }
 
 /**
- * Regardless of the database's settings: each statement of a transaction sees what was committed before it, and a commit is
- * confirmed only once it is on the disk (and on those of synchronous standbys). One round trip.
+ * Regardless of the database's settings: each statement of a transaction sees what was committed before it, and a
+ * commit is confirmed only once it is on the disk (and on those of synchronous standbys). One round trip.
  */
 const BEGIN = `begin isolation level read committed; select set_config('synchronous_commit', 'on', true)
   where current_setting('synchronous_commit') in ('off', 'local')`

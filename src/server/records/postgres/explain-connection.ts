@@ -12,7 +12,7 @@ export interface PostgresServer {
 const DEFAULT_PORT = '5432'
 
 /** @throws unavailable when it is no PostgreSQL URL */
-export function serverOf(url: string): PostgresServer {
+export function databaseServerOf(url: string): PostgresServer {
   const parsed = URL.parse(url)
   if (!parsed || !/^postgres(ql)?:$/.test(parsed.protocol)) {
     throw new SealiftError('unavailable', 'records.postgres.url is not postgres://user:password@host:port/database')

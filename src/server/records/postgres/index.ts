@@ -1,6 +1,6 @@
 /**
  * The record store on PostgreSQL, for one node or many. Each change is one transaction that locks the rows it decides
- * upon ([Note: row locks] in queries/database.ts); the database confirms it once it is on its disk.
+ * upon ([Note: row locks] in queries/transactions.ts); the database confirms it once it is on its disk.
  *
  * A crash of a node leaves nothing. The database rolls back uncommitted changes and frees their locks: at once when the
  * connection breaks, and after twice the statement timeout when the node hangs.
@@ -11,7 +11,7 @@ import { Client } from 'pg'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { createKyselyRecordStore } from '../queries/kysely-record-store.ts'
-import { explainPostgres, serverOf } from './explain-connection.ts'
+import { explainPostgres, databaseServerOf } from './explain-connection.ts'
 import { openPostgresDatabase } from './database.ts'
 import { clientConfig, cut, type PostgresSettings } from './pool.ts'
 import type { RecordStore } from '../record-store.ts'
@@ -31,7 +31,7 @@ export async function openPostgresRecordStore(options: PostgresRecordStoreOption
 }
 
 async function checkConnection(options: PostgresRecordStoreOptions): Promise<void> {
-  const server = serverOf(options.url)
+  const server = databaseServerOf(options.url)
   const client = new Client(clientConfig(options))
   client.on('error', () => undefined)
   try {

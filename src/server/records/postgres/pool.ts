@@ -1,7 +1,7 @@
 /** Connections to PostgreSQL: their settings, timeouts and end. */
 import { type Client, type ClientConfig, Pool, type PoolClient, type QueryConfig, type QueryResult, types } from 'pg'
 
-import { commitFailure, connectFailure, isStale, queryFailure } from './errors.ts'
+import { commitFailure, connectFailure, isStale, queryFailure } from './failures.ts'
 
 export interface PostgresSettings {
   /** `postgres://user:password@host:port/database?sslmode=…` */

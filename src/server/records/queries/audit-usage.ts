@@ -1,7 +1,7 @@
 /** Recomputes what every client is charged from the leases, parcels, keys and uploads themselves. */
 import { sql } from 'kysely'
 
-import type { Db, RecordDatabase } from './database.ts'
+import type { Db, RecordDatabase } from './transactions.ts'
 import { ZERO } from './presigned-charges.ts'
 import { adjustUsage, lockUsage, NO_USAGE, toUsage } from './quota-usage.ts'
 import type { ClientId, Usage, WrongCharge } from '../record-types.ts'
@@ -35,7 +35,9 @@ async function wrongCharges(db: Db): Promise<readonly WrongCharge[]> {
     .filter(({ charged, actual }) => !sameUsage(charged, actual))
 }
 
-/** What a client holds and its charge change in one transaction, so under the lock of the client both are consistent. */
+/**
+ * What a client holds and its charge change in one transaction, so under the lock of the client both are consistent.
+ */
 async function repairCharge(db: Db, clientId: ClientId): Promise<WrongCharge | null> {
   const charged = await lockUsage(db, clientId)
   const actual = (await actualUsage(db, clientId)).get(clientId) ?? NO_USAGE

@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './transactions.ts'
 import { lockUsage, NO_USAGE, toUsage, type UsageRow } from './quota-usage.ts'
 import type { ClientRecords } from '../record-store.ts'
 import type { ClientId, SeenDevice } from '../record-types.ts'

@@ -1,13 +1,13 @@
 /**
  * [Note: counts] A counted lease has a count of downloads, and so has each forward of it that requested fewer than were
- * left; other forwards share the count of their source. A download takes one from the nearest count and from every count
- * above it, so that forwards never allow more downloads than their source. Each of these counts stores the grant. Links
- * between leases never change.
+ * left; other forwards share the count of their source. A download takes one from the nearest count and from every
+ * count above it, so that forwards never allow more downloads than their source. Each of these counts stores the
+ * grant. Links between leases never change.
  */
 import type { Selectable } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import type { MediaRecord, NewLease } from '../record-types.ts'
 import type { LeasesTable } from '../schema.ts'
 
@@ -48,7 +48,9 @@ export function hasOnlyOwnCount({ media_id, counter_id, above_id }: Counted): bo
 
 type Terms = Pick<LeaseRow, 'expires_at' | 'max_downloads' | 'downloads_left' | 'counter_id' | 'above_id' | 'source_id'>
 
-/** Expiry and downloads of a forward of a counted lease: never more than is left of `source`. @throws invalid_request */
+/**
+ * Expiry and downloads of a forward of a counted lease: never more than is left of `source`. @throws invalid_request
+ */
 export async function termsOfForward(db: Db, source: MediaRecord, lease: NewLease): Promise<Terms | null> {
   if (source.maxDownloads === null) return null
   const row = await db
@@ -151,7 +153,7 @@ async function takeFromCounts(db: Db, mediaId: string, grant: NewGrant, now: num
   await addGrants(db, counts, grant)
 }
 
-/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in database.ts). */
+/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in transactions.ts). */
 export async function wasTaken(db: Db, mediaId: string, grantId: string): Promise<boolean> {
   const [lease] = await lockLeases(db, [mediaId])
   if (!lease?.counter_id) return false
@@ -179,7 +181,7 @@ export async function returnDownload(db: Db, mediaId: string, grantId: string): 
   if (returned.length > 0) await addToCounts(db, returned, 1)
 }
 
-/** Ascending ([Note: row locks] in database.ts). */
+/** Ascending ([Note: row locks] in transactions.ts). */
 function lockLeases(db: Db, mediaIds: readonly string[]): Promise<readonly LeaseRow[]> {
   return db.selectFrom('leases').selectAll().where('media_id', 'in', mediaIds).orderBy('media_id').forUpdate().execute()
 }

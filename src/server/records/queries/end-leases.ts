@@ -1,8 +1,8 @@
 /**
- * Ends leases: deleted, expired, used up, or with their parcel. A client is no longer charged for a blob that it holds no
- * lease of; a blob without a lease becomes a tombstone; an upload without its lease is aborted.
+ * Ends leases: deleted, expired, used up, or with their parcel. A client is no longer charged for a blob that it
+ * holds no lease of; a blob without a lease becomes a tombstone; an upload without its lease is aborted.
  */
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { forwardsOf, expireForwards } from './download-counts.ts'
 import { chargePresignedBlob, presignedBytes } from './presigned-charges.ts'
 import { adjustUsage, lockUsage, NO_USAGE } from './quota-usage.ts'
@@ -34,8 +34,8 @@ export type StillDue = (mediaIds: readonly string[]) => Promise<ReadonlySet<stri
 
 /**
  * Ends those of `mediaIds` that are alive and, if `stillDue` is given, still due once their blobs are locked; and the
- * forwards of counted ones. Call it once per transaction, with everything else that it frees: all blobs are locked before
- * all clients ([Note: row locks] in database.ts).
+ * forwards of counted ones. Call it once per transaction, with everything else that it frees: all blobs are locked
+ * before all clients ([Note: row locks] in transactions.ts).
  * @returns how many of `mediaIds` ended
  */
 export async function endLeases(
@@ -104,7 +104,7 @@ async function endStep(db: Db, mediaIds: readonly string[], now: number, freed: 
   return leases
 }
 
-/** Ascending: a download that takes from several counts locks all of them ([Note: row locks] in database.ts). */
+/** Ascending: a download that takes from several counts locks all of them ([Note: row locks] in transactions.ts). */
 async function lockCounted(db: Db, leases: readonly LiveLease[]): Promise<void> {
   const counted = leases.filter(lease => lease.counter_id !== null).map(lease => lease.media_id)
   if (counted.length === 0) return
@@ -199,8 +199,8 @@ async function tombstone(db: Db, blobIds: readonly string[], now: number): Promi
 }
 
 /**
- * Aborts the unfinished upload of a blob whose row is locked: its bytes will be deleted, and only what presigned URLs may
- * still bring stays charged.
+ * Aborts the unfinished upload of a blob whose row is locked: its bytes will be deleted, and only what presigned URLs
+ * may still bring stays charged.
  */
 async function dropUpload(
   db: Db,

@@ -1,6 +1,6 @@
 /** The last steps of an upload: its size is fixed, then its reservation becomes a charge. */
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { adjustUsage, checkMediaSize, checkStored, lockUsage } from './quota-usage.ts'
 import { presignedBytes } from './presigned-charges.ts'
 import { assertNotAborted, type LockedUpload, lockUpload } from './locks.ts'

@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import type { Idempotency } from '../record-types.ts'
 
 interface InsertedKey {

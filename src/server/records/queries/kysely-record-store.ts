@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 
 import { createClientRecords } from './client-records.ts'
-import { abandonable, type Db, type RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './transactions.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createNamedLocks } from './named-locks.ts'
 import { createParcelRecords } from './parcel-records.ts'

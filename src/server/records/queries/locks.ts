@@ -1,7 +1,7 @@
 import { SqliteAdapter, sql } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import type { UploadRecord } from '../record-types.ts'
 import { selectUpload, toUpload } from './rows.ts'
 
@@ -19,12 +19,15 @@ export interface LockedUpload extends UploadRecord {
 /** Most blobs in one statement. */
 const STEP = 500
 
-/** Locks blobs' rows ([Note: row locks] in database.ts), which guard their uploads and leases. */
+/** Locks blobs' rows ([Note: row locks] in transactions.ts), which guard their uploads and leases. */
 export async function lockBlobs(db: Db, blobIds: readonly string[]): Promise<void> {
   for (const step of stepsOf(blobIds)) await selectToLock(db, step).execute()
 }
 
-/** The same for blobs that concurrent forwards may lock ([Note: forward advisory lock]). The caller holds no other blob. */
+/**
+ * The same for blobs that concurrent forwards may lock ([Note: forward advisory lock]). The caller holds no other
+ * blob.
+ */
 export async function lockBlobsExclusively(db: Db, blobIds: readonly string[]): Promise<void> {
   if (!hasRowLocks(db)) return
   const locked = await lockFreeBlobs(db, blobIds)
@@ -103,15 +106,13 @@ export function assertTakesParts(upload: UploadRecord): void {
     throw new SealiftError('upload_complete', 'The upload is complete; it accepts no more parts')
 }
 
-/**
- * [Note: forward advisory lock] Many forwards may hold the shared lock of a blob's row, and PostgreSQL admits further ones
- * while any of them holds it: a transaction that needs the row exclusively could wait for ever. So each forward first takes
- * an advisory lock, shared. A transaction that finds the row locked takes the advisory lock exclusively; later forwards queue
- * behind it. The lock ends with its transaction. A transaction that waits for it holds no blob, lease or client
- * ([Note: row locks] in database.ts).
- *
- * On SQLite changes run one after the other, without any lock.
- */
+// [Note: forward advisory lock] Many forwards may hold the shared lock of a blob's row, and PostgreSQL admits further
+// ones while any of them holds it: a transaction that needs the row exclusively could wait for ever. So each forward
+// first takes an advisory lock, shared. A transaction that finds the row locked takes the advisory lock exclusively;
+// later forwards queue behind it. The lock ends with its transaction. A transaction that waits for it holds no blob,
+// lease or client ([Note: row locks] in transactions.ts).
+//
+// On SQLite changes run one after the other, without any lock.
 
 /** The class of these advisory locks in the database. */
 const FORWARD_LOCKS = 7_325_002

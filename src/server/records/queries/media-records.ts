@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { owns } from '../ownership.ts'
-import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './transactions.ts'
 import { endLeases } from './end-leases.ts'
 import { insertKey } from './idempotency.ts'
 import { exhausted, returnDownload, takeDownload, termsOfForward, wasTaken } from './download-counts.ts'
@@ -95,8 +95,9 @@ function assertForwardable(source: MediaRecord, now: number): void {
 }
 
 /**
- * A client is charged once for the bytes of a blob, however many leases of it it holds. Of two concurrent new leases, the
- * lock of the client's row lets the second see the first. Last, since other changes of this client wait until the commit.
+ * A client is charged once for the bytes of a blob, however many leases of it it holds. Of two concurrent new leases,
+ * the lock of the client's row lets the second see the first. Last, since other changes of this client wait until the
+ * commit.
  * @throws quota_exceeded
  */
 async function chargeHolder(db: Db, media: MediaRecord, added: AddedUsage, caps: StorageCaps): Promise<void> {

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 
-import { abandonable, type Db, type RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './transactions.ts'
 import type { SqlDialect } from '../migrations.ts'
 import type { NamedLocks } from '../record-store.ts'
 import type { NamedLock } from '../record-types.ts'

@@ -2,7 +2,7 @@ import { type Selectable, sql } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import { owns } from '../ownership.ts'
-import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './transactions.ts'
 import { type Freed, endLeases, free } from './end-leases.ts'
 import { insertKey } from './idempotency.ts'
 import { NO_USAGE, chargeStored } from './quota-usage.ts'
@@ -79,7 +79,10 @@ async function existingParcel(db: Db, parcelId: string): Promise<ParcelRecord> {
   return parcel
 }
 
-/** The parcel with its row locked ([Note: row locks] in database.ts). @throws not_found, also for another owner's parcel */
+/**
+ * The parcel with its row locked ([Note: row locks] in transactions.ts). @throws not_found, also for another owner's
+ * parcel
+ */
 async function ownedParcel(db: Db, parcelId: string, proof: OwnershipProof): Promise<ParcelRow> {
   const row = await db
     .selectFrom('parcels')
@@ -116,7 +119,7 @@ async function replaceManifest(
   return toParcel({ ...parcel, ...change })
 }
 
-/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in database.ts). */
+/** Whether an earlier commit of this call succeeded ([Note: unknown commits] in transactions.ts). */
 async function isReplaced(db: Db, parcel: ParcelRow, { ifVersion, manifest }: NextManifest): Promise<boolean> {
   if (parcel.version !== ifVersion + 1) return false
   return holdsManifest(db, { parcelId: parcel.parcel_id, version: parcel.version, bytes: manifest })
@@ -188,7 +191,7 @@ async function manifestBytesByClient(db: Db, parcelIds: readonly string[]): Prom
   return freed
 }
 
-export interface Manifest {
+interface ManifestRow {
   readonly parcelId: string
   readonly version: number
   readonly bytes: Uint8Array
@@ -201,7 +204,7 @@ export interface Manifest {
 const PIECE_BYTES = 256 * 1024
 
 /** Replaces the manifest of an earlier version. */
-export async function putManifest(db: Db, { parcelId, version, bytes }: Manifest): Promise<void> {
+async function putManifest(db: Db, { parcelId, version, bytes }: ManifestRow): Promise<void> {
   const values = { version, bytes: asBuffer(bytes) }
   await db
     .insertInto('manifests')
@@ -211,7 +214,7 @@ export async function putManifest(db: Db, { parcelId, version, bytes }: Manifest
 }
 
 /** Whether this version is stored with these bytes. The database compares them. */
-export async function holdsManifest(db: Db, { parcelId, version, bytes }: Manifest): Promise<boolean> {
+async function holdsManifest(db: Db, { parcelId, version, bytes }: ManifestRow): Promise<boolean> {
   const row = await db
     .selectFrom('manifests')
     .select('version')
@@ -223,7 +226,7 @@ export async function holdsManifest(db: Db, { parcelId, version, bytes }: Manife
 }
 
 /** @returns `null` when this version does not exist, or was replaced */
-export function readManifest(
+function readManifest(
   { dialect, read }: RecordDatabase,
   parcelId: string,
   version: number,

@@ -1,13 +1,14 @@
 /**
- * [Note: presigned charges] A presigned URL with which a client stores a part works until it expires, even after its upload
- * is aborted, completed without the part, or its media item ends. The bytes that such URLs may still bring are charged to
- * the client as stored until the URLs have expired and these bytes were deleted (again). They are not `reserved`: the upload
- * is over, and the limit on unfinished uploads must not keep the client from beginning it again.
+ * [Note: presigned charges] A presigned URL with which a client stores a part works until it expires, even after its
+ * upload is aborted, completed without the part, or its media item ends. The bytes that such URLs may still bring are
+ * charged to the client as stored until the URLs have expired and these bytes were deleted (again). They are not
+ * `reserved`: the upload is over, and the limit on unfinished uploads must not keep the client from beginning it
+ * again.
  */
 import { sql } from 'kysely'
 
 import type { BlobId } from '../../blobs/blob-store.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { adjustUsage } from './quota-usage.ts'
 import { lockBlobsExclusively, lockUpload } from './locks.ts'
 import type { ClientId, PresignedCharge } from '../record-types.ts'

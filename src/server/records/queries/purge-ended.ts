@@ -1,7 +1,7 @@
 /** Deletes rows of what ended long enough ago: one bounded batch per table, oldest first where that matters. */
 import { sql } from 'kysely'
 
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { adjustUsage, rowsOfLease } from './quota-usage.ts'
 import type { ClientId } from '../record-types.ts'
 
@@ -35,7 +35,7 @@ export async function purgeEnded(db: Db, purge: Purge): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-/** Clients are locked last, ascending ([Note: row locks] in database.ts). */
+/** Clients are locked last, ascending ([Note: row locks] in transactions.ts). */
 async function releaseRows(db: Db, freed: FreedRows): Promise<number> {
   const ascending = [...freed].sort(([left], [right]) => (left < right ? -1 : 1))
   for (const [clientId, rows] of ascending) await adjustUsage(db, clientId, { storedRows: -rows })
@@ -83,7 +83,10 @@ async function purgeParcels(db: Db, { before, batch }: Purge, freed: FreedRows):
   return parcelIds.length
 }
 
-/** An upload with a presigned charge stays, and so does one with live presigned URLs: its media item may end before them. */
+/**
+ * An upload with a presigned charge stays, and so does one with live presigned URLs: its media item may end before
+ * them.
+ */
 async function purgeUploads(db: Db, { before, now, batch }: Purge): Promise<number> {
   const rows = await db
     .selectFrom('uploads')
@@ -110,8 +113,8 @@ async function purgeUploads(db: Db, { before, now, batch }: Purge): Promise<numb
 }
 
 /**
- * A blob ends with its last lease, so its row is deleted after those of the leases: only the oldest are read, however many
- * purged blobs have ended leases that still report `gone`.
+ * A blob ends with its last lease, so its row is deleted after those of the leases: only the oldest are read, however
+ * many purged blobs have ended leases that still report `gone`.
  */
 async function purgeBlobs(db: Db, { before, batch }: Purge): Promise<number> {
   const oldest = db

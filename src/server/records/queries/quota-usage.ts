@@ -3,7 +3,7 @@
  * concurrent requests cannot exceed a limit.
  */
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import type { ClientId, QuotaCaps, StorageCaps, Usage } from '../record-types.ts'
 
 export const NO_USAGE: Usage = { storedBytes: 0, storedRows: 0, reservedBytes: 0, pendingUploads: 0 }
@@ -25,7 +25,7 @@ export function toUsage(row: UsageRow): Usage {
   }
 }
 
-/** The client's usage, locked until the transaction ends ([Note: row locks] in database.ts). */
+/** The client's usage, locked until the transaction ends ([Note: row locks] in transactions.ts). */
 export async function lockUsage(db: Db, clientId: ClientId): Promise<Usage> {
   const known = await db
     .selectFrom('client_usage')
@@ -144,9 +144,10 @@ type StorageRowCap = Pick<QuotaCaps, 'storedRows'>
 
 /**
  * [Note: stored rows] Records that are small in bytes still take rows. A client is charged for each row that it creates
- * until the row is purged: one per lease, and one per download that the lease counts itself (its grant); one per parcel,
- * and per media item that it covers; one per idempotency key; one per part of an unfinished upload of unknown size. Rows of
- * uploads and blobs are bounded by their lease, rows of parts of a declared size by the bytes that they reserve.
+ * until the row is purged: one per lease, and one per download that the lease counts itself (its grant); one per
+ * parcel, and per media item that it covers; one per idempotency key; one per part of an unfinished upload of unknown
+ * size. Rows of uploads and blobs are bounded by their lease, rows of parts of a declared size by the bytes that they
+ * reserve.
  */
 export function rowsOfLease(countedDownloads: number | null): number {
   return 1 + (countedDownloads ?? 0)
@@ -161,8 +162,8 @@ export function checkMediaSize(sizeBytes: number, maxBytes: number): void {
 }
 
 /**
- * Whether an upload could ever reach `endBytes`: a complete one contains all bytes before it too. A store that writes in
- * place creates a file of that length for a single part, however few bytes are reserved. @throws too_large
+ * Whether an upload could ever reach `endBytes`: a complete one contains all bytes before it too. A store that writes
+ * in place creates a file of that length for a single part, however few bytes are reserved. @throws too_large
  */
 export function checkReach(endBytes: number, caps: QuotaCaps): void {
   for (const limit of ['maxBytes', 'pendingBytes', 'storedBytes'] as const) {

@@ -1,7 +1,7 @@
 /** How rows become records, and the most frequent queries. */
 import type { Selectable } from 'kysely'
 
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { downloadsLeft, hasOnlyOwnCount } from './download-counts.ts'
 import type { MediaRecord, ParcelRecord, PartRecord, UploadRecord } from '../record-types.ts'
 import type { BlobsTable, BlobState, ParcelsTable, PartsTable, UploadsTable } from '../schema.ts'
@@ -32,8 +32,8 @@ export interface MediaRow {
 }
 
 /**
- * An upload with columns of its blob. Selected column by column instead of by a join: SQLite plans a join again for each
- * bound value, which costs ten times as much as reading the row.
+ * An upload with columns of its blob. Selected column by column instead of by a join: SQLite plans a join again for
+ * each bound value, which costs ten times as much as reading the row.
  */
 export function selectUpload(db: Db, uploadId: string) {
   return db

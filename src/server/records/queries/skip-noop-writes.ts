@@ -1,7 +1,7 @@
 import { RecordStoreDecorator } from '../record-methods.ts'
 import type { RecordStore } from '../record-store.ts'
 import type { PartRecord, QuotaCaps, SeenDevice, SizedPart } from '../record-types.ts'
-import { abandonable, type Db } from './database.ts'
+import { abandonable, type Db } from './transactions.ts'
 import { checkDeclaredPart } from './upload-parts.ts'
 
 /** A device noted this recently is not noted again: most requests write nothing. */

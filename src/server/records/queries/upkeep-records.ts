@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 
 import { auditUsage } from './audit-usage.ts'
-import { abandonable, type Db, type RecordDatabase } from './database.ts'
+import { abandonable, type Db, type RecordDatabase } from './transactions.ts'
 import { endLeases } from './end-leases.ts'
 import { listPresignedCharges, releasePresignedCharge } from './presigned-charges.ts'
 import { lockBlobsExclusively } from './locks.ts'

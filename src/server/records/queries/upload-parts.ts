@@ -1,6 +1,6 @@
 /** The size that a part may have, and what it reserves. */
 import { SealiftError } from '../../../protocol/errors.ts'
-import type { Db } from './database.ts'
+import type { Db } from './transactions.ts'
 import { adjustUsage, checkMediaSize, checkReach, reserveMore } from './quota-usage.ts'
 import { assertTakesParts, type LockedUpload, lockUpload } from './locks.ts'
 import type { PartRecord, QuotaCaps, SizedPart, UploadRecord } from '../record-types.ts'
@@ -9,7 +9,10 @@ import { toPart } from './rows.ts'
 /** Parts read in one query when the durable prefix advances. */
 const PREFIX_STEP = 64
 
-/** `reservePart` for an upload of declared size: reserves nothing, only checks. @throws gone, upload_complete, size_mismatch */
+/**
+ * `reservePart` for an upload of declared size: reserves nothing, only checks. @throws gone, upload_complete,
+ * size_mismatch
+ */
 export async function checkDeclaredPart(db: Db, upload: UploadRecord, part: SizedPart): Promise<PartRecord | null> {
   assertTakesParts(upload)
   const existing = await findPart(db, upload.blobId, part.index)
@@ -173,7 +176,10 @@ async function noteDurable(db: Db, upload: LockedUpload, part: SizedPart): Promi
     .execute()
 }
 
-/** The durable prefix moves over every part that now touches it. Each part is passed once, so this is cheap on average. */
+/**
+ * The durable prefix moves over every part that now touches it. Each part is passed once, so this is cheap on
+ * average.
+ */
 async function advancedPrefix(
   db: Db,
   upload: LockedUpload,

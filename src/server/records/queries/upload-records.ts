@@ -1,5 +1,5 @@
 import { SealiftError } from '../../../protocol/errors.ts'
-import { abandonable, type Db, type RecordDatabase, prepared } from './database.ts'
+import { abandonable, type Db, type RecordDatabase, prepared } from './transactions.ts'
 import { endLeases } from './end-leases.ts'
 import { finishUpload, finishInOneStep, finalizeUpload } from './finish-upload.ts'
 import { insertKey, reassignKey } from './idempotency.ts'
@@ -52,7 +52,7 @@ async function beginUpload(db: Db, upload: NewUpload, again: boolean): Promise<U
   return toUpload(row)
 }
 
-/** What this call created in an earlier commit of unknown outcome ([Note: unknown commits] in database.ts). */
+/** What this call created in an earlier commit of unknown outcome ([Note: unknown commits] in transactions.ts). */
 async function alreadyBegun(db: Db, { uploadId, lease }: NewUpload): Promise<UploadRecord | null> {
   await lockUsage(db, lease.clientId)
   const row = await selectUpload(db, uploadId).executeTakeFirst()

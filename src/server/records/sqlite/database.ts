@@ -4,11 +4,11 @@ import BetterSqlite3 from 'better-sqlite3'
 import { Kysely } from 'kysely'
 
 import { isSealiftError, SealiftError } from '../../../protocol/errors.ts'
-import type { RecordDatabase } from '../queries/database.ts'
+import type { RecordDatabase } from '../queries/transactions.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Schema } from '../schema.ts'
 import { sqliteDialect } from './dialect.ts'
-import { translateSqliteError } from './errors.ts'
+import { translateSqliteError } from './failures.ts'
 
 export interface SqliteSettings {
   readonly file: string

@@ -13,7 +13,7 @@ import {
 
 import { BoundedMap } from '../../../common/bounded-map.ts'
 import { SealiftError } from '../../../protocol/errors.ts'
-import { translateSqliteError } from './errors.ts'
+import { translateSqliteError } from './failures.ts'
 
 /** Prepared statements in the cache. Queries with lists of changing length have many texts, so it is bounded. */
 const STATEMENT_CACHE_SIZE = 256
@@ -44,7 +44,7 @@ class SingleConnectionAdapter extends SqliteAdapter {
 
 const LOCKS: ReadonlySet<string | undefined> = new Set(['ForUpdate', 'ForShare', 'SkipLocked'])
 
-/** SQLite has no row locks and no syntax for them ([Note: row locks] in queries/database.ts). */
+/** SQLite has no row locks and no syntax for them ([Note: row locks] in queries/transactions.ts). */
 class LocklessCompiler extends SqliteQueryCompiler {
   protected override visitSelectModifier(node: SelectModifierNode): void {
     if (!LOCKS.has(node.modifier)) super.visitSelectModifier(node)

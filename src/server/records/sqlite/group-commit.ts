@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 
 import { SealiftError } from '../../../protocol/errors.ts'
 import type { Schema } from '../schema.ts'
-import { translateSqliteError } from './errors.ts'
+import { translateSqliteError } from './failures.ts'
 
 /** Most changes in one commit: bounds how long the first of them waits. */
 const BATCH_SIZE = 128
@@ -18,9 +18,10 @@ interface Job {
 }
 
 /**
- * Runs changes one after the other on one SQLite connection. Changes that wait while a commit is synced to disk share the
- * next commit, each within its own savepoint: a hundred small uploads at once cost one sync, not a hundred. A change
- * resolves when the commit that holds it is durable. A change whose signal aborts before its savepoint begins is dropped.
+ * Runs changes one after the other on one SQLite connection. Changes that wait while a commit is synced to disk share
+ * the next commit, each within its own savepoint: a hundred small uploads at once cost one sync, not a hundred. A
+ * change resolves when the commit that holds it is durable. A change whose signal aborts before its savepoint begins
+ * is dropped.
  */
 export class GroupCommit {
   readonly #database: BetterSqlite3.Database

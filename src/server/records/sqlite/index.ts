@@ -1,14 +1,14 @@
 /**
  * The record store on SQLite. Changes run in a worker thread, where those that wait share one synced commit
  * (group-commit.ts): a disk that takes ten milliseconds to sync delays the changes of that commit, never the event loop
- * and the transfers on it. The quick reads of requests (record-methods.ts) run here, on a read-only connection: they take
- * microseconds from the page cache, and WAL shows a change only once it is durable.
+ * and the transfers on it. The quick reads of requests (record-methods.ts) run here, on a read-only connection: they
+ * take microseconds from the page cache, and WAL shows a change only once it is durable.
  *
  * A crash leaves the database file with its `-wal` and `-shm`; the next start replays the log. Nothing needs cleaning.
  */
 import { statfs } from 'node:fs/promises'
 
-import type { RecordDatabase } from '../queries/database.ts'
+import type { RecordDatabase } from '../queries/transactions.ts'
 import { createKyselyRecordStore } from '../queries/kysely-record-store.ts'
 import { SkipNoopWrites } from '../queries/skip-noop-writes.ts'
 import { QUICK_METHODS, type QuickMethod } from '../record-methods.ts'

@@ -1,6 +1,6 @@
 /**
- * A file that reserves disk space beside the records. A database needs free space even to delete, so without the reserve
- * a disk that another program filled to the last byte could not be freed through the service.
+ * A file that reserves disk space beside the records. A database needs free space even to delete, so without the
+ * reserve a disk that another program filled to the last byte could not be freed through the service.
  *
  * A crash leaves the file, complete or short; the next start writes it again.
  */

@@ -6,7 +6,8 @@ import { SealiftError } from '../../../protocol/errors.ts'
  * How the database failed:
  * - `refused`: no connection could be opened; `busy`: all connections stayed in use for too long;
  * - `not-begun`: the connection broke before a commit was sent, so nothing was changed;
- * - `unknown-commit`: it broke, or timed out, while a commit was in flight ([Note: unknown commits] in queries/database.ts);
+ * - `unknown-commit`: it broke, or timed out, while a commit was in flight ([Note: unknown commits] in
+ *   queries/transactions.ts);
  * - `late`: the statement timed out; `sql`: the database refused it, with an SQLSTATE.
  */
 export type FailureKind = 'refused' | 'busy' | 'not-begun' | 'unknown-commit' | 'late' | 'sql'
@@ -43,7 +44,9 @@ export function commitFailure(error: unknown, { late }: { late: boolean }): Post
   return isCertain ? failure : new PostgresFailure('unknown-commit', late ? new Error('Timed out') : error)
 }
 
-/** SQLSTATEs with which the server ends a connection: it stops, it crashed, or the transaction was idle for too long. */
+/**
+ * SQLSTATEs with which the server ends a connection: it stops, it crashed, or the transaction was idle for too long.
+ */
 function isBreak(state: string): boolean {
   return state.startsWith('08') || ['57P01', '57P02', '57P03', '57P05', '25P03'].includes(state)
 }

@@ -7,15 +7,16 @@ import type { Schema } from '../schema.ts'
 /**
  * What the record store needs of a database.
  *
- * [Note: row locks] On SQLite, changes run one after the other, so nothing needs a lock, and `forUpdate` and `forShare` are
- * left out of the SQL. On PostgreSQL changes run concurrently, and each statement sees what was committed before it (read
- * committed). So a transaction locks the rows that it decides upon, then reads them. Locks are taken in one order, which
- * excludes deadlocks: idempotency key, parcels, blobs, leases, clients, each ascending by id. The forward advisory lock
- * comes before blobs ([Note: forward advisory lock] in locks.ts). Rows that no other transaction can know need no lock.
+ * [Note: row locks] On SQLite, changes run one after the other, so nothing needs a lock, and `forUpdate` and
+ * `forShare` are left out of the SQL. On PostgreSQL changes run concurrently, and each statement sees what was
+ * committed before it (read committed). So a transaction locks the rows that it decides upon, then reads them. Locks
+ * are taken in one order, which excludes deadlocks: idempotency key, parcels, blobs, leases, clients, each ascending
+ * by id. The forward advisory lock comes before blobs ([Note: forward advisory lock] in locks.ts). Rows that no other
+ * transaction can know need no lock.
  *
- * [Note: unknown commits] If the connection breaks while a commit is in flight, its outcome is unknown. The work then runs
- * once more with `again`, and first looks, under its locks, for the ids that it was given: if they exist, the first commit
- * succeeded. Work that changes nothing when repeated needs no look.
+ * [Note: unknown commits] If the connection breaks while a commit is in flight, its outcome is unknown. The work then
+ * runs once more with `again`, and first looks, under its locks, for the ids that it was given: if they exist, the
+ * first commit succeeded. Work that changes nothing when repeated needs no look.
  */
 export interface RecordDatabase extends AsyncDisposable {
   readonly dialect: SqlDialect

@@ -1,12 +1,12 @@
 /**
- * Compares records with stored bytes, both ways, and the quota usage of clients with what they hold. Safe beside a running
- * server: what changes meanwhile is checked again, and young files are skipped.
+ * Compares records with stored bytes, both ways, and the quota usage of clients with what they hold. Safe beside a
+ * running server: what changes meanwhile is checked again, and young files are skipped.
  *
- * Without `repair` it changes nothing. With `repair` it deletes orphans and parts past the end, moves complete blobs into
- * place, ends media items whose bytes are lost, so that readers get `gone`, and corrects wrong charges.
+ * Without `repair` it changes nothing. With `repair` it deletes orphans and parts past the end, moves complete blobs
+ * into place, ends media items whose bytes are lost, so that readers get `gone`, and corrects wrong charges.
  *
- * Most media items without bytes, or most bytes without a record, look like the wrong store or the wrong records: they are
- * held back, neither ended nor deleted, unless `force` is set.
+ * Most media items without bytes, or most bytes without a record, look like the wrong store or the wrong records:
+ * they are held back, neither ended nor deleted, unless `force` is set.
  */
 import { isSealiftError } from '../../protocol/errors.ts'
 import type { BlobId, BlobStore, ChecksBlobs } from '../blobs/blob-store.ts'
@@ -79,7 +79,7 @@ export interface FsckOptions {
   readonly modifiedBefore: number
 }
 
-export async function fsck(options: FsckOptions, signal: AbortSignal): Promise<FsckReport> {
+export async function checkConsistency(options: FsckOptions, signal: AbortSignal): Promise<FsckReport> {
   const live = await checkLive(options, signal)
   const store = await checkStored(options, signal)
   const wrongCharges = await checkCharges(options)
