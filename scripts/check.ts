@@ -8,9 +8,10 @@ const checks: readonly (readonly [name: string, program: string, ...args: string
   ['format', 'npx', 'prettier', '--check', '--log-level', 'warn', '.'],
   ['generated files are current', 'node', 'scripts/make-docs.ts', '--check'],
   [
-    'symbols, names, comments, links, layers, commits',
+    'words, symbols, names, comments, links, layers, commits',
     'node',
     'scripts/checks/main.ts',
+    'words',
     'public-symbols',
     'names',
     'doc-comments',

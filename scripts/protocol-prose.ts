@@ -106,7 +106,7 @@ export const DOWNLOADS = `## Downloads
   \`Content-Length\` if the size is declared, else chunked. A range of an upload of unknown size gets 206 with the bytes that are
   durable so far, at least one, as \`Content-Range: bytes 10-99/*\`: request the rest again. (A range of the last
   bytes is not known yet: it gets all bytes.)
-- **Never a short 200**: if the sender aborts, the lease is deleted or a disk fails, a response that has begun is cut, so that its
+- **Never a short 200**: if the sender aborts, the lease ends during the upload or a disk fails, a response that has begun is cut, so that its
   \`Content-Length\` or its last chunk is missing.
 - **\`maxDownloads\`** counts downloads, not requests. A download is the first GET of a media item, complete or by range, without a grant
   that the server knows. One transaction counts it before the first byte, and the response has

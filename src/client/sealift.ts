@@ -89,8 +89,8 @@ export class Sealift implements AsyncResource {
   }
 
   /**
-   * Seals and sends items in parallel, small ones first, and publishes them as one parcel. Memory stays bounded by
-   * `parallel` × the size of a part, whatever the sizes of the items.
+   * Seals and sends items in parallel, small ones first, and publishes them as one parcel. Memory stays bounded
+   * whatever the sizes of the items: `parallel` parts for large items and for each film, and 32 MiB for small ones.
    *
    * When it fails, what was sent is deleted from the server again, and the parcel too.
    * @throws `aborted`, `network`, `file_changed`, and what the server refuses: `too_large`, `quota_exceeded`, …; when

@@ -272,9 +272,9 @@ export interface Limits {
   /** What applies to a client */
   limits: TierLimits
   usage: {
-    /** In flight now, on this node */
+    /** In flight now, on all nodes */
     uploads: number
-    /** In flight now, on this node */
+    /** In flight now, on all nodes */
     downloads: number
     /** Kept now, or still to be expected by addresses of uploads that are over */
     storedBytes: number

@@ -221,8 +221,8 @@ export const limits = z.object({
   partBytes: bytes('Part size of new uploads'),
   limits: tierLimits,
   usage: z.object({
-    uploads: z.int().describe('In flight now, on this node'),
-    downloads: z.int().describe('In flight now, on this node'),
+    uploads: z.int().describe('In flight now, on all nodes'),
+    downloads: z.int().describe('In flight now, on all nodes'),
     storedBytes: bytes('Kept now, or still to be expected by addresses of uploads that are over'),
     storedRows: z.int().describe('Kept now; what has ended counts until the server forgets it'),
     reservedBytes: bytes('Reserved by unfinished uploads'),

@@ -10,7 +10,10 @@ export const HEADER_BYTES = 1 + SALT_BYTES + NONCE_PREFIX_BYTES
 export const TAG_BYTES = 16
 /** Bytes of the key commitment that travels in the manifest. */
 export const COMMIT_BYTES = 32
-/** Bytes of a chunk unless the sender chooses otherwise: 256 KiB, where AES-GCM is fastest in Node and in browsers. */
+/**
+ * Bytes of a chunk unless the sender chooses otherwise: 256 KiB, where AES-GCM is fastest in Node and in browsers.
+ * Manifests are always sealed with it. The server cannot import it: `PART_STEP_BYTES` in protocol/parts.ts repeats it.
+ */
 export const DEFAULT_CHUNK_BYTES = 262_144
 /** Smallest chunk an opener takes, in bytes. */
 export const MIN_CHUNK_BYTES = 1024

@@ -1,13 +1,14 @@
 /**
  * One tier of the section `tiers`: the limits of each of its clients.
  *
- * [Note: to add a limit to a tier] 1. Add a field to `tier` below, with its default, range and unit. 2. If clients
- * should see it, add it to `tierLimits` in protocol/schemas.ts; else to `Tier` in access/caller.ts. 3. Enforce it: a
- * rate or concurrency through the ports of limits/limiter.ts, a quota in the transaction that charges    it
- * (`QuotaCaps`, records/queries/quota-usage.ts), a size where the request is validated. Read the tier from the
- * caller of each request, so that a reload applies. 4. Refuse with an error whose context holds `limit` (the name of
- * the field), `value` and `remaining`. 5. If it is used up, report usage and remainder in limits/limits-report.ts. 6.
- * Run `npm run docs`, add a test to test/http/limits.test.ts and a line to CHANGELOG.md.
+ * [Note: to add a limit to a tier] 1. Add a field to `tierSection` below, with its default, range and unit. 2. If
+ * clients should see it, add it to `tierLimits` in protocol/schemas.ts; else to `Tier` in access/caller.ts and to
+ * `LIMIT_NAMES` in telemetry/metrics.ts. 3. Enforce it: a rate or concurrency through the ports of limits/limiter.ts,
+ * a quota in the transaction that charges it (`QuotaCaps`, records/queries/quota-usage.ts), a size where the request
+ * is validated. Read the tier from the caller of each request, so that a reload applies. 4. Refuse with an error
+ * whose context holds `limit` (the name of the field), `value` and `remaining`. 5. If it is used up, report usage and
+ * remainder in limits/limits-report.ts. 6. Run `npm run docs`, add a test to test/http/limits.test.ts and a line to
+ * CHANGELOG.md.
  */
 import type { KINDS } from '../../protocol/schemas.ts'
 import { countField, durationField, lifetimeField, section, sizeField } from './fields.ts'
